@@ -1,0 +1,110 @@
+import type { Body } from './body.js';
+import { Cancellation } from './cancellation.js';
+import type { MeshError, ResponseFlag } from './errors.js';
+import { copyHeaders, type HeaderFields } from './headers.js';
+
+/** `grpc` is HTTP/2 with gRPC's framing and trailers; `http` is everything else. */
+export type Protocol = 'http' | 'grpc';
+export type Scheme = 'http' | 'https';
+
+/** What is told of a call once it is over. One per call, shared by its attempts; filters write, `observe` reads. */
+export class CallRecord {
+  /** Monotonic milliseconds; written by observe. */
+  startedAt = 0;
+  /** Attempts made; 0 when the call never got as far. */
+  attempts = 0;
+  /** Name of the route, cluster and endpoint (`ip:port`) that the last attempt took. */
+  route: string | undefined;
+  cluster: string | undefined;
+  endpoint: string | undefined;
+  /** Version label of the endpoint that answered (`version` in endpoint metadata). */
+  version: string | undefined;
+  /** W3C trace id (32 hex digits) and span id of the call, when there is one; written by the tracer. */
+  traceId: string | undefined;
+  spanId: string | undefined;
+  /** Envoy's response flags in the order they were raised. */
+  flags: ResponseFlag[] | undefined;
+
+  raise(flag: ResponseFlag): void {
+    this.flags ??= [];
+    if (!this.flags.includes(flag)) this.flags.push(flag);
+  }
+}
+
+export interface CallInit {
+  readonly protocol: Protocol;
+  readonly scheme: Scheme;
+  /** The destination as the application wrote it: `reviews`, `reviews:8080`, `reviews.default.svc.cluster.local`. */
+  readonly authority: string;
+  readonly method: string;
+  /** Path and query, from `/` on. For gRPC `/package.Service/Method`. */
+  readonly path: string;
+  readonly headers: HeaderFields;
+  readonly body?: Body | undefined;
+  /** The application's own time limit in milliseconds from now, if it set one. */
+  readonly timeoutMs?: number | undefined;
+  /**
+   * Whether the call may wait for a destination that is not there yet: gRPC's wait_for_ready. Default false: a call still waits for
+   * the first configuration, but fails when it says that nothing can serve it.
+   */
+  readonly waitForReady?: boolean;
+  /** True or false overrides what the method says about safe repetition. */
+  readonly idempotent?: boolean | undefined;
+}
+
+/** One call, or one attempt of it: what travels down the stack. */
+export class Call {
+  readonly protocol: Protocol;
+  readonly scheme: Scheme;
+  readonly authority: string;
+  readonly method: string;
+  /** Rewritten by route filters only. */
+  path: string;
+  /** Host or `:authority` that the server is shown; rewritten by route filters only. */
+  host: string;
+  /** Written by route filters, the tracer and the codec; each attempt after the first has a copy. */
+  headers: HeaderFields;
+  body: Body | undefined;
+  readonly timeoutMs: number | undefined;
+  readonly waitForReady: boolean;
+  readonly idempotent: boolean | undefined;
+  /** Monotonic milliseconds after which nobody waits any more; Infinity for none. Written by the deadline filter, only downwards. */
+  deadline = Number.POSITIVE_INFINITY;
+  /** Cancels this call, or this attempt only when `attempt` is set. */
+  cancellation = new Cancellation();
+  record = new CallRecord();
+  /** 1 for the first attempt; 0 for the call itself. Written by `attemptOf`. */
+  attempt = 0;
+  /** Keys of endpoints that earlier attempts went to: balancers go elsewhere when they can. Written by retry. */
+  tried: readonly string[] | undefined;
+
+  constructor(init: CallInit) {
+    this.protocol = init.protocol;
+    this.scheme = init.scheme;
+    this.authority = init.authority;
+    this.host = init.authority;
+    this.method = init.method;
+    this.path = init.path;
+    this.headers = init.headers;
+    this.body = init.body;
+    this.timeoutMs = init.timeoutMs;
+    this.waitForReady = init.waitForReady ?? false;
+    this.idempotent = init.idempotent;
+  }
+
+  /** A call for attempt `number`, with a switch of its own, so that a lost attempt can be cancelled and the call go on. */
+  attemptOf(number: number, tried: readonly string[] | undefined): Call {
+    const call = new Call(this);
+    call.host = this.host;
+    call.headers = number === 1 ? this.headers : copyHeaders(this.headers);
+    call.deadline = this.deadline;
+    call.record = this.record;
+    call.attempt = number;
+    call.tried = tried;
+    return call;
+  }
+
+  cancel(reason: MeshError): void {
+    this.cancellation.cancel(reason);
+  }
+}

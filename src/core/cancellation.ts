@@ -1,0 +1,43 @@
+import type { MeshError } from './errors.js';
+
+export type CancelListener = (reason: MeshError) => void;
+
+/**
+ * One call's off switch. An AbortController costs 4 to 10 µs a call (Node 20); this costs one small object, and nothing
+ * more until somebody listens. Fires once; a listener added later runs at once.
+ */
+export class Cancellation {
+  /** Why, once cancelled. Written by the first `cancel`, never reset. */
+  reason: MeshError | undefined;
+  #first: CancelListener | undefined;
+  #more: Set<CancelListener> | undefined;
+
+  get cancelled(): boolean {
+    return this.reason !== undefined;
+  }
+
+  cancel(reason: MeshError): void {
+    if (this.reason !== undefined) return;
+    this.reason = reason;
+    const first = this.#first;
+    const more = this.#more;
+    this.#first = undefined;
+    this.#more = undefined;
+    first?.(reason);
+    if (more !== undefined) for (const listener of more) listener(reason);
+  }
+
+  add(listener: CancelListener): void {
+    if (this.reason !== undefined) listener(this.reason);
+    else if (this.#first === undefined) this.#first = listener;
+    else {
+      this.#more ??= new Set();
+      this.#more.add(listener);
+    }
+  }
+
+  remove(listener: CancelListener): void {
+    if (this.#first === listener) this.#first = undefined;
+    else this.#more?.delete(listener);
+  }
+}

@@ -1,0 +1,35 @@
+import type { Call } from './call.js';
+import type { MeshError } from './errors.js';
+import type { Reply, ReplyEnd } from './reply.js';
+
+/** What a reply says about the server: `ignored` says nothing (the caller gave up, we refused it ourselves). */
+export type Outcome = 'success' | 'failure' | 'ignored';
+
+/** gRPC statuses that tell of trouble at the server, not of a mistake in the request (Linkerd's default, grpc-status 2 4 8 13 14 15). */
+const GRPC_FAILURES = new Set([2, 4, 8, 12, 13, 14, 15]);
+
+/** The gRPC status of a reply: trailers first, then the head (trailers-only), else undefined. */
+export function grpcStatusOf(reply: Reply, end: ReplyEnd | undefined): number | undefined {
+  const text = end?.trailers?.['grpc-status'] ?? reply.headers['grpc-status'];
+  if (typeof text !== 'string') return undefined;
+  const status = Number(text);
+  return Number.isInteger(status) && status >= 0 ? status : undefined;
+}
+
+/** Success is defined here and nowhere else. Judges a call that failed without a reply. */
+export function classifyError(error: MeshError): Outcome {
+  if (error.origin === 'mesh' || error.code === 'CANCELLED' || error.code === 'REQUEST_BODY_FAILED') {
+    return error.code === 'DEADLINE_EXCEEDED' ? 'failure' : 'ignored';
+  }
+  return 'failure';
+}
+
+/** Judges a reply at its end. HTTP: 5xx and 429 are the server's failures. gRPC: by status, a missing one is a failure. */
+export function classifyReply(call: Call, reply: Reply, end: ReplyEnd): Outcome {
+  if (end.error !== undefined) return classifyError(end.error);
+  if (call.protocol === 'grpc') {
+    const status = grpcStatusOf(reply, end);
+    return status !== undefined && !GRPC_FAILURES.has(status) ? 'success' : 'failure';
+  }
+  return reply.status >= 500 || reply.status === 429 ? 'failure' : 'success';
+}

@@ -1,0 +1,39 @@
+/** The only source of time. Whatever waits or measures is given one. */
+export interface Clock {
+  /** Monotonic milliseconds, with fractions. Never wall time. */
+  now(): number;
+  /** Wall time in milliseconds since the epoch: for logs and certificates only, never for measuring. */
+  wallTime(): number;
+  /** Runs `task` once after `delayMs`; call the result to cancel. `background` timers let the process exit. */
+  after(delayMs: number, task: () => void, options?: { background?: boolean }): () => void;
+}
+
+/** The longest delay Node's timers can hold; longer ones fire at once, so we clamp (2^31 - 1 ms, about 24.8 days). */
+const MAX_DELAY_MS = 2_147_483_647;
+
+/** The process's own clock. */
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  wallTime: () => Date.now(),
+  after(delayMs, task, options) {
+    const timer = setTimeout(task, Math.min(Math.max(delayMs, 0), MAX_DELAY_MS));
+    if (options?.background) timer.unref();
+    return () => clearTimeout(timer);
+  },
+};
+
+/** Resolves after `delayMs`, or rejects with the signal's reason when `signal` is aborted first. */
+export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
+    const onAbort = (): void => {
+      stop();
+      reject(signal?.reason);
+    };
+    const stop = clock.after(delayMs, () => {
+      signal?.removeEventListener('abort', onAbort);
+      resolve();
+    });
+    signal?.addEventListener('abort', onAbort, { once: true });
+  });
+}

@@ -1,0 +1,138 @@
+/** Whose fault it was: our policies and configuration, the service that was called, or the way between. */
+export type ErrorOrigin = 'mesh' | 'workload' | 'network';
+
+/** Whether the server got the request: decides whether it is safe to send again. */
+export type Reached = 'no' | 'maybe' | 'yes';
+
+/** Every code that an inmesh error can carry. Stable: programs may compare them. `docs/errors.md` explains each. */
+export const ERROR_CODES = [
+  'CANCELLED',
+  'CIRCUIT_OPEN',
+  'CONFIG_INVALID',
+  'CONFIG_UNAVAILABLE',
+  'CONNECT_FAILED',
+  'CONNECTION_LOST',
+  'DEADLINE_EXCEEDED',
+  'MESH_CLOSED',
+  'MESSAGE_TOO_LARGE',
+  'NO_ENDPOINT',
+  'NO_ROUTE',
+  'PROTOCOL_ERROR',
+  'REQUEST_BODY_FAILED',
+  'STREAM_REFUSED',
+  'STREAM_RESET',
+  'UNKNOWN_HOST',
+] as const;
+
+export type MeshErrorCode = (typeof ERROR_CODES)[number];
+
+/**
+ * Envoy's response flags, so that logs read as people know them (envoy docs, access log `%RESPONSE_FLAGS%`): UH no healthy
+ * upstream, UF connection failure, UO overflow, NR no route, NC no cluster, URX retries spent, UT timeout, UR upstream reset,
+ * UC upstream connection ended, LR local reset, DC downstream gone, DT deadline of the stream, UPE upstream protocol error,
+ * DPE downstream protocol error. Ours: MB retry budget spent, MD deadline spent before the call was sent, MK stale configuration.
+ */
+export type ResponseFlag =
+  | 'UH'
+  | 'UF'
+  | 'UO'
+  | 'NR'
+  | 'NC'
+  | 'URX'
+  | 'UT'
+  | 'UR'
+  | 'UC'
+  | 'LR'
+  | 'DC'
+  | 'DT'
+  | 'UPE'
+  | 'DPE'
+  | 'MB'
+  | 'MD'
+  | 'MK';
+
+/** What every failure of a call is. The message is for people and may improve; `code` is for programs and stays. */
+export abstract class MeshError extends Error {
+  abstract readonly code: MeshErrorCode;
+  abstract readonly origin: ErrorOrigin;
+  /** Did the server get the request? Set where it is known, read by retry. */
+  abstract readonly reached: Reached;
+  /** The flag that the access log shows. */
+  abstract readonly flag: ResponseFlag;
+  /** gRPC status a gRPC caller sees (grpc/doc/statuscodes.md). */
+  abstract readonly grpcStatus: number;
+  /** HTTP status that the proxy answers with. */
+  abstract readonly httpStatus: number;
+}
+
+/** The caller gave up. */
+export class CancelledError extends MeshError {
+  override readonly name = 'CancelledError';
+  readonly code = 'CANCELLED';
+  readonly origin = 'workload';
+  readonly flag = 'DC';
+  readonly grpcStatus = 1;
+  readonly httpStatus = 499;
+  constructor(
+    message = 'the caller cancelled the call',
+    readonly reached: Reached = 'maybe',
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** The mesh was closed while or before the call was made. */
+export class MeshClosedError extends MeshError {
+  override readonly name = 'MeshClosedError';
+  readonly code = 'MESH_CLOSED';
+  readonly origin = 'mesh';
+  readonly reached = 'no';
+  readonly flag = 'LR';
+  readonly grpcStatus = 14;
+  readonly httpStatus = 503;
+  constructor(message = 'mesh.close() was called: make a new mesh with meshClient()') {
+    super(message);
+  }
+}
+
+/** No configuration could be had for the destination within the call's deadline, or the last one became void. */
+export class ConfigUnavailableError extends MeshError {
+  override readonly name = 'ConfigUnavailableError';
+  readonly code = 'CONFIG_UNAVAILABLE';
+  readonly origin = 'mesh';
+  readonly reached = 'no';
+  readonly flag = 'NC';
+  readonly grpcStatus = 14;
+  readonly httpStatus = 503;
+}
+
+/** The mesh knows the destination's name as unknown, and configuration forbids to pass it through. */
+export class UnknownHostError extends MeshError {
+  override readonly name = 'UnknownHostError';
+  readonly code = 'UNKNOWN_HOST';
+  readonly origin = 'mesh';
+  readonly reached = 'no';
+  readonly flag = 'NR';
+  readonly grpcStatus = 14;
+  readonly httpStatus = 502;
+  constructor(readonly authority: string) {
+    super(`host "${authority}" is not known to the mesh, and unknownHosts is "deny": add a Service for it, or allow "passthrough"`);
+  }
+}
+
+/** The request body could not be read from the application: nothing the mesh can do again. */
+export class RequestBodyError extends MeshError {
+  override readonly name = 'RequestBodyError';
+  readonly code = 'REQUEST_BODY_FAILED';
+  readonly origin = 'workload';
+  readonly reached = 'maybe';
+  readonly flag = 'DPE';
+  readonly grpcStatus = 13;
+  readonly httpStatus = 400;
+}
+
+/** Any thrown value as a MeshError; what is none already becomes `fallback`, with the value as its cause. */
+export function asMeshError(value: unknown, fallback: (cause: unknown) => MeshError): MeshError {
+  return value instanceof MeshError ? value : fallback(value);
+}

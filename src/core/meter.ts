@@ -1,0 +1,47 @@
+import type { Call } from './call.js';
+import type { Outcome } from './classify.js';
+import type { MeshError } from './errors.js';
+import type { Reply, ReplyEnd } from './reply.js';
+
+/** What is told when a call or an attempt is over. */
+export interface Finished {
+  readonly call: Call;
+  readonly reply: Reply | undefined;
+  readonly end: ReplyEnd | undefined;
+  /** Why it failed, when it did not end with a whole reply. */
+  readonly error: MeshError | undefined;
+  readonly outcome: Outcome;
+  readonly durationMs: number;
+}
+
+/** Things that happen outside calls, counted and published on `diagnostics_channel` as `mesh:<kind>`. */
+export type MeshEvent =
+  | { readonly kind: 'xds:update'; readonly type: string; readonly resources: number }
+  | { readonly kind: 'xds:nack'; readonly type: string; readonly detail: string }
+  | { readonly kind: 'xds:connected' | 'xds:disconnected'; readonly server: string; readonly detail?: string }
+  | { readonly kind: 'config:rejected'; readonly source: string; readonly detail: string }
+  | { readonly kind: 'config:changed'; readonly source: string }
+  | { readonly kind: 'retry'; readonly cluster: string; readonly reason: string }
+  | { readonly kind: 'retry:budget-spent'; readonly cluster: string }
+  | { readonly kind: 'circuit:open'; readonly cluster: string; readonly limit: string };
+
+/** Where everything that is measured goes. `observability/` implements it; folders that measure are handed one. Must not throw. */
+export interface Meter {
+  callFinished(finished: Finished): void;
+  attemptFinished(finished: Finished): void;
+  event(event: MeshEvent): void;
+  /** A value read when somebody asks (scraped), never pushed. Returns the way to remove it. */
+  gauge(name: string, labels: Readonly<Record<string, string>>, read: () => number): () => void;
+}
+
+/** One span per attempt, as OpenTelemetry's HTTP conventions have it. */
+export interface AttemptSpan {
+  finished(finished: Finished): void;
+}
+
+export interface Tracer {
+  /** Starts a span for the attempt and writes the trace context into `call.headers`; undefined when nothing is recorded. */
+  attempt(call: Call): AttemptSpan | undefined;
+}
+
+export const noMeter: Meter = { callFinished() {}, attemptFinished() {}, event() {}, gauge: () => () => {} };

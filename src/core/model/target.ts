@@ -1,0 +1,15 @@
+import type { MeshError } from '../errors.js';
+import type { ClusterConfig } from './cluster.js';
+import type { Route } from './route.js';
+
+/**
+ * All that is needed to serve calls to one authority, at one moment. Complete: every cluster that a route names is in `clusters`,
+ * with its endpoints or with the reason why it has none. Frozen; a call sees one of these from start to end.
+ */
+export interface TargetConfig {
+  readonly authority: string;
+  /** In order of precedence: the first match wins. */
+  readonly routes: readonly Route[];
+  /** A cluster that is in trouble is an error here and leaves the others alone (gRFC A74). */
+  readonly clusters: ReadonlyMap<string, ClusterConfig | MeshError>;
+}

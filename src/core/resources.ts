@@ -1,0 +1,29 @@
+/**
+ * xDS resources as plain objects: what the compiler makes, what the decoder reads, in the protos' own shape. Field names as in the
+ * .proto (snake_case), enums by name, 64-bit integers as numbers, bytes as Uint8Array, durations `{ seconds, nanos }`, wrappers
+ * `{ value }`, and a packed `Any` unfolded to `{ '@type': 'type.googleapis.com/…', …fields }` (one of an unknown type keeps
+ * `value: Uint8Array`). A field that is not set is absent. Bytes exist only where there is a wire (`xds/wire/`).
+ */
+export type Resource = Readonly<Record<string, unknown>>;
+
+export const TYPE_PREFIX = 'type.googleapis.com/';
+export const LISTENER = `${TYPE_PREFIX}envoy.config.listener.v3.Listener`;
+export const ROUTE = `${TYPE_PREFIX}envoy.config.route.v3.RouteConfiguration`;
+export const CLUSTER = `${TYPE_PREFIX}envoy.config.cluster.v3.Cluster`;
+export const ENDPOINT = `${TYPE_PREFIX}envoy.config.endpoint.v3.ClusterLoadAssignment`;
+
+/** The four that a client needs, in the order in which a server sends additions: make before break. */
+export const RESOURCE_TYPES = [CLUSTER, ENDPOINT, LISTENER, ROUTE] as const;
+export type ResourceType = (typeof RESOURCE_TYPES)[number];
+
+/** A complete, consistent configuration of a whole mesh: by type, then by name. */
+export type ResourceSet = Readonly<Record<ResourceType, ReadonlyMap<string, Resource>>>;
+
+/** What tells of changes to one resource: the three meanings of grpc-go's watcher (gRFC A88). */
+export interface ResourceWatcher {
+  changed(resource: unknown): void;
+  /** Does not exist, or cannot be used, and nothing from before can either. */
+  failed(error: Error, reason: 'does-not-exist' | 'invalid' | 'unreachable'): void;
+  /** Trouble, but the last value stands. */
+  ambient(error: Error): void;
+}

@@ -1,0 +1,52 @@
+import type { Clock } from './clock.js';
+import type { Logger } from './log.js';
+import type { TlsOrigination } from './model/cluster.js';
+import type { EndpointConfig } from './model/endpoint.js';
+import type { Service } from './service.js';
+
+/**
+ * A cluster's shared allowance of connections and of calls that wait for one (Envoy `max_connections`, `max_pending_requests`).
+ * Exact: counted when granted, in the same turn.
+ */
+export interface ConnectionLimits {
+  /**
+   * A permit to open a connection, or no. An endpoint with none open yet always gets one (`first`), as Envoy does, so that a full
+   * cluster cannot starve an endpoint.
+   */
+  tryOpen(first: boolean): boolean;
+  /** Gives the permit back: the connection is closed or was never made. */
+  closed(): void;
+  /** A place in the line for a connection, or no: then the call fails at once with CIRCUIT_OPEN. */
+  tryWait(): boolean;
+  /** Leaves the line, whether served or not. */
+  waited(): void;
+  /** The error for a call that got no place in the line. */
+  overflow(): Error;
+}
+
+export interface TransportOptions {
+  readonly endpoint: EndpointConfig;
+  readonly tls: TlsOrigination | undefined;
+  /** Milliseconds for TCP and TLS together; then CONNECT_FAILED. */
+  readonly connectTimeoutMs: number;
+  /** A connection without a request is closed after this many milliseconds. */
+  readonly idleTimeoutMs: number;
+  readonly limits: ConnectionLimits;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/**
+ * The connections to one endpoint. `call` sends one attempt and resolves with the reply's head; it obeys `call.cancellation`
+ * (reset the stream, close the HTTP/1.1 connection, reject with the reason, or fail the body when the head is out), and
+ * rejects only with a MeshError whose `reached` is the truth. It knows no deadline, no retry, no balancing.
+ */
+export interface Transport {
+  readonly call: Service;
+  /** Connections open now. */
+  readonly connections: number;
+  /** No new calls; resolves when those under way have ended. `force` cuts them. Idempotent. */
+  close(force?: boolean): Promise<void>;
+}
+
+export type TransportFactory = (options: TransportOptions) => Transport;
