@@ -1,0 +1,48 @@
+/**
+ * Which folder of `src/` may import which: the table of docs/architecture.md, as data. A folder may always import itself.
+ * `import type` counts as well: a layer that knows another's types cannot change without it.
+ */
+const LIBRARY = ['core', 'resilience', 'identity', 'observability', 'client', 'server', 'xds', 'controlplane', 'mesh'];
+
+export const LAYERS = {
+  core: [],
+  resilience: ['core'],
+  identity: ['core'],
+  observability: ['core'],
+  client: ['core', 'resilience', 'identity'],
+  server: ['core', 'resilience', 'identity'],
+  xds: ['core', 'identity'],
+  controlplane: ['core', 'identity', 'xds/gen', 'xds/wire'],
+  proxy: ['core', 'resilience', 'identity', 'client', 'server'],
+  mesh: LIBRARY,
+  testing: LIBRARY,
+  cli: [...LIBRARY, 'proxy', 'index'],
+  // Files directly in src/: the entry points, which wire the folders.
+  index: LIBRARY,
+  register: [...LIBRARY, 'index'],
+};
+
+/** Folders whose own subfolders must not know each other: each policy stands alone. */
+export const INDEPENDENT_CHILDREN = ['resilience'];
+
+/**
+ * Packages that an application pays for only when it uses what they serve: no chain of static imports from these entry points may
+ * reach them. `import()` inside a function may.
+ */
+export const LAZY = {
+  entries: ['index', 'register', 'server/express', 'server/fastify'],
+  packages: [
+    '@grpc/grpc-js',
+    '@grpc/proto-loader',
+    '@opentelemetry/api',
+    'bottleneck',
+    'commander',
+    'ioredis',
+    'opossum',
+    'p-retry',
+    'protobufjs',
+    're2js',
+    'valibot',
+    'yaml',
+  ],
+};
