@@ -62,6 +62,8 @@ export class Call {
   path: string;
   /** Host or `:authority` that the server is shown; rewritten by route filters only. */
   host: string;
+  /** The server is shown the picked endpoint's hostname instead of `host` (`auto_host_rewrite`); written by route filters only. */
+  hostFromEndpoint = false;
   /** Written by route filters, the tracer and the codec; each attempt after the first has a copy. */
   headers: HeaderFields;
   body: Body | undefined;
@@ -73,7 +75,7 @@ export class Call {
   /** Cancels this call, or this attempt only when `attempt` is set. */
   cancellation = new Cancellation();
   record = new CallRecord();
-  /** 1 for the first attempt; 0 for the call itself. Written by `attemptOf`. */
+  /** Number of the attempt that this is, from 1; 0 before the first. Written by retry. */
   attempt = 0;
   /** Keys of endpoints that earlier attempts went to: balancers go elsewhere when they can. Written by retry. */
   tried: readonly string[] | undefined;
@@ -96,6 +98,7 @@ export class Call {
   attemptOf(number: number, tried: readonly string[] | undefined): Call {
     const call = new Call(this);
     call.host = this.host;
+    call.hostFromEndpoint = this.hostFromEndpoint;
     call.headers = number === 1 ? this.headers : copyHeaders(this.headers);
     call.deadline = this.deadline;
     call.record = this.record;

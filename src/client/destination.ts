@@ -1,0 +1,142 @@
+import type { Call } from '../core/call.js';
+import type { ConfigSource } from '../core/config-source.js';
+import { ConfigUnavailableError, MeshClosedError, type MeshError } from '../core/errors.js';
+import type { TargetConfig } from '../core/model/target.js';
+import type { Reply } from '../core/reply.js';
+import type { Service } from '../core/service.js';
+import type { ClusterRegistry } from './endpoints/registry.js';
+import type { ClientEnv } from './env.js';
+import { Router } from './router/router.js';
+
+/** A call without a limit of its own waits this long for the first configuration: xDS's does-not-exist timer (A57), 15 s. */
+export const CONFIG_WAIT_MS = 15_000;
+/** Calls of one destination that may wait for its first configuration; more are refused at once. */
+const MAX_WAITING = 10_000;
+
+/** One authority that the application calls: its current router, or why it has none. */
+export class Destination {
+  /** Monotonic milliseconds of the last call; written by `Destinations`. */
+  lastUsed = 0;
+  #router: Router | undefined;
+  #failure: MeshError | undefined;
+  readonly #waiting = new Set<() => void>();
+  readonly #unwatch: () => void;
+  #closed = false;
+
+  constructor(
+    readonly authority: string,
+    source: ConfigSource,
+    private readonly registry: ClusterRegistry,
+    private readonly env: ClientEnv,
+    fallback: (use: (config: TargetConfig) => void, fail: (error: MeshError) => void) => () => void,
+  ) {
+    let endFallback: (() => void) | undefined;
+    const known = (): void => {
+      endFallback?.();
+      endFallback = undefined;
+    };
+    const stop = source.watch(authority, {
+      changed: (config) => {
+        known();
+        this.#use(config);
+      },
+      failed: (error) => {
+        known();
+        this.#fail(error);
+      },
+      ambient: (error) => {
+        if (this.#router === undefined) this.#fail(error);
+        else env.logger.warn('configuration is not fresh', { authority, error: error.message });
+      },
+      unknown: () => {
+        endFallback ??= fallback(
+          (config) => this.#use(config),
+          (error) => this.#fail(error),
+        );
+      },
+    });
+    this.#unwatch = () => {
+      known();
+      stop();
+    };
+  }
+
+  get idle(): boolean {
+    return this.#waiting.size === 0;
+  }
+
+  get config(): TargetConfig | undefined {
+    return this.#router?.config;
+  }
+
+  readonly service: Service = (call) => {
+    const router = this.#router;
+    if (router !== undefined) return router.service(call);
+    const failure = this.#failure;
+    if (failure !== undefined && !call.waitForReady) return Promise.reject(failure);
+    return this.#wait(call);
+  };
+
+  close(): void {
+    this.#closed = true;
+    this.#unwatch();
+    this.#router?.release();
+    this.#router = undefined;
+    this.#fail(new MeshClosedError());
+  }
+
+  #use(config: TargetConfig): void {
+    if (this.#closed) return;
+    const before = this.#router;
+    // Clusters are acquired by the new one before the old one lets go, so that those in both live on.
+    this.#router = new Router(config, this.registry, this.env);
+    this.#failure = undefined;
+    before?.release();
+    this.#wake();
+  }
+
+  #fail(error: MeshError): void {
+    this.#router?.release();
+    this.#router = undefined;
+    this.#failure = error;
+    this.#wake();
+  }
+
+  #wake(): void {
+    for (const wake of [...this.#waiting]) wake();
+  }
+
+  #wait(call: Call): Promise<Reply> {
+    if (this.#waiting.size >= MAX_WAITING) {
+      return Promise.reject(
+        new ConfigUnavailableError(`"${this.authority}": ${MAX_WAITING} calls already wait for its first configuration`),
+      );
+    }
+    return new Promise((resolve, reject) => {
+      const { clock, deadlines } = this.env;
+      const timer =
+        call.deadline === Number.POSITIVE_INFINITY && !call.waitForReady
+          ? deadlines.watch(clock.now() + CONFIG_WAIT_MS, () => {
+              leave();
+              reject(new ConfigUnavailableError(`no configuration for "${this.authority}" within ${CONFIG_WAIT_MS} ms`));
+            })
+          : undefined;
+      const leave = (): void => {
+        this.#waiting.delete(wake);
+        call.cancellation.remove(cancelled);
+        timer?.stop();
+      };
+      const wake = (): void => {
+        if (this.#router === undefined && call.waitForReady && !this.#closed) return;
+        leave();
+        resolve(this.service(call));
+      };
+      const cancelled = (reason: Error): void => {
+        leave();
+        reject(reason);
+      };
+      this.#waiting.add(wake);
+      call.cancellation.add(cancelled);
+    });
+  }
+}

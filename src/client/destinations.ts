@@ -1,0 +1,70 @@
+import type { Call } from '../core/call.js';
+import type { ConfigSource } from '../core/config-source.js';
+import { MeshClosedError } from '../core/errors.js';
+import { type Service, stack } from '../core/service.js';
+import { Destination } from './destination.js';
+import { ClusterRegistry } from './endpoints/registry.js';
+import type { ClientEnv } from './env.js';
+import { type PassthroughOptions, passthrough } from './passthrough.js';
+import { callFilters } from './stack.js';
+
+/** Destinations kept at once; the one unused for longest makes room. A forward proxy meets hosts without end. */
+const MAX_DESTINATIONS = 1_000;
+
+/** The whole client as one service: every face puts its calls in here. */
+export class Destinations {
+  readonly #destinations = new Map<string, Destination>();
+  readonly clusters: ClusterRegistry;
+  readonly service: Service;
+  #closed = false;
+
+  constructor(
+    private readonly source: ConfigSource,
+    private readonly env: ClientEnv,
+    private readonly unknownHosts: PassthroughOptions,
+  ) {
+    this.clusters = new ClusterRegistry(env);
+    this.service = stack(callFilters(env), (call) => {
+      if (this.#closed) return Promise.reject(new MeshClosedError());
+      const destination = this.#find(call);
+      destination.lastUsed = call.record.startedAt;
+      return destination.service(call);
+    });
+  }
+
+  list(): readonly Destination[] {
+    return [...this.#destinations.values()];
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const destination of this.#destinations.values()) destination.close();
+    this.#destinations.clear();
+    await this.clusters.close();
+  }
+
+  /** By authority and scheme: where a name is unknown to the mesh, https means another port and TLS. */
+  #find(call: Call): Destination {
+    const key = call.scheme === 'https' ? `https:${call.authority}` : call.authority;
+    return this.#destinations.get(key) ?? this.#add(key, call);
+  }
+
+  #add(key: string, { authority, scheme }: Call): Destination {
+    if (this.#destinations.size >= MAX_DESTINATIONS) this.#evict();
+    const destination = new Destination(authority, this.source, this.clusters, this.env, (use, fail) =>
+      passthrough(authority, scheme, this.unknownHosts, this.env, use, fail),
+    );
+    this.#destinations.set(key, destination);
+    return destination;
+  }
+
+  #evict(): void {
+    let oldest: [string, Destination] | undefined;
+    for (const entry of this.#destinations) {
+      if (entry[1].idle && (oldest === undefined || entry[1].lastUsed < oldest[1].lastUsed)) oldest = entry;
+    }
+    if (oldest === undefined) return;
+    this.#destinations.delete(oldest[0]);
+    oldest[1].close();
+  }
+}

@@ -1,0 +1,72 @@
+import type { Call } from '../../core/call.js';
+import { classifyError, classifyReply, grpcStatusOf, type Outcome } from '../../core/classify.js';
+import { asMeshError, type MeshError } from '../../core/errors.js';
+import type { AttemptSpan } from '../../core/meter.js';
+import type { Reply, ReplyEnd } from '../../core/reply.js';
+import type { ClientEnv } from '../env.js';
+import { ProtocolError } from '../transport/errors.js';
+import type { Endpoint } from './endpoint.js';
+
+/** What a refusal counts as, so that an endpoint that fails fast is no magnet: 5 s, Linkerd's load biaser. */
+const REFUSAL_LATENCY_MS = 5_000;
+
+/** Sends one attempt to the endpoint and writes down what came of it: load, latency, span, metrics. */
+export function send(env: ClientEnv, endpoint: Endpoint, https: boolean, call: Call): Promise<Reply> {
+  const { record } = call;
+  record.endpoint = endpoint.key;
+  record.version = endpoint.config.labels['version'];
+  if (call.hostFromEndpoint) call.host = endpoint.config.hostname ?? call.host;
+  const span = env.tracer?.attempt(call);
+  const startedAt = env.clock.now();
+  endpoint.inflight++;
+  return endpoint
+    .transport(call.protocol, https)
+    .call(call)
+    .then(
+      (reply) => {
+        const headAt = env.clock.now();
+        reply.onEnd((end) => {
+          const refused = refusedBy(call, reply, end);
+          endpoint.latency.observe(refused ? Math.max(REFUSAL_LATENCY_MS, headAt - startedAt) : headAt - startedAt, headAt);
+          finish(env, endpoint, call, startedAt, span, reply, end, end.error, classifyReply(call, reply, end));
+        });
+        return reply;
+      },
+      (thrown: unknown) => {
+        const error = asMeshError(thrown, (cause) => new ProtocolError(endpoint.key, String(cause), 'maybe', { cause }));
+        const now = env.clock.now();
+        const outcome = classifyError(error);
+        // A caller who gave up says nothing; a timeout says at least as much as the time it took.
+        if (error.code === 'DEADLINE_EXCEEDED') endpoint.latency.observe(now - startedAt, now);
+        else if (outcome === 'failure') endpoint.latency.observe(Math.max(REFUSAL_LATENCY_MS, now - startedAt), now);
+        record.raise(error.flag);
+        finish(env, endpoint, call, startedAt, span, undefined, undefined, error, outcome);
+        throw error;
+      },
+    );
+}
+
+/** The server said "not now": 429 and 503, RESOURCE_EXHAUSTED and UNAVAILABLE, or the reply broke off. */
+function refusedBy(call: Call, reply: Reply, end: ReplyEnd): boolean {
+  if (end.error !== undefined) return end.error.origin === 'network';
+  if (call.protocol === 'http') return reply.status === 429 || reply.status === 503;
+  const status = grpcStatusOf(reply, end);
+  return status === 8 || status === 14;
+}
+
+function finish(
+  env: ClientEnv,
+  endpoint: Endpoint,
+  call: Call,
+  startedAt: number,
+  span: AttemptSpan | undefined,
+  reply: Reply | undefined,
+  end: ReplyEnd | undefined,
+  error: MeshError | undefined,
+  outcome: Outcome,
+): void {
+  endpoint.released();
+  const finished = { call, reply, end, error, outcome, durationMs: env.clock.now() - startedAt };
+  env.meter.attemptFinished(finished);
+  span?.finished(finished);
+}

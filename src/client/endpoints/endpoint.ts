@@ -1,0 +1,76 @@
+import type { Protocol } from '../../core/call.js';
+import type { EndpointConfig } from '../../core/model/endpoint.js';
+import type { Transport } from '../../core/transport.js';
+import type { PeakEwma } from '../balancer/peak-ewma.js';
+
+/** Opens connections to an endpoint for calls of one kind. */
+export type Connect = (config: EndpointConfig, protocol: Protocol, https: boolean) => Transport;
+
+/**
+ * One endpoint at run time: its load, its history, its connections. Kept across updates as long as the endpoint is configured, whatever else
+ * changes, so that no update forgets who was slow.
+ */
+export class Endpoint {
+  /** Attempts under way. Written by the cluster's accounting; read by balancers. */
+  inflight = 0;
+  /** Share of traffic among the endpoints that are used, in any unit. Written by the cluster at each update. */
+  weight = 1;
+  /** Monotonic milliseconds of the last pick. Written by balancers. */
+  lastPicked: number;
+  readonly #transports = new Map<string, Transport>();
+  /** No longer configured: its connections close when the last attempt ends. */
+  #retired = false;
+
+  constructor(
+    public config: EndpointConfig,
+    /** Latency seen, as peak EWMA. Written by the cluster's accounting. */
+    readonly latency: PeakEwma,
+    private readonly connect: Connect,
+    now: number,
+  ) {
+    this.lastPicked = now;
+  }
+
+  get key(): string {
+    return this.config.key;
+  }
+
+  get connections(): number {
+    let open = 0;
+    for (const transport of this.#transports.values()) open += transport.connections;
+    return open;
+  }
+
+  transport(protocol: Protocol, https: boolean): Transport {
+    const kind = https ? `${protocol}s` : protocol;
+    let transport = this.#transports.get(kind);
+    if (transport === undefined) {
+      transport = this.connect(this.config, protocol, https);
+      this.#transports.set(kind, transport);
+    }
+    return transport;
+  }
+
+  /** One attempt ended. */
+  released(): void {
+    this.inflight--;
+    if (this.#retired && this.inflight === 0) void this.#disconnect(false);
+  }
+
+  retire(): void {
+    this.#retired = true;
+    if (this.inflight === 0) void this.#disconnect(false);
+  }
+
+  /** Closes all connections now; attempts under way fail. */
+  close(): Promise<void> {
+    this.#retired = true;
+    return this.#disconnect(true);
+  }
+
+  async #disconnect(force: boolean): Promise<void> {
+    const transports = [...this.#transports.values()];
+    this.#transports.clear();
+    await Promise.all(transports.map((transport) => transport.close(force)));
+  }
+}

@@ -1,0 +1,17 @@
+import type { Clock } from '../core/clock.js';
+import type { Deadlines } from '../core/deadlines.js';
+import type { Logger } from '../core/log.js';
+import type { Meter, Tracer } from '../core/meter.js';
+import type { Random } from '../core/random.js';
+import type { TransportFactory } from '../core/transport.js';
+
+/** What the request path is given from outside: one per mesh. */
+export interface ClientEnv {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly deadlines: Deadlines;
+  readonly logger: Logger;
+  readonly meter: Meter;
+  readonly tracer: Tracer | undefined;
+  readonly transports: { readonly http1: TransportFactory; readonly http2: TransportFactory };
+}

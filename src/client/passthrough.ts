@@ -1,0 +1,120 @@
+import { isIP } from 'node:net';
+import type { Scheme } from '../core/call.js';
+import { type Resolver, watchDns } from '../core/dns.js';
+import { ConfigUnavailableError, type MeshError, UnknownHostError } from '../core/errors.js';
+import {
+  type ClusterConfig,
+  DEFAULT_BALANCER,
+  DEFAULT_CIRCUIT_LIMITS,
+  DEFAULT_IDLE_TIMEOUT_MS,
+  DEFAULT_RETRY_BUDGET,
+} from '../core/model/cluster.js';
+import { addressKey, type EndpointConfig } from '../core/model/endpoint.js';
+import type { TargetConfig } from '../core/model/target.js';
+import type { ClientEnv } from './env.js';
+
+/** Hosts outside are farther away than endpoints of the mesh: Envoy's default `connect_timeout`, 5 s. */
+const EXTERNAL_CONNECT_TIMEOUT_MS = 5_000;
+
+export interface PassthroughOptions {
+  /** What happens with a host that the configuration does not know. Read anew for every destination. */
+  readonly policy: () => 'passthrough' | 'deny';
+  readonly resolve: Resolver;
+}
+
+/** A host outside the mesh: its addresses by DNS, with the default policies. Ends when the result is called. */
+export function passthrough(
+  authority: string,
+  scheme: Scheme,
+  options: PassthroughOptions,
+  env: ClientEnv,
+  use: (config: TargetConfig) => void,
+  fail: (error: MeshError) => void,
+): () => void {
+  if (options.policy() === 'deny') {
+    fail(new UnknownHostError(authority));
+    return () => {};
+  }
+  const { host, port } = splitAuthority(authority, scheme);
+  const serve = (ips: readonly string[]): void => use(targetFor(authority, scheme, host, port, ips));
+  if (isIP(host) !== 0) {
+    serve([host]);
+    return () => {};
+  }
+  let resolved = false;
+  return watchDns(
+    host,
+    { resolve: options.resolve, clock: env.clock, random: env.random, logger: env.logger },
+    {
+      addresses(ips) {
+        resolved = true;
+        serve(ips);
+      },
+      failed(error) {
+        if (resolved) return;
+        fail(new ConfigUnavailableError(`host "${host}" is not in the mesh and cannot be resolved: ${error.message}`, { cause: error }));
+      },
+    },
+  );
+}
+
+/** `host[:port]`, IPv6 in brackets; the port that goes with the scheme when there is none. */
+export function splitAuthority(authority: string, scheme: Scheme): { readonly host: string; readonly port: number } {
+  const match = /^(?:\[([^\]]+)\]|([^:]*))(?::(\d+))?$/.exec(authority);
+  const host = match?.[1] ?? match?.[2] ?? authority;
+  return { host, port: match?.[3] === undefined ? (scheme === 'https' ? 443 : 80) : Number(match[3]) };
+}
+
+function targetFor(authority: string, scheme: Scheme, host: string, port: number, ips: readonly string[]): TargetConfig {
+  const name = `passthrough:${scheme}://${addressKey({ host, port })}`;
+  const cluster: ClusterConfig = {
+    name,
+    statName: 'passthrough',
+    balancer: DEFAULT_BALANCER,
+    limits: DEFAULT_CIRCUIT_LIMITS,
+    retryBudget: DEFAULT_RETRY_BUDGET,
+    protocol: 'http1',
+    connectTimeoutMs: EXTERNAL_CONNECT_TIMEOUT_MS,
+    idleTimeoutMs: DEFAULT_IDLE_TIMEOUT_MS,
+    tls: scheme === 'https' ? { sni: host } : undefined,
+    endpoints: ips.map((ip) => endpointAt(ip, port, host)),
+    drops: [],
+  };
+  return Object.freeze({
+    authority,
+    clusters: new Map([[name, Object.freeze(cluster)]]),
+    routes: [
+      {
+        name: 'passthrough',
+        match: { path: { kind: 'prefix', value: '/', ignoreCase: false }, headers: [], query: [], fraction: 1, grpcOnly: false },
+        action: {
+          kind: 'forward',
+          clusters: [{ name, weight: 1, requestHeaders: undefined, responseHeaders: undefined }],
+          totalWeight: 1,
+          timeoutMs: undefined,
+          maxStreamDurationMs: undefined,
+          retry: undefined,
+          pathRewrite: undefined,
+          hostRewrite: undefined,
+        },
+        requestHeaders: undefined,
+        responseHeaders: undefined,
+      },
+    ],
+  } satisfies TargetConfig);
+}
+
+function endpointAt(ip: string, port: number, hostname: string): EndpointConfig {
+  const address = { host: ip, port };
+  return Object.freeze({
+    key: addressKey(address),
+    addresses: [address],
+    hostname,
+    weight: 1,
+    locality: { region: '', zone: '', subZone: '' },
+    localityWeight: 1,
+    priority: 0,
+    health: 'unknown',
+    labels: {},
+  } satisfies EndpointConfig);
+}

@@ -1,0 +1,29 @@
+import type { PathMatch } from '../../core/model/match.js';
+import type { PathRewrite } from '../../core/model/route.js';
+import { pathOnly } from './match.js';
+
+/** The path and query after a rewrite. The query always stays. */
+export function rewritePath(pathAndQuery: string, rewrite: PathRewrite, match: PathMatch): string {
+  const path = pathOnly(pathAndQuery);
+  return rewrittenPath(path, rewrite, match) + pathAndQuery.slice(path.length);
+}
+
+function rewrittenPath(path: string, rewrite: PathRewrite, match: PathMatch): string {
+  switch (rewrite.kind) {
+    case 'full':
+      return rewrite.value;
+    case 'regex':
+      return rooted(rewrite.regex.replaceAll(path, rewrite.substitution));
+    case 'prefix': {
+      if (match.kind === 'regex') return path;
+      const rest = path.slice(match.value.length);
+      // "/foo -> /" of "/foo/bar" is "/bar", not "//bar"; of "/foo" it is "/" (Gateway API ReplacePrefixMatch).
+      if (match.kind !== 'segments') return rooted(rewrite.value + rest);
+      const head = rewrite.value.endsWith('/') ? rewrite.value.slice(0, -1) : rewrite.value;
+      const tail = rest === '' || rest.startsWith('/') ? rest : `/${rest}`;
+      return rooted(head + tail);
+    }
+  }
+}
+
+const rooted = (path: string): string => (path.startsWith('/') ? path : `/${path}`);

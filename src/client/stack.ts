@@ -1,0 +1,55 @@
+import { callDeadline, routeDeadline } from '../resilience/deadline/deadline.js';
+import { attemptTimeout } from '../resilience/deadline/attempt-timeout.js';
+import { type CircuitLimits, requestLimit } from '../resilience/concurrency/circuit-limits.js';
+import { retry } from '../resilience/retry/retry.js';
+import type { ClusterConfig } from '../core/model/cluster.js';
+import { DEFAULT_RETRY, type ForwardAction } from '../core/model/route.js';
+import type { Filter } from '../core/service.js';
+import { carryDeadline } from './endpoints/carry.js';
+import type { Cluster } from './endpoints/cluster.js';
+import { drops } from './endpoints/drops.js';
+import type { ClientEnv } from './env.js';
+import { observe } from './observe.js';
+
+/*
+ * The request path, in order, on one page. Composed when configuration changes, run for every call; what is not configured is not in it.
+ *
+ *   callFilters -> destination (client/destinations.ts) -> route (client/router/) -> routeFilters -> attemptFilters -> clusterFilters -> pick -> transport
+ */
+
+/** Once per call, before its destination is looked up. */
+export const callFilters = (env: ClientEnv): Filter[] => [
+  observe(env), // outermost: must also see what everything below refuses
+  callDeadline(env), // above the destination: the time limit covers waiting for configuration as well
+];
+
+/** Once per call, for the route and the cluster that it chose. */
+export const routeFilters = (action: ForwardAction, cluster: Cluster, env: ClientEnv): Filter[] =>
+  present([
+    routeDeadline(action, env), // above retry: one deadline covers every attempt and every backoff
+    retry(action.retry ?? DEFAULT_RETRY, {
+      clock: env.clock,
+      random: env.random,
+      meter: env.meter,
+      cluster: cluster.config.statName,
+      limits: cluster.limits,
+      // Read through the cluster: an update may replace it.
+      budget: { deposit: () => cluster.budget.deposit(), tryWithdraw: () => cluster.budget.tryWithdraw() },
+    }), // above the balancer: each attempt may choose another endpoint
+  ]);
+
+/** Once per attempt, by the route's settings. */
+export const attemptFilters = (action: ForwardAction, env: ClientEnv): Filter[] =>
+  present([
+    attemptTimeout(action.retry?.perTryTimeoutMs, env), // below retry: what took too long can be tried elsewhere
+  ]);
+
+/** Once per attempt, by the cluster's settings. */
+export const clusterFilters = (config: ClusterConfig, limits: CircuitLimits, env: ClientEnv): Filter[] =>
+  present([
+    drops(config, env), // "Drops before the breaker" - gRFC A32: what is dropped does not count as a request
+    requestLimit(limits), // above the pick: a refused attempt loads no endpoint
+    carryDeadline(env), // last: what is left now is what the server is told
+  ]);
+
+const present = (filters: (Filter | undefined)[]): Filter[] => filters.filter((filter) => filter !== undefined);

@@ -1,0 +1,69 @@
+import type { Clock } from '../core/clock.js';
+import { DecodeError, knownKeys, record, shown, string } from '../core/decode.js';
+import type { Resolver } from '../core/dns.js';
+import type { Logger } from '../core/log.js';
+import type { Random } from '../core/random.js';
+
+/** Options of `meshClient`. At most one of `services`, `config` and `xds`. */
+export interface MeshOptions {
+  /** This workload's own name, for logs, metrics and the control plane. Default: INMESH_SERVICE, else the program's file name. */
+  readonly service?: string;
+  /** A first try in one line: endpoints (`host:port`) by service name. */
+  readonly services?: Readonly<Record<string, readonly string[]>>;
+  /** YAML file or folder, or several: compiled in the process, watched, reloaded when it changes. */
+  readonly config?: string | readonly string[];
+  /** Control plane, `host:port`, over plaintext. For TLS and more give a gRPC bootstrap through GRPC_XDS_BOOTSTRAP. */
+  readonly xds?: string;
+  /** What happens with hosts that the configuration does not know. Default: what MeshConfig says, else `passthrough`. */
+  readonly unknownHosts?: 'passthrough' | 'deny';
+  /** JSON access log: true for standard output, a file's path, or a function that takes each line. Default: off. */
+  readonly accessLog?: boolean | string | ((line: string) => void);
+  /** Spans and trace headers: `own` writes W3C headers and OpenTelemetry spans when an SDK is there. Default `own`. */
+  readonly tracing?: 'own' | 'off';
+  /** Where the mesh tells of its own troubles. Default: warnings and errors as JSON lines on standard error. */
+  readonly logger?: Logger;
+  /** For tests. Defaults are the system's. */
+  readonly clock?: Clock;
+  readonly random?: Random;
+  readonly resolve?: Resolver;
+}
+
+const KEYS = [
+  'service',
+  'services',
+  'config',
+  'xds',
+  'unknownHosts',
+  'accessLog',
+  'tracing',
+  'logger',
+  'clock',
+  'random',
+  'resolve',
+] as const satisfies readonly (keyof MeshOptions)[];
+
+/** Refuses what cannot be meant, before anything is started. Throws DecodeError. */
+export function checkOptions(options: unknown): MeshOptions {
+  const o = record(options, 'meshClient(options)');
+  knownKeys(o, 'options', KEYS);
+  const sources = (['services', 'config', 'xds'] as const).filter((key) => o[key] !== undefined);
+  if (sources.length > 1) throw new DecodeError('options', `give only one of services, config and xds, got ${sources.join(' and ')}`);
+  if (o['service'] !== undefined) string(o['service'], 'options.service');
+  if (o['services'] !== undefined) record(o['services'], 'options.services');
+  if (o['xds'] !== undefined && !/^[^\s/]+:\d+$/.test(string(o['xds'], 'options.xds'))) {
+    throw new DecodeError('options.xds', `must be host:port, got ${shown(o['xds'])}`);
+  }
+  const { config } = o;
+  if (config !== undefined && typeof config !== 'string' && !(Array.isArray(config) && config.every((path) => typeof path === 'string'))) {
+    throw new DecodeError('options.config', `must be a path or an array of paths, got ${shown(config)}`);
+  }
+  oneOf(o['unknownHosts'], 'options.unknownHosts', ['passthrough', 'deny']);
+  oneOf(o['tracing'], 'options.tracing', ['own', 'off']);
+  return o as MeshOptions;
+}
+
+function oneOf(value: unknown, path: string, allowed: readonly string[]): void {
+  if (value !== undefined && !allowed.includes(value as string)) {
+    throw new DecodeError(path, `must be one of ${allowed.join(', ')}, got ${shown(value)}`);
+  }
+}

@@ -1,0 +1,116 @@
+import { ambient } from '../../core/ambient.js';
+import type { Call } from '../../core/call.js';
+import type { Clock } from '../../core/clock.js';
+import type { Deadlines } from '../../core/deadlines.js';
+import type { MeshError } from '../../core/errors.js';
+import type { Reply } from '../../core/reply.js';
+import type { Filter, Service } from '../../core/service.js';
+import { DeadlineExceededError } from './errors.js';
+
+export interface DeadlineEnv {
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+}
+
+/** How long a route lets a call take. */
+export interface RouteTimeout {
+  /** Whole call in milliseconds; 0 is none; undefined: DEFAULT_HEAD_TIMEOUT_MS when the application set no limit. */
+  readonly timeoutMs: number | undefined;
+  /** Cap on a gRPC call (`max_stream_duration`), in milliseconds; 0 or undefined: none. */
+  readonly maxStreamDurationMs: number | undefined;
+}
+
+/**
+ * How long a call to which nobody gave a limit waits for the head of its reply: 15 s, Envoy's `RouteAction.timeout` default.
+ * Unlike Envoy's it does not cut a reply that has begun, so that event streams and downloads work without configuration.
+ */
+export const DEFAULT_HEAD_TIMEOUT_MS = 15_000;
+
+/**
+ * The limit that the call itself brings: the application's `timeoutMs`, and what is left to the request that is being served (core/ambient).
+ * Above everything that waits, so that one deadline covers configuration, queues, every attempt and every backoff.
+ */
+export const callDeadline =
+  (env: DeadlineEnv): Filter =>
+  (next) =>
+  (call) => {
+    const inherited = ambient();
+    if (call.timeoutMs !== undefined) call.deadline = env.clock.now() + call.timeoutMs;
+    if (inherited !== undefined) {
+      if (inherited.deadline < call.deadline) call.deadline = inherited.deadline;
+      const parent = inherited.cancellation;
+      if (parent !== undefined) {
+        const cancel = (reason: MeshError): void => call.cancel(reason);
+        parent.add(cancel);
+        if (call.cancellation.reason !== undefined) return Promise.reject(call.cancellation.reason);
+        return release(watched(env, next, call, true), () => parent.remove(cancel));
+      }
+    }
+    return watched(env, next, call, true);
+  };
+
+/** Narrows the deadline to what the route allows: "result = min(application, route)" - gRFC A31. */
+export const routeDeadline = (route: RouteTimeout, env: DeadlineEnv): Filter | undefined => {
+  const { timeoutMs } = route;
+  const cap = route.maxStreamDurationMs === 0 ? undefined : route.maxStreamDurationMs;
+  if (timeoutMs === 0 && cap === undefined) return undefined;
+  return (next) => (call) => {
+    let limit = timeoutMs === 0 || timeoutMs === undefined ? Number.POSITIVE_INFINITY : timeoutMs;
+    if (cap !== undefined && call.protocol === 'grpc' && cap < limit) limit = cap;
+    const unlimited = timeoutMs === undefined && call.deadline === Number.POSITIVE_INFINITY;
+    const headOnly = unlimited && limit === Number.POSITIVE_INFINITY && call.protocol === 'http';
+    if (headOnly) limit = DEFAULT_HEAD_TIMEOUT_MS;
+    if (limit === Number.POSITIVE_INFINITY) return next(call);
+    const at = env.clock.now() + limit;
+    if (at >= call.deadline) return next(call);
+    call.deadline = at;
+    return watched(env, next, call, !headOnly);
+  };
+};
+
+/** Cancels the call when its deadline passes; until the end of the reply, or of its head only. */
+function watched(env: DeadlineEnv, next: Service, call: Call, wholeReply: boolean): Promise<Reply> {
+  const at = call.deadline;
+  if (at === Number.POSITIVE_INFINITY) return next(call);
+  if (at <= env.clock.now()) {
+    // Work that nobody waits for is not sent.
+    return Promise.reject(new DeadlineExceededError('the deadline passed before the call was sent', 'no'));
+  }
+  const startedAt = env.clock.now();
+  const entry = env.deadlines.watch(at, () => {
+    const { attempts, endpoint } = call.record;
+    const waited = Math.round(env.clock.now() - startedAt);
+    const where = endpoint === undefined ? '' : `, last at endpoint ${endpoint}`;
+    call.cancel(
+      new DeadlineExceededError(`deadline exceeded after ${waited} ms and ${attempts} attempt(s)${where}`, attempts === 0 ? 'no' : 'maybe'),
+    );
+  });
+  return wholeReply
+    ? release(next(call), () => entry.stop())
+    : next(call).then(
+        (reply) => {
+          entry.stop();
+          // The default has done its work: what goes on streaming is bounded by the idle timeout.
+          call.deadline = Number.POSITIVE_INFINITY;
+          return reply;
+        },
+        (error: unknown) => {
+          entry.stop();
+          throw error;
+        },
+      );
+}
+
+/** Runs `done` once, at the end of the reply or when there is none. */
+function release(replying: Promise<Reply>, done: () => void): Promise<Reply> {
+  return replying.then(
+    (reply) => {
+      reply.onEnd(done);
+      return reply;
+    },
+    (error: unknown) => {
+      done();
+      throw error;
+    },
+  );
+}

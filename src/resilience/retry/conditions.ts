@@ -1,0 +1,73 @@
+import type { Call } from '../../core/call.js';
+import { grpcStatusOf } from '../../core/classify.js';
+import type { MeshError } from '../../core/errors.js';
+import type { RetryCondition, RetryConfig } from '../../core/model/route.js';
+import type { Reply } from '../../core/reply.js';
+
+/** "PUT, DELETE, and safe request methods are idempotent" - RFC 9110 section 9.2.2. */
+const IDEMPOTENT_METHODS = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
+
+/** gRPC statuses that `retry_on` can name (Envoy `x-envoy-retry-grpc-on`, gRFC A44). */
+const GRPC_CONDITIONS: Readonly<Record<number, RetryCondition>> = {
+  1: 'cancelled',
+  4: 'deadline-exceeded',
+  8: 'resource-exhausted',
+  13: 'internal',
+  14: 'unavailable',
+};
+
+/** Whether doing the call twice does no harm: said by the application, or known from the method. A gRPC method says nothing by itself. */
+export function isIdempotent(call: Call): boolean {
+  return call.idempotent ?? (call.protocol === 'http' && IDEMPOTENT_METHODS.has(call.method));
+}
+
+/** The condition under which a reply with this head is to be tried again, or undefined when it stands. */
+export function retriableReply(config: RetryConfig, call: Call, reply: Reply): RetryCondition | undefined {
+  const condition = conditionOfReply(config, call, reply);
+  // The server answered: it may have done the work.
+  if (condition === undefined || config.regardlessOfMethod || isIdempotent(call)) return condition;
+  return undefined;
+}
+
+function conditionOfReply({ on, statusCodes }: RetryConfig, call: Call, reply: Reply): RetryCondition | undefined {
+  const { status } = reply;
+  if (call.protocol === 'grpc') {
+    // Only a trailers-only reply shows its status here; once a gRPC head has come the call is committed (gRFC A6).
+    const grpcStatus = grpcStatusOf(reply, undefined);
+    const condition = grpcStatus === undefined ? undefined : GRPC_CONDITIONS[grpcStatus];
+    if (condition !== undefined && on.has(condition)) return condition;
+    if (grpcStatus !== undefined) return undefined;
+  }
+  if (status < 400) return undefined;
+  if (on.has('5xx') && status >= 500) return '5xx';
+  if (on.has('gateway-error') && status >= 502 && status <= 504) return 'gateway-error';
+  if (on.has('retriable-4xx') && status === 409) return 'retriable-4xx';
+  if (on.has('retriable-status-codes') && statusCodes.has(status)) return 'retriable-status-codes';
+  return undefined;
+}
+
+/** The condition under which a call that failed without a reply is to be tried again, or undefined when it is over. */
+export function retriableError(config: RetryConfig, call: Call, error: MeshError): RetryCondition | undefined {
+  const { on } = config;
+  if (on.size === 0) return undefined;
+  // Nobody waits any more, or we refused it ourselves: another attempt would meet the same.
+  if (call.cancellation.cancelled || (error.origin === 'mesh' && error.name !== 'AttemptTimeoutError')) return undefined;
+  if (error.code === 'CANCELLED' || error.code === 'REQUEST_BODY_FAILED') return undefined;
+  // "transparent retry" - gRFC A6: it provably never reached the server, so it is safe for every method.
+  if (error.reached === 'no') return error.code === 'STREAM_REFUSED' ? 'refused-stream' : 'connect-failure';
+  const condition = conditionOfError(on, call, error);
+  return config.regardlessOfMethod || isIdempotent(call) ? condition : undefined;
+}
+
+function conditionOfError(on: ReadonlySet<RetryCondition>, call: Call, error: MeshError): RetryCondition | undefined {
+  if (error.code === 'DEADLINE_EXCEEDED') {
+    // Envoy answers a per-try timeout with 504, which 5xx and gateway-error cover.
+    if (call.protocol === 'grpc' && on.has('deadline-exceeded')) return 'deadline-exceeded';
+    if (on.has('5xx')) return '5xx';
+    return on.has('gateway-error') ? 'gateway-error' : undefined;
+  }
+  if (on.has('reset')) return 'reset';
+  if (on.has('5xx')) return '5xx';
+  const grpc = call.protocol === 'grpc' ? GRPC_CONDITIONS[error.grpcStatus] : undefined;
+  return grpc !== undefined && on.has(grpc) ? grpc : undefined;
+}

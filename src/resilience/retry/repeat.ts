@@ -1,0 +1,118 @@
+import pRetry, { AbortError } from 'p-retry';
+import type { Body } from '../../core/body.js';
+import type { Call } from '../../core/call.js';
+import { fullJitter } from '../../core/backoff.js';
+import type { RetryConfig } from '../../core/model/route.js';
+import type { Reply } from '../../core/reply.js';
+import type { Service } from '../../core/service.js';
+import { FailedAttempt, judge, linked, type RetryEnv } from './retry.js';
+
+export interface Repetition {
+  readonly config: RetryConfig;
+  readonly env: RetryEnv;
+  readonly call: Call;
+  readonly next: Service;
+  /** How the first attempt failed. */
+  readonly failure: FailedAttempt;
+}
+
+/** Makes attempts 2 and on, each after a backoff and a withdrawal from the budget; settles with the last one's outcome. */
+export function repeat({ config, env, call, next, failure }: Repetition): Promise<Reply> {
+  const tried: string[] = [];
+  let last = failure;
+  /** Waits for the turn of attempt `number`; rejects with `last` when there is none. */
+  const turn = async (number: number): Promise<void> => {
+    const delayMs = fullJitter(config, number - 1, env.random);
+    if (!permitted(config, env, call, number, delayMs)) throw last;
+    if (call.record.endpoint !== undefined) tried.push(call.record.endpoint);
+    env.meter.event({ kind: 'retry', cluster: env.cluster, reason: last.condition });
+    discard(last.reply?.body);
+    try {
+      await pause(call, env, delayMs);
+    } catch (reason) {
+      env.limits.retryDone();
+      throw reason;
+    }
+  };
+  const attempt = async (number: number): Promise<Reply> => {
+    call.record.attempts = number;
+    const again = linked(call, number, tried);
+    // "grpc-previous-rpc-attempts" - gRFC A6; Envoy's header says the same to everybody else.
+    if (call.protocol === 'grpc') again.headers['grpc-previous-rpc-attempts'] = String(number - 1);
+    else again.headers['x-envoy-attempt-count'] = String(number);
+    try {
+      return await judge(config, call, next(again));
+    } catch (error) {
+      if (!(error instanceof FailedAttempt)) throw new AbortError(error as Error);
+      last = error;
+      throw error;
+    } finally {
+      env.limits.retryDone();
+    }
+  };
+  return turn(2)
+    .then(() =>
+      pRetry((repetition) => attempt(repetition + 1), {
+        retries: config.maxRetries - 1,
+        minTimeout: 0,
+        // Ours waits, on the injected clock, and asks the budget.
+        onFailedAttempt: ({ attemptNumber }) => turn(attemptNumber + 2),
+      }),
+    )
+    .catch((error: unknown) => {
+      if (error instanceof FailedAttempt) return error.settle();
+      throw error;
+    });
+}
+
+/** Whether the policy, the deadline, `max_retries` and the budget allow attempt `number` after `delayMs`. Takes a place when they do. */
+function permitted(config: RetryConfig, env: RetryEnv, call: Call, number: number, delayMs: number): boolean {
+  if (number > config.maxRetries + 1) {
+    call.record.raise('URX');
+    return false;
+  }
+  if (call.cancellation.cancelled || env.clock.now() + delayMs >= call.deadline) return false;
+  if (!env.limits.tryRetry()) {
+    call.record.raise('UO');
+    return false;
+  }
+  if (!env.budget.tryWithdraw()) {
+    env.limits.retryDone();
+    call.record.raise('MB');
+    env.meter.event({ kind: 'retry:budget-spent', cluster: env.cluster });
+    return false;
+  }
+  return true;
+}
+
+/** Waits `delayMs`, or rejects at once when the call is cancelled. */
+function pause(call: Call, env: RetryEnv, delayMs: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const cancelled = (reason: Error): void => {
+      stop();
+      reject(reason);
+    };
+    const stop = env.clock.after(delayMs, () => {
+      call.cancellation.remove(cancelled);
+      resolve();
+    });
+    call.cancellation.add(cancelled);
+  });
+}
+
+/** Replies that nobody will read are read to their end, so that an HTTP/1.1 connection can serve again; long ones are cut. */
+const DISCARD_LIMIT_BYTES = 65_536;
+
+function discard(body: Body | undefined): void {
+  if (body === undefined) return;
+  let left = DISCARD_LIMIT_BYTES;
+  body.pipe({
+    write(chunk) {
+      left -= chunk.byteLength;
+      if (left < 0) body.cancel();
+      return left >= 0;
+    },
+    end() {},
+    fail() {},
+  });
+}
