@@ -1,0 +1,105 @@
+/** What of the Envoy v3 schema goes into `src/xds/gen/descriptor.json`, and what stays out. Read by `gen-protos.mjs`. */
+
+const LB = 'envoy/extensions/load_balancing_policies';
+
+/** Files to parse; imports follow. */
+export const PROTO_FILES = [
+  'envoy/service/discovery/v3/ads.proto',
+  'envoy/service/load_stats/v3/lrs.proto',
+  'envoy/service/status/v3/csds.proto',
+  'envoy/config/listener/v3/listener.proto',
+  'envoy/config/route/v3/route.proto',
+  'envoy/config/cluster/v3/cluster.proto',
+  'envoy/config/endpoint/v3/endpoint.proto',
+  'envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.proto',
+  'envoy/extensions/filters/http/router/v3/router.proto',
+  'envoy/extensions/filters/http/fault/v3/fault.proto',
+  'envoy/extensions/filters/http/rbac/v3/rbac.proto',
+  'envoy/extensions/transport_sockets/tls/v3/tls.proto',
+  'envoy/extensions/clusters/aggregate/v3/cluster.proto',
+  'envoy/extensions/upstreams/http/v3/http_protocol_options.proto',
+  `${LB}/client_side_weighted_round_robin/v3/client_side_weighted_round_robin.proto`,
+  `${LB}/least_request/v3/least_request.proto`,
+  `${LB}/maglev/v3/maglev.proto`,
+  `${LB}/pick_first/v3/pick_first.proto`,
+  `${LB}/random/v3/random.proto`,
+  `${LB}/ring_hash/v3/ring_hash.proto`,
+  `${LB}/round_robin/v3/round_robin.proto`,
+  `${LB}/wrr_locality/v3/wrr_locality.proto`,
+  'xds/type/v3/typed_struct.proto',
+];
+
+const LB_TYPE = 'envoy.extensions.load_balancing_policies';
+
+/** Messages that are resources, or that travel inside an `Any`; all that their fields name is kept with them. */
+export const ROOT_TYPES = [
+  'envoy.service.discovery.v3.Resource',
+  'envoy.config.listener.v3.Listener',
+  'envoy.config.route.v3.RouteConfiguration',
+  'envoy.config.cluster.v3.Cluster',
+  'envoy.config.endpoint.v3.ClusterLoadAssignment',
+  'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
+  'envoy.extensions.filters.http.router.v3.Router',
+  'envoy.extensions.filters.http.fault.v3.HTTPFault',
+  'envoy.extensions.filters.http.rbac.v3.RBAC',
+  'envoy.extensions.filters.http.rbac.v3.RBACPerRoute',
+  'envoy.config.route.v3.FilterConfig',
+  'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext',
+  'envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext',
+  'envoy.extensions.transport_sockets.tls.v3.Secret',
+  'envoy.extensions.clusters.aggregate.v3.ClusterConfig',
+  'envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
+  `${LB_TYPE}.client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin`,
+  `${LB_TYPE}.least_request.v3.LeastRequest`,
+  `${LB_TYPE}.maglev.v3.Maglev`,
+  `${LB_TYPE}.pick_first.v3.PickFirst`,
+  `${LB_TYPE}.random.v3.Random`,
+  `${LB_TYPE}.ring_hash.v3.RingHash`,
+  `${LB_TYPE}.round_robin.v3.RoundRobin`,
+  `${LB_TYPE}.wrr_locality.v3.WrrLocality`,
+  'xds.type.v3.TypedStruct',
+  'google.protobuf.Any',
+  'google.protobuf.Struct',
+  'google.protobuf.Duration',
+  'google.protobuf.BoolValue',
+  'google.protobuf.BytesValue',
+  'google.protobuf.DoubleValue',
+  'google.protobuf.FloatValue',
+  'google.protobuf.Int32Value',
+  'google.protobuf.Int64Value',
+  'google.protobuf.StringValue',
+  'google.protobuf.UInt32Value',
+  'google.protobuf.UInt64Value',
+];
+
+/** Services, and which methods of them. */
+export const ROOT_SERVICES = {
+  'envoy.service.discovery.v3.AggregatedDiscoveryService': ['StreamAggregatedResources', 'DeltaAggregatedResources'],
+  'envoy.service.load_stats.v3.LoadReportingService': ['StreamLoadStats'],
+  'envoy.service.status.v3.ClientStatusDiscoveryService': ['StreamClientStatus', 'FetchClientStatus'],
+};
+
+/**
+ * Messages of which inmesh needs to see only that they are there: they keep their name and lose their fields. Nothing that decides
+ * who may talk to whom belongs here, but CEL: its presence alone is refused (gRFC A41).
+ */
+export const OPAQUE = new Set([
+  'envoy.config.accesslog.v3.AccessLogFilter',
+  'envoy.config.cluster.v3.Cluster.LbSubsetConfig',
+  'envoy.config.core.v3.BindConfig',
+  'envoy.config.core.v3.GrpcService',
+  'envoy.config.core.v3.ProxyProtocolConfig',
+  'envoy.config.core.v3.QuicProtocolOptions',
+  'envoy.config.core.v3.RateLimitSettings',
+  'envoy.config.core.v3.SubstitutionFormatString',
+  'envoy.config.core.v3.UdpSocketConfig',
+  'envoy.config.listener.v3.ListenerFilterChainMatchPredicate',
+  'envoy.config.listener.v3.QuicProtocolOptions',
+  'envoy.config.trace.v3.Tracing.Http',
+  'envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes',
+  'envoy.service.status.v3.PerXdsConfig',
+  'envoy.type.tracing.v3.CustomTag',
+  'google.api.expr.v1alpha1.CheckedExpr',
+  'google.api.expr.v1alpha1.Expr',
+  'xds.type.matcher.v3.Matcher',
+]);

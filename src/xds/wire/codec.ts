@@ -1,0 +1,49 @@
+import type { Resource } from '../../core/resources.js';
+import { decodeMessage, type DecodeOptions, messageName } from './decode.js';
+import { encodeMessage } from './encode.js';
+import { CodecError } from './error.js';
+import { type DescriptorNode, type MessageSchema, Schema } from './schema.js';
+
+/** Between protobuf bytes and the plain objects of `core/resources.ts`. Every method throws CodecError and nothing else. */
+export class Codec {
+  constructor(private readonly schema: Schema) {}
+
+  /** True when the schema has the message that `typeUrl` names, so that an Any of it is unfolded. */
+  knows(typeUrl: string): boolean {
+    return this.schema.message(messageName(typeUrl)) !== undefined;
+  }
+
+  /** The message that `typeUrl` names, without an '@type' of its own. */
+  decodeResource(typeUrl: string, bytes: Uint8Array): Resource {
+    return decodeMessage(this.schema, this.#type(typeUrl), bytes);
+  }
+
+  encodeResource(typeUrl: string, resource: Resource): Uint8Array<ArrayBuffer> {
+    return encodeMessage(this.schema, this.#type(typeUrl), resource);
+  }
+
+  /** Any message by its full name; `rawAny` leaves what it carries packed. */
+  decodeMessage(fullName: string, bytes: Uint8Array, options?: DecodeOptions): Readonly<Record<string, unknown>> {
+    return decodeMessage(this.schema, this.#type(fullName), bytes, options);
+  }
+
+  encodeMessage(fullName: string, message: object): Uint8Array<ArrayBuffer> {
+    return encodeMessage(this.schema, this.#type(fullName), message);
+  }
+
+  #type(name: string): MessageSchema {
+    const type = this.schema.message(messageName(name));
+    if (type === undefined) throw new CodecError('', `type "${name}" is not in the schema: add it to scripts/gen-protos.config.mjs`);
+    return type;
+  }
+}
+
+let loading: Promise<Codec> | undefined;
+
+/** Loads the descriptor at first use; afterwards the same codec for everybody. */
+export function loadCodec(): Promise<Codec> {
+  loading ??= import('../gen/descriptor.json', { with: { type: 'json' } }).then(
+    (module) => new Codec(new Schema(module.default as unknown as DescriptorNode)),
+  );
+  return loading;
+}
