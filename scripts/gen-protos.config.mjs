@@ -80,6 +80,25 @@ export const ROOT_SERVICES = {
 };
 
 /**
+ * What the API has gained since the .proto files that we parse: messages, then fields of messages that are there already. In
+ * protobufjs's JSON. Kept here rather than as newer copies of whole files, so that it shows what is newer and why we want it.
+ */
+export const NEWER_TYPES = {
+  // xRFC TP3, gRFC A88: a control plane says why it has no such resource, instead of letting a timer run out.
+  'envoy.service.discovery.v3.ResourceError': {
+    fields: { resource_name: { type: 'ResourceName', id: 1 }, error_detail: { type: 'google.rpc.Status', id: 2 } },
+  },
+};
+export const NEWER_FIELDS = {
+  'envoy.service.discovery.v3.DiscoveryResponse': {
+    resource_errors: { rule: 'repeated', type: 'ResourceError', id: 7 },
+  },
+  'envoy.service.discovery.v3.DeltaDiscoveryResponse': {
+    resource_errors: { rule: 'repeated', type: 'ResourceError', id: 9 },
+  },
+};
+
+/**
  * Messages of which inmesh needs to see only that they are there: they keep their name and lose their fields. Nothing that decides
  * who may talk to whom belongs here, but CEL: its presence alone is refused (gRFC A41).
  */

@@ -33,7 +33,8 @@ export class Codec {
 
   #type(name: string): MessageSchema {
     const type = this.schema.message(messageName(name));
-    if (type === undefined) throw new CodecError('', `type "${name}" is not in the schema: add it to scripts/gen-protos.config.mjs`);
+    if (type === undefined)
+      throw new CodecError('', `type "${name}" is not in the schema: add it to scripts/gen-protos.config.mjs`);
     return type;
   }
 }

@@ -22,7 +22,8 @@ export function decodeMessage(schema: Schema, type: MessageSchema, bytes: Uint8A
   try {
     return decoding.root(type, bytes);
   } catch (error) {
-    if (error instanceof MalformedError) throw new CodecError(pathText(decoding.path), `malformed ${type.fullName}: ${error.message}`);
+    if (error instanceof MalformedError)
+      throw new CodecError(pathText(decoding.path), `malformed ${type.fullName}: ${error.message}`);
     throw error;
   }
 }
@@ -47,7 +48,8 @@ class Decoding {
 
   /** Reads up to the reader's end, into `into`: a field that comes again is merged, as the specification has it. */
   #message(type: MessageSchema, into: Plain): Plain {
-    if (++this.#depth > MAX_MESSAGE_DEPTH) throw new MalformedError(`messages nested more than ${MAX_MESSAGE_DEPTH} deep`);
+    if (++this.#depth > MAX_MESSAGE_DEPTH)
+      throw new MalformedError(`messages nested more than ${MAX_MESSAGE_DEPTH} deep`);
     const reader = this.#reader;
     while (reader.pos < reader.end) {
       const tag = reader.tag();

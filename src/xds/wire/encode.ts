@@ -41,7 +41,8 @@ class Encoding {
     const fields = this.#plain(value, type.fullName);
     if (++this.#depth > MAX_MESSAGE_DEPTH) this.#refuse(`messages nested more than ${MAX_MESSAGE_DEPTH} deep`);
     for (const name of Object.keys(fields)) {
-      if (fields[name] !== undefined && !type.byName.has(name) && !(packed && name === '@type')) this.#unknownField(type, name);
+      if (fields[name] !== undefined && !type.byName.has(name) && !(packed && name === '@type'))
+        this.#unknownField(type, name);
     }
     for (let i = type.fields.length - 1; i >= 0; i--) {
       const field = type.fields[i] as FieldSchema;
@@ -95,7 +96,8 @@ class Encoding {
 
   #mapKey(type: ScalarType, key: string): unknown {
     if (type === 'string') return key;
-    if (type === 'bool') return key === 'true' ? true : key === 'false' ? false : this.#refuse('must be "true" or "false" as a key');
+    if (type === 'bool')
+      return key === 'true' ? true : key === 'false' ? false : this.#refuse('must be "true" or "false" as a key');
     return Number(key);
   }
 
@@ -123,7 +125,9 @@ class Encoding {
       const number = typeof value === 'string' ? type.byName.get(value) : value;
       if (typeof number !== 'number') {
         const near = typeof value === 'string' ? nearest(value, [...type.byName.keys()]) : undefined;
-        this.#refuse(`must be a value of ${type.fullName}, got ${shown(value)}${near === undefined ? '' : `; did you mean ${near}?`}`);
+        this.#refuse(
+          `must be a value of ${type.fullName}, got ${shown(value)}${near === undefined ? '' : `; did you mean ${near}?`}`,
+        );
       }
       this.#integer('int32', number);
       this.writer.varint64(number);
@@ -133,15 +137,20 @@ class Encoding {
   #any(type: MessageSchema, value: unknown): void {
     const fields = this.#plain(value, 'google.protobuf.Any');
     const typeUrl = fields['@type'];
-    // Not unfolded: as a message envelope carries it, with its bytes made already.
-    if (typeUrl === undefined) return this.message(type, value);
-    if (typeof typeUrl !== 'string') return this.#refuse(`@type must be a string, got ${shown(typeUrl)}`);
+    if (typeUrl === undefined) {
+      // Not unfolded: as a message envelope carries it, with its bytes made already.
+      this.message(type, value);
+      return;
+    }
+    if (typeof typeUrl !== 'string') this.#refuse(`@type must be a string, got ${shown(typeUrl)}`);
     const packed = this.schema.message(messageName(typeUrl));
     if (packed === undefined || packed === type) {
       for (const name of Object.keys(fields)) {
-        if (name !== '@type' && name !== 'value') this.#refuse(`${name}: the schema does not know ${typeUrl}, so only "value", its bytes, can be given`);
+        if (name === '@type' || name === 'value') continue;
+        this.#refuse(`${name}: the schema does not know ${typeUrl}, so only "value", its bytes, can be given`);
       }
-      return this.message(type, { type_url: typeUrl, value: fields['value'] });
+      this.message(type, { type_url: typeUrl, value: fields['value'] });
+      return;
     }
     if (++this.#anyDepth > MAX_ANY_DEPTH) this.#refuse(`Any nested more than ${MAX_ANY_DEPTH} deep`);
     const before = this.writer.length;
@@ -155,31 +164,38 @@ class Encoding {
     const { writer } = this;
     switch (type) {
       case 'string':
-        if (typeof value !== 'string') return this.#refuse(`must be a string, got ${shown(value)}`);
-        return writer.text(value);
+        if (typeof value !== 'string') this.#refuse(`must be a string, got ${shown(value)}`);
+        writer.text(value);
+        break;
       case 'bytes':
-        if (!(value instanceof Uint8Array)) return this.#refuse(`must be bytes (a Uint8Array), got ${shown(value)}`);
-        return writer.raw(value);
+        if (!(value instanceof Uint8Array)) this.#refuse(`must be bytes (a Uint8Array), got ${shown(value)}`);
+        writer.raw(value);
+        break;
       case 'bool':
-        if (typeof value !== 'boolean') return this.#refuse(`must be true or false, got ${shown(value)}`);
-        return writer.varint32(value ? 1 : 0);
+        if (typeof value !== 'boolean') this.#refuse(`must be true or false, got ${shown(value)}`);
+        writer.varint32(value ? 1 : 0);
+        break;
       case 'double':
       case 'float':
-        if (typeof value !== 'number') return this.#refuse(`must be a number, got ${shown(value)}`);
-        return writer[type](value);
+        if (typeof value !== 'number') this.#refuse(`must be a number, got ${shown(value)}`);
+        writer[type](value);
+        break;
       case 'sint32':
       case 'sint64': {
         const zigzag = BigInt(this.#integer(type, value));
-        return writer.varint64(BigInt.asUintN(64, (zigzag << 1n) ^ (zigzag >> 63n)));
+        writer.varint64(BigInt.asUintN(64, (zigzag << 1n) ^ (zigzag >> 63n)));
+        break;
       }
       case 'fixed32':
       case 'sfixed32':
-        return writer.fixed32(this.#integer(type, value));
+        writer.fixed32(this.#integer(type, value));
+        break;
       case 'fixed64':
       case 'sfixed64':
-        return writer.fixed64(this.#integer(type, value));
+        writer.fixed64(this.#integer(type, value));
+        break;
       default:
-        return writer.varint64(this.#integer(type, value));
+        writer.varint64(this.#integer(type, value));
     }
   }
 
@@ -200,7 +216,9 @@ class Encoding {
 
   #unknownField(type: MessageSchema, name: string): never {
     const near = nearest(name, [...type.byName.keys()]);
-    return this.#refuse(`${type.fullName} has no field "${name}"${near === undefined ? '' : `; did you mean "${near}"?`}`);
+    return this.#refuse(
+      `${type.fullName} has no field "${name}"${near === undefined ? '' : `; did you mean "${near}"?`}`,
+    );
   }
 
   #refuse(problem: string): never {

@@ -26,7 +26,8 @@ export class WireReader {
 
   #advance(count: number): number {
     const start = this.pos;
-    if (count > this.end - start) throw new MalformedError(`truncated: ${count} bytes wanted, ${this.end - start} left`);
+    if (count > this.end - start)
+      throw new MalformedError(`truncated: ${count} bytes wanted, ${this.end - start} left`);
     this.pos = start + count;
     return start;
   }
@@ -113,7 +114,8 @@ export class WireReader {
   /** Reads a length and checks that so many bytes are there; returns where they end. */
   length(): number {
     const { low, high } = this.#varint();
-    if (high !== 0 || low > this.end - this.pos) throw new MalformedError(`truncated: ${high * 4_294_967_296 + low} bytes wanted, ${this.end - this.pos} left`);
+    if (high !== 0 || low > this.end - this.pos)
+      throw new MalformedError(`truncated: ${high * 4_294_967_296 + low} bytes wanted, ${this.end - this.pos} left`);
     return this.pos + low;
   }
 

@@ -130,12 +130,23 @@ export class Schema {
     const fields: FieldSchema[] = [];
     const byNumber = new Map<number, FieldSchema>();
     const byName = new Map<string, FieldSchema>();
-    const type: MessageSchema = { kind: 'message', fullName, fields, byNumber, byName, isAny: fullName === 'google.protobuf.Any' };
+    const type: MessageSchema = {
+      kind: 'message',
+      fullName,
+      fields,
+      byNumber,
+      byName,
+      isAny: fullName === 'google.protobuf.Any',
+    };
     // Before its fields: messages contain themselves.
     this.#types.set(fullName, type);
     const groups = Object.values(oneofs).map((group) => group.oneof);
     for (const [name, { id, type: typeName, rule, keyType }] of Object.entries(json)) {
-      fields.push(new Field(name, id, rule === 'repeated', keyType as ScalarType | undefined, rivalsOf(name, groups), () => this.#named(typeName)));
+      fields.push(
+        new Field(name, id, rule === 'repeated', keyType as ScalarType | undefined, rivalsOf(name, groups), () =>
+          this.#named(typeName),
+        ),
+      );
     }
     fields.sort((a, b) => a.number - b.number);
     for (const field of fields) {
