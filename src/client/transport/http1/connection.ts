@@ -1,0 +1,72 @@
+import type { Socket } from 'node:net';
+import { Client } from 'undici';
+import { BODY_TIMEOUT_MS, type Exchange, type ExchangeCarrier, UNSENT } from './exchange.js';
+import { requestHeaders } from './headers.js';
+
+export interface ConnectionOwner {
+  /** The exchange on it is over and it can carry the next one. */
+  idle(connection: Connection): void;
+  /** It is closed; nothing more will go over it. */
+  lost(connection: Connection): void;
+}
+
+/**
+ * One connection, made for the exchange that is sent at once: one socket for its whole life, one exchange at a time. An undici Client that may not reconnect, so that who
+ * counts connections counts right, and a request that met a dying connection goes back to the line and not to the wire.
+ */
+export class Connection implements ExchangeCarrier {
+  readonly #client: Client;
+  #gone = false;
+
+  constructor(
+    endpoint: string,
+    socket: Socket,
+    idleTimeoutMs: number,
+    private readonly owner: ConnectionOwner,
+  ) {
+    let unused: Socket | undefined = socket;
+    socket.once('close', () => this.#closed());
+    this.#client = new Client(`http://${endpoint}`, {
+      connect: (_options, callback) => {
+        const first = unused;
+        unused = undefined;
+        queueMicrotask(() => (first === undefined || first.destroyed ? callback(UNSENT, null) : callback(null, first)));
+      },
+      pipelining: 1,
+      headersTimeout: 0,
+      bodyTimeout: BODY_TIMEOUT_MS,
+      keepAliveTimeout: idleTimeoutMs,
+      keepAliveMaxTimeout: idleTimeoutMs,
+    });
+  }
+
+  send(exchange: Exchange): void {
+    const { call } = exchange;
+    this.#client.dispatch(
+      {
+        path: call.path,
+        method: call.method,
+        headers: requestHeaders(call) as string[],
+        body: exchange.begin(this),
+      },
+      exchange,
+    );
+  }
+
+  finished(reusable: boolean): void {
+    if (reusable && !this.#gone) this.owner.idle(this);
+  }
+
+  /** Closes it at once; an exchange on it fails with `error`. */
+  close(error?: Error): void {
+    this.#client.destroy(error ?? null, ignore);
+  }
+
+  #closed(): void {
+    this.#gone = true;
+    this.owner.lost(this);
+    this.#client.destroy(UNSENT, ignore);
+  }
+}
+
+const ignore = (): void => {};

@@ -1,0 +1,180 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Dispatcher } from 'undici';
+import { type BodyProducer, BytesBody, StreamBody } from '../../../core/body.js';
+import type { Call } from '../../../core/call.js';
+import { CancelledError, type MeshError } from '../../../core/errors.js';
+import type { HeaderFields } from '../../../core/headers.js';
+import { type EndListener, type Reply, ReplyEnding } from '../../../core/reply.js';
+import { exchangeError } from './failure.js';
+import { closesConnection, contentLength, headerFieldsOf } from './headers.js';
+import { RequestBodyReadable } from './request-body.js';
+
+/** Who lends exchanges their connections. */
+export interface ExchangeOwner {
+  /** What errors call the endpoint. */
+  readonly endpoint: string;
+  /** The exchange waits no more: it was cancelled in the line. */
+  leave(exchange: Exchange): void;
+  /** The connection went away before anything was written: the exchange needs another one. */
+  again(exchange: Exchange): void;
+}
+
+/** The connection's side: told when it is free again. */
+export interface ExchangeCarrier {
+  /** The exchange is over; `reusable` unless the reply or the failure ended the connection too. */
+  finished(reusable: boolean): void;
+}
+
+/** What a connection fails an exchange with that it took but never wrote. Never seen outside of this folder. */
+export const UNSENT = new Error('the connection was closed before the request was written');
+
+/** A reply may pause between two chunks for this long: Envoy's `stream_idle_timeout`, 5 minutes. To the head, the call's deadline counts. */
+export const BODY_TIMEOUT_MS = 300_000;
+
+/**
+ * One request and its reply: undici tells it what happens on the wire, the caller sees it as a Reply. One object for both sides,
+ * because there is one per call.
+ */
+export class Exchange implements Dispatcher.DispatchHandler, Reply, BodyProducer {
+  status = 0;
+  headers!: HeaderFields;
+  body!: StreamBody;
+  /** Holds one of the cluster's places in line. Written by the pool. */
+  inLine = false;
+  readonly #ending = new ReplyEnding();
+  #controller: Dispatcher.DispatchController | undefined;
+  #carrier: ExchangeCarrier | undefined;
+  #upload: RequestBodyReadable | undefined;
+  #answered = false;
+  #headed = false;
+  #over = false;
+  #received = 0;
+
+  constructor(
+    readonly call: Call,
+    private readonly owner: ExchangeOwner,
+    private readonly resolve: (reply: Reply) => void,
+    private readonly reject: (error: MeshError) => void,
+  ) {
+    call.cancellation.add(this.#cancelled);
+  }
+
+  /** True once the caller has its answer, or its error. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** The body as undici takes it. `carrier` is the connection that is about to write the request. */
+  begin(carrier: ExchangeCarrier): Uint8Array | RequestBodyReadable | null {
+    this.#carrier = carrier;
+    const { body } = this.call;
+    if (body === undefined) return null;
+    if (body instanceof BytesBody) return body.bytes;
+    // One that met a dying connection kept its stream: undici never took it.
+    this.#upload ??= new RequestBodyReadable(body);
+    return this.#upload;
+  }
+
+  onEnd(listener: EndListener): void {
+    this.#ending.onEnd(listener);
+  }
+
+  /** Ends it before it was sent, or while it waits. */
+  fail(error: MeshError): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.call.cancellation.remove(this.#cancelled);
+    if (!this.#headed) {
+      if (this.#upload !== undefined) this.#upload.destroy();
+      else this.call.body?.cancel(error);
+    }
+    this.#ending.settle({ error, trailers: undefined, bytesSent: this.#sent(), bytesReceived: this.#received });
+    if (this.#headed) this.body.fail(error);
+    else this.reject(error);
+  }
+
+  // What undici tells.
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    const { reason } = this.call.cancellation;
+    if (reason !== undefined) controller.abort(reason);
+  }
+
+  /** The first byte of an answer. Missing in undici's types, but called since v5. */
+  onResponseStarted(): void {
+    this.#answered = true;
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, parsed: IncomingHttpHeaders): void {
+    // Informational replies say nothing that a caller waits for.
+    if (status < 200) return;
+    const headers = headerFieldsOf(parsed);
+    this.status = status;
+    this.headers = headers;
+    this.body = new StreamBody(this, this.call.method === 'HEAD' ? 0 : contentLength(headers));
+    this.#headed = true;
+    this.resolve(this);
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#received += chunk.byteLength;
+    if (!this.body.write(chunk)) controller.pause();
+  }
+
+  onResponseEnd(_controller: Dispatcher.DispatchController, parsed: IncomingHttpHeaders): void {
+    let trailers: HeaderFields | undefined;
+    for (const _ in parsed) {
+      trailers = headerFieldsOf(parsed);
+      break;
+    }
+    this.#over = true;
+    this.call.cancellation.remove(this.#cancelled);
+    // undici closes the connection after a reply to HEAD, in case that the server sends a body nevertheless.
+    this.#carrier?.finished(this.call.method !== 'HEAD' && !closesConnection(this.headers));
+    this.#ending.settle({ error: undefined, trailers, bytesSent: this.#sent(), bytesReceived: this.#received });
+    this.body.end(trailers);
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    const started = this.#controller !== undefined;
+    const carrier = this.#carrier;
+    this.#carrier = undefined;
+    if (error === UNSENT && !started && !this.#over) {
+      this.owner.again(this);
+      return;
+    }
+    carrier?.finished(!started);
+    this.fail(
+      exchangeError(this.owner.endpoint, error, {
+        started,
+        answered: this.#answered,
+        writeBytes: this.#upload === undefined ? (this.call.body?.size ?? 0) : undefined,
+      }),
+    );
+  }
+
+  // What the reader of the reply tells.
+
+  resume(): void {
+    this.#controller?.resume();
+  }
+
+  cancel(reason: MeshError | undefined): void {
+    this.#controller?.abort(reason ?? new CancelledError('the reply was not read to its end', 'yes'));
+  }
+
+  readonly #cancelled = (reason: MeshError): void => {
+    if (this.#controller !== undefined) {
+      this.#controller.abort(reason);
+      return;
+    }
+    if (this.#carrier === undefined) this.owner.leave(this);
+    // With a carrier, undici holds it already and cannot be asked to give it back: it is stopped at its start.
+    this.fail(reason);
+  };
+
+  #sent(): number {
+    return this.#upload?.sent ?? this.call.body?.size ?? 0;
+  }
+}

@@ -1,0 +1,202 @@
+import type { Socket } from 'node:net';
+import type { Call } from '../../../core/call.js';
+import { asMeshError, type MeshError } from '../../../core/errors.js';
+import type { Reply } from '../../../core/reply.js';
+import type { Transport, TransportOptions } from '../../../core/transport.js';
+import { ConnectionLostError } from '../errors.js';
+import { openConnection } from './connect.js';
+import { Connection, type ConnectionOwner } from './connection.js';
+import { Exchange, type ExchangeOwner } from './exchange.js';
+
+/** The HTTP/1.1 connections to one endpoint, on undici. */
+export const http1Transport = (options: TransportOptions): Transport => new Http1Transport(options);
+
+/** A connection being made, and the call that asked for it. */
+interface Opening {
+  readonly opener: Exchange | undefined;
+  abandon(): void;
+}
+
+/**
+ * A call takes an idle connection, the one used last first, so that spare ones can time out; or opens one; or waits in line. The
+ * line is served in order by whichever connection is free first, so a call may be served before the connection that it opened is
+ * there.
+ */
+class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner {
+  readonly endpoint: string;
+  readonly #open = new Set<Connection>();
+  readonly #idle: Connection[] = [];
+  readonly #opening = new Set<Opening>();
+  readonly #line = new Set<Exchange>();
+  readonly #resumption: { session: Buffer | undefined } = { session: undefined };
+  #closing: Promise<void> | undefined;
+  #closed: (() => void) | undefined;
+
+  constructor(private readonly options: TransportOptions) {
+    this.endpoint = options.endpoint.key;
+  }
+
+  get connections(): number {
+    return this.#open.size;
+  }
+
+  readonly call = (call: Call): Promise<Reply> =>
+    new Promise((resolve, reject) => {
+      const { reason } = call.cancellation;
+      if (reason !== undefined) reject(reason);
+      else if (this.#closing !== undefined) reject(this.#refusal());
+      else this.#admit(new Exchange(call, this, resolve, reject));
+    });
+
+  close(force = false): Promise<void> {
+    this.#closing ??= new Promise((resolve) => {
+      this.#closed = resolve;
+    });
+    for (const connection of [...this.#idle]) connection.close();
+    if (force) {
+      const error = new ConnectionLostError(this.endpoint, 'the mesh closed it', 'maybe');
+      for (const exchange of [...this.#line]) this.#drop(exchange, this.#refusal());
+      for (const connection of [...this.#open]) connection.close(error);
+    }
+    if (this.#line.size === 0) this.#abandonOpening();
+    this.#settleClose();
+    return this.#closing;
+  }
+
+  // What connections tell.
+
+  idle(connection: Connection): void {
+    const next = this.#next();
+    if (next !== undefined) connection.send(next);
+    else if (this.#closing !== undefined) connection.close();
+    else this.#idle.push(connection);
+  }
+
+  lost(connection: Connection): void {
+    if (!this.#open.delete(connection)) return;
+    const at = this.#idle.indexOf(connection);
+    if (at !== -1) this.#idle.splice(at, 1);
+    this.options.limits.closed();
+    this.#replenish();
+    this.#settleClose();
+  }
+
+  // What exchanges tell.
+
+  leave(exchange: Exchange): void {
+    this.#unline(exchange);
+    if (this.#closing !== undefined && this.#line.size === 0) this.#abandonOpening();
+    this.#settleClose();
+  }
+
+  again(exchange: Exchange): void {
+    this.#admit(exchange);
+  }
+
+  #admit(exchange: Exchange): void {
+    const connection = this.#idle.pop();
+    if (connection !== undefined) {
+      connection.send(exchange);
+      return;
+    }
+    const { limits } = this.options;
+    if (limits.tryOpen(this.#open.size + this.#opening.size === 0)) {
+      this.#line.add(exchange);
+      this.#connect(exchange);
+    } else if (limits.tryWait()) {
+      exchange.inLine = true;
+      this.#line.add(exchange);
+    } else {
+      exchange.fail(asMeshError(limits.overflow(), (cause) => this.#refusal(cause)));
+    }
+  }
+
+  #connect(opener: Exchange | undefined): void {
+    const { endpoint, tls, connectTimeoutMs, clock } = this.options;
+    const abandon = openConnection(
+      {
+        endpoint: endpoint.key,
+        addresses: endpoint.addresses,
+        tls,
+        timeoutMs: connectTimeoutMs,
+        clock,
+        resumption: this.#resumption,
+      },
+      (error, socket) => {
+        this.#opening.delete(opening);
+        if (socket === undefined) this.#unreachable(opener, error as MeshError);
+        else this.#opened(socket);
+      },
+    );
+    const opening: Opening = { opener, abandon };
+    this.#opening.add(opening);
+  }
+
+  #opened(socket: Socket): void {
+    const next = this.#next();
+    if (next === undefined) {
+      // Whoever wanted it has been served by another one, or gave up: the others are enough. undici starts to watch over a socket
+      // with the first request, so there is no such thing as one in reserve.
+      socket.destroy();
+      this.options.limits.closed();
+      this.#settleClose();
+      return;
+    }
+    const connection = new Connection(this.endpoint, socket, this.options.idleTimeoutMs, this);
+    this.#open.add(connection);
+    connection.send(next);
+  }
+
+  #unreachable(opener: Exchange | undefined, error: MeshError): void {
+    this.options.limits.closed();
+    this.options.logger.debug('connection failed', { endpoint: this.endpoint, error: error.message });
+    if (opener !== undefined && this.#line.has(opener)) this.#drop(opener, error);
+    // Nothing left that could serve the rest of the line: better they try another endpoint now than each in its turn.
+    if (this.#open.size + this.#opening.size === 0) {
+      for (const exchange of [...this.#line]) this.#drop(exchange, error);
+    }
+    this.#settleClose();
+  }
+
+  /** A connection was lost while calls wait: opens another for them when the cluster allows. */
+  #replenish(): void {
+    if (this.#line.size <= this.#opening.size) return;
+    if (this.options.limits.tryOpen(this.#open.size + this.#opening.size === 0)) this.#connect(undefined);
+  }
+
+  #next(): Exchange | undefined {
+    for (const exchange of this.#line) {
+      this.#unline(exchange);
+      return exchange;
+    }
+    return undefined;
+  }
+
+  #drop(exchange: Exchange, error: MeshError): void {
+    this.#unline(exchange);
+    exchange.fail(error);
+  }
+
+  #unline(exchange: Exchange): void {
+    if (!this.#line.delete(exchange) || !exchange.inLine) return;
+    exchange.inLine = false;
+    this.options.limits.waited();
+  }
+
+  #abandonOpening(): void {
+    for (const opening of this.#opening) {
+      opening.abandon();
+      this.options.limits.closed();
+    }
+    this.#opening.clear();
+  }
+
+  #settleClose(): void {
+    if (this.#closing !== undefined && this.#open.size + this.#opening.size + this.#line.size === 0) this.#closed?.();
+  }
+
+  #refusal(cause?: unknown): MeshError {
+    const options = cause === undefined ? undefined : { cause };
+    return new ConnectionLostError(this.endpoint, 'the endpoint was taken out of use', 'no', options);
+  }
+}
