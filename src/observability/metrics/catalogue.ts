@@ -1,0 +1,125 @@
+/** One metric as it is exported. `docs/telemetry.md` has a row for each; a test compares the two. */
+export interface Instrument {
+  readonly name: string;
+  readonly kind: 'histogram' | 'counter' | 'gauge';
+  /** UCUM, as OpenTelemetry writes units. */
+  readonly unit: string;
+  readonly description: string;
+}
+
+const instrument = (name: string, kind: Instrument['kind'], unit: string, description: string): Instrument => ({
+  name,
+  kind,
+  unit,
+  description,
+});
+
+/** OpenTelemetry semantic conventions 1.45, HTTP metrics (stable): one value per request on the wire, so per attempt. */
+export const HTTP_REQUEST_DURATION = instrument(
+  'http.client.request.duration',
+  'histogram',
+  's',
+  'Duration of HTTP requests, one per attempt.',
+);
+/** OpenTelemetry semantic conventions 1.45, RPC metrics (stable): the whole call with its retries, like gRFC A66's `grpc.client.call.duration`. */
+export const RPC_CALL_DURATION = instrument(
+  'rpc.client.call.duration',
+  'histogram',
+  's',
+  'Duration of gRPC calls, retries included.',
+);
+export const CALL_DURATION = instrument(
+  'mesh.client.call.duration',
+  'histogram',
+  's',
+  'Duration of calls through the mesh, of any protocol, retries included.',
+);
+export const CALL_IO = instrument('mesh.client.io', 'counter', 'By', 'Body bytes of calls, by direction.');
+export const ATTEMPTS = instrument('mesh.client.attempts', 'counter', '{attempt}', 'Attempts sent to a cluster.');
+export const ERRORS = instrument(
+  'mesh.client.errors',
+  'counter',
+  '{call}',
+  'Calls that failed without a whole reply, by code.',
+);
+export const RETRIES = instrument(
+  'mesh.client.retries',
+  'counter',
+  '{attempt}',
+  'Attempts after the first, by what caused them.',
+);
+export const BUDGET_SPENT = instrument(
+  'mesh.client.retry.budget_exhausted',
+  'counter',
+  '{retry}',
+  'Retries not made because the retry budget was spent.',
+);
+export const CIRCUIT_REJECTIONS = instrument(
+  'mesh.client.circuit.rejections',
+  'counter',
+  '{call}',
+  'Calls refused at a circuit limit.',
+);
+export const XDS_UPDATES = instrument(
+  'mesh.xds.updates',
+  'counter',
+  '{update}',
+  'xDS responses accepted, by resource type.',
+);
+export const XDS_NACKS = instrument(
+  'mesh.xds.nacks',
+  'counter',
+  '{update}',
+  'xDS responses refused, by resource type.',
+);
+export const XDS_CONNECTED = instrument(
+  'mesh.xds.connected',
+  'gauge',
+  '1',
+  '1 while the stream to the control plane is up, else 0.',
+);
+export const CONFIG_CHANGES = instrument(
+  'mesh.config.changes',
+  'counter',
+  '{change}',
+  'Configurations taken into use, by source.',
+);
+export const CONFIG_REJECTED = instrument(
+  'mesh.config.rejected',
+  'counter',
+  '{change}',
+  'Configurations refused, by source.',
+);
+export const SERIES = instrument('mesh.telemetry.series', 'gauge', '{series}', 'Label sets held for these metrics.');
+export const OVERFLOW = instrument(
+  'mesh.telemetry.overflow',
+  'counter',
+  '{value}',
+  'Values counted under "other" because there were too many label sets.',
+);
+export const ACCESS_LOG_DROPPED = instrument(
+  'mesh.access_log.dropped',
+  'counter',
+  '{line}',
+  'Access log lines dropped because writing them could not keep up.',
+);
+
+export const INSTRUMENTS: readonly Instrument[] = [
+  HTTP_REQUEST_DURATION,
+  RPC_CALL_DURATION,
+  CALL_DURATION,
+  CALL_IO,
+  ATTEMPTS,
+  ERRORS,
+  RETRIES,
+  BUDGET_SPENT,
+  CIRCUIT_REJECTIONS,
+  XDS_UPDATES,
+  XDS_NACKS,
+  XDS_CONNECTED,
+  CONFIG_CHANGES,
+  CONFIG_REJECTED,
+  SERIES,
+  OVERFLOW,
+  ACCESS_LOG_DROPPED,
+];

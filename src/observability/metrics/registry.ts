@@ -1,0 +1,147 @@
+import type { Clock } from '../../core/clock.js';
+import type { Finished, Meter, MeshEvent } from '../../core/meter.js';
+import { failureOf, grpcStatus } from '../semantics.js';
+import { callTable, counterTable, httpTable, resultKey, rpcTable } from './families.js';
+import { type Labels, SeriesPool } from './series.js';
+
+export interface RegistryOptions {
+  readonly clock: Clock;
+  /** Label sets that may exist at once, over all metrics; further ones are counted under `other`. Default 2_000. */
+  readonly maxSeries?: number;
+  /** A label set without use for this long is dropped, in milliseconds. Default 600_000. */
+  readonly idleMs?: number;
+}
+
+/** A value that somebody else keeps and that is read when it is asked for. */
+export interface Gauge {
+  readonly name: string;
+  readonly labels: Labels;
+  readonly read: () => number;
+}
+
+/** Servers whose connection state is remembered; there are as many as control planes. */
+const MAX_SERVERS = 64;
+
+/**
+ * Counts what the mesh does, in its own counters: recording through an OpenTelemetry instrument takes about 1 µs, this a tenth of it.
+ * Exporters read it when they are asked (`collect.ts`).
+ */
+export class Registry implements Meter {
+  readonly pool: SeriesPool;
+  readonly calls;
+  readonly httpAttempts;
+  readonly rpcCalls;
+  readonly attempts;
+  readonly errors;
+  readonly retries;
+  readonly budgetSpent;
+  readonly circuitRejections;
+  readonly xdsUpdates;
+  readonly xdsNacks;
+  readonly configChanges;
+  readonly configRejected;
+  /** By server: whether the stream to it is up. */
+  readonly xdsConnected = new Map<string, boolean>();
+  readonly gauges = new Set<Gauge>();
+  /** Wall time in milliseconds. */
+  readonly startedAt: number;
+  readonly clock: Clock;
+  readonly #maxGauges: number;
+
+  constructor(options: RegistryOptions) {
+    this.clock = options.clock;
+    this.startedAt = options.clock.wallTime();
+    this.#maxGauges = options.maxSeries ?? 2_000;
+    const pool = new SeriesPool(options);
+    this.pool = pool;
+    this.calls = callTable(pool);
+    this.httpAttempts = httpTable(pool);
+    this.rpcCalls = rpcTable(pool);
+    this.attempts = counterTable(pool, ['mesh.cluster', 'mesh.version', 'mesh.outcome', 'error.type']);
+    this.errors = counterTable(pool, ['mesh.destination', 'error.type', 'mesh.error.origin', 'mesh.error.reached']);
+    this.retries = counterTable(pool, ['mesh.cluster', 'mesh.retry.reason']);
+    this.budgetSpent = counterTable(pool, ['mesh.cluster']);
+    this.circuitRejections = counterTable(pool, ['mesh.cluster']);
+    this.xdsUpdates = counterTable(pool, ['mesh.xds.type']);
+    this.xdsNacks = counterTable(pool, ['mesh.xds.type']);
+    this.configChanges = counterTable(pool, ['mesh.config.source']);
+    this.configRejected = counterTable(pool, ['mesh.config.source']);
+  }
+
+  callFinished(finished: Finished): void {
+    const { call, end, durationMs } = finished;
+    const { record } = call;
+    const series = this.calls.find(call.authority, record.route, record.cluster, record.version);
+    series.record(finished.outcome, durationMs);
+    if (record.attempts > 1) series.retries += record.attempts - 1;
+    if (end !== undefined) {
+      series.bytesSent += end.bytesSent;
+      series.bytesReceived += end.bytesReceived;
+    }
+    const failure = failureOf(finished);
+    if (call.protocol === 'grpc') {
+      const result = resultKey(grpcStatus(finished), failure?.code);
+      this.rpcCalls.find(call.authority, call.scheme, call.path, result).histogram.record(durationMs / 1_000);
+    }
+    if (failure !== undefined) this.errors.find(call.authority, failure.code, failure.origin, failure.reached).value++;
+  }
+
+  attemptFinished(finished: Finished): void {
+    const { call, reply } = finished;
+    const failure = failureOf(finished);
+    this.attempts.find(call.record.cluster, call.record.version, finished.outcome, failure?.code).value++;
+    if (call.protocol === 'http') {
+      // A caller that gave up is no error (errorType in semantics.ts).
+      const result = resultKey(reply?.status, failure?.code === 'CANCELLED' ? undefined : failure?.code);
+      const series = this.httpAttempts.find(call.authority, call.scheme, call.method, result);
+      series.histogram.record(finished.durationMs / 1_000);
+    }
+  }
+
+  event(event: MeshEvent): void {
+    switch (event.kind) {
+      case 'retry':
+        this.retries.find(event.cluster, event.reason, undefined, undefined).value++;
+        break;
+      case 'retry:budget-spent':
+        this.budgetSpent.find(event.cluster, undefined, undefined, undefined).value++;
+        break;
+      case 'circuit:open':
+        this.circuitRejections.find(event.cluster, undefined, undefined, undefined).value++;
+        break;
+      case 'xds:update':
+        this.xdsUpdates.find(event.type, undefined, undefined, undefined).value++;
+        break;
+      case 'xds:nack':
+        this.xdsNacks.find(event.type, undefined, undefined, undefined).value++;
+        break;
+      case 'xds:connected':
+      case 'xds:disconnected':
+        if (this.xdsConnected.size < MAX_SERVERS || this.xdsConnected.has(event.server)) {
+          this.xdsConnected.set(event.server, event.kind === 'xds:connected');
+        }
+        break;
+      case 'config:changed':
+        this.configChanges.find(event.source, undefined, undefined, undefined).value++;
+        break;
+      case 'config:rejected':
+        this.configRejected.find(event.source, undefined, undefined, undefined).value++;
+        break;
+    }
+  }
+
+  gauge(name: string, labels: Readonly<Record<string, string>>, read: () => number): () => void {
+    if (this.gauges.size >= this.#maxGauges) {
+      this.pool.overflowed++;
+      return () => {};
+    }
+    const gauge: Gauge = { name, labels, read };
+    this.gauges.add(gauge);
+    return () => this.gauges.delete(gauge);
+  }
+
+  close(): void {
+    this.pool.close();
+    this.gauges.clear();
+  }
+}
