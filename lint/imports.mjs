@@ -3,7 +3,7 @@
  * Checks the direction of imports in `src/` (lint/layers.mjs) and that the entry points stay light. Biome's noRestrictedImports
  * compares text, and `../client/` means another folder at every depth; this resolves each import to its file first.
  *
- * Usage: node lint/imports.mjs [folder that holds src/]
+ * Usage: node lint/imports.mjs [folder that holds src/] [--packages]; the latter lists the packages that src/ loads instead.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve, sep } from 'node:path';
@@ -30,6 +30,9 @@ function importsOf(file) {
     else if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) add(node.argument.literal, false, true);
     else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
       add(node.arguments[0], true, true);
+    } else if (ts.isCallExpression(node) && /\brequire\w*\b/i.test(node.expression.getText(source))) {
+      // `require('x')` and `createRequire(import.meta.url)('x')`.
+      add(node.arguments[0], true, true);
     }
     ts.forEachChild(node, visit);
   };
@@ -55,12 +58,23 @@ const layerOf = (name) => name.split('/')[0];
 
 const packageOf = (target) => target.split('/', target.startsWith('@') ? 2 : 1).join('/');
 
+/** Built into Node, not a package. */
+const isBuiltin = (target) => target.startsWith('node:');
+
 const files = readdirSync(src, { recursive: true })
   .map((name) => join(src, name))
   .filter((file) => file.endsWith('.ts'))
   .sort();
 const graph = new Map(files.map((file) => [file, importsOf(file)]));
 const problems = [];
+
+if (process.argv.includes('--packages')) {
+  const loaded = [...graph.values()]
+    .flat()
+    .filter(({ target, value }) => value && !target.startsWith('.') && !isBuiltin(target));
+  console.log([...new Set(loaded.map(({ target }) => packageOf(target)))].sort().join('\n'));
+  process.exit(0);
+}
 
 for (const [file, imports] of graph) {
   const from = nameOf(file);
@@ -101,7 +115,9 @@ for (const entry of LAZY.entries) {
         const chain = [];
         for (let at = file; at !== undefined; at = reachedFrom.get(at)) chain.unshift(nameOf(at));
         const at = `${relative(root, file)}:${line}:${column}`;
-        problems.push(`${at} "${target}" is loaded with inmesh itself (${chain.join(' > ')}): use import() where it is needed`);
+        problems.push(
+          `${at} "${target}" is loaded with inmesh itself (${chain.join(' > ')}): use import() where it is needed`,
+        );
       }
     }
   }
