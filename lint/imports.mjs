@@ -30,7 +30,7 @@ function importsOf(file) {
     else if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) add(node.argument.literal, false, true);
     else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
       add(node.arguments[0], true, true);
-    } else if (ts.isCallExpression(node) && /\brequire\w*\b/i.test(node.expression.getText(source))) {
+    } else if (ts.isCallExpression(node) && /^(require|createRequire\(.*\))$/.test(node.expression.getText(source))) {
       // `require('x')` and `createRequire(import.meta.url)('x')`.
       add(node.arguments[0], true, true);
     }
