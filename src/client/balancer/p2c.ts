@@ -1,13 +1,13 @@
 import type { Endpoint } from '../endpoints/endpoint.js';
 import { avoiding } from './avoid.js';
 import type { Balancer, BalancerEnv } from './balancer.js';
-import { weightedDraw } from './random.js';
+import { Lottery } from './random.js';
 
 /** What an endpoint costs now; the smaller is chosen. */
 export type Cost = (endpoint: Endpoint, now: number) => number;
 
 export interface ChoiceOptions {
-  /** Endpoints drawn for each pick, by weight and with replacement (gRFC A48). */
+  /** Endpoints drawn for each pick, by weight. gRFC A48 draws with replacement; we draw others than the first, which spreads better. */
   readonly choices: number;
   readonly cost: Cost;
   /** An endpoint that lost every draw for this long wins the next, so that one that recovered is noticed. Undefined: never. */
@@ -19,14 +19,15 @@ export interface ChoiceOptions {
  * time, and a herd of clients does not all run to the same one.
  */
 export function choiceOf({ choices, cost, forceAfterMs }: ChoiceOptions, env: BalancerEnv): Balancer {
-  let endpoints: readonly Endpoint[] = [];
-  let draw: () => Endpoint | undefined = () => undefined;
+  let lottery = new Lottery([], env.random);
   const cheapest = (now: number): Endpoint | undefined => {
-    let best: Endpoint | undefined = draw();
+    const { endpoints } = lottery;
+    const first = lottery.draw();
+    let best = endpoints[first];
     if (best === undefined || endpoints.length === 1) return best;
     let bestCost = cost(best, now);
     for (let i = 1; i < choices; i++) {
-      const other = drawOther(best);
+      const other = endpoints[lottery.drawOther(first)];
       if (other === undefined || other === best) continue;
       const otherCost = cost(other, now);
       let loser: Endpoint = other;
@@ -39,22 +40,13 @@ export function choiceOf({ choices, cost, forceAfterMs }: ChoiceOptions, env: Ba
     }
     return best;
   };
-  /** With two endpoints or more, a second draw of the same one would be no choice: draw anew, a few times. */
-  const drawOther = (first: Endpoint): Endpoint | undefined => {
-    for (let i = 0; i < 3; i++) {
-      const other = draw();
-      if (other !== first) return other;
-    }
-    return first;
-  };
   return {
     update(list) {
-      endpoints = list;
-      draw = weightedDraw(list, env);
+      lottery = new Lottery(list, env.random);
     },
     pick(tried) {
       const now = env.clock.now();
-      const picked = avoiding(tried, endpoints, 4, () => cheapest(now));
+      const picked = avoiding(tried, lottery.endpoints, 4, () => cheapest(now));
       if (picked !== undefined) picked.lastPicked = now;
       return picked;
     },

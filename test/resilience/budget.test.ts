@@ -1,0 +1,89 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { RetryBudget } from '../../src/resilience/retry/budget.js';
+import { FakeClock } from '../support/fake-clock.js';
+
+const budget = (clock: FakeClock, options: Partial<ConstructorParameters<typeof RetryBudget>[0]> = {}): RetryBudget =>
+  new RetryBudget({ retryRatio: 0.2, minRetriesPerSecond: 0, ttlMs: 10_000, ...options }, clock);
+
+describe('RetryBudget', () => {
+  test('five requests buy one retry at 20 %, and ten at 10 % exactly one', () => {
+    const clock = new FakeClock();
+    const fifth = budget(clock);
+    for (let i = 0; i < 4; i++) fifth.deposit();
+    expect(fifth.tryWithdraw()).toBe(false);
+    fifth.deposit();
+    expect(fifth.tryWithdraw()).toBe(true);
+    expect(fifth.tryWithdraw()).toBe(false);
+    const tenth = budget(clock, { retryRatio: 0.1 });
+    for (let i = 0; i < 10; i++) tenth.deposit();
+    expect(tenth.balance).toBe(1);
+  });
+
+  test('the floor serves a client that has sent nothing: 10 a second over 10 s is 100', () => {
+    const clock = new FakeClock();
+    const floor = budget(clock, { minRetriesPerSecond: 10 });
+    let granted = 0;
+    while (floor.tryWithdraw()) granted++;
+    expect(granted).toBe(100);
+  });
+
+  test('a deposit expires after ttlMs, and not before nine tenths of it', async () => {
+    const clock = new FakeClock();
+    const b = budget(clock, { retryRatio: 1 });
+    b.deposit();
+    await clock.advance(8_999);
+    expect(b.balance).toBe(1);
+    await clock.advance(1_001);
+    expect(b.balance).toBe(0);
+  });
+
+  test('a refused withdrawal leaves the balance untouched', () => {
+    const clock = new FakeClock();
+    const b = budget(clock, { retryRatio: 0.5 });
+    b.deposit();
+    expect(b.tryWithdraw()).toBe(false);
+    b.deposit();
+    expect(b.tryWithdraw()).toBe(true);
+  });
+
+  test('never grants more than ratio × requests + floor within any window, nor less than what is left', async () => {
+    const step = fc.oneof(
+      fc.constant('deposit' as const),
+      fc.constant('withdraw' as const),
+      fc.integer({ min: 1, max: 3_000 }),
+    );
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(step, { maxLength: 200 }),
+        fc.constantFrom(0, 0.1, 0.2, 1, 2.5),
+        fc.constantFrom(0, 1, 10),
+        async (steps, retryRatio, minRetriesPerSecond) => {
+          const clock = new FakeClock();
+          const b = budget(clock, { retryRatio, minRetriesPerSecond });
+          const log: { at: number; kind: 'deposit' | 'grant' }[] = [];
+          for (const action of steps) {
+            if (typeof action === 'number') await clock.advance(action);
+            else if (action === 'deposit') {
+              b.deposit();
+              log.push({ at: clock.now(), kind: 'deposit' });
+            } else {
+              const recent = log.filter((entry) => entry.at > clock.now() - 10_000);
+              const sure = log.filter((entry) => entry.at > clock.now() - 9_000);
+              const deposits = (entries: typeof log): number => entries.filter((entry) => entry.kind === 'deposit').length;
+              const grants = (entries: typeof log): number => entries.filter((entry) => entry.kind === 'grant').length;
+              const granted = b.tryWithdraw();
+              // Upper bound: all that may still count, less what was surely taken. Lower bound: the other way round.
+              const most = minRetriesPerSecond * 10 + Math.round(deposits(recent) * retryRatio * 1_000) / 1_000 - grants(sure);
+              const least = minRetriesPerSecond * 10 + Math.round(deposits(sure) * retryRatio * 1_000) / 1_000 - grants(recent);
+              if (granted) expect(most).toBeGreaterThanOrEqual(1);
+              else expect(least).toBeLessThan(1);
+              if (granted) log.push({ at: clock.now(), kind: 'grant' });
+            }
+          }
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+});
