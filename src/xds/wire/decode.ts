@@ -1,6 +1,6 @@
 import { CodecError, type FieldPath, pathText } from './error.js';
 import { FIXED32, FIXED64, LENGTH, MalformedError, VARINT, WireReader } from './reader.js';
-import type { EnumSchema, FieldSchema, MessageSchema, ScalarType, Schema } from './schema.js';
+import type { FieldSchema, MessageSchema, ScalarType, Schema } from './schema.js';
 
 /** Messages inside messages. "The default limit is 100" - protobuf C++ and Java, CodedInputStream. */
 export const MAX_MESSAGE_DEPTH = 100;
@@ -107,7 +107,14 @@ class Decoding {
       } else reader.skip(tag & 7, tag >>> 3, MAX_MESSAGE_DEPTH - this.#depth);
     }
     this.#leave(outer);
-    map[String(key)] = value ?? defaultOf(field.type);
+    map[String(key)] = value ?? this.#default(field.type);
+  }
+
+  #default(type: FieldSchema['type']): unknown {
+    if (typeof type === 'string') return defaultOf(type);
+    if (type.kind === 'enum') return type.byNumber.get(0) ?? 0;
+    if (!type.isAny) return {};
+    return { [this.rawAny ? 'type_url' : '@type']: '', value: new Uint8Array(0) };
   }
 
   #value(type: FieldSchema['type'], wireType: number, before: unknown): unknown {
@@ -203,8 +210,7 @@ export function wireTypeOf(type: FieldSchema['type']): number {
   }
 }
 
-function defaultOf(type: FieldSchema['type'] | EnumSchema): unknown {
-  if (typeof type !== 'string') return type.kind === 'enum' ? (type.byNumber.get(0) ?? 0) : {};
+function defaultOf(type: ScalarType): unknown {
   if (type === 'string') return '';
   if (type === 'bytes') return new Uint8Array(0);
   return type === 'bool' ? false : 0;

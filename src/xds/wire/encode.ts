@@ -15,17 +15,18 @@ export function encodeMessage(schema: Schema, type: MessageSchema, value: unknow
   return encoding.writer.finish();
 }
 
+/** The upper ends of 64-bit types are one too many, because a double cannot be one less: `#integer64` mends it. */
 const INTEGER_RANGES: Partial<Record<ScalarType, readonly [number, number]>> = {
   int32: [-2_147_483_648, 2_147_483_647],
   sint32: [-2_147_483_648, 2_147_483_647],
   sfixed32: [-2_147_483_648, 2_147_483_647],
   uint32: [0, 4_294_967_295],
   fixed32: [0, 4_294_967_295],
-  int64: [-(2 ** 63), 2 ** 63 - 1024],
-  sint64: [-(2 ** 63), 2 ** 63 - 1024],
-  sfixed64: [-(2 ** 63), 2 ** 63 - 1024],
-  uint64: [0, 2 ** 64 - 2048],
-  fixed64: [0, 2 ** 64 - 2048],
+  int64: [-(2 ** 63), 2 ** 63],
+  sint64: [-(2 ** 63), 2 ** 63],
+  sfixed64: [-(2 ** 63), 2 ** 63],
+  uint64: [0, 2 ** 64],
+  fixed64: [0, 2 ** 64],
 };
 
 class Encoding {
@@ -149,7 +150,7 @@ class Encoding {
         if (name === '@type' || name === 'value') continue;
         this.#refuse(`${name}: the schema does not know ${typeUrl}, so only "value", its bytes, can be given`);
       }
-      this.message(type, { type_url: typeUrl, value: fields['value'] });
+      this.message(type, { type_url: typeUrl, value: fields.value });
       return;
     }
     if (++this.#anyDepth > MAX_ANY_DEPTH) this.#refuse(`Any nested more than ${MAX_ANY_DEPTH} deep`);
@@ -182,7 +183,7 @@ class Encoding {
         break;
       case 'sint32':
       case 'sint64': {
-        const zigzag = BigInt(this.#integer(type, value));
+        const zigzag = BigInt(this.#integer64(type, value));
         writer.varint64(BigInt.asUintN(64, (zigzag << 1n) ^ (zigzag >> 63n)));
         break;
       }
@@ -192,7 +193,11 @@ class Encoding {
         break;
       case 'fixed64':
       case 'sfixed64':
-        writer.fixed64(this.#integer(type, value));
+        writer.fixed64(this.#integer64(type, value));
+        break;
+      case 'int64':
+      case 'uint64':
+        writer.varint64(this.#integer64(type, value));
         break;
       default:
         writer.varint64(this.#integer(type, value));
@@ -205,6 +210,11 @@ class Encoding {
       return this.#refuse(`must be a whole number from ${min} to ${max}, got ${shown(value)}`);
     }
     return value;
+  }
+
+  #integer64(type: ScalarType, value: unknown): number | bigint {
+    const integer = this.#integer(type, value);
+    return integer === INTEGER_RANGES[type]?.[1] ? BigInt(integer) - 1n : integer;
   }
 
   #plain(value: unknown, what: string): Readonly<Record<string, unknown>> {

@@ -70,7 +70,7 @@ export class WireWriter {
     this.#bytes.writeUInt32LE(value >>> 0, at);
   }
 
-  fixed64(value: number): void {
+  fixed64(value: number | bigint): void {
     const at = this.#room(8);
     this.#bytes.writeBigUInt64LE(BigInt.asUintN(64, BigInt(value)), at);
   }
