@@ -2,7 +2,7 @@ import { ambient } from '../../core/ambient.js';
 import type { Call } from '../../core/call.js';
 import { headerValue } from '../../core/headers.js';
 import type { Random } from '../../core/random.js';
-import { newTraceparent, parseTraceparent, type TraceParent } from './traceparent.js';
+import { newTrace, parseTraceparent, type TraceParent } from './traceparent.js';
 
 /** What happens to a call that belongs to no trace, in a process without an OpenTelemetry SDK. */
 export type NewTraces = 'sampled' | 'unsampled' | 'off';
@@ -36,17 +36,19 @@ export class OwnPropagation {
       delete headers.tracestate;
     }
 
-    let traceparent = context?.traceparent;
-    if (traceparent !== undefined) {
+    const inherited = context?.traceparent;
+    if (inherited !== undefined) {
       if (context?.tracestate !== undefined) headers.tracestate = context.tracestate;
-    } else if (this.newTraces === 'off') {
-      return;
-    } else {
-      traceparent = newTraceparent(this.random, this.newTraces === 'sampled');
+      headers.traceparent = inherited;
+      record.traceId = inherited.slice(3, 35);
+      record.spanId = inherited.slice(36, 52);
+    } else if (this.newTraces !== 'off') {
+      const { traceId, spanId } = newTrace(this.random);
+      // Flag 02: the trace id is random (Trace Context level 2). Flag 01: the trace is recorded.
+      headers.traceparent = `00-${traceId}-${spanId}-${this.newTraces === 'sampled' ? '03' : '02'}`;
+      record.traceId = traceId;
+      record.spanId = spanId;
     }
-    headers.traceparent = traceparent;
-    record.traceId = traceparent.slice(3, 35);
-    record.spanId = traceparent.slice(36, 52);
   }
 }
 

@@ -32,22 +32,23 @@ export function parseTraceparent(text: string): TraceParent | undefined {
   return { traceId, spanId, flags: Number.parseInt(flags, 16) };
 }
 
-/** A new root: random ids, sampled as told. */
-export function newTraceparent(random: Random, sampled: boolean): string {
-  // Flags: 02 says that the trace id is random (Trace Context level 2), 01 that the trace is recorded.
-  return `00-${randomHex(random, 4)}-${randomHex(random, 2)}-${sampled ? '03' : '02'}`;
+/** The ids of a new root: 16 and 8 random bytes, never all zero. */
+export function newTrace(random: Random): { readonly traceId: string; readonly spanId: string } {
+  const a = random.int(WORD);
+  const b = random.int(WORD);
+  const c = random.int(WORD);
+  const d = random.int(WORD);
+  const e = random.int(WORD);
+  const f = random.int(WORD);
+  // Looking at the numbers, because comparing text that was just joined costs more than making it.
+  return {
+    traceId: hex(a) + hex(b) + hex(c) + hex((a | b | c | d) === 0 ? 1 : d),
+    spanId: hex(e) + hex((e | f) === 0 ? 1 : f),
+  };
 }
 
+/** One more than the largest number of 32 bits. */
+const WORD = 4_294_967_296;
 const HEX = Array.from({ length: 65_536 }, (_, value) => value.toString(16).padStart(4, '0'));
 
-/** `words` times 32 random bits as hex digits, never all zero. */
-function randomHex(random: Random, words: number): string {
-  let text = '';
-  let any = 0;
-  for (let i = 0; i < words; i++) {
-    const bits = random.int(4_294_967_296);
-    any |= bits;
-    text += (HEX[bits >>> 16] as string) + (HEX[bits & 0xffff] as string);
-  }
-  return any === 0 ? `${text.slice(0, -1)}1` : text;
-}
+const hex = (bits: number): string => (HEX[bits >>> 16] as string) + (HEX[bits & 0xffff] as string);
