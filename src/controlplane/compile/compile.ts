@@ -1,0 +1,125 @@
+import { CLUSTER, ENDPOINT, LISTENER, type Resource, type ResourceSet, ROUTE } from '../../core/resources.js';
+import { type Document, type DocumentOf, type Kind, resourceLabel } from '../yaml/document.js';
+import { type Problem, Problems, sortProblems } from '../yaml/problem.js';
+import type { MeshConfigSpec } from '../yaml/schema/mesh-config.js';
+import { cluster, discoveryType } from './cluster.js';
+import { loadAssignment } from './endpoints.js';
+import { apiListener } from './listener.js';
+import { listenerNames, shortNames } from './names.js';
+import { attach } from './parents.js';
+import { compareText } from './precedence.js';
+import { References } from './references.js';
+import { routesOf } from './routes.js';
+import { type MeshService, meshService } from './services.js';
+
+export interface CompileResult {
+  /** Empty when there are problems. */
+  readonly resources: ResourceSet;
+  readonly config: MeshSettings;
+  /** Every mistake, in the order of the files. Not empty: nothing of this may be used. */
+  readonly problems: readonly Problem[];
+}
+
+/** What concerns the whole mesh and has no xDS resource. */
+export interface MeshSettings {
+  /** Undefined: no MeshConfig says. */
+  readonly unknownHosts: MeshConfigSpec['unknownHosts'] | undefined;
+}
+
+/**
+ * Turns documents into the xDS resources of the whole mesh. Pure, and deterministic: the same documents in whatever order of files
+ * make the same resources in the same order, so that versions can be hashes of content.
+ */
+export function compile(documents: readonly Document[]): CompileResult {
+  const problems = new Problems();
+  const distinct = withoutDuplicates(documents, problems);
+  const of = <K extends Kind>(kind: K): DocumentOf<K>[] =>
+    distinct.filter((document) => document.kind === kind).sort(byName) as unknown as DocumentOf<K>[];
+
+  const slices = slicesByService(of('EndpointSlice'));
+  const services = of('Service').map((document) => meshService(document, slices.get(`${document.namespace}/${document.name}`) ?? []));
+  const references = new References(services, problems);
+  const policies = policiesByService(of('TrafficPolicy'), references);
+  const attachments = attach(of('HTTPRoute'), of('GRPCRoute'), references);
+  const owners = shortNames(services);
+
+  const clusters = new Map<string, Resource>();
+  const endpoints = new Map<string, Resource>();
+  const listeners = new Map<string, Resource>();
+  const routes = new Map<string, Resource>();
+  for (const service of services) {
+    for (const port of service.ports) {
+      const name = port.resourceName;
+      clusters.set(name, cluster(port, policies.get(service)?.spec));
+      if (discoveryType(port) === 'EDS') endpoints.set(name, loadAssignment(port));
+      const virtualHost = { name, domains: ['*'], routes: routesOf(port, attachments, references) };
+      routes.set(name, { name, virtual_hosts: [virtualHost] });
+      for (const form of listenerNames(service, port, owners.has(service))) listeners.set(form, apiListener(form, name));
+    }
+  }
+  const settings = meshSettings(of('MeshConfig'), references);
+  if (problems.list.length > 0) return refused(problems.list, settings);
+  return { resources: { [CLUSTER]: clusters, [ENDPOINT]: endpoints, [LISTENER]: listeners, [ROUTE]: routes }, config: settings, problems: [] };
+}
+
+/** The result of documents that cannot be used. */
+export function refused(problems: readonly Problem[], config: MeshSettings = { unknownHosts: undefined }): CompileResult {
+  const none: ReadonlyMap<string, Resource> = new Map();
+  const resources = { [CLUSTER]: none, [ENDPOINT]: none, [LISTENER]: none, [ROUTE]: none };
+  return { resources, config, problems: sortProblems(problems) };
+}
+
+const byName = (a: Document, b: Document): number => compareText(a.namespace, b.namespace) || compareText(a.name, b.name);
+
+function withoutDuplicates(documents: readonly Document[], problems: Problems): Document[] {
+  const first = new Map<string, Document>();
+  for (const document of documents) {
+    const key = `${document.kind}/${document.namespace}/${document.name}`;
+    const known = first.get(key);
+    if (known === undefined) {
+      first.set(key, document);
+      continue;
+    }
+    const before = known.locate([]);
+    problems.add({
+      ...document.locate(['metadata', 'name']),
+      resource: resourceLabel(document.kind, document.namespace, document.name),
+      path: 'metadata.name',
+      message: `is there twice; the first is at ${before.file}:${before.line}: rename or remove one`,
+    });
+  }
+  return [...first.values()];
+}
+
+/** By `namespace/name` of the Service. A slice that names none belongs to nobody, as in Kubernetes. */
+function slicesByService(slices: readonly DocumentOf<'EndpointSlice'>[]): Map<string, DocumentOf<'EndpointSlice'>[]> {
+  const found = new Map<string, DocumentOf<'EndpointSlice'>[]>();
+  for (const slice of slices) {
+    const key = `${slice.namespace}/${slice.labels['kubernetes.io/service-name']}`;
+    const others = found.get(key);
+    if (others === undefined) found.set(key, [slice]);
+    else others.push(slice);
+  }
+  return found;
+}
+
+function policiesByService(policies: readonly DocumentOf<'TrafficPolicy'>[], references: References): Map<MeshService, DocumentOf<'TrafficPolicy'>> {
+  const found = new Map<MeshService, DocumentOf<'TrafficPolicy'>>();
+  for (const policy of policies) {
+    policy.spec.targetRefs.forEach((target, index) => {
+      const at = ['spec', 'targetRefs', index, 'name'];
+      const service = references.service(policy, at, policy.namespace, target.name);
+      if (service === undefined) return;
+      const other = found.get(service);
+      if (other === undefined) found.set(service, policy);
+      else references.report(policy, at, `Service "${target.name}" already has TrafficPolicy "${other.name}": put both into one`);
+    });
+  }
+  return found;
+}
+
+function meshSettings(configs: readonly DocumentOf<'MeshConfig'>[], references: References): MeshSettings {
+  const [first, ...others] = configs;
+  for (const other of others) references.report(other, ['metadata', 'name'], `there is a MeshConfig already, "${first?.name}": keep one`);
+  return { unknownHosts: first?.spec.unknownHosts };
+}

@@ -1,0 +1,33 @@
+import type { Resource } from '../../core/resources.js';
+
+/** Small protos in the plain shape of `core/resources.ts`. */
+
+/** `google.protobuf.Duration`. */
+export function duration(ms: number): Resource {
+  const seconds = Math.floor(ms / 1_000);
+  const nanos = Math.round((ms - seconds * 1_000) * 1_000_000);
+  return { ...(seconds !== 0 && { seconds }), ...(nanos !== 0 && { nanos }) };
+}
+
+/** `google.protobuf.UInt32Value` and its kin. */
+export const wrapped = <T extends number | boolean>(value: T): { readonly value: T } => ({ value });
+
+export type Plain = number | string | boolean | { readonly [key: string]: Plain };
+
+/** `google.protobuf.Struct`. */
+export function struct(fields: { readonly [key: string]: Plain }): Resource {
+  return { fields: Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, protoValue(value)])) };
+}
+
+function protoValue(value: Plain): Resource {
+  if (typeof value === 'number') return { number_value: value };
+  if (typeof value === 'string') return { string_value: value };
+  if (typeof value === 'boolean') return { bool_value: value };
+  return { struct_value: struct(value) };
+}
+
+/** `google.protobuf.Any`, unfolded. */
+export const any = (type: string, fields: Resource = {}): Resource => ({ '@type': `type.googleapis.com/${type}`, ...fields });
+
+/** Where EDS and RDS come from: the stream that this resource came on. */
+export const FROM_ADS: Resource = { ads: {}, resource_api_version: 'V3' };

@@ -1,0 +1,135 @@
+import type { DocumentOf } from '../yaml/document.js';
+import { parseHostPort } from '../yaml/host-port.js';
+import type { InlineEndpoint, ServicePortSpec } from '../yaml/schema/service.js';
+import type { SliceEndpoint } from '../yaml/schema/endpoint-slice.js';
+import { portResourceName } from './names.js';
+
+/** Port of a Service that names none, and the one that a URL without port means. */
+export const DEFAULT_PORT = 80;
+
+/** One port of a Service: what a route goes to, and what becomes one cluster. */
+export interface MeshPort {
+  readonly number: number;
+  readonly name: string | undefined;
+  /** What calls other than gRPC speak. */
+  readonly http2: boolean;
+  readonly tls: boolean;
+  /** Name of its cluster, endpoints and routes. */
+  readonly resourceName: string;
+  readonly endpoints: readonly MeshEndpoint[];
+  /** The DNS name whose addresses are the endpoints, and that servers expect as Host; undefined for listed endpoints. */
+  readonly dnsName: string | undefined;
+}
+
+export interface MeshEndpoint {
+  /** IP address or host name. */
+  readonly host: string;
+  readonly port: number;
+  readonly weight: number;
+  readonly zone: string;
+  readonly draining: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface MeshService {
+  readonly name: string;
+  readonly namespace: string;
+  readonly document: DocumentOf<'Service'>;
+  readonly ports: readonly MeshPort[];
+  /** What a name without port means: port 80 if there is one, else the first. */
+  readonly defaultPort: MeshPort | undefined;
+}
+
+/** A Service with the slices that belong to it. */
+export function meshService(document: DocumentOf<'Service'>, slices: readonly DocumentOf<'EndpointSlice'>[]): MeshService {
+  const { name, namespace, spec } = document;
+  const specs: readonly ServicePortSpec[] = spec.ports ?? [{ port: DEFAULT_PORT, protocol: 'TCP' }];
+  const ports = specs
+    .filter((port) => port.protocol === 'TCP')
+    .map((port): MeshPort => {
+      const dnsName = dnsNameOf(document);
+      const listed = dnsName === undefined ? [...inlineEndpoints(document, port), ...sliceEndpoints(slices, port)] : [dnsEndpoint(document, dnsName, port)];
+      return {
+        number: port.port,
+        name: port.name,
+        http2: port.appProtocol === 'grpc' || port.appProtocol === 'kubernetes.io/h2c',
+        tls: port.appProtocol === 'https',
+        resourceName: portResourceName(namespace, name, port.port),
+        endpoints: unique(listed),
+        dnsName,
+      };
+    });
+  const defaultPort = ports.find((port) => port.number === DEFAULT_PORT) ?? ports[0];
+  return { name, namespace, document, ports, defaultPort };
+}
+
+function dnsNameOf({ spec }: DocumentOf<'Service'>): string | undefined {
+  if (spec.type === 'ExternalName') return spec.externalName;
+  return spec.dns === undefined ? undefined : parseHostPort(spec.dns)?.host;
+}
+
+/** `dns` brings its own port; behind an ExternalName the port is the one that callers name, as Kubernetes has it. */
+function dnsEndpoint({ spec, labels }: DocumentOf<'Service'>, host: string, port: ServicePortSpec): MeshEndpoint {
+  const number = spec.dns === undefined ? numericTarget(port) : (parseHostPort(spec.dns)?.port ?? port.port);
+  return { host, port: number, weight: 1, zone: '', draining: false, labels: versionLabel(labels) };
+}
+
+const numericTarget = (port: ServicePortSpec): number => (typeof port.targetPort === 'number' ? port.targetPort : port.port);
+
+function inlineEndpoints({ spec, labels }: DocumentOf<'Service'>, port: ServicePortSpec): MeshEndpoint[] {
+  return (spec.endpoints ?? []).flatMap((given) => {
+    const endpoint: InlineEndpoint = typeof given === 'string' ? { address: given, weight: 1 } : given;
+    const address = parseHostPort(endpoint.address);
+    if (address === undefined) return [];
+    const named = port.name === undefined ? undefined : endpoint.ports?.[port.name];
+    return {
+      host: address.host,
+      port: named ?? address.port ?? numericTarget(port),
+      weight: endpoint.weight,
+      zone: endpoint.zone ?? '',
+      draining: false,
+      labels: { ...versionLabel(labels), ...endpoint.labels, ...(endpoint.version !== undefined && { version: endpoint.version }) },
+    };
+  });
+}
+
+function sliceEndpoints(slices: readonly DocumentOf<'EndpointSlice'>[], port: ServicePortSpec): MeshEndpoint[] {
+  return slices.flatMap((slice) => {
+    // Kubernetes joins the two by the port's name; an unnamed port is the empty name.
+    const target = (slice.spec.ports ?? []).find(
+      (candidate) => (candidate.name ?? '') === (port.name ?? '') && (candidate.protocol ?? 'TCP') === 'TCP',
+    );
+    const number = target?.port;
+    if (!number) return [];
+    return (slice.spec.endpoints ?? []).filter(isServing).map((endpoint) => ({
+      host: (endpoint.addresses[0] as string).toLowerCase(),
+      port: number,
+      weight: 1,
+      zone: endpoint.zone ?? '',
+      draining: endpoint.conditions?.terminating === true,
+      labels: versionLabel(slice.labels),
+    }));
+  });
+}
+
+/** "ready … nil should be interpreted as true"; `serving` is the same without regard to termination. - EndpointConditions. */
+function isServing({ conditions }: SliceEndpoint): boolean {
+  return conditions?.serving ?? conditions?.ready ?? true;
+}
+
+/** The labels that people put a version in: `version`, or Kubernetes' recommended `app.kubernetes.io/version`. */
+function versionLabel(labels: Readonly<Record<string, string>>): { version?: string } {
+  const version = labels['version'] ?? labels['app.kubernetes.io/version'];
+  return version === undefined ? {} : { version };
+}
+
+/** "the same address twice in a cluster" is refused by gRPC (A27); Kubernetes allows it across slices. A live one wins. */
+function unique(endpoints: readonly MeshEndpoint[]): MeshEndpoint[] {
+  const byAddress = new Map<string, MeshEndpoint>();
+  for (const endpoint of endpoints) {
+    const key = `${endpoint.host} ${endpoint.port}`;
+    const known = byAddress.get(key);
+    if (known === undefined || (known.draining && !endpoint.draining)) byAddress.set(key, endpoint);
+  }
+  return [...byAddress.values()];
+}

@@ -1,0 +1,13 @@
+import type { Kind, Specs } from '../document.js';
+import type { Report } from '../problem.js';
+import { checkGrpcRoute, checkHttpRoute } from './route.js';
+import { checkService } from './service.js';
+import { checkTrafficPolicy } from './traffic-policy.js';
+
+/** Rules between the fields of one resource, which a schema cannot say. Run on what the schema has passed. */
+export const CHECKS: { readonly [K in Kind]?: (spec: Specs[K], report: Report) => void } = {
+  Service: checkService,
+  HTTPRoute: checkHttpRoute,
+  GRPCRoute: checkGrpcRoute,
+  TrafficPolicy: checkTrafficPolicy,
+};

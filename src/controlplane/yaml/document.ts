@@ -1,0 +1,38 @@
+import type { Path, Place } from './problem.js';
+import type { SliceSpec } from './schema/endpoint-slice.js';
+import type { GrpcRouteSpec } from './schema/grpc-route.js';
+import type { HttpRouteSpec } from './schema/http-route.js';
+import type { MeshConfigSpec } from './schema/mesh-config.js';
+import type { ServiceSpec } from './schema/service.js';
+import type { TrafficPolicySpec } from './schema/traffic-policy.js';
+
+/** What each kind carries. An EndpointSlice has no `spec` in Kubernetes: its three fields are kept as one here. */
+export interface Specs {
+  readonly Service: ServiceSpec;
+  readonly EndpointSlice: SliceSpec;
+  readonly HTTPRoute: HttpRouteSpec;
+  readonly GRPCRoute: GrpcRouteSpec;
+  readonly TrafficPolicy: TrafficPolicySpec;
+  readonly MeshConfig: MeshConfigSpec;
+}
+
+export type Kind = keyof Specs;
+
+/** A resource that its schema and the checks of its kind have passed. */
+export interface DocumentOf<K extends Kind> {
+  readonly kind: K;
+  readonly namespace: string;
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Milliseconds since the epoch; Infinity when the resource does not say, so that it is younger than those that do. */
+  readonly createdAt: number;
+  readonly spec: Specs[K];
+  /** Where a field stands, or the nearest one around it that does. */
+  readonly locate: (path: Path) => Place;
+}
+
+export type Document = { [K in Kind]: DocumentOf<K> }[Kind];
+
+/** `HTTPRoute/reviews`, or `HTTPRoute/prod/reviews`. */
+export const resourceLabel = (kind: string, namespace: string, name: string): string =>
+  namespace === 'default' ? `${kind}/${name}` : `${kind}/${namespace}/${name}`;

@@ -1,0 +1,39 @@
+import type * as v from 'valibot';
+import type { Kind } from './document.js';
+import { endpointSlice } from './schema/endpoint-slice.js';
+import { grpcRoute } from './schema/grpc-route.js';
+import { httpRoute } from './schema/http-route.js';
+import { meshConfig } from './schema/mesh-config.js';
+import { service } from './schema/service.js';
+import { trafficPolicy } from './schema/traffic-policy.js';
+
+/** Every kind that this version understands, in the order in which documentation lists them. */
+export const SCHEMAS = {
+  Service: service,
+  EndpointSlice: endpointSlice,
+  HTTPRoute: httpRoute,
+  GRPCRoute: grpcRoute,
+  TrafficPolicy: trafficPolicy,
+  MeshConfig: meshConfig,
+} as const satisfies Record<Kind, v.GenericSchema>;
+
+export const KINDS = Object.keys(SCHEMAS) as Kind[];
+
+/** Kinds that inmesh will have, so that one who writes them learns more than "unknown". */
+export const LATER_KINDS: readonly string[] = [
+  'AuthenticationPolicy',
+  'AuthorizationPolicy',
+  'BackendTLSPolicy',
+  'FaultPolicy',
+  'FilterPolicy',
+  'Gateway',
+  'GatewayClass',
+  'QuotaPolicy',
+  'RateLimitPolicy',
+  'ReferenceGrant',
+  'ServiceEntry',
+  'TCPRoute',
+  'TelemetryPolicy',
+  'TLSRoute',
+  'UDPRoute',
+];

@@ -1,0 +1,104 @@
+import * as v from 'valibot';
+import { nearest, shown } from '../../core/decode.js';
+import { CHECKS } from './checks/index.js';
+import { type Document, type Kind, resourceLabel } from './document.js';
+import { reportIssues } from './issues.js';
+import { KINDS, LATER_KINDS, SCHEMAS } from './kinds.js';
+import { parseYaml, type RawDocument } from './parse.js';
+import { pathText, Problems, type Report } from './problem.js';
+import { reportUnknownFields } from './unknown-fields.js';
+
+/** A file by the name that messages use. */
+export interface SourceFile {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** Reads resources out of YAML or JSON. What is wrong is in `problems`, all of it; what is right is in the result. */
+export function readDocuments(files: readonly SourceFile[], problems: Problems): Document[] {
+  const documents: Document[] = [];
+  for (const file of files) {
+    for (const raw of parseYaml(file.name, file.text, problems)) {
+      const document = readDocument(raw, problems);
+      if (document !== undefined) documents.push(document);
+    }
+  }
+  return documents;
+}
+
+function readDocument(raw: RawDocument, problems: Problems): Document | undefined {
+  const { value } = raw;
+  let resource = '';
+  let clean = true;
+  const reporter =
+    (locate: RawDocument['locate']): Report =>
+    (path, message, hints) => {
+      clean = false;
+      problems.add({ ...locate(path), resource, path: pathText(path), message, ...hints });
+    };
+  const report = reporter(raw.locate);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    report([], `must be a resource with apiVersion, kind, metadata and spec, got ${shown(value)}`);
+    return undefined;
+  }
+  resource = labelOf(value as Record<string, unknown>);
+  const kind = kindOf((value as Record<string, unknown>)['kind'], report);
+  if (kind === undefined) return undefined;
+  const schema: v.GenericSchema = SCHEMAS[kind];
+  reportUnknownFields(schema, value, reporter(raw.locateKey));
+  const result = v.safeParse(schema, value);
+  if (!result.success) reportIssues(result.issues, report);
+  if (!clean) return undefined;
+  const document = documentOf(kind, result.output as Parsed, raw);
+  CHECKS[kind]?.(document.spec as never, report);
+  return clean ? document : undefined;
+}
+
+interface Parsed {
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace: string;
+    readonly labels?: Record<string, string>;
+    readonly creationTimestamp?: string | null;
+  };
+  readonly spec?: unknown;
+}
+
+function documentOf(kind: Kind, parsed: Parsed, raw: RawDocument): Document {
+  const { name, namespace, labels, creationTimestamp } = parsed.metadata;
+  return {
+    kind,
+    name,
+    namespace,
+    labels: labels ?? {},
+    createdAt: creationTimestamp ? Date.parse(creationTimestamp) : Number.POSITIVE_INFINITY,
+    spec: kind === 'EndpointSlice' ? parsed : parsed.spec,
+    locate: raw.locate,
+  } as Document;
+}
+
+/** What to call a resource that may be wrong in any part. */
+function labelOf(value: Record<string, unknown>): string {
+  const kind = typeof value['kind'] === 'string' ? value['kind'].slice(0, 64) : 'resource';
+  const metadata = value['metadata'];
+  const { name, namespace } = (typeof metadata === 'object' && metadata !== null ? metadata : {}) as Record<string, unknown>;
+  if (typeof name !== 'string') return kind;
+  return resourceLabel(kind, typeof namespace === 'string' ? namespace.slice(0, 64) : 'default', name.slice(0, 253));
+}
+
+function kindOf(kind: unknown, report: Report): Kind | undefined {
+  const known: readonly string[] = KINDS;
+  if (typeof kind === 'string' && known.includes(kind)) return kind as Kind;
+  const supported = `supported: ${KINDS.join(', ')}`;
+  if (typeof kind !== 'string') {
+    const got = kind === undefined ? 'is missing' : `must be a string, got ${shown(kind)}`;
+    report(['kind'], `${got}; ${supported}`, { expected: KINDS.join(', ') });
+  } else if (LATER_KINDS.includes(kind)) {
+    report(['kind'], `kind ${shown(kind)} is not supported by this version of inmesh; ${supported}`, { expected: KINDS.join(', ') });
+  } else {
+    const near = nearest(kind, [...KINDS, ...LATER_KINDS]);
+    const hint = near === undefined ? supported : `did you mean "${near}"?`;
+    report(['kind'], `unknown kind ${shown(kind)}; ${hint}`, { expected: KINDS.join(', '), ...(near !== undefined && { nearest: near }) });
+  }
+  return undefined;
+}
