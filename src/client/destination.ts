@@ -109,7 +109,9 @@ export class Destination {
   #wait(call: Call): Promise<Reply> {
     if (this.#waiting.size >= MAX_WAITING) {
       return Promise.reject(
-        new ConfigUnavailableError(`"${this.authority}": ${MAX_WAITING} calls already wait for its first configuration`),
+        new ConfigUnavailableError(
+          `"${this.authority}": ${MAX_WAITING} calls already wait for its first configuration`,
+        ),
       );
     }
     return new Promise((resolve, reject) => {
@@ -118,7 +120,9 @@ export class Destination {
         call.deadline === Number.POSITIVE_INFINITY && !call.waitForReady
           ? deadlines.watch(clock.now() + CONFIG_WAIT_MS, () => {
               leave();
-              reject(new ConfigUnavailableError(`no configuration for "${this.authority}" within ${CONFIG_WAIT_MS} ms`));
+              reject(
+                new ConfigUnavailableError(`no configuration for "${this.authority}" within ${CONFIG_WAIT_MS} ms`),
+              );
             })
           : undefined;
       const leave = (): void => {

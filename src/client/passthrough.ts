@@ -52,7 +52,11 @@ export function passthrough(
       },
       failed(error) {
         if (resolved) return;
-        fail(new ConfigUnavailableError(`host "${host}" is not in the mesh and cannot be resolved: ${error.message}`, { cause: error }));
+        fail(
+          new ConfigUnavailableError(`host "${host}" is not in the mesh and cannot be resolved: ${error.message}`, {
+            cause: error,
+          }),
+        );
       },
     },
   );
@@ -65,7 +69,13 @@ export function splitAuthority(authority: string, scheme: Scheme): { readonly ho
   return { host, port: match?.[3] === undefined ? (scheme === 'https' ? 443 : 80) : Number(match[3]) };
 }
 
-function targetFor(authority: string, scheme: Scheme, host: string, port: number, ips: readonly string[]): TargetConfig {
+function targetFor(
+  authority: string,
+  scheme: Scheme,
+  host: string,
+  port: number,
+  ips: readonly string[],
+): TargetConfig {
   const name = `passthrough:${scheme}://${addressKey({ host, port })}`;
   const cluster: ClusterConfig = {
     name,
@@ -86,7 +96,13 @@ function targetFor(authority: string, scheme: Scheme, host: string, port: number
     routes: [
       {
         name: 'passthrough',
-        match: { path: { kind: 'prefix', value: '/', ignoreCase: false }, headers: [], query: [], fraction: 1, grpcOnly: false },
+        match: {
+          path: { kind: 'prefix', value: '/', ignoreCase: false },
+          headers: [],
+          query: [],
+          fraction: 1,
+          grpcOnly: false,
+        },
         action: {
           kind: 'forward',
           clusters: [{ name, weight: 1, requestHeaders: undefined, responseHeaders: undefined }],

@@ -117,7 +117,9 @@ export class UnknownHostError extends MeshError {
   readonly grpcStatus = 14;
   readonly httpStatus = 502;
   constructor(readonly authority: string) {
-    super(`host "${authority}" is not known to the mesh, and unknownHosts is "deny": add a Service for it, or allow "passthrough"`);
+    super(
+      `host "${authority}" is not known to the mesh, and unknownHosts is "deny": add a Service for it, or allow "passthrough"`,
+    );
   }
 }
 

@@ -51,7 +51,8 @@ const HOP_BY_HOP = new Set([
 /** A copy without hop-by-hop fields and without those that `Connection` nominates. `te: trailers` may travel. */
 export function endToEndHeaders(from: HeaderFields): HeaderFields {
   const nominated = headerValue(from, 'connection');
-  const dropped = nominated === undefined ? undefined : new Set(nominated.split(',').map((n) => n.trim().toLowerCase()));
+  const dropped =
+    nominated === undefined ? undefined : new Set(nominated.split(',').map((n) => n.trim().toLowerCase()));
   const fields: HeaderFields = Object.create(null);
   for (const name in from) {
     if (HOP_BY_HOP.has(name) || dropped?.has(name)) continue;

@@ -61,7 +61,11 @@ export class ReplyEnding {
 }
 
 /** A reply that the mesh makes itself: a redirect, a direct response, a fallback. */
-export function localReply(status: number, headers: HeaderFields = headerFields(), body: Uint8Array = new Uint8Array(0)): Reply {
+export function localReply(
+  status: number,
+  headers: HeaderFields = headerFields(),
+  body: Uint8Array = new Uint8Array(0),
+): Reply {
   const end: ReplyEnd = { error: undefined, trailers: undefined, bytesSent: 0, bytesReceived: 0 };
   return { status, headers, body: new BytesBody(body), onEnd: (listener) => listener(end) };
 }

@@ -47,14 +47,19 @@ export function checkOptions(options: unknown): MeshOptions {
   const o = record(options, 'meshClient(options)');
   knownKeys(o, 'options', KEYS);
   const sources = (['services', 'config', 'xds'] as const).filter((key) => o[key] !== undefined);
-  if (sources.length > 1) throw new DecodeError('options', `give only one of services, config and xds, got ${sources.join(' and ')}`);
+  if (sources.length > 1)
+    throw new DecodeError('options', `give only one of services, config and xds, got ${sources.join(' and ')}`);
   if (o['service'] !== undefined) string(o['service'], 'options.service');
   if (o['services'] !== undefined) record(o['services'], 'options.services');
   if (o['xds'] !== undefined && !/^[^\s/]+:\d+$/.test(string(o['xds'], 'options.xds'))) {
     throw new DecodeError('options.xds', `must be host:port, got ${shown(o['xds'])}`);
   }
   const { config } = o;
-  if (config !== undefined && typeof config !== 'string' && !(Array.isArray(config) && config.every((path) => typeof path === 'string'))) {
+  if (
+    config !== undefined &&
+    typeof config !== 'string' &&
+    !(Array.isArray(config) && config.every((path) => typeof path === 'string'))
+  ) {
     throw new DecodeError('options.config', `must be a path or an array of paths, got ${shown(config)}`);
   }
   oneOf(o['unknownHosts'], 'options.unknownHosts', ['passthrough', 'deny']);

@@ -75,7 +75,9 @@ describe('a destination', () => {
     source.of('reviews.default').changed(reviews('10.0.0.1:80'));
     await Promise.all(replies);
     expect(destinations.clusters.list().length).toBe(1);
-    source.of('reviews').changed(aTarget([aRoute({ action: { kind: 'direct', status: 204, body: new Uint8Array() } })], []));
+    source
+      .of('reviews')
+      .changed(aTarget([aRoute({ action: { kind: 'direct', status: 204, body: new Uint8Array() } })], []));
     expect(closed).toEqual([]);
     source.of('reviews.default').failed(new ConfigUnavailableError('gone'));
     expect(closed).toEqual(['10.0.0.1:80']);
@@ -107,12 +109,17 @@ describe('a destination', () => {
   test('a cluster in trouble fails its own calls and no others', async () => {
     const { call, source } = setup();
     const routes = [
-      aRoute({ match: aMatch({ path: { kind: 'exact', value: '/broken', ignoreCase: false } }), action: aForward({ broken: 1 }) }),
+      aRoute({
+        match: aMatch({ path: { kind: 'exact', value: '/broken', ignoreCase: false } }),
+        action: aForward({ broken: 1 }),
+      }),
       aRoute(),
     ];
     const target = aTarget(routes, [aCluster('reviews', ['10.0.0.1:80'])]);
     const reply = call();
-    source.of('reviews').changed({ ...target, clusters: new Map([...target.clusters, ['broken', new NoRouteError('CDS says no')]]) });
+    source
+      .of('reviews')
+      .changed({ ...target, clusters: new Map([...target.clusters, ['broken', new NoRouteError('CDS says no')]]) });
     expect((await reply).status).toBe(200);
     await expect(call({ path: '/broken' })).rejects.toThrow('CDS says no');
   });
@@ -152,7 +159,10 @@ describe('routing', () => {
     const { call, source, sent } = setup(() => aReply(200, { server: 'secret', etag: 'x' }));
     const route = aRoute({
       match: aMatch({ path: { kind: 'segments', value: '/api', ignoreCase: false } }),
-      action: aForward({ reviews: 1 }, { pathRewrite: { kind: 'prefix', value: '/v2' }, hostRewrite: { kind: 'literal', value: 'backend' } }),
+      action: aForward(
+        { reviews: 1 },
+        { pathRewrite: { kind: 'prefix', value: '/v2' }, hostRewrite: { kind: 'literal', value: 'backend' } },
+      ),
       requestHeaders: { remove: ['x-secret'], set: [{ name: 'x-env', value: 'canary', action: 'append' }] },
       responseHeaders: { remove: ['server'], set: [{ name: 'etag', value: 'y', action: 'overwrite' }] },
     });
@@ -167,7 +177,15 @@ describe('routing', () => {
   test('a redirect points where the action says, and keeps the rest of the address', async () => {
     const { call, source } = setup();
     const route = aRoute({
-      action: { kind: 'redirect', status: 302, scheme: 'https', host: undefined, port: undefined, path: { kind: 'full', value: '/new' }, stripQuery: false },
+      action: {
+        kind: 'redirect',
+        status: 302,
+        scheme: 'https',
+        host: undefined,
+        port: undefined,
+        path: { kind: 'full', value: '/new' },
+        stripQuery: false,
+      },
     });
     const reply = call({ path: '/old?q=1' });
     source.of('reviews').changed(aTarget([route], []));
@@ -177,7 +195,9 @@ describe('routing', () => {
   test('what no route takes is refused with NR', async () => {
     const { call, source } = setup();
     const reply = call({ path: '/b' });
-    source.of('reviews').changed(aTarget([aRoute({ match: aMatch({ path: { kind: 'exact', value: '/a', ignoreCase: false } }) })], []));
+    source
+      .of('reviews')
+      .changed(aTarget([aRoute({ match: aMatch({ path: { kind: 'exact', value: '/a', ignoreCase: false } }) })], []));
     await expect(reply).rejects.toMatchObject({ code: 'NO_ROUTE', flag: 'NR' });
   });
 
@@ -194,9 +214,15 @@ describe('routing', () => {
   test('draining endpoints get no new call while there are others; lower priorities only when the first is empty', async () => {
     const { call, source, sent } = setup();
     const base = aCluster('reviews', ['10.0.0.1:80', '10.0.0.2:80', '10.0.0.3:80']);
-    const [a, b, c] = base.endpoints as [(typeof base.endpoints)[0], (typeof base.endpoints)[0], (typeof base.endpoints)[0]];
+    const [a, b, c] = base.endpoints as [
+      (typeof base.endpoints)[0],
+      (typeof base.endpoints)[0],
+      (typeof base.endpoints)[0],
+    ];
     const first = call();
-    source.of('reviews').changed(aTarget([aRoute()], [{ ...base, endpoints: [{ ...a, health: 'draining' }, b, { ...c, priority: 1 }] }]));
+    source
+      .of('reviews')
+      .changed(aTarget([aRoute()], [{ ...base, endpoints: [{ ...a, health: 'draining' }, b, { ...c, priority: 1 }] }]));
     await first;
     for (let i = 0; i < 20; i++) await call();
     expect(new Set(sent.map(({ endpoint }) => endpoint))).toEqual(new Set(['10.0.0.2:80']));
@@ -206,7 +232,9 @@ describe('routing', () => {
     const { call, source, sent } = setup();
     const first = call();
     first.catch(() => {});
-    source.of('reviews').changed(aTarget([aRoute()], [aCluster('reviews', ['10.0.0.1:80'], { drops: [{ category: 'lb', share: 1 }] })]));
+    source
+      .of('reviews')
+      .changed(aTarget([aRoute()], [aCluster('reviews', ['10.0.0.1:80'], { drops: [{ category: 'lb', share: 1 }] })]));
     await expect(first).rejects.toThrow('"lb"');
     expect(sent).toEqual([]);
   });

@@ -66,7 +66,13 @@ describe('header fields', () => {
   });
 
   test('hop-by-hop fields and those that Connection nominates do not travel', () => {
-    const fields = headerFields({ connection: 'close, X-Local', 'x-local': '1', 'x-far': '2', 'transfer-encoding': 'chunked', te: 'trailers' });
+    const fields = headerFields({
+      connection: 'close, X-Local',
+      'x-local': '1',
+      'x-far': '2',
+      'transfer-encoding': 'chunked',
+      te: 'trailers',
+    });
     expect(Object.keys(endToEndHeaders(fields))).toEqual(['x-far']);
   });
 });
@@ -80,7 +86,9 @@ describe('decode helpers', () => {
   });
 
   test('an unknown key is answered with the nearest known one', () => {
-    expect(() => knownKeys({ wieght: 1 }, 'a', ['weight', 'name'])).toThrow('a.wieght: unknown field; did you mean "weight"?');
+    expect(() => knownKeys({ wieght: 1 }, 'a', ['weight', 'name'])).toThrow(
+      'a.wieght: unknown field; did you mean "weight"?',
+    );
     expect(() => knownKeys({ zzzzzzz: 1 }, '', ['weight'])).toThrow('zzzzzzz: unknown field; known: weight');
   });
 

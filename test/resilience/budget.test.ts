@@ -70,12 +70,15 @@ describe('RetryBudget', () => {
             } else {
               const recent = log.filter((entry) => entry.at > clock.now() - 10_000);
               const sure = log.filter((entry) => entry.at > clock.now() - 9_000);
-              const deposits = (entries: typeof log): number => entries.filter((entry) => entry.kind === 'deposit').length;
+              const deposits = (entries: typeof log): number =>
+                entries.filter((entry) => entry.kind === 'deposit').length;
               const grants = (entries: typeof log): number => entries.filter((entry) => entry.kind === 'grant').length;
               const granted = b.tryWithdraw();
               // Upper bound: all that may still count, less what was surely taken. Lower bound: the other way round.
-              const most = minRetriesPerSecond * 10 + Math.round(deposits(recent) * retryRatio * 1_000) / 1_000 - grants(sure);
-              const least = minRetriesPerSecond * 10 + Math.round(deposits(sure) * retryRatio * 1_000) / 1_000 - grants(recent);
+              const most =
+                minRetriesPerSecond * 10 + Math.round(deposits(recent) * retryRatio * 1_000) / 1_000 - grants(sure);
+              const least =
+                minRetriesPerSecond * 10 + Math.round(deposits(sure) * retryRatio * 1_000) / 1_000 - grants(recent);
               if (granted) expect(most).toBeGreaterThanOrEqual(1);
               else expect(least).toBeLessThan(1);
               if (granted) log.push({ at: clock.now(), kind: 'grant' });

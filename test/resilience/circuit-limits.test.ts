@@ -14,7 +14,9 @@ describe('circuit limits', () => {
     const call = stack([requestLimit(limits)], service);
     const outcomes = await Promise.allSettled(Array.from({ length: 20 }, () => call(aCall())));
     expect(outcomes.filter((outcome) => outcome.status === 'fulfilled').length).toBe(3);
-    expect(outcomes.at(-1)).toMatchObject({ reason: { code: 'CIRCUIT_OPEN', flag: 'UO', reached: 'no', grpcStatus: 14, limit: 3 } });
+    expect(outcomes.at(-1)).toMatchObject({
+      reason: { code: 'CIRCUIT_OPEN', flag: 'UO', reached: 'no', grpcStatus: 14, limit: 3 },
+    });
     replies[0]?.finish();
     await call(aCall());
     expect(service.calls.length).toBe(4);

@@ -15,7 +15,14 @@ function setup(route: RouteTimeout | undefined, ...steps: Step[]) {
   const env = { clock, deadlines: new Deadlines(clock) };
   const service = scripted(...steps);
   const filters: (Filter | undefined)[] = [callDeadline(env), route && routeDeadline(route, env)];
-  return { clock, service, call: stack(filters.filter((filter) => filter !== undefined), service) };
+  return {
+    clock,
+    service,
+    call: stack(
+      filters.filter((filter) => filter !== undefined),
+      service,
+    ),
+  };
 }
 
 const unset: RouteTimeout = { timeoutMs: undefined, maxStreamDurationMs: undefined };
@@ -41,7 +48,11 @@ describe('deadline', () => {
 
   test('a call whose time is up before it starts is not sent, and says that nothing reached the server', async () => {
     const { call, service } = setup(undefined, aReply());
-    await expect(call(aCall({ timeoutMs: 0 }))).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED', reached: 'no', flag: 'MD' });
+    await expect(call(aCall({ timeoutMs: 0 }))).rejects.toMatchObject({
+      code: 'DEADLINE_EXCEEDED',
+      reached: 'no',
+      flag: 'MD',
+    });
     expect(service.calls.length).toBe(0);
   });
 
@@ -79,7 +90,9 @@ describe('deadline', () => {
   test('max_stream_duration caps a gRPC call and leaves HTTP alone', async () => {
     const route = { timeoutMs: 0, maxStreamDurationMs: 200 };
     const grpc = setup(route, hang);
-    const failed = expect(grpc.call(aCall({ protocol: 'grpc', timeoutMs: 5_000 }))).rejects.toThrow('deadline exceeded');
+    const failed = expect(grpc.call(aCall({ protocol: 'grpc', timeoutMs: 5_000 }))).rejects.toThrow(
+      'deadline exceeded',
+    );
     await grpc.clock.advance(204);
     await failed;
     const http = setup(route, hang);
@@ -97,8 +110,16 @@ describe('deadline', () => {
 
   test('a call made while a request is served gets no more than what is left to that request', async () => {
     const { call, clock } = setup(unset, hang);
-    const ambient = { deadline: clock.now() + 50, cancellation: undefined, traceparent: undefined, tracestate: undefined, baggage: undefined };
-    const failed = withAmbient(ambient, () => expect(call(aCall({ timeoutMs: 5_000 }))).rejects.toThrow('deadline exceeded'));
+    const ambient = {
+      deadline: clock.now() + 50,
+      cancellation: undefined,
+      traceparent: undefined,
+      tracestate: undefined,
+      baggage: undefined,
+    };
+    const failed = withAmbient(ambient, () =>
+      expect(call(aCall({ timeoutMs: 5_000 }))).rejects.toThrow('deadline exceeded'),
+    );
     await clock.advance(54);
     await failed;
   });

@@ -85,7 +85,12 @@ describe('retry', () => {
 
   test.each([
     ['POST that may have reached the server', { method: 'POST' }, lost(), 1],
-    ['POST that was refused by the server unseen', { method: 'POST' }, new StreamRefusedError('10.0.0.1:80', 'REFUSED_STREAM'), 2],
+    [
+      'POST that was refused by the server unseen',
+      { method: 'POST' },
+      new StreamRefusedError('10.0.0.1:80', 'REFUSED_STREAM'),
+      2,
+    ],
     ['POST that never left', { method: 'POST' }, refused(), 2],
     ['POST that the application calls idempotent', { method: 'POST', idempotent: true }, lost(), 2],
     ['GET that the application calls not idempotent', { method: 'GET', idempotent: false }, lost(), 1],
@@ -99,7 +104,12 @@ describe('retry', () => {
   });
 
   test('a policy that names statuses retries any method on them, as Envoy does', async () => {
-    const config = { on: new Set(['retriable-status-codes' as const]), statusCodes: new Set([418]), maxRetries: 3, regardlessOfMethod: true };
+    const config = {
+      on: new Set(['retriable-status-codes' as const]),
+      statusCodes: new Set([418]),
+      maxRetries: 3,
+      regardlessOfMethod: true,
+    };
     const { run, service } = setup(config, [aReply(418), aReply(418), aReply(500)]);
     expect((await run({ method: 'POST' })).outcome).toBe(500);
     expect(service.calls.length).toBe(3);

@@ -16,18 +16,20 @@ export function memoryEnv(answer: (endpoint: string, call: Call) => Reply | Prom
   const sent: { endpoint: string; call: Call }[] = [];
   const opened: string[] = [];
   const closed: string[] = [];
-  const connect = (kind: string) => (options: TransportOptions): Transport => {
-    const { key } = options.endpoint;
-    opened.push(`${kind} ${key}${options.tls === undefined ? '' : ` tls:${options.tls.sni}`}`);
-    return {
-      connections: 1,
-      call: (call) => {
-        sent.push({ endpoint: key, call });
-        return new Promise((resolve) => resolve(answer(key, call)));
-      },
-      close: async () => void closed.push(key),
+  const connect =
+    (kind: string) =>
+    (options: TransportOptions): Transport => {
+      const { key } = options.endpoint;
+      opened.push(`${kind} ${key}${options.tls === undefined ? '' : ` tls:${options.tls.sni}`}`);
+      return {
+        connections: 1,
+        call: (call) => {
+          sent.push({ endpoint: key, call });
+          return new Promise((resolve) => resolve(answer(key, call)));
+        },
+        close: async () => void closed.push(key),
+      };
     };
-  };
   const env: ClientEnv = {
     clock,
     random: seededRandom(1),

@@ -49,7 +49,11 @@ export const aRoute = (more: Partial<Route> = {}): Route => ({
   ...more,
 });
 
-export const aCluster = (name: string, endpoints: readonly string[], more: Partial<ClusterConfig> = {}): ClusterConfig => ({
+export const aCluster = (
+  name: string,
+  endpoints: readonly string[],
+  more: Partial<ClusterConfig> = {},
+): ClusterConfig => ({
   name,
   statName: name,
   balancer: DEFAULT_BALANCER,

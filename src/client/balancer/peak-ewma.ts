@@ -26,7 +26,10 @@ export class PeakEwma {
 
   observe(latencyMs: number, now: number): void {
     const weight = this.#fade(now);
-    this.#value = latencyMs > this.#value * weight ? Math.max(latencyMs, this.#value * weight) : this.#value * weight + latencyMs * (1 - weight);
+    this.#value =
+      latencyMs > this.#value * weight
+        ? Math.max(latencyMs, this.#value * weight)
+        : this.#value * weight + latencyMs * (1 - weight);
     this.#at = now;
   }
 

@@ -27,13 +27,19 @@ export function send(env: ClientEnv, endpoint: Endpoint, https: boolean, call: C
         const headAt = env.clock.now();
         reply.onEnd((end) => {
           const refused = refusedBy(call, reply, end);
-          endpoint.latency.observe(refused ? Math.max(REFUSAL_LATENCY_MS, headAt - startedAt) : headAt - startedAt, headAt);
+          endpoint.latency.observe(
+            refused ? Math.max(REFUSAL_LATENCY_MS, headAt - startedAt) : headAt - startedAt,
+            headAt,
+          );
           finish(env, endpoint, call, startedAt, span, reply, end, end.error, classifyReply(call, reply, end));
         });
         return reply;
       },
       (thrown: unknown) => {
-        const error = asMeshError(thrown, (cause) => new ProtocolError(endpoint.key, String(cause), 'maybe', { cause }));
+        const error = asMeshError(
+          thrown,
+          (cause) => new ProtocolError(endpoint.key, String(cause), 'maybe', { cause }),
+        );
         const now = env.clock.now();
         const outcome = classifyError(error);
         // A caller who gave up says nothing; a timeout says at least as much as the time it took.

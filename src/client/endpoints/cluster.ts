@@ -65,7 +65,8 @@ export class Cluster {
       (config.tls === undefined) !== (before.tls === undefined) ||
       config.connectTimeoutMs !== before.connectTimeoutMs ||
       config.idleTimeoutMs !== before.idleTimeoutMs;
-    if (reconnect || balancer || config.endpoints !== before.endpoints) this.#updateEndpoints(config.endpoints, reconnect);
+    if (reconnect || balancer || config.endpoints !== before.endpoints)
+      this.#updateEndpoints(config.endpoints, reconnect);
   }
 
   /** No target names the cluster any more: connections close as their calls end. */
@@ -105,9 +106,18 @@ export class Cluster {
     const { clock, logger, transports } = this.env;
     const http2 = protocol === 'grpc' || this.config.protocol === 'http2';
     // The application wrote https: the mesh must not make less of it, whatever the cluster says.
-    const origination: TlsOrigination | undefined = tls ?? (https ? { sni: config.hostname ?? config.addresses[0].host } : undefined);
+    const origination: TlsOrigination | undefined =
+      tls ?? (https ? { sni: config.hostname ?? config.addresses[0].host } : undefined);
     const open = http2 ? transports.http2 : transports.http1;
-    return open({ endpoint: config, tls: origination, connectTimeoutMs, idleTimeoutMs, limits: this.limits, clock, logger });
+    return open({
+      endpoint: config,
+      tls: origination,
+      connectTimeoutMs,
+      idleTimeoutMs,
+      limits: this.limits,
+      clock,
+      logger,
+    });
   };
 
   readonly #pickAndSend: Service = (call) => {

@@ -7,7 +7,11 @@ export function mutateHeaders(fields: HeaderFields, { remove, set }: HeaderMutat
   for (const { name, value, action } of set) {
     const present = fields[name] !== undefined;
     if (action === 'append') appendHeader(fields, name, value);
-    else if (action === 'overwrite' || (action === 'overwriteIfExists' && present) || (action === 'addIfAbsent' && !present)) {
+    else if (
+      action === 'overwrite' ||
+      (action === 'overwriteIfExists' && present) ||
+      (action === 'addIfAbsent' && !present)
+    ) {
       fields[name] = value;
     }
   }

@@ -20,7 +20,10 @@ export function redirectReply(call: Call, action: RedirectAction, match: PathMat
   let path = action.path === undefined ? call.path : rewritePath(call.path, action.path, match);
   const query = path.indexOf('?');
   if (action.stripQuery && query >= 0) path = path.slice(0, query);
-  return localReply(action.status, headerFields({ location: `${scheme}://${authority}${path}`, 'content-length': '0' }));
+  return localReply(
+    action.status,
+    headerFields({ location: `${scheme}://${authority}${path}`, 'content-length': '0' }),
+  );
 }
 
 export function directReply(action: DirectResponseAction): Reply {

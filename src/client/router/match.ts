@@ -21,7 +21,8 @@ export function compileMatch(match: RouteMatch, random: Random): Predicate | und
   return (call) => tests.every((test) => test(call));
 }
 
-const matchesAll = (path: PathMatch): boolean => (path.kind === 'prefix' || path.kind === 'segments') && (path.value === '/' || path.value === '');
+const matchesAll = (path: PathMatch): boolean =>
+  (path.kind === 'prefix' || path.kind === 'segments') && (path.value === '/' || path.value === '');
 
 /** The path without its query: "The query string is not taken into account" - Envoy RouteMatch. */
 export function pathOnly(path: string): string {

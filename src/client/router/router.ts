@@ -80,7 +80,10 @@ export class Router {
   }
 
   #forward(route: Route, action: ForwardAction): Service {
-    const choices = action.clusters.map((weighted) => ({ weighted, service: this.#toCluster(route, action, weighted) }));
+    const choices = action.clusters.map((weighted) => ({
+      weighted,
+      service: this.#toCluster(route, action, weighted),
+    }));
     const [only, ...others] = choices.filter(({ weighted }) => weighted.weight > 0);
     if (only !== undefined && others.length === 0) return only.service;
     const { random } = this.env;
@@ -100,7 +103,9 @@ export class Router {
     if (cluster === undefined) {
       const problem = this.config.clusters.get(weighted.name);
       const error =
-        problem instanceof MeshError ? problem : new NoRouteError(`route "${route.name}" names cluster "${weighted.name}", which does not exist`);
+        problem instanceof MeshError
+          ? problem
+          : new NoRouteError(`route "${route.name}" names cluster "${weighted.name}", which does not exist`);
       return (call) => {
         call.record.cluster = weighted.name;
         return Promise.reject(error);
@@ -114,7 +119,13 @@ export class Router {
 }
 
 /** What the route changes about the call, before anything is attempted, and about the reply. */
-function prepared(route: Route, action: ForwardAction, weighted: WeightedCluster, statName: string, next: Service): Service {
+function prepared(
+  route: Route,
+  action: ForwardAction,
+  weighted: WeightedCluster,
+  statName: string,
+  next: Service,
+): Service {
   const { pathRewrite, hostRewrite } = action;
   const request = [weighted.requestHeaders, route.requestHeaders].filter((mutation) => mutation !== undefined);
   const response = [weighted.responseHeaders, route.responseHeaders].filter((mutation) => mutation !== undefined);

@@ -77,7 +77,10 @@ export interface ForwardAction {
   /** Undefined: DEFAULT_RETRY. */
   readonly retry: RetryConfig | undefined;
   readonly pathRewrite: PathRewrite | undefined;
-  readonly hostRewrite: { readonly kind: 'literal'; readonly value: string } | { readonly kind: 'endpoint' } | undefined;
+  readonly hostRewrite:
+    | { readonly kind: 'literal'; readonly value: string }
+    | { readonly kind: 'endpoint' }
+    | undefined;
 }
 
 export interface RedirectAction {

@@ -21,7 +21,9 @@ export class CircuitOpenError extends MeshError {
     readonly circuit: CircuitLimit,
     readonly limit: number,
   ) {
-    super(`cluster "${cluster}": ${limit} already under way (${circuit}); raise the limit in its TrafficPolicy or send less at once`);
+    super(
+      `cluster "${cluster}": ${limit} already under way (${circuit}); raise the limit in its TrafficPolicy or send less at once`,
+    );
   }
 }
 

@@ -10,7 +10,9 @@ export const attemptTimeout = (timeoutMs: number | undefined, env: DeadlineEnv):
   timeoutMs === undefined
     ? undefined
     : (next) => (call) => {
-        const entry = env.deadlines.watch(env.clock.now() + timeoutMs, () => call.cancel(new AttemptTimeoutError(timeoutMs)));
+        const entry = env.deadlines.watch(env.clock.now() + timeoutMs, () =>
+          call.cancel(new AttemptTimeoutError(timeoutMs)),
+        );
         return next(call).then(
           (reply) => {
             entry.stop();

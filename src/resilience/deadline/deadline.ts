@@ -82,7 +82,10 @@ function watched(env: DeadlineEnv, next: Service, call: Call, wholeReply: boolea
     const waited = Math.round(env.clock.now() - startedAt);
     const where = endpoint === undefined ? '' : `, last at endpoint ${endpoint}`;
     call.cancel(
-      new DeadlineExceededError(`deadline exceeded after ${waited} ms and ${attempts} attempt(s)${where}`, attempts === 0 ? 'no' : 'maybe'),
+      new DeadlineExceededError(
+        `deadline exceeded after ${waited} ms and ${attempts} attempt(s)${where}`,
+        attempts === 0 ? 'no' : 'maybe',
+      ),
     );
   });
   return wholeReply

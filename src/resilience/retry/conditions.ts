@@ -51,7 +51,8 @@ export function retriableError(config: RetryConfig, call: Call, error: MeshError
   const { on } = config;
   if (on.size === 0) return undefined;
   // Nobody waits any more, or we refused it ourselves: another attempt would meet the same.
-  if (call.cancellation.cancelled || (error.origin === 'mesh' && error.name !== 'AttemptTimeoutError')) return undefined;
+  if (call.cancellation.cancelled || (error.origin === 'mesh' && error.name !== 'AttemptTimeoutError'))
+    return undefined;
   if (error.code === 'CANCELLED' || error.code === 'REQUEST_BODY_FAILED') return undefined;
   // "transparent retry" - gRFC A6: it provably never reached the server, so it is safe for every method.
   if (error.reached === 'no') return error.code === 'STREAM_REFUSED' ? 'refused-stream' : 'connect-failure';

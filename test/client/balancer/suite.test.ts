@@ -57,13 +57,18 @@ describe.each(kinds)('every balancer: $kind', (config) => {
 
   test('gives nothing to an endpoint that was removed, at once', () => {
     fc.assert(
-      fc.property(fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 2, maxLength: 8 }), fc.integer(), fc.nat(), (weights, seed, victim) => {
-        const { balancer, endpoints } = make(config, weights, seed);
-        shares(balancer, 5);
-        const removed = endpoints[victim % endpoints.length] as Endpoint;
-        balancer.update(endpoints.filter((endpoint) => endpoint !== removed));
-        expect(shares(balancer, 100).has(removed)).toBe(false);
-      }),
+      fc.property(
+        fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 2, maxLength: 8 }),
+        fc.integer(),
+        fc.nat(),
+        (weights, seed, victim) => {
+          const { balancer, endpoints } = make(config, weights, seed);
+          shares(balancer, 5);
+          const removed = endpoints[victim % endpoints.length] as Endpoint;
+          balancer.update(endpoints.filter((endpoint) => endpoint !== removed));
+          expect(shares(balancer, 100).has(removed)).toBe(false);
+        },
+      ),
       { numRuns: 50 },
     );
   });

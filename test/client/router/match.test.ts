@@ -12,7 +12,11 @@ import { aMatch } from '../../support/targets.js';
 const matches = (match: Partial<RouteMatch>, init: Partial<CallInit>): boolean =>
   compileMatch(aMatch(match), seededRandom(1))?.(aCall(init)) ?? true;
 
-const path = (kind: 'exact' | 'prefix' | 'segments', value: string, ignoreCase = false): PathMatch => ({ kind, value, ignoreCase });
+const path = (kind: 'exact' | 'prefix' | 'segments', value: string, ignoreCase = false): PathMatch => ({
+  kind,
+  value,
+  ignoreCase,
+});
 
 describe('path match', () => {
   test.each<[PathMatch, string, boolean]>([
@@ -37,7 +41,15 @@ describe('path match', () => {
 
 describe('header match', () => {
   const header = (more: Partial<HeaderMatch>): Partial<RouteMatch> => ({
-    headers: [{ name: 'x-env', match: { kind: 'exact', value: 'v', ignoreCase: false }, invert: false, treatMissingAsEmpty: false, ...more }],
+    headers: [
+      {
+        name: 'x-env',
+        match: { kind: 'exact', value: 'v', ignoreCase: false },
+        invert: false,
+        treatMissingAsEmpty: false,
+        ...more,
+      },
+    ],
   });
   const present = (on: boolean): HeaderMatch['match'] => ({ kind: 'present', present: on });
   const range: HeaderMatch['match'] = { kind: 'range', start: -5, end: 10 };
@@ -48,8 +60,18 @@ describe('header match', () => {
     ['no value', {}, undefined, false],
     ['an inverted match of another value', { invert: true }, 'w', true],
     ['an inverted match of an absent header', { invert: true }, undefined, false],
-    ['an inverted match of an absent header that counts as empty', { invert: true, treatMissingAsEmpty: true }, undefined, true],
-    ['repeated fields as one joined value', { match: { kind: 'exact', value: 'a,b', ignoreCase: false } }, ['a', 'b'], true],
+    [
+      'an inverted match of an absent header that counts as empty',
+      { invert: true, treatMissingAsEmpty: true },
+      undefined,
+      true,
+    ],
+    [
+      'repeated fields as one joined value',
+      { match: { kind: 'exact', value: 'a,b', ignoreCase: false } },
+      ['a', 'b'],
+      true,
+    ],
     ['presence', { match: present(true) }, '', true],
     ['presence of an absent header', { match: present(true) }, undefined, false],
     ['absence', { match: present(false) }, undefined, true],
@@ -65,7 +87,8 @@ describe('header match', () => {
   });
 
   test('sees pseudo-headers by name', () => {
-    const exact = (name: string, value: string): Partial<RouteMatch> => header({ name, match: { kind: 'exact', value, ignoreCase: false } });
+    const exact = (name: string, value: string): Partial<RouteMatch> =>
+      header({ name, match: { kind: 'exact', value, ignoreCase: false } });
     expect(matches(exact(':method', 'PUT'), { method: 'PUT' })).toBe(true);
     expect(matches(exact(':path', '/a?b'), { path: '/a?b' })).toBe(true);
     expect(matches(exact(':authority', 'reviews'), {})).toBe(true);
