@@ -1,0 +1,157 @@
+import type { Server } from '@grpc/grpc-js';
+import type { Clock } from '../../core/clock.js';
+import type { Logger } from '../../core/log.js';
+import { addressKey } from '../../core/model/endpoint.js';
+import { adsService, type Codec } from '../../xds/wire/index.js';
+import type { Snapshot } from '../snapshot/snapshot.js';
+import type { ListenAddress } from './listen-address.js';
+import { type AdsCall, Session } from './session.js';
+
+export interface AdsServerLimits {
+  /** Streams open at once; one more is refused with RESOURCE_EXHAUSTED. Default 1_000. */
+  readonly maxStreams: number;
+  /** Names that one client may ask for, of each type. Default 10_000. */
+  readonly maxNames: number;
+  /** How long removed clusters are kept for a client that was sent the new routes and has not taken them up, in milliseconds.
+   * Default 15_000: as long as a client waits for a resource it has asked for (gRFC A57). */
+  readonly holdMs: number;
+  /** How long changed routes wait for a client to ask for the endpoints of new clusters, in milliseconds. Default 5_000. */
+  readonly warmingMs: number;
+  /** How long `close` waits for clients to go, in milliseconds. Default 5_000. */
+  readonly drainMs: number;
+}
+
+export const DEFAULT_LIMITS: AdsServerLimits = {
+  maxStreams: 1_000,
+  maxNames: 10_000,
+  holdMs: 15_000,
+  warmingMs: 5_000,
+  drainMs: 5_000,
+};
+
+export interface AdsServerOptions {
+  readonly codec: Codec;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly identifier: string;
+  readonly limits?: Partial<AdsServerLimits>;
+}
+
+/** One turn of the loop pushes to clients for no longer than this, in milliseconds, and then lets others run. */
+const PUSH_SLICE_MS = 10;
+
+/** google.rpc.Code. */
+const RESOURCE_EXHAUSTED = 8;
+const UNAVAILABLE = 14;
+
+/** A dead peer is noticed after 40 s at most; grpc-js leaves it to TCP otherwise. Requests are small: names only. */
+const CHANNEL_OPTIONS = {
+  'grpc.keepalive_time_ms': 30_000,
+  'grpc.keepalive_timeout_ms': 10_000,
+  'grpc.max_concurrent_streams': 100,
+  'grpc.max_receive_message_length': 4 * 1024 * 1024,
+};
+
+/** Serves snapshots over the aggregated discovery service, state of the world, to any xDS client. */
+export class AdsServer {
+  readonly #options: AdsServerOptions;
+  readonly #limits: AdsServerLimits;
+  readonly #sessions = new Set<Session>();
+  /** Sessions that have not been given the newest snapshot yet. */
+  readonly #behind = new Set<Session>();
+  #snapshot: Snapshot | undefined;
+  #server: Server | undefined;
+  #cancelPush: (() => void) | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: AdsServerOptions) {
+    this.#options = options;
+    this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
+  }
+
+  /** Streams that are open. */
+  get sessions(): ReadonlySet<Session> {
+    return this.#sessions;
+  }
+
+  get snapshot(): Snapshot | undefined {
+    return this.#snapshot;
+  }
+
+  /** Resolves with the port; port 0 takes a free one. */
+  async listen({ host, port }: ListenAddress): Promise<number> {
+    const address = addressKey({ host, port });
+    const grpc = await import('@grpc/grpc-js');
+    const server = new grpc.Server(CHANNEL_OPTIONS);
+    server.addService(adsService(this.#options.codec), { StreamAggregatedResources: (call: AdsCall) => this.#accept(call) });
+    this.#server = server;
+    return new Promise((resolve, reject) => {
+      server.bindAsync(address, grpc.ServerCredentials.createInsecure(), (error, bound) => {
+        if (error === null) resolve(bound);
+        else reject(new Error(`cannot listen on ${address}: ${error.message}`, { cause: error }));
+      });
+    });
+  }
+
+  /** Gives every client the newest configuration, each in its own time. */
+  publish(snapshot: Snapshot): void {
+    if (snapshot.version === this.#snapshot?.version) return;
+    this.#snapshot = snapshot;
+    for (const session of this.#sessions) this.#behind.add(session);
+    this.#push();
+  }
+
+  /** Ends every stream, lets connections close, and forces those that do not. Safe to call twice. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  #accept(call: AdsCall): void {
+    if (this.#closing !== undefined || this.#sessions.size >= this.#limits.maxStreams) {
+      const details = this.#closing ? 'the control plane is closing' : `more than ${this.#limits.maxStreams} streams (maxStreams)`;
+      this.#options.logger.warn('stream refused', { peer: call.getPeer(), details });
+      call.emit('error', { code: this.#closing ? UNAVAILABLE : RESOURCE_EXHAUSTED, details });
+      return;
+    }
+    const { clock, logger, identifier } = this.#options;
+    const { maxNames, holdMs, warmingMs } = this.#limits;
+    const onClosed = (): void => {
+      this.#sessions.delete(session);
+      this.#behind.delete(session);
+    };
+    const session = new Session(call, { clock, logger, identifier, maxNames, holdMs, warmingMs, onClosed });
+    this.#sessions.add(session);
+    if (this.#snapshot !== undefined) session.target(this.#snapshot);
+  }
+
+  #push(): void {
+    this.#cancelPush?.();
+    this.#cancelPush = undefined;
+    if (this.#snapshot === undefined) return;
+    const { clock } = this.#options;
+    const until = clock.now() + PUSH_SLICE_MS;
+    for (const session of this.#behind) {
+      this.#behind.delete(session);
+      session.target(this.#snapshot);
+      if (clock.now() >= until && this.#behind.size > 0) {
+        this.#cancelPush = clock.after(0, () => this.#push());
+        return;
+      }
+    }
+  }
+
+  async #close(): Promise<void> {
+    this.#cancelPush?.();
+    for (const session of this.#sessions) session.end();
+    const server = this.#server;
+    if (server === undefined) return;
+    await new Promise<void>((resolve) => {
+      const cancel = this.#options.clock.after(this.#limits.drainMs, () => server.forceShutdown());
+      server.tryShutdown(() => {
+        cancel();
+        resolve();
+      });
+    });
+  }
+}
