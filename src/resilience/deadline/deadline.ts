@@ -43,10 +43,10 @@ export const callDeadline =
         const cancel = (reason: MeshError): void => call.cancel(reason);
         parent.add(cancel);
         if (call.cancellation.reason !== undefined) return Promise.reject(call.cancellation.reason);
-        return release(watched(env, next, call, true), () => parent.remove(cancel));
+        return release(watched(env, next, call), () => parent.remove(cancel));
       }
     }
-    return watched(env, next, call, true);
+    return watched(env, next, call);
   };
 
 /** Narrows the deadline to what the route allows: "result = min(application, route)" - gRFC A31. */
@@ -57,51 +57,53 @@ export const routeDeadline = (route: RouteTimeout, env: DeadlineEnv): Filter | u
   return (next) => (call) => {
     let limit = timeoutMs === 0 || timeoutMs === undefined ? Number.POSITIVE_INFINITY : timeoutMs;
     if (cap !== undefined && call.protocol === 'grpc' && cap < limit) limit = cap;
-    const unlimited = timeoutMs === undefined && call.deadline === Number.POSITIVE_INFINITY;
-    const headOnly = unlimited && limit === Number.POSITIVE_INFINITY && call.protocol === 'http';
-    if (headOnly) limit = DEFAULT_HEAD_TIMEOUT_MS;
-    if (limit === Number.POSITIVE_INFINITY) return next(call);
-    const at = env.clock.now() + limit;
-    if (at >= call.deadline) return next(call);
-    call.deadline = at;
-    return watched(env, next, call, !headOnly);
+    if (limit !== Number.POSITIVE_INFINITY) {
+      const at = env.clock.now() + limit;
+      if (at >= call.deadline) return next(call);
+      call.deadline = at;
+      return watched(env, next, call);
+    }
+    const nobodyAsked =
+      timeoutMs === undefined && call.deadline === Number.POSITIVE_INFINITY && call.protocol === 'http';
+    return nobodyAsked ? headWithin(DEFAULT_HEAD_TIMEOUT_MS, env, next, call) : next(call);
   };
 };
 
-/** Cancels the call when its deadline passes; until the end of the reply, or of its head only. */
-function watched(env: DeadlineEnv, next: Service, call: Call, wholeReply: boolean): Promise<Reply> {
+/** Cancels the call when its head takes longer. Not a deadline: nobody is told of it, and it ends with the head. */
+function headWithin(limitMs: number, env: DeadlineEnv, next: Service, call: Call): Promise<Reply> {
+  const startedAt = env.clock.now();
+  const entry = env.deadlines.watch(startedAt + limitMs, () => expire(env, call, startedAt));
+  return next(call).then(
+    (reply) => {
+      entry.stop();
+      return reply;
+    },
+    (error: unknown) => {
+      entry.stop();
+      throw error;
+    },
+  );
+}
+
+/** Cancels the call when its deadline passes, up to the end of the reply. */
+function watched(env: DeadlineEnv, next: Service, call: Call): Promise<Reply> {
   const at = call.deadline;
   if (at === Number.POSITIVE_INFINITY) return next(call);
-  if (at <= env.clock.now()) {
+  const startedAt = env.clock.now();
+  if (at <= startedAt) {
     // Work that nobody waits for is not sent.
     return Promise.reject(new DeadlineExceededError('the deadline passed before the call was sent', 'no'));
   }
-  const startedAt = env.clock.now();
-  const entry = env.deadlines.watch(at, () => {
-    const { attempts, endpoint } = call.record;
-    const waited = Math.round(env.clock.now() - startedAt);
-    const where = endpoint === undefined ? '' : `, last at endpoint ${endpoint}`;
-    call.cancel(
-      new DeadlineExceededError(
-        `deadline exceeded after ${waited} ms and ${attempts} attempt(s)${where}`,
-        attempts === 0 ? 'no' : 'maybe',
-      ),
-    );
-  });
-  return wholeReply
-    ? release(next(call), () => entry.stop())
-    : next(call).then(
-        (reply) => {
-          entry.stop();
-          // The default has done its work: what goes on streaming is bounded by the idle timeout.
-          call.deadline = Number.POSITIVE_INFINITY;
-          return reply;
-        },
-        (error: unknown) => {
-          entry.stop();
-          throw error;
-        },
-      );
+  const entry = env.deadlines.watch(at, () => expire(env, call, startedAt));
+  return release(next(call), () => entry.stop());
+}
+
+function expire(env: DeadlineEnv, call: Call, startedAt: number): void {
+  const { attempts, endpoint } = call.record;
+  const waited = Math.round(env.clock.now() - startedAt);
+  const where = endpoint === undefined ? '' : `, last at endpoint ${endpoint}`;
+  const message = `deadline exceeded after ${waited} ms and ${attempts} attempt(s)${where}`;
+  call.cancel(new DeadlineExceededError(message, attempts === 0 ? 'no' : 'maybe'));
 }
 
 /** Runs `done` once, at the end of the reply or when there is none. */

@@ -41,11 +41,12 @@ export function repeat({ config, env, call, next, failure }: Repetition): Promis
     if (call.protocol === 'grpc') again.headers['grpc-previous-rpc-attempts'] = String(number - 1);
     else again.headers['x-envoy-attempt-count'] = String(number);
     try {
-      return await judge(config, call, next(again));
+      return await judge(config, call, next(again), (failed) => {
+        last = failed;
+        throw failed;
+      });
     } catch (error) {
-      if (!(error instanceof FailedAttempt)) throw new AbortError(error as Error);
-      last = error;
-      throw error;
+      throw error === last ? error : new AbortError(error as Error);
     } finally {
       env.limits.retryDone();
     }

@@ -57,11 +57,10 @@ export const retry =
       const first = ownSwitch ? linked(call, 1, undefined) : call;
       call.attempt = 1;
       call.record.attempts = 1;
-      const judged = judge(config, call, next(first)).catch((failure: unknown) => {
-        if (!(failure instanceof FailedAttempt)) throw failure;
-        return import('./repeat.js').then(({ repeat }) => repeat({ config, env, call, next, failure }));
-      });
-      return streaming ? settled(call, judged) : judged;
+      const settling = judge(config, call, next(first), (failure) =>
+        import('./repeat.js').then(({ repeat }) => repeat({ config, env, call, next, failure })),
+      );
+      return streaming ? settled(call, settling) : settling;
     };
   };
 
@@ -73,19 +72,25 @@ const single =
     return next(call);
   };
 
-/** Passes on what stands; rejects with FailedAttempt what may be tried again. */
-export function judge(config: RetryConfig, call: Call, attempt: Promise<Reply>): Promise<Reply> {
+/** Passes on what stands; gives to `again` what may be tried again. */
+export function judge(
+  config: RetryConfig,
+  call: Call,
+  attempt: Promise<Reply>,
+  again: (failure: FailedAttempt) => Promise<Reply>,
+): Promise<Reply> {
   return attempt.then(
     (reply) => {
       const condition = retriableReply(config, call, reply);
-      if (condition === undefined || !replayable(call)) return reply;
-      throw new FailedAttempt(condition, reply, undefined);
+      return condition === undefined || !replayable(call)
+        ? reply
+        : again(new FailedAttempt(condition, reply, undefined));
     },
     (error: unknown) => {
       if (!(error instanceof MeshError)) throw error;
       const condition = retriableError(config, call, error);
       if (condition === undefined || !replayable(call)) throw error;
-      throw new FailedAttempt(condition, undefined, error);
+      return again(new FailedAttempt(condition, undefined, error));
     },
   );
 }
@@ -100,9 +105,9 @@ export function linked(call: Call, number: number, tried: readonly string[] | un
 }
 
 /** Lets the replay buffer go once it is known that no attempt follows. */
-function settled(call: Call, judged: Promise<Reply>): Promise<Reply> {
+function settled(call: Call, settling: Promise<Reply>): Promise<Reply> {
   const body = call.body as ReplayBody;
-  return judged.then(
+  return settling.then(
     (reply) => {
       body.commit();
       return reply;
