@@ -1,13 +1,18 @@
-import { Problems } from './yaml/problem.js';
-import { type SourceFile, readDocuments } from './yaml/read.js';
-import { type CompileResult, compile, refused } from './compile/compile.js';
+import type { CompileOptions, CompileResult } from './compile/compile.js';
+import { compileText } from './files/compile-text.js';
+import { findFiles, readFiles } from './files/read.js';
 
-/** Compiles texts, each with the name that messages use for it. Never throws: mistakes are in `problems`. */
-export function compileText(files: readonly SourceFile[]): CompileResult {
-  const problems = new Problems();
-  const documents = readDocuments(files, problems);
-  const result = compile(documents);
-  if (problems.list.length === 0) return result;
-  // References to a resource that is itself wrong would be complained about twice.
-  return refused(problems.list);
+export { type CompileOptions, type CompileResult, compile, type MeshSettings } from './compile/compile.js';
+export { compileText } from './files/compile-text.js';
+export { type ConfigWatch, type WatchOptions, watchConfig } from './files/watch.js';
+export { formatProblem, type Problem } from './yaml/problem.js';
+export type { SourceFile } from './yaml/read.js';
+
+/** Compiles files and folders once. Never rejects: what cannot be read is in `problems` like every other mistake. */
+export async function loadConfig(
+  paths: string | readonly string[],
+  options: Pick<CompileOptions, 'danglingBackends'> = {},
+): Promise<CompileResult> {
+  const { files, problems } = await readFiles(await findFiles(typeof paths === 'string' ? [paths] : paths));
+  return compileText(files, options, problems);
 }

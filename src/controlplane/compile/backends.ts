@@ -12,17 +12,32 @@ export interface Backend {
   readonly filters: readonly Partial<HttpFilter>[];
 }
 
-/** The backends of a rule that exist and get traffic. The others are reported, all of them. */
-export function backendsOf(route: RouteDocument, rule: number, references: References): Backend[] {
-  const backends: Backend[] = [];
+/** The backends of a rule that get traffic. */
+export interface Backends {
+  readonly valid: readonly Backend[];
+  /** Weight of those that name nothing. */
+  readonly danglingWeight: number;
+}
+
+/** Looks up the backends of a rule; those that are not there are reported. */
+export function backendsOf(route: RouteDocument, rule: number, references: References): Backends {
+  const valid: Backend[] = [];
+  let danglingWeight = 0;
   (route.spec.rules[rule]?.backendRefs ?? []).forEach((ref, index) => {
     const at = ['spec', 'rules', rule, 'backendRefs', index];
     const service = references.service(route, [...at, 'name'], ref.namespace ?? route.namespace, ref.name);
     const port = service && references.port(route, [...at, 'port'], service, ref.port);
-    if (port === undefined || ref.weight === 0) return;
-    backends.push({ port, weight: ref.weight, filters: ref.filters ?? [] });
+    if (port === undefined) danglingWeight += ref.weight;
+    else if (ref.weight > 0) valid.push({ port, weight: ref.weight, filters: ref.filters ?? [] });
   });
-  return backends;
+  return { valid, danglingWeight };
+}
+
+/** A match for the dangling backends' share only, to stand before the same match for the rest. */
+export function danglingShare(match: Resource, { valid, danglingWeight }: Backends): Resource {
+  const total = valid.reduce((sum, { weight }) => sum + weight, danglingWeight);
+  const numerator = Math.round((danglingWeight / total) * 1_000_000);
+  return { ...match, runtime_fraction: { default_value: { numerator, denominator: 'MILLION' } } };
 }
 
 /** The cluster specifier of a RouteAction, and what goes with it. */

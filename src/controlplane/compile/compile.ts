@@ -8,7 +8,7 @@ import { apiListener } from './listener.js';
 import { listenerNames, shortNames } from './names.js';
 import { attach } from './parents.js';
 import { compareText } from './precedence.js';
-import { References } from './references.js';
+import { References, type Unreadable } from './references.js';
 import { routesOf } from './routes.js';
 import { type MeshService, meshService } from './services.js';
 
@@ -18,6 +18,8 @@ export interface CompileResult {
   readonly config: MeshSettings;
   /** Every mistake, in the order of the files. Not empty: nothing of this may be used. */
   readonly problems: readonly Problem[];
+  /** What works, but surely not as meant: backends that are not there, when `danglingBackends` lets them pass. */
+  readonly warnings: readonly Problem[];
 }
 
 /** What concerns the whole mesh and has no xDS resource. */
@@ -26,19 +28,32 @@ export interface MeshSettings {
   readonly unknownHosts: MeshConfigSpec['unknownHosts'] | undefined;
 }
 
+export interface CompileOptions {
+  /**
+   * A backendRef that names no Service or port: `refuse` the configuration, or as the Gateway API has it accept the route and
+   * `answer-500` (UNAVAILABLE in a GRPCRoute) for the backend's share. The second is for sources that are not written as one,
+   * where the Service may come later. Default `refuse`.
+   */
+  readonly danglingBackends?: 'refuse' | 'answer-500';
+  /** References to these are not reported as missing. Default: none. */
+  readonly unreadable?: Unreadable;
+}
+
 /**
  * Turns documents into the xDS resources of the whole mesh. Pure, and deterministic: the same documents in whatever order of files
  * make the same resources in the same order, so that versions can be hashes of content.
  */
-export function compile(documents: readonly Document[]): CompileResult {
+export function compile(documents: readonly Document[], options: CompileOptions = {}): CompileResult {
   const problems = new Problems();
+  const warnings = new Problems();
   const distinct = withoutDuplicates(documents, problems);
   const of = <K extends Kind>(kind: K): DocumentOf<K>[] =>
     distinct.filter((document) => document.kind === kind).sort(byName) as unknown as DocumentOf<K>[];
 
   const slices = slicesByService(of('EndpointSlice'));
   const services = of('Service').map((document) => meshService(document, slices.get(`${document.namespace}/${document.name}`) ?? []));
-  const references = new References(services, problems);
+  const references = new References(services, problems, options.unreadable ?? new Set());
+  const backends = options.danglingBackends === 'answer-500' ? references.into(warnings) : references;
   const policies = policiesByService(of('TrafficPolicy'), references);
   const attachments = attach(of('HTTPRoute'), of('GRPCRoute'), references);
   const owners = shortNames(services);
@@ -52,21 +67,21 @@ export function compile(documents: readonly Document[]): CompileResult {
       const name = port.resourceName;
       clusters.set(name, cluster(port, policies.get(service)?.spec));
       if (discoveryType(port) === 'EDS') endpoints.set(name, loadAssignment(port));
-      const virtualHost = { name, domains: ['*'], routes: routesOf(port, attachments, references) };
+      const virtualHost = { name, domains: ['*'], routes: routesOf(port, attachments, backends) };
       routes.set(name, { name, virtual_hosts: [virtualHost] });
       for (const form of listenerNames(service, port, owners.has(service))) listeners.set(form, apiListener(form, name));
     }
   }
   const settings = meshSettings(of('MeshConfig'), references);
   if (problems.list.length > 0) return refused(problems.list, settings);
-  return { resources: { [CLUSTER]: clusters, [ENDPOINT]: endpoints, [LISTENER]: listeners, [ROUTE]: routes }, config: settings, problems: [] };
+  return { resources: { [CLUSTER]: clusters, [ENDPOINT]: endpoints, [LISTENER]: listeners, [ROUTE]: routes }, config: settings, problems: [], warnings: sortProblems(warnings.list) };
 }
 
 /** The result of documents that cannot be used. */
 export function refused(problems: readonly Problem[], config: MeshSettings = { unknownHosts: undefined }): CompileResult {
   const none: ReadonlyMap<string, Resource> = new Map();
   const resources = { [CLUSTER]: none, [ENDPOINT]: none, [LISTENER]: none, [ROUTE]: none };
-  return { resources, config, problems: sortProblems(problems) };
+  return { resources, config, problems: sortProblems(problems), warnings: [] };
 }
 
 const byName = (a: Document, b: Document): number => compareText(a.namespace, b.namespace) || compareText(a.name, b.name);

@@ -34,17 +34,9 @@ function headerOption({ name, value }: { name: string; value: string }, action: 
   };
 }
 
-/** What URLRewrite adds to a RouteAction. */
-export function rewriteFields(filters: Filters, match: CompiledMatch): Resource {
-  const rewrite = filters.find((filter) => filter.urlRewrite !== undefined)?.urlRewrite;
-  if (rewrite === undefined) return {};
-  return {
-    ...(rewrite.hostname !== undefined && { host_rewrite_literal: rewrite.hostname }),
-    ...pathRewrite(rewrite.path, match),
-  };
-}
-
-function pathRewrite(path: PathModifier | undefined, match: CompiledMatch): Resource {
+/** What the path of a URLRewrite adds to a RouteAction. */
+export function pathFields(filters: Filters, match: CompiledMatch): Resource {
+  const path = filters.find((filter) => filter.urlRewrite?.path !== undefined)?.urlRewrite?.path;
   if (path === undefined) return {};
   if (path.type === 'ReplacePrefixMatch') return prefixRewrite(path, match);
   // Envoy replaces whole paths by expression only; the query is not part of what it matches.

@@ -4,15 +4,25 @@ import { resourceLabel } from '../yaml/document.js';
 import { type Path, pathText, Problems } from '../yaml/problem.js';
 import type { MeshPort, MeshService } from './services.js';
 
+/** Labels (`Service/reviews`) of resources that are there but wrong in themselves. */
+export type Unreadable = Pick<ReadonlySet<string>, 'has'>;
+
 /** Finds Services by name, and reports those that are not there. */
 export class References {
   readonly #services: ReadonlyMap<string, MeshService>;
 
+  /** A reference to an `unreadable` resource is not a second mistake. */
   constructor(
-    services: readonly MeshService[],
+    private readonly services: readonly MeshService[],
     private readonly problems: Problems,
+    private readonly unreadable: Unreadable,
   ) {
     this.#services = new Map(services.map((service) => [`${service.namespace}/${service.name}`, service]));
+  }
+
+  /** The same, reporting elsewhere. */
+  into(problems: Problems): References {
+    return new References(this.services, problems, this.unreadable);
   }
 
   report(document: Document, path: Path, message: string, hints?: { expected?: string; nearest?: string }): void {
@@ -22,8 +32,8 @@ export class References {
 
   service(document: Document, path: Path, namespace: string, name: string): MeshService | undefined {
     const service = this.#services.get(`${namespace}/${name}`);
-    if (service !== undefined) return service;
-    const names = [...this.#services.values()].filter((other) => other.namespace === namespace).map((other) => other.name);
+    if (service !== undefined || this.unreadable.has(resourceLabel('Service', namespace, name))) return service;
+    const names = this.services.filter((other) => other.namespace === namespace).map((other) => other.name);
     const near = nearest(name, names);
     const where = namespace === 'default' ? '' : ` in namespace "${namespace}"`;
     const hint = near === undefined ? `known: ${names.slice(0, 20).join(', ') || 'none'}` : `did you mean "${near}"?`;

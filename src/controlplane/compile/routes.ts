@@ -1,8 +1,8 @@
 import type { Resource } from '../../core/resources.js';
 import type { DocumentOf } from '../yaml/document.js';
 import type { HttpFilter, Timeouts } from '../yaml/schema/route.js';
-import { type Backend, backendsOf, clusterSpecifier } from './backends.js';
-import { headerFields, redirectAction, rewriteFields } from './filters.js';
+import { type Backend, type Backends, backendsOf, clusterSpecifier, danglingShare } from './backends.js';
+import { headerFields, pathFields, redirectAction } from './filters.js';
 import { type CompiledMatch, grpcMatch, httpMatches } from './matches.js';
 import type { Attachments, RouteDocument } from './parents.js';
 import { compareMatches, grpcSpecificity, httpSpecificity, type Origin, type Specificity } from './precedence.js';
@@ -28,27 +28,28 @@ export function routesOf(port: MeshPort, attachments: Attachments, references: R
 
 function defaultRoute(port: MeshPort): Resource {
   const backend: Backend = { port, weight: 1, filters: [] };
-  return { name: 'default', match: { prefix: '/' }, route: { ...clusterSpecifier([backend]), ...hostOf([backend]) } };
+  return { name: 'default', match: { prefix: '/' }, route: { ...clusterSpecifier([backend]), ...hostFields([], [backend]) } };
 }
 
 function httpCandidates(route: DocumentOf<'HTTPRoute'>, port: MeshPort, references: References): Candidate[] {
   return route.spec.rules.flatMap((rule, index) => {
-    const backends = backendsOf(route, index, references);
+    const target = { name: nameOf(route, index), port, rule, backends: backendsOf(route, index, references), failure: 500 };
     return rule.matches.map((match, number) => ({
       specificity: httpSpecificity(match),
       origin: originOf(route, index, number),
-      routes: httpMatches(match).map((compiled) => compileRoute(nameOf(route, index), compiled, rule, backends, port)),
+      routes: httpMatches(match).flatMap((compiled) => compileRoute(compiled, target)),
     }));
   });
 }
 
 function grpcCandidates(route: DocumentOf<'GRPCRoute'>, port: MeshPort, references: References): Candidate[] {
   return route.spec.rules.flatMap((rule, index) => {
-    const backends = backendsOf(route, index, references);
+    // "an UNAVAILABLE status" - GRPCRouteRule; 503 is what becomes one (grpc/doc/http-grpc-status-mapping.md).
+    const target = { name: nameOf(route, index), port, rule, backends: backendsOf(route, index, references), failure: 503 };
     return rule.matches.map((match, number) => ({
       specificity: grpcSpecificity(match),
       origin: originOf(route, index, number),
-      routes: [compileRoute(nameOf(route, index), grpcMatch(match), rule, backends, port)],
+      routes: compileRoute(grpcMatch(match), target),
     }));
   });
 }
@@ -65,36 +66,51 @@ const originOf = ({ createdAt, namespace, name }: RouteDocument, rule: number, m
 const nameOf = (route: RouteDocument, rule: number): string =>
   `${route.namespace}/${route.name}/${route.spec.rules[rule]?.name ?? rule}`;
 
-interface Rule {
-  readonly filters: readonly Partial<HttpFilter>[];
-  readonly timeouts?: Timeouts | undefined;
-  readonly retry?: RetrySpec | undefined;
+/** A rule as it is for every one of its matches. */
+interface Target {
+  readonly name: string;
+  readonly port: MeshPort;
+  readonly rule: {
+    readonly filters: readonly Partial<HttpFilter>[];
+    readonly timeouts?: Timeouts | undefined;
+    readonly retry?: RetrySpec | undefined;
+  };
+  readonly backends: Backends;
+  /** HTTP status when there is no backend to go to. */
+  readonly failure: number;
 }
 
-function compileRoute(name: string, compiled: CompiledMatch, rule: Rule, backends: readonly Backend[], port: MeshPort): Resource {
-  const [first, ...others] = backends;
+/** One route; two when a share of the traffic has nowhere to go. */
+function compileRoute(compiled: CompiledMatch, { name, port, rule, backends, failure }: Target): Resource[] {
+  const [first, ...others] = backends.valid;
   // Of a single backend the filters are those of the route.
   const filters = first !== undefined && others.length === 0 ? [...rule.filters, ...first.filters] : rule.filters;
   const { match } = compiled;
+  const headers = headerFields(rule.filters);
   const redirect = redirectAction(filters, compiled, port);
-  if (redirect !== undefined) return { name, match, redirect, ...headerFields(rule.filters) };
+  if (redirect !== undefined) return [{ name, match, redirect, ...headers }];
   // "If all entries in BackendRefs are invalid … all traffic which matches this rule MUST receive a 500" - HTTPRouteRule.
-  if (first === undefined) return { name, match, direct_response: { status: 500 } };
+  const fail = (share: Resource): Resource => ({ name, match: share, direct_response: { status: failure }, ...headers });
+  if (first === undefined) return [fail(match)];
   const retry_policy = retryPolicy(rule.retry, rule.timeouts);
-  return {
+  const forward = {
     name,
     match,
     route: {
       ...clusterSpecifier([first, ...others]),
-      ...hostOf(backends),
-      ...rewriteFields(filters, compiled),
+      ...hostFields(filters, backends.valid),
+      ...pathFields(filters, compiled),
       ...requestTimeout(rule.timeouts),
       ...(retry_policy !== undefined && { retry_policy }),
     },
-    ...headerFields(rule.filters),
+    ...headers,
   };
+  return backends.danglingWeight === 0 ? [forward] : [fail(danglingShare(match, backends)), forward];
 }
 
-/** A server behind a DNS name expects that name as Host. A `hostname` in URLRewrite takes its place (one oneof in Envoy). */
-const hostOf = (backends: readonly Backend[]): Resource =>
-  backends.some(({ port }) => port.dnsName !== undefined) ? { auto_host_rewrite: { value: true } } : {};
+/** A server behind a DNS name expects that name as Host, unless URLRewrite says another. */
+function hostFields(filters: Target['rule']['filters'], backends: readonly Backend[]): Resource {
+  const hostname = filters.find((filter) => filter.urlRewrite?.hostname !== undefined)?.urlRewrite?.hostname;
+  if (hostname !== undefined) return { host_rewrite_literal: hostname };
+  return backends.some(({ port }) => port.dnsName !== undefined) ? { auto_host_rewrite: { value: true } } : {};
+}

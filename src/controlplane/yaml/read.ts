@@ -14,19 +14,30 @@ export interface SourceFile {
   readonly text: string;
 }
 
-/** Reads resources out of YAML or JSON. What is wrong is in `problems`, all of it; what is right is in the result. */
-export function readDocuments(files: readonly SourceFile[], problems: Problems): Document[] {
-  const documents: Document[] = [];
-  for (const file of files) {
-    for (const raw of parseYaml(file.name, file.text, problems)) {
-      const document = readDocument(raw, problems);
-      if (document !== undefined) documents.push(document);
-    }
-  }
-  return documents;
+export interface ReadResult {
+  readonly documents: readonly Document[];
+  /** Labels of resources that are wrong in themselves. */
+  readonly unreadable: ReadonlySet<string>;
+  /** Whether all texts were YAML, so that nothing is missing that nobody knows of. */
+  readonly complete: boolean;
 }
 
-function readDocument(raw: RawDocument, problems: Problems): Document | undefined {
+/** Reads resources out of YAML or JSON. What is wrong is in `problems`, all of it; what is right is in the result. */
+export function readDocuments(files: readonly SourceFile[], problems: Problems): ReadResult {
+  const documents: Document[] = [];
+  const unreadable = new Set<string>();
+  const raw = files.flatMap((file) => parseYaml(file.name, file.text, problems));
+  const complete = problems.list.length === 0;
+  for (const each of raw) {
+    const document = readDocument(each, problems);
+    if (typeof document === 'string') unreadable.add(document);
+    else documents.push(document);
+  }
+  return { documents, unreadable, complete };
+}
+
+/** The resource, or what to call it when it is wrong. */
+function readDocument(raw: RawDocument, problems: Problems): Document | string {
   const { value } = raw;
   let resource = '';
   let clean = true;
@@ -39,19 +50,19 @@ function readDocument(raw: RawDocument, problems: Problems): Document | undefine
   const report = reporter(raw.locate);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     report([], `must be a resource with apiVersion, kind, metadata and spec, got ${shown(value)}`);
-    return undefined;
+    return resource;
   }
   resource = labelOf(value as Record<string, unknown>);
   const kind = kindOf((value as Record<string, unknown>)['kind'], report);
-  if (kind === undefined) return undefined;
+  if (kind === undefined) return resource;
   const schema: v.GenericSchema = SCHEMAS[kind];
   reportUnknownFields(schema, value, reporter(raw.locateKey));
   const result = v.safeParse(schema, value);
   if (!result.success) reportIssues(result.issues, report);
-  if (!clean) return undefined;
+  if (!clean) return resource;
   const document = documentOf(kind, result.output as Parsed, raw);
   CHECKS[kind]?.(document.spec as never, report);
-  return clean ? document : undefined;
+  return clean ? document : resource;
 }
 
 interface Parsed {
