@@ -44,6 +44,10 @@ export function danglingShare(match: Resource, { valid, danglingWeight }: Backen
 export function clusterSpecifier(backends: readonly [Backend, ...Backend[]]): Resource {
   const only = backends.length === 1 ? backends[0] : undefined;
   if (only !== undefined && only.filters.length === 0) return { cluster: only.port.resourceName };
-  const clusters = backends.map(({ port, weight, filters }) => ({ name: port.resourceName, weight: wrapped(weight), ...headerFields(filters) }));
+  const clusters = backends.map(({ port, weight, filters }) => ({
+    name: port.resourceName,
+    weight: wrapped(weight),
+    ...headerFields(filters),
+  }));
   return { weighted_clusters: { clusters } };
 }

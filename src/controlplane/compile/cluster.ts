@@ -40,7 +40,9 @@ export function discoveryType(port: MeshPort): DiscoveryType {
 /** A list of which each client takes the first that it knows (gRFC A52); Envoy and gRPC all know the last. */
 function loadBalancingPolicy(balancer: TrafficPolicySpec['loadBalancer']): Resource {
   const kind = balancer?.simple ?? 'PEAK_EWMA';
-  const leastRequest = envoyPolicy('least_request', 'LeastRequest', { choice_count: wrapped(balancer?.choiceCount ?? 2) });
+  const leastRequest = envoyPolicy('least_request', 'LeastRequest', {
+    choice_count: wrapped(balancer?.choiceCount ?? 2),
+  });
   const roundRobin = envoyPolicy('round_robin', 'RoundRobin', {});
   switch (kind) {
     case 'ROUND_ROBIN':
@@ -61,7 +63,9 @@ function loadBalancingPolicy(balancer: TrafficPolicySpec['loadBalancer']): Resou
   }
 }
 
-const policyOf = (name: string, typed_config: Resource): Resource => ({ typed_extension_config: { name, typed_config } });
+const policyOf = (name: string, typed_config: Resource): Resource => ({
+  typed_extension_config: { name, typed_config },
+});
 
 const envoyPolicy = (file: string, message: string, fields: Resource): Resource =>
   policyOf(
@@ -112,9 +116,11 @@ function protocolOptions(port: MeshPort, idleTimeoutMs: number | undefined): Res
 
 function transportSocket(port: MeshPort): Resource {
   if (!port.tls || port.dnsName === undefined) return {};
+  // Envoy verifies the chain only, unless it is told the name that the certificate must have.
+  const names = [{ san_type: 'DNS', matcher: { exact: port.dnsName } }];
   const context = any('envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext', {
     sni: port.dnsName,
-    common_tls_context: { validation_context: { system_root_certs: {} } },
+    common_tls_context: { validation_context: { system_root_certs: {}, match_typed_subject_alt_names: names } },
   });
   return { transport_socket: { name: 'envoy.transport_sockets.tls', typed_config: context } };
 }

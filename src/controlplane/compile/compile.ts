@@ -51,7 +51,9 @@ export function compile(documents: readonly Document[], options: CompileOptions 
     distinct.filter((document) => document.kind === kind).sort(byName) as unknown as DocumentOf<K>[];
 
   const slices = slicesByService(of('EndpointSlice'));
-  const services = of('Service').map((document) => meshService(document, slices.get(`${document.namespace}/${document.name}`) ?? []));
+  const services = of('Service').map((document) =>
+    meshService(document, slices.get(`${document.namespace}/${document.name}`) ?? []),
+  );
   const references = new References(services, problems, options.unreadable ?? new Set());
   const backends = options.danglingBackends === 'answer-500' ? references.into(warnings) : references;
   const policies = policiesByService(of('TrafficPolicy'), references);
@@ -69,22 +71,32 @@ export function compile(documents: readonly Document[], options: CompileOptions 
       if (discoveryType(port) === 'EDS') endpoints.set(name, loadAssignment(port));
       const virtualHost = { name, domains: ['*'], routes: routesOf(port, attachments, backends) };
       routes.set(name, { name, virtual_hosts: [virtualHost] });
-      for (const form of listenerNames(service, port, owners.has(service))) listeners.set(form, apiListener(form, name));
+      for (const form of listenerNames(service, port, owners.has(service)))
+        listeners.set(form, apiListener(form, name));
     }
   }
   const settings = meshSettings(of('MeshConfig'), references);
   if (problems.list.length > 0) return refused(problems.list, settings);
-  return { resources: { [CLUSTER]: clusters, [ENDPOINT]: endpoints, [LISTENER]: listeners, [ROUTE]: routes }, config: settings, problems: [], warnings: sortProblems(warnings.list) };
+  return {
+    resources: { [CLUSTER]: clusters, [ENDPOINT]: endpoints, [LISTENER]: listeners, [ROUTE]: routes },
+    config: settings,
+    problems: [],
+    warnings: sortProblems(warnings.list),
+  };
 }
 
 /** The result of documents that cannot be used. */
-export function refused(problems: readonly Problem[], config: MeshSettings = { unknownHosts: undefined }): CompileResult {
+export function refused(
+  problems: readonly Problem[],
+  config: MeshSettings = { unknownHosts: undefined },
+): CompileResult {
   const none: ReadonlyMap<string, Resource> = new Map();
   const resources = { [CLUSTER]: none, [ENDPOINT]: none, [LISTENER]: none, [ROUTE]: none };
   return { resources, config, problems: sortProblems(problems), warnings: [] };
 }
 
-const byName = (a: Document, b: Document): number => compareText(a.namespace, b.namespace) || compareText(a.name, b.name);
+const byName = (a: Document, b: Document): number =>
+  compareText(a.namespace, b.namespace) || compareText(a.name, b.name);
 
 function withoutDuplicates(documents: readonly Document[], problems: Problems): Document[] {
   const first = new Map<string, Document>();
@@ -118,7 +130,10 @@ function slicesByService(slices: readonly DocumentOf<'EndpointSlice'>[]): Map<st
   return found;
 }
 
-function policiesByService(policies: readonly DocumentOf<'TrafficPolicy'>[], references: References): Map<MeshService, DocumentOf<'TrafficPolicy'>> {
+function policiesByService(
+  policies: readonly DocumentOf<'TrafficPolicy'>[],
+  references: References,
+): Map<MeshService, DocumentOf<'TrafficPolicy'>> {
   const found = new Map<MeshService, DocumentOf<'TrafficPolicy'>>();
   for (const policy of policies) {
     policy.spec.targetRefs.forEach((target, index) => {
@@ -127,7 +142,12 @@ function policiesByService(policies: readonly DocumentOf<'TrafficPolicy'>[], ref
       if (service === undefined) return;
       const other = found.get(service);
       if (other === undefined) found.set(service, policy);
-      else references.report(policy, at, `Service "${target.name}" already has TrafficPolicy "${other.name}": put both into one`);
+      else
+        references.report(
+          policy,
+          at,
+          `Service "${target.name}" already has TrafficPolicy "${other.name}": put both into one`,
+        );
     });
   }
   return found;
@@ -135,6 +155,7 @@ function policiesByService(policies: readonly DocumentOf<'TrafficPolicy'>[], ref
 
 function meshSettings(configs: readonly DocumentOf<'MeshConfig'>[], references: References): MeshSettings {
   const [first, ...others] = configs;
-  for (const other of others) references.report(other, ['metadata', 'name'], `there is a MeshConfig already, "${first?.name}": keep one`);
+  for (const other of others)
+    references.report(other, ['metadata', 'name'], `there is a MeshConfig already, "${first?.name}": keep one`);
   return { unknownHosts: first?.spec.unknownHosts };
 }

@@ -40,7 +40,12 @@ export function pathFields(filters: Filters, match: CompiledMatch): Resource {
   if (path === undefined) return {};
   if (path.type === 'ReplacePrefixMatch') return prefixRewrite(path, match);
   // Envoy replaces whole paths by expression only; the query is not part of what it matches.
-  return { regex_rewrite: { pattern: { regex: '^/.*$' }, substitution: (path.replaceFullPath ?? '/').replaceAll('\\', '\\\\') } };
+  return {
+    regex_rewrite: {
+      pattern: { regex: '^/.*$' },
+      substitution: (path.replaceFullPath ?? '/').replaceAll('\\', '\\\\'),
+    },
+  };
 }
 
 function prefixRewrite(path: PathModifier, match: CompiledMatch): Resource {
@@ -64,7 +69,9 @@ export function redirectAction(filters: Filters, match: CompiledMatch, port: Mes
   if (redirect === undefined) return undefined;
   // "If redirect scheme is not-empty, the redirect port MUST be the well-known port" - HTTPRequestRedirectFilter. Of the port of
   // the Service, which stands for the Gateway's listener, nothing is said when the host is left as the client wrote it.
-  const number = redirect.port ?? (redirect.scheme === undefined ? hostPort(redirect.hostname, port) : SCHEME_PORTS[redirect.scheme]);
+  const number =
+    redirect.port ??
+    (redirect.scheme === undefined ? hostPort(redirect.hostname, port) : SCHEME_PORTS[redirect.scheme]);
   const code = REDIRECT_CODES[redirect.statusCode];
   return {
     ...(redirect.scheme !== undefined && { scheme_redirect: redirect.scheme }),
@@ -83,4 +90,3 @@ function redirectPath(path: PathModifier | undefined, match: CompiledMatch): Res
   if (path === undefined) return {};
   return path.type === 'ReplaceFullPath' ? { path_redirect: path.replaceFullPath ?? '/' } : prefixRewrite(path, match);
 }
-

@@ -6,7 +6,9 @@ export function apiListener(name: string, routeConfigName: string): Resource {
   const manager = any('envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager', {
     stat_prefix: routeConfigName,
     rds: { config_source: FROM_ADS, route_config_name: routeConfigName },
-    http_filters: [{ name: 'envoy.filters.http.router', typed_config: any('envoy.extensions.filters.http.router.v3.Router') }],
+    http_filters: [
+      { name: 'envoy.filters.http.router', typed_config: any('envoy.extensions.filters.http.router.v3.Router') },
+    ],
   });
   return { name, api_listener: { api_listener: manager } };
 }

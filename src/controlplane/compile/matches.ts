@@ -22,16 +22,26 @@ export function httpMatches(match: HttpMatch): CompiledMatch[] {
   };
   const { type, value } = match.path;
   if (type === 'Exact') return [{ match: { path: value, ...conditions }, prefixRewrite: undefined }];
-  if (type === 'RegularExpression') return [{ match: { safe_regex: { regex: value }, ...conditions }, prefixRewrite: undefined }];
+  if (type === 'RegularExpression')
+    return [{ match: { safe_regex: { regex: value }, ...conditions }, prefixRewrite: undefined }];
   const prefix = withoutTrailingSlash(value);
-  const below = { match: { prefix: `${prefix}/`, ...conditions }, prefixRewrite: (to: string) => `${withoutTrailingSlash(to)}/` };
+  const below = {
+    match: { prefix: `${prefix}/`, ...conditions },
+    prefixRewrite: (to: string) => `${withoutTrailingSlash(to)}/`,
+  };
   if (prefix === '') return [below];
-  return [{ match: { path: prefix, ...conditions }, prefixRewrite: (to: string) => withoutTrailingSlash(to) || '/' }, below];
+  return [
+    { match: { path: prefix, ...conditions }, prefixRewrite: (to: string) => withoutTrailingSlash(to) || '/' },
+    below,
+  ];
 }
 
 /** The match for one GRPCRouteMatch: `/package.Service/Method`, only for gRPC requests. */
 export function grpcMatch({ method, headers }: GrpcMatch): CompiledMatch {
-  return { match: { ...grpcPath(method), ...headerConditions(headers, undefined), grpc: {} }, prefixRewrite: undefined };
+  return {
+    match: { ...grpcPath(method), ...headerConditions(headers, undefined), grpc: {} },
+    prefixRewrite: undefined,
+  };
 }
 
 function grpcPath(method: GrpcMatch['method']): Resource {
@@ -39,7 +49,9 @@ function grpcPath(method: GrpcMatch['method']): Resource {
   const name = method?.method ?? '';
   if (service === '' && name === '') return { prefix: '/' };
   if (method?.type === 'RegularExpression') {
-    return { safe_regex: { regex: `/${service === '' ? '[^/]+' : `(?:${service})`}/${name === '' ? '[^/]+' : `(?:${name})`}` } };
+    return {
+      safe_regex: { regex: `/${service === '' ? '[^/]+' : `(?:${service})`}/${name === '' ? '[^/]+' : `(?:${name})`}` },
+    };
   }
   // A leading dot is the fully qualified form of protobuf names; the path has none.
   const exact = service.replace(/^\./, '');
@@ -53,7 +65,8 @@ interface ValueMatch {
   readonly value: string;
 }
 
-const stringMatch = ({ type, value }: ValueMatch): Resource => (type === 'Exact' ? { exact: value } : { safe_regex: { regex: value } });
+const stringMatch = ({ type, value }: ValueMatch): Resource =>
+  type === 'Exact' ? { exact: value } : { safe_regex: { regex: value } };
 
 function headerConditions(headers: readonly ValueMatch[] | undefined, method: string | undefined): Resource {
   const matchers = [
@@ -67,7 +80,10 @@ function headerConditions(headers: readonly ValueMatch[] | undefined, method: st
 }
 
 function queryConditions(params: readonly ValueMatch[] | undefined): Resource {
-  const matchers = firstByName(params ?? [], (name) => name).map((param) => ({ name: param.name, string_match: stringMatch(param) }));
+  const matchers = firstByName(params ?? [], (name) => name).map((param) => ({
+    name: param.name,
+    string_match: stringMatch(param),
+  }));
   return matchers.length === 0 ? {} : { query_parameters: matchers };
 }
 

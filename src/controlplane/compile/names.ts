@@ -19,7 +19,8 @@ export function listenerNames(service: MeshService, port: MeshPort, short: boole
 }
 
 /** Name of the cluster, of its endpoints and of its routes: `reviews.prod:8080`. */
-export const portResourceName = (namespace: string, name: string, port: number): string => `${name}.${namespace}:${port}`;
+export const portResourceName = (namespace: string, name: string, port: number): string =>
+  `${name}.${namespace}:${port}`;
 
 /**
  * The Services that answer to their bare name. A client's namespace is not known when resources are made, so that of two Services

@@ -24,14 +24,19 @@ export function attach(
   return { http, grpc };
 }
 
-function byPort<R extends RouteDocument>(routes: readonly R[], references: References, free: (port: MeshPort) => boolean): Map<MeshPort, R[]> {
+function byPort<R extends RouteDocument>(
+  routes: readonly R[],
+  references: References,
+  free: (port: MeshPort) => boolean,
+): Map<MeshPort, R[]> {
   const attached = new Map<MeshPort, R[]>();
   for (const route of routes) {
     route.spec.parentRefs.forEach((_, index) => {
       const ports = parentPorts(route, index, references);
       const open = ports.filter(free);
       if (ports.length > 0 && open.length === 0) {
-        const message = 'a GRPCRoute is attached to the same port, and then HTTPRoutes do not count (GEP-1426): put the rules into one kind of route';
+        const message =
+          'a GRPCRoute is attached to the same port, and then HTTPRoutes do not count (GEP-1426): put the rules into one kind of route';
         references.report(route, ['spec', 'parentRefs', index], message);
       }
       for (const port of open) {
@@ -61,7 +66,11 @@ function parentPorts(route: RouteDocument, index: number, references: References
     ports = ports.filter(({ name }) => name === parent.sectionName);
     if (ports.length === 0) {
       const names = service.ports.flatMap(({ name }) => (name === undefined ? [] : [name])).join(', ') || 'none';
-      references.report(route, [...at, 'sectionName'], `Service "${service.name}" has no port named "${parent.sectionName}"; its names: ${names}`);
+      references.report(
+        route,
+        [...at, 'sectionName'],
+        `Service "${service.name}" has no port named "${parent.sectionName}"; its names: ${names}`,
+      );
     }
   }
   if (parent.port === undefined) return ports;

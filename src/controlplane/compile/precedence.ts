@@ -21,7 +21,12 @@ export type Specificity = readonly number[];
 export function httpSpecificity({ path, method, headers, queryParams }: HttpMatch): Specificity {
   const kind = path.type === 'Exact' ? 2 : path.type === 'RegularExpression' ? 1 : 0;
   // Which of two exact paths goes first does not matter: no request matches both.
-  const length = path.type === 'Exact' ? 0 : path.type === 'PathPrefix' ? withoutTrailingSlash(path.value).length : path.value.length;
+  const length =
+    path.type === 'Exact'
+      ? 0
+      : path.type === 'PathPrefix'
+        ? withoutTrailingSlash(path.value).length
+        : path.value.length;
   return [kind, length, method === undefined ? 0 : 1, headers?.length ?? 0, queryParams?.length ?? 0];
 }
 
@@ -35,7 +40,10 @@ export function grpcSpecificity({ method, headers }: GrpcMatch): Specificity {
 export const withoutTrailingSlash = (prefix: string): string => (prefix.endsWith('/') ? prefix.slice(0, -1) : prefix);
 
 /** Negative when `a` goes first. Total: 0 only for one and the same match. */
-export function compareMatches(a: { specificity: Specificity; origin: Origin }, b: { specificity: Specificity; origin: Origin }): number {
+export function compareMatches(
+  a: { specificity: Specificity; origin: Origin },
+  b: { specificity: Specificity; origin: Origin },
+): number {
   for (let i = 0; i < a.specificity.length; i++) {
     const difference = (b.specificity[i] ?? 0) - (a.specificity[i] ?? 0);
     if (difference !== 0) return difference;

@@ -27,7 +27,10 @@ function protoValue(value: Plain): Resource {
 }
 
 /** `google.protobuf.Any`, unfolded. */
-export const any = (type: string, fields: Resource = {}): Resource => ({ '@type': `type.googleapis.com/${type}`, ...fields });
+export const any = (type: string, fields: Resource = {}): Resource => ({
+  '@type': `type.googleapis.com/${type}`,
+  ...fields,
+});
 
 /** Where EDS and RDS come from: the stream that this resource came on. */
 export const FROM_ADS: Resource = { ads: {}, resource_api_version: 'V3' };

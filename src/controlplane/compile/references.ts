@@ -1,7 +1,7 @@
 import { nearest } from '../../core/decode.js';
 import type { Document } from '../yaml/document.js';
 import { resourceLabel } from '../yaml/document.js';
-import { type Path, pathText, Problems } from '../yaml/problem.js';
+import { type Path, pathText, type Problems } from '../yaml/problem.js';
 import type { MeshPort, MeshService } from './services.js';
 
 /** Labels (`Service/reviews`) of resources that are there but wrong in themselves. */
@@ -45,7 +45,8 @@ export class References {
   }
 
   port(document: Document, path: Path, service: MeshService, number: number | undefined): MeshPort | undefined {
-    const port = number === undefined ? service.defaultPort : service.ports.find((candidate) => candidate.number === number);
+    const port =
+      number === undefined ? service.defaultPort : service.ports.find((candidate) => candidate.number === number);
     if (port !== undefined) return port;
     const ports = service.ports.map((candidate) => candidate.number).join(', ') || 'none';
     const what = number === undefined ? 'has no TCP port' : `has no port ${number}; its ports: ${ports}`;

@@ -28,12 +28,22 @@ export function routesOf(port: MeshPort, attachments: Attachments, references: R
 
 function defaultRoute(port: MeshPort): Resource {
   const backend: Backend = { port, weight: 1, filters: [] };
-  return { name: 'default', match: { prefix: '/' }, route: { ...clusterSpecifier([backend]), ...hostFields([], [backend]) } };
+  return {
+    name: 'default',
+    match: { prefix: '/' },
+    route: { ...clusterSpecifier([backend]), ...hostFields([], [backend]) },
+  };
 }
 
 function httpCandidates(route: DocumentOf<'HTTPRoute'>, port: MeshPort, references: References): Candidate[] {
   return route.spec.rules.flatMap((rule, index) => {
-    const target = { name: nameOf(route, index), port, rule, backends: backendsOf(route, index, references), failure: 500 };
+    const target = {
+      name: nameOf(route, index),
+      port,
+      rule,
+      backends: backendsOf(route, index, references),
+      failure: 500,
+    };
     return rule.matches.map((match, number) => ({
       specificity: httpSpecificity(match),
       origin: originOf(route, index, number),
@@ -45,7 +55,13 @@ function httpCandidates(route: DocumentOf<'HTTPRoute'>, port: MeshPort, referenc
 function grpcCandidates(route: DocumentOf<'GRPCRoute'>, port: MeshPort, references: References): Candidate[] {
   return route.spec.rules.flatMap((rule, index) => {
     // "an UNAVAILABLE status" - GRPCRouteRule; 503 is what becomes one (grpc/doc/http-grpc-status-mapping.md).
-    const target = { name: nameOf(route, index), port, rule, backends: backendsOf(route, index, references), failure: 503 };
+    const target = {
+      name: nameOf(route, index),
+      port,
+      rule,
+      backends: backendsOf(route, index, references),
+      failure: 503,
+    };
     return rule.matches.map((match, number) => ({
       specificity: grpcSpecificity(match),
       origin: originOf(route, index, number),
@@ -90,7 +106,12 @@ function compileRoute(compiled: CompiledMatch, { name, port, rule, backends, fai
   const redirect = redirectAction(filters, compiled, port);
   if (redirect !== undefined) return [{ name, match, redirect, ...headers }];
   // "If all entries in BackendRefs are invalid … all traffic which matches this rule MUST receive a 500" - HTTPRouteRule.
-  const fail = (share: Resource): Resource => ({ name, match: share, direct_response: { status: failure }, ...headers });
+  const fail = (share: Resource): Resource => ({
+    name,
+    match: share,
+    direct_response: { status: failure },
+    ...headers,
+  });
   if (first === undefined) return [fail(match)];
   const retry_policy = retryPolicy(rule.retry, rule.timeouts);
   const forward = {

@@ -41,14 +41,20 @@ export interface MeshService {
 }
 
 /** A Service with the slices that belong to it. */
-export function meshService(document: DocumentOf<'Service'>, slices: readonly DocumentOf<'EndpointSlice'>[]): MeshService {
+export function meshService(
+  document: DocumentOf<'Service'>,
+  slices: readonly DocumentOf<'EndpointSlice'>[],
+): MeshService {
   const { name, namespace, spec } = document;
   const specs: readonly ServicePortSpec[] = spec.ports ?? [{ port: DEFAULT_PORT, protocol: 'TCP' }];
   const ports = specs
     .filter((port) => port.protocol === 'TCP')
     .map((port): MeshPort => {
       const dnsName = dnsNameOf(document);
-      const listed = dnsName === undefined ? [...inlineEndpoints(document, port), ...sliceEndpoints(slices, port)] : [dnsEndpoint(document, dnsName, port)];
+      const listed =
+        dnsName === undefined
+          ? [...inlineEndpoints(document, port), ...sliceEndpoints(slices, port)]
+          : [dnsEndpoint(document, dnsName, port)];
       return {
         number: port.port,
         name: port.name,
@@ -74,7 +80,8 @@ function dnsEndpoint({ spec, labels }: DocumentOf<'Service'>, host: string, port
   return { host, port: number, weight: 1, zone: '', draining: false, labels: versionLabel(labels) };
 }
 
-const numericTarget = (port: ServicePortSpec): number => (typeof port.targetPort === 'number' ? port.targetPort : port.port);
+const numericTarget = (port: ServicePortSpec): number =>
+  typeof port.targetPort === 'number' ? port.targetPort : port.port;
 
 function inlineEndpoints({ spec, labels }: DocumentOf<'Service'>, port: ServicePortSpec): MeshEndpoint[] {
   return (spec.endpoints ?? []).flatMap((given) => {
@@ -88,7 +95,11 @@ function inlineEndpoints({ spec, labels }: DocumentOf<'Service'>, port: ServiceP
       weight: endpoint.weight,
       zone: endpoint.zone ?? '',
       draining: false,
-      labels: { ...versionLabel(labels), ...endpoint.labels, ...(endpoint.version !== undefined && { version: endpoint.version }) },
+      labels: {
+        ...versionLabel(labels),
+        ...endpoint.labels,
+        ...(endpoint.version !== undefined && { version: endpoint.version }),
+      },
     };
   });
 }

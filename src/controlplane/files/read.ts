@@ -85,7 +85,10 @@ const foundFile = (name: string, found: Stats): FoundFile => ({
 });
 
 /** The texts of `found`. A file that cannot be read is a problem; the others are read. */
-export async function readFiles({ files, problems: before }: Found): Promise<{ files: SourceFile[]; problems: Problem[] }> {
+export async function readFiles({
+  files,
+  problems: before,
+}: Found): Promise<{ files: SourceFile[]; problems: Problem[] }> {
   const problems = [...before];
   const texts: SourceFile[] = [];
   let total = 0;
@@ -93,7 +96,9 @@ export async function readFiles({ files, problems: before }: Found): Promise<{ f
     total += bytes;
     // Four bytes are the most that UTF-8 needs for one UTF-16 unit's worth of text, rounded up.
     if (bytes > 4 * MAX_FILE_CHARS || total > MAX_TOTAL_BYTES) {
-      problems.push(problemOf(name, `is too large (${bytes} bytes; ${MAX_TOTAL_BYTES} are read in all): split or shorten it`));
+      problems.push(
+        problemOf(name, `is too large (${bytes} bytes; ${MAX_TOTAL_BYTES} are read in all): split or shorten it`),
+      );
       continue;
     }
     try {
@@ -106,4 +111,11 @@ export async function readFiles({ files, problems: before }: Found): Promise<{ f
   return { files: texts, problems };
 }
 
-const problemOf = (file: string, message: string): Problem => ({ file, line: 0, column: 0, resource: '', path: '', message });
+const problemOf = (file: string, message: string): Problem => ({
+  file,
+  line: 0,
+  column: 0,
+  resource: '',
+  path: '',
+  message,
+});

@@ -82,7 +82,10 @@ class Watch implements ConfigWatch {
   #unwatch(folder: string, error: Error): void {
     this.#watchers.get(folder)?.close();
     this.#watchers.delete(folder);
-    this.options.logger.debug('folder cannot be watched, its files are looked at instead', { folder, error: error.message });
+    this.options.logger.debug('folder cannot be watched, its files are looked at instead', {
+      folder,
+      error: error.message,
+    });
   }
 
   #poll(): void {
@@ -143,9 +146,14 @@ class Watch implements ConfigWatch {
     const stamps = stampsOf(await findFiles(this.paths));
     if (this.#closed) return;
     // It changed under our hands: what was read may be half of one state and half of the next.
-    if (stamps !== stampsOf(found)) return this.#lookAfter(SETTLE_MS);
+    if (stamps !== stampsOf(found)) {
+      this.#lookAfter(SETTLE_MS);
+      return;
+    }
     this.#stamps = stamps;
-    const content = createHash('sha256').update(JSON.stringify([files, problems])).digest('hex');
+    const content = createHash('sha256')
+      .update(JSON.stringify([files, problems]))
+      .digest('hex');
     if (content === this.#told) {
       this.#suspect = undefined;
       return;
@@ -154,7 +162,8 @@ class Watch implements ConfigWatch {
     const first = this.#told === undefined;
     if (result.problems.length > 0 && !first && content !== this.#suspect) {
       this.#suspect = content;
-      return this.#lookAfter(CONFIRM_MS);
+      this.#lookAfter(CONFIRM_MS);
+      return;
     }
     this.#suspect = undefined;
     this.#told = content;

@@ -7,7 +7,8 @@ export interface HostPort {
 }
 
 /** RFC 1123: labels of letters, digits and hyphens, up to 253 characters; Docker's `_` is tolerated, a final dot is not. */
-export const HOST_NAME_PATTERN = /^(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*$/;
+export const HOST_NAME_PATTERN =
+  /^(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*$/;
 
 /** What an address must look like, for messages. */
 export const HOST_PORT_SHAPE = 'host:port, such as 127.0.0.1:9001, [::1]:9001 or reviews.example.com:443';

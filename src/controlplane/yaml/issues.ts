@@ -18,11 +18,17 @@ export function reportIssues(issues: readonly v.BaseIssue<unknown>[], report: Re
 
 function describe(issue: v.BaseIssue<unknown>, path: Path, report: Report): void {
   const missing = issue.type === 'strict_object' && issue.input === undefined;
-  if (missing) return report(path, 'is missing', { expected: 'a value' });
-  if (issue.type === 'picklist' || issue.type === 'literal') return unknownName(issue, path, report);
-  if (issue.type === 'union') return union(issue, path, report);
-  if (issue.type === 'never') return report(path, issue.message);
-  const expected = issue.message.startsWith('must ') ? issue.message : `must be ${ARTICLES[issue.expected ?? ''] ?? issue.expected}`;
+  if (missing) report(path, 'is missing', { expected: 'a value' });
+  else if (issue.type === 'picklist' || issue.type === 'literal') unknownName(issue, path, report);
+  else if (issue.type === 'union') union(issue, path, report);
+  else if (issue.type === 'never') report(path, issue.message);
+  else wrongValue(issue, path, report);
+}
+
+function wrongValue(issue: v.BaseIssue<unknown>, path: Path, report: Report): void {
+  const expected = issue.message.startsWith('must ')
+    ? issue.message
+    : `must be ${ARTICLES[issue.expected ?? ''] ?? issue.expected}`;
   report(path, `${expected}, got ${shown(issue.input)}`, { expected: expected.replace(/^must (be |have )?/, '') });
 }
 
@@ -36,11 +42,16 @@ const ARTICLES: Readonly<Record<string, string>> = {
 
 /** One of a few names, which valibot shows as `("A" | "B")`. */
 function unknownName(issue: v.BaseIssue<unknown>, path: Path, report: Report): void {
-  const names = [...(issue.expected ?? '').matchAll(/"([^"]*)"|([0-9]+)/g)].map((found) => found[1] ?? (found[2] as string));
+  const names = [...(issue.expected ?? '').matchAll(/"([^"]*)"|([0-9]+)/g)].map(
+    (found) => found[1] ?? (found[2] as string),
+  );
   const near = typeof issue.input === 'string' ? nearest(issue.input, names) : undefined;
   const expected = names.length === 1 ? `"${names[0]}"` : `one of ${names.join(', ')}`;
   const hint = near === undefined ? '' : `; did you mean "${near}"?`;
-  report(path, `must be ${expected}, got ${shown(issue.input)}${hint}`, { expected, ...(near !== undefined && { nearest: near }) });
+  report(path, `must be ${expected}, got ${shown(issue.input)}${hint}`, {
+    expected,
+    ...(near !== undefined && { nearest: near }),
+  });
 }
 
 /** Several forms are allowed: when the value is of one of their types, that form's own complaints say more. */
@@ -49,8 +60,11 @@ function union(issue: v.BaseIssue<unknown>, path: Path, report: Report): void {
   const closer = inner.filter((sub) => (sub.path?.length ?? 0) > 0 || sub.kind === 'validation');
   if (closer.length > 0) {
     const below: Report = (rest, message, hints) => report([...path, ...rest], message, hints);
-    return reportIssues(closer, below);
+    reportIssues(closer, below);
+    return;
   }
-  const forms = [...new Set(inner.map((sub) => ARTICLES[sub.expected ?? ''] ?? sub.message.replace(/^must be /, '')))].join(' or ');
+  const forms = [
+    ...new Set(inner.map((sub) => ARTICLES[sub.expected ?? ''] ?? sub.message.replace(/^must be /, ''))),
+  ].join(' or ');
   report(path, `must be ${forms}, got ${shown(issue.input)}`, { expected: forms });
 }

@@ -1,4 +1,14 @@
-import { type Document as YamlDocument, LineCounter, type Node, isMap, isNode, isPair, isScalar, isSeq, parseAllDocuments } from 'yaml';
+import {
+  type Document as YamlDocument,
+  LineCounter,
+  type Node,
+  isMap,
+  isNode,
+  isPair,
+  isScalar,
+  isSeq,
+  parseAllDocuments,
+} from 'yaml';
 import type { Path, Place, Problems } from './problem.js';
 
 /** Characters in one file. The parser needs about 0.6 s for a million. */
@@ -30,7 +40,9 @@ export function parseYaml(file: string, text: string, problems: Problems): RawDo
   const lines = new LineCounter();
   let documents: YamlDocument[];
   try {
-    documents = [...parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, logLevel: 'silent', stringKeys: true })];
+    documents = [
+      ...parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, logLevel: 'silent', stringKeys: true }),
+    ];
   } catch (error) {
     // Recursion deeper than the stack: the composer descends once per level of nesting.
     complain(1, 1, `cannot be read: ${error instanceof RangeError ? 'it is nested too deeply' : String(error)}`);
@@ -54,7 +66,11 @@ export function parseYaml(file: string, text: string, problems: Problems): RawDo
       value = document.toJS({ maxAliasCount: MAX_ALIASES });
     } catch (error) {
       const at = lines.linePos(document.range?.[0] ?? 0);
-      complain(at.line, at.col, error instanceof RangeError ? 'is nested too deeply' : `cannot be read: ${(error as Error).message}`);
+      complain(
+        at.line,
+        at.col,
+        error instanceof RangeError ? 'is nested too deeply' : `cannot be read: ${(error as Error).message}`,
+      );
       continue;
     }
     if (value === null || value === undefined) continue;
@@ -91,7 +107,9 @@ function find(document: YamlDocument, path: Path): { key: Node | null; value: No
   let key: Node | null = value;
   for (const step of path) {
     if (isMap(value)) {
-      const pair = value.items.find((item) => isPair(item) && isScalar(item.key) && String(item.key.value) === String(step));
+      const pair = value.items.find(
+        (item) => isPair(item) && isScalar(item.key) && String(item.key.value) === String(step),
+      );
       if (pair === undefined) break;
       key = isNode(pair.key) ? pair.key : key;
       // An empty value has no place of its own: that of its key will do.

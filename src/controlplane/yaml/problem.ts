@@ -23,7 +23,11 @@ export interface Problem extends Place {
 }
 
 /** What a check says of one field. */
-export type Report = (path: Path, message: string, hints?: { readonly expected?: string; readonly nearest?: string }) => void;
+export type Report = (
+  path: Path,
+  message: string,
+  hints?: { readonly expected?: string; readonly nearest?: string },
+) => void;
 
 /** Problems that are kept; a file that is wrong from end to end says enough with these. */
 export const MAX_PROBLEMS = 1_000;

@@ -5,7 +5,7 @@ import { type Document, type Kind, resourceLabel } from './document.js';
 import { reportIssues } from './issues.js';
 import { KINDS, LATER_KINDS, SCHEMAS } from './kinds.js';
 import { parseYaml, type RawDocument } from './parse.js';
-import { pathText, Problems, type Report } from './problem.js';
+import { pathText, type Problems, type Report } from './problem.js';
 import { reportUnknownFields } from './unknown-fields.js';
 
 /** A file by the name that messages use. */
@@ -92,7 +92,10 @@ function documentOf(kind: Kind, parsed: Parsed, raw: RawDocument): Document {
 function labelOf(value: Record<string, unknown>): string {
   const kind = typeof value['kind'] === 'string' ? value['kind'].slice(0, 64) : 'resource';
   const metadata = value['metadata'];
-  const { name, namespace } = (typeof metadata === 'object' && metadata !== null ? metadata : {}) as Record<string, unknown>;
+  const { name, namespace } = (typeof metadata === 'object' && metadata !== null ? metadata : {}) as Record<
+    string,
+    unknown
+  >;
   if (typeof name !== 'string') return kind;
   return resourceLabel(kind, typeof namespace === 'string' ? namespace.slice(0, 64) : 'default', name.slice(0, 253));
 }
@@ -105,11 +108,16 @@ function kindOf(kind: unknown, report: Report): Kind | undefined {
     const got = kind === undefined ? 'is missing' : `must be a string, got ${shown(kind)}`;
     report(['kind'], `${got}; ${supported}`, { expected: KINDS.join(', ') });
   } else if (LATER_KINDS.includes(kind)) {
-    report(['kind'], `kind ${shown(kind)} is not supported by this version of inmesh; ${supported}`, { expected: KINDS.join(', ') });
+    report(['kind'], `kind ${shown(kind)} is not supported by this version of inmesh; ${supported}`, {
+      expected: KINDS.join(', '),
+    });
   } else {
     const near = nearest(kind, [...KINDS, ...LATER_KINDS]);
     const hint = near === undefined ? supported : `did you mean "${near}"?`;
-    report(['kind'], `unknown kind ${shown(kind)}; ${hint}`, { expected: KINDS.join(', '), ...(near !== undefined && { nearest: near }) });
+    report(['kind'], `unknown kind ${shown(kind)}; ${hint}`, {
+      expected: KINDS.join(', '),
+      ...(near !== undefined && { nearest: near }),
+    });
   }
   return undefined;
 }

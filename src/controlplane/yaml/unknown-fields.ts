@@ -16,7 +16,10 @@ export function reportUnknownFields(schema: v.GenericSchema, value: unknown, rep
 
 function visit(schema: Schema, value: unknown, path: Path, report: Report): void {
   if (typeof value !== 'object' || value === null) return;
-  if (schema.wrapped !== undefined) return visit(schema.wrapped, value, path, report);
+  if (schema.wrapped !== undefined) {
+    visit(schema.wrapped, value, path, report);
+    return;
+  }
   if (schema.options !== undefined) {
     // Our unions hold at most one object: the others are texts and numbers.
     const option = schema.options.find((candidate) => typeof candidate === 'object' && candidate.entries !== undefined);
@@ -25,7 +28,8 @@ function visit(schema: Schema, value: unknown, path: Path, report: Report): void
   }
   if (Array.isArray(value)) {
     const item = schema.item;
-    if (item !== undefined) value.forEach((element, index) => visit(item, element, [...path, index], report));
+    if (item === undefined) return;
+    for (const [index, element] of value.entries()) visit(item, element, [...path, index], report);
     return;
   }
   if (schema.entries === undefined) return;
@@ -38,6 +42,9 @@ function visit(schema: Schema, value: unknown, path: Path, report: Report): void
     }
     const near = nearest(key, known);
     const hint = near === undefined ? `known: ${known.join(', ')}` : `did you mean "${near}"?`;
-    report([...path, key], `unknown field; ${hint}`, { expected: known.join(', '), ...(near !== undefined && { nearest: near }) });
+    report([...path, key], `unknown field; ${hint}`, {
+      expected: known.join(', '),
+      ...(near !== undefined && { nearest: near }),
+    });
   }
 }

@@ -1,6 +1,7 @@
 import type { Kind, Specs } from '../document.js';
 import type { Report } from '../problem.js';
-import { checkGrpcRoute, checkHttpRoute } from './route.js';
+import { checkGrpcRoute } from './grpc-route.js';
+import { checkHttpRoute } from './http-route.js';
 import { checkService } from './service.js';
 import { checkTrafficPolicy } from './traffic-policy.js';
 

@@ -17,7 +17,8 @@ export function checkService(spec: ServiceSpec, report: Report): void {
     ...(spec.dns !== undefined ? ['dns'] : []),
     ...(spec.endpoints !== undefined ? ['endpoints'] : []),
   ];
-  if (sources.length > 1) report(['spec', sources[1] as string], `cannot be combined with ${sources[0]}: keep one of them`);
+  if (sources.length > 1)
+    report(['spec', sources[1] as string], `cannot be combined with ${sources[0]}: keep one of them`);
   if (spec.dns !== undefined && parseHostPort(spec.dns)?.port === undefined) {
     report(['spec', 'dns'], `must be ${HOST_PORT_SHAPE}, got ${shown(spec.dns)}`, { expected: HOST_PORT_SHAPE });
   }
@@ -35,7 +36,8 @@ function checkPorts(spec: ServiceSpec, report: Report): void {
     numbers.add(key);
     if (port.name !== undefined && names.has(port.name)) report([...at, 'name'], `name "${port.name}" is there twice`);
     if (port.name !== undefined) names.add(port.name);
-    if (port.name === undefined && ports.length > 1) report([...at, 'name'], 'is missing: each of several ports needs a name');
+    if (port.name === undefined && ports.length > 1)
+      report([...at, 'name'], 'is missing: each of several ports needs a name');
     const tls = port.appProtocol === 'https';
     if (tls && spec.type !== 'ExternalName' && spec.dns === undefined) {
       const remedy = 'name it with "dns: host:port" or "type: ExternalName"';
@@ -53,15 +55,24 @@ function checkEndpoints(spec: ServiceSpec, report: Report): void {
     const text = inline ? endpoint : endpoint.address;
     const field = inline ? at : [...at, 'address'];
     const address = parseHostPort(text);
-    if (address === undefined) return report(field, `must be ${HOST_PORT_SHAPE}, got ${shown(text)}`, { expected: HOST_PORT_SHAPE });
+    if (address === undefined) {
+      report(field, `must be ${HOST_PORT_SHAPE}, got ${shown(text)}`, { expected: HOST_PORT_SHAPE });
+      return;
+    }
     if (address.port === undefined && spec.ports === undefined) {
-      report(field, `must have a port, as the Service has no ports: ${HOST_PORT_SHAPE}, got ${shown(text)}`, { expected: HOST_PORT_SHAPE });
+      report(field, `must have a port, as the Service has no ports: ${HOST_PORT_SHAPE}, got ${shown(text)}`, {
+        expected: HOST_PORT_SHAPE,
+      });
     }
     const key = `${address.host} ${address.port ?? ''} ${inline ? '' : JSON.stringify(endpoint.ports ?? {})}`;
     if (seen.has(key)) report(field, `address ${shown(text)} is there twice: give one endpoint a weight instead`);
     seen.add(key);
     for (const name of inline ? [] : Object.keys(endpoint.ports ?? {})) {
-      if (!names.has(name)) report([...at, 'ports', name], `the Service has no port named "${name}"; it has: ${[...names].join(', ') || 'none'}`);
+      if (!names.has(name))
+        report(
+          [...at, 'ports', name],
+          `the Service has no port named "${name}"; it has: ${[...names].join(', ') || 'none'}`,
+        );
     }
   });
 }

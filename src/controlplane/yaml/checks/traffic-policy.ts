@@ -6,7 +6,10 @@ export function checkTrafficPolicy(spec: TrafficPolicySpec, report: Report): voi
   const balancer = spec.loadBalancer;
   const only = (field: 'choiceCount' | 'decay' | 'defaultRtt', simple: string): void => {
     if (balancer?.[field] === undefined || balancer.simple === simple) return;
-    report(['spec', 'loadBalancer', field], `belongs to "simple: ${simple}" and means nothing with ${balancer.simple}: remove it`);
+    report(
+      ['spec', 'loadBalancer', field],
+      `belongs to "simple: ${simple}" and means nothing with ${balancer.simple}: remove it`,
+    );
   };
   only('choiceCount', 'LEAST_REQUEST');
   only('decay', 'PEAK_EWMA');
@@ -18,9 +21,14 @@ export function checkTrafficPolicy(spec: TrafficPolicySpec, report: Report): voi
   };
   between(['spec', 'loadBalancer', 'decay'], balancer?.decay, 1, 3_600_000);
   between(['spec', 'loadBalancer', 'defaultRtt'], balancer?.defaultRtt, 1, 60_000);
-  // GEP-3388: "interval can not be greater than one hour or less than one second".
-  between(['spec', 'retryConstraint', 'budget', 'interval'], spec.retryConstraint?.budget.interval, 1_000, 3_600_000);
-  between(['spec', 'retryConstraint', 'minRetryRate', 'interval'], spec.retryConstraint?.minRetryRate.interval, 1_000, 3_600_000);
+  // The lower bound is GEP-3388's; the upper one Finagle's, whose budget this is (core/model/cluster.ts).
+  between(['spec', 'retryConstraint', 'budget', 'interval'], spec.retryConstraint?.budget.interval, 1_000, 60_000);
+  between(
+    ['spec', 'retryConstraint', 'minRetryRate', 'interval'],
+    spec.retryConstraint?.minRetryRate.interval,
+    1_000,
+    3_600_000,
+  );
   between(['spec', 'connectTimeout'], spec.connectTimeout, 1, 3_600_000);
   between(['spec', 'idleTimeout'], spec.idleTimeout, 1, 24 * 3_600_000);
 }

@@ -7,7 +7,8 @@ import { DURATION_PATTERN, parseDuration } from '../duration.js';
  */
 
 /** Adds what an editor shows for a field. */
-export const about = <S extends v.GenericSchema>(schema: S, description: string) => v.pipe(schema, v.description(description));
+export const about = <S extends v.GenericSchema>(schema: S, description: string) =>
+  v.pipe(schema, v.description(description));
 
 const message = (expected: string): string => `must be ${expected}`;
 
@@ -23,7 +24,10 @@ export const integer = (min: number, max: number) =>
 export const text = (minLength: number, maxLength: number) =>
   v.pipe(
     v.string(message('a string')),
-    v.minLength(minLength, message(minLength === 1 ? 'a string that is not empty' : `at least ${minLength} characters long`)),
+    v.minLength(
+      minLength,
+      message(minLength === 1 ? 'a string that is not empty' : `at least ${minLength} characters long`),
+    ),
     v.maxLength(maxLength, message(`at most ${maxLength} characters long`)),
   );
 
@@ -34,7 +38,10 @@ export const pattern = (form: RegExp, expected: string) =>
 export const oneOf = <const T extends readonly string[]>(names: T) => v.picklist(names);
 
 /** Kubernetes: RFC 1123 label. */
-export const label = pattern(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, 'a name of up to 63 lower-case letters, digits and "-"');
+export const label = pattern(
+  /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
+  'a name of up to 63 lower-case letters, digits and "-"',
+);
 
 /** Kubernetes: RFC 1123 subdomain. */
 export const subdomain = pattern(

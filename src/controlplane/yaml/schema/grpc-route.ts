@@ -3,13 +3,19 @@ import { about, headerName, label, later, oneOf, resource, text } from './fields
 import { backendRef, grpcFilter, grpcRetry, hostnames, parentRefs, timeouts, upTo16 } from './route.js';
 
 const method = v.strictObject({
-  type: about(v.optional(oneOf(['Exact', 'RegularExpression']), 'Exact'), 'RegularExpression is RE2 and covers the whole name. Default Exact.'),
+  type: about(
+    v.optional(oneOf(['Exact', 'RegularExpression']), 'Exact'),
+    'RegularExpression is RE2 and covers the whole name. Default Exact.',
+  ),
   service: about(v.optional(text(0, 1024)), 'Full name of the gRPC service: `package.Service`. Default: every one.'),
   method: about(v.optional(text(0, 1024)), 'Name of the method. Default: every one.'),
 });
 
 const header = v.strictObject({
-  type: about(v.optional(oneOf(['Exact', 'RegularExpression']), 'Exact'), 'RegularExpression is RE2 and covers the whole value. Default Exact.'),
+  type: about(
+    v.optional(oneOf(['Exact', 'RegularExpression']), 'Exact'),
+    'RegularExpression is RE2 and covers the whole value. Default Exact.',
+  ),
   name: about(headerName, 'Key of the metadata, in any case; of several entries for one name the first counts.'),
   value: about(text(1, 4096), 'Value, or expression.'),
 });
@@ -27,7 +33,10 @@ const rule = v.strictObject({
   ),
   filters: about(v.optional(upTo16(grpcFilter), []), 'What is changed in metadata.'),
   backendRefs: about(v.optional(upTo16(backendRef(grpcFilter)), []), 'Where calls go, in proportion to the weights.'),
-  timeouts: about(v.optional(timeouts), 'Not in the Gateway API yet (GEP-3139); as in HTTPRoute. `request` caps the deadline that the caller sets.'),
+  timeouts: about(
+    v.optional(timeouts),
+    'Not in the Gateway API yet (GEP-3139); as in HTTPRoute. `request` caps the deadline that the caller sets.',
+  ),
   retry: about(v.optional(grpcRetry), 'Not in the Gateway API yet; as in HTTPRoute (GEP-1731), with gRPC statuses.'),
   sessionPersistence: later,
 });

@@ -13,13 +13,19 @@ const path = v.strictObject({
 });
 
 const header = v.strictObject({
-  type: about(v.optional(oneOf(['Exact', 'RegularExpression']), 'Exact'), 'RegularExpression is RE2 and covers the whole value. Default Exact.'),
+  type: about(
+    v.optional(oneOf(['Exact', 'RegularExpression']), 'Exact'),
+    'RegularExpression is RE2 and covers the whole value. Default Exact.',
+  ),
   name: about(headerName, 'Name of the header, in any case; of several entries for one name the first counts.'),
   value: about(text(1, 4096), 'Value, or expression.'),
 });
 
 const queryParam = v.strictObject({
-  type: about(v.optional(oneOf(['Exact', 'RegularExpression']), 'Exact'), 'RegularExpression is RE2 and covers the whole value. Default Exact.'),
+  type: about(
+    v.optional(oneOf(['Exact', 'RegularExpression']), 'Exact'),
+    'RegularExpression is RE2 and covers the whole value. Default Exact.',
+  ),
   name: about(text(1, 256), 'Name of the parameter, case-sensitive; of several entries for one name the first counts.'),
   value: about(text(1, 1024), 'Value, or expression.'),
 });
@@ -38,7 +44,10 @@ const rule = v.strictObject({
     'One of them must match. Default: every request.',
   ),
   filters: about(v.optional(upTo16(httpFilter), []), 'What is changed in requests and replies.'),
-  backendRefs: about(v.optional(upTo16(backendRef(httpFilter)), []), 'Where requests go, in proportion to the weights.'),
+  backendRefs: about(
+    v.optional(upTo16(backendRef(httpFilter)), []),
+    'Where requests go, in proportion to the weights.',
+  ),
   timeouts: v.optional(timeouts),
   retry: v.optional(httpRetry),
   sessionPersistence: later,
@@ -52,7 +61,9 @@ const spec = v.strictObject({
 });
 
 /** Gateway API `HTTPRoute`, attached to Services. */
-export const httpRoute = resource('HTTPRoute', ['gateway.networking.k8s.io/v1', 'gateway.networking.k8s.io/v1beta1'], { spec });
+export const httpRoute = resource('HTTPRoute', ['gateway.networking.k8s.io/v1', 'gateway.networking.k8s.io/v1beta1'], {
+  spec,
+});
 
 export type HttpRouteSpec = v.InferOutput<typeof spec>;
 export type HttpRule = v.InferOutput<typeof rule>;

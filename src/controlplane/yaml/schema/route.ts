@@ -1,5 +1,17 @@
 import * as v from 'valibot';
-import { about, duration, headerName, hostname, integer, label, later, oneOf, portNumber, subdomain, text } from './fields.js';
+import {
+  about,
+  duration,
+  headerName,
+  hostname,
+  integer,
+  label,
+  later,
+  oneOf,
+  portNumber,
+  subdomain,
+  text,
+} from './fields.js';
 
 /** What HTTPRoute and GRPCRoute share (Gateway API v1). Sizes of lists are the API's own. */
 
@@ -13,7 +25,11 @@ export const parentRef = v.strictObject({
 });
 
 export const parentRefs = about(
-  v.pipe(v.array(parentRef), v.minLength(1, 'must name at least one Service'), v.maxLength(32, 'must have at most 32 entries')),
+  v.pipe(
+    v.array(parentRef),
+    v.minLength(1, 'must name at least one Service'),
+    v.maxLength(32, 'must have at most 32 entries'),
+  ),
   'Services whose callers this route serves.',
 );
 
@@ -28,15 +44,27 @@ const headerValue = v.strictObject({
 });
 
 const headerModifier = v.strictObject({
-  set: about(v.optional(v.pipe(v.array(headerValue), v.maxLength(16, 'must have at most 16 entries'))), 'Replaces the header, or adds it.'),
-  add: about(v.optional(v.pipe(v.array(headerValue), v.maxLength(16, 'must have at most 16 entries'))), 'Adds a value to those that are there.'),
-  remove: about(v.optional(v.pipe(v.array(headerName), v.maxLength(16, 'must have at most 16 entries'))), 'Names of headers to remove.'),
+  set: about(
+    v.optional(v.pipe(v.array(headerValue), v.maxLength(16, 'must have at most 16 entries'))),
+    'Replaces the header, or adds it.',
+  ),
+  add: about(
+    v.optional(v.pipe(v.array(headerValue), v.maxLength(16, 'must have at most 16 entries'))),
+    'Adds a value to those that are there.',
+  ),
+  remove: about(
+    v.optional(v.pipe(v.array(headerName), v.maxLength(16, 'must have at most 16 entries'))),
+    'Names of headers to remove.',
+  ),
 });
 
 const absolutePath = v.pipe(text(1, 1024), v.startsWith('/', 'must start with "/"'));
 
 const pathModifier = v.strictObject({
-  type: about(oneOf(['ReplaceFullPath', 'ReplacePrefixMatch']), 'What is replaced: the whole path, or what the rule\'s PathPrefix covers.'),
+  type: about(
+    oneOf(['ReplaceFullPath', 'ReplacePrefixMatch']),
+    "What is replaced: the whole path, or what the rule's PathPrefix covers.",
+  ),
   replaceFullPath: about(v.optional(absolutePath), 'The new path.'),
   replacePrefixMatch: about(v.optional(text(0, 1024)), 'What takes the place of the prefix.'),
 });
@@ -52,7 +80,10 @@ const requestRedirect = v.strictObject({
   scheme: about(v.optional(oneOf(['http', 'https'])), 'Scheme of the Location. Default: that of the request.'),
   hostname: about(v.optional(hostname), 'Host of the Location. Default: that of the request.'),
   path: v.optional(pathModifier),
-  port: about(v.optional(portNumber), 'Port of the Location. Default: that of `scheme`, or of the request when there is no scheme.'),
+  port: about(
+    v.optional(portNumber),
+    'Port of the Location. Default: that of `scheme`, or of the request when there is no scheme.',
+  ),
   statusCode: about(v.optional(v.picklist(REDIRECT_STATUSES), 302), 'HTTP status. Default 302.'),
 });
 
@@ -80,7 +111,8 @@ export const grpcFilter = v.strictObject({
 });
 
 /** A list of at most 16, as most of the API's are. */
-export const upTo16 = <S extends v.GenericSchema>(item: S) => v.pipe(v.array(item), v.maxLength(16, 'must have at most 16 entries'));
+export const upTo16 = <S extends v.GenericSchema>(item: S) =>
+  v.pipe(v.array(item), v.maxLength(16, 'must have at most 16 entries'));
 
 /** A backend with the filters that its kind of route allows. */
 export const backendRef = <F extends v.GenericSchema>(filter: F) =>
@@ -90,20 +122,32 @@ export const backendRef = <F extends v.GenericSchema>(filter: F) =>
     namespace: about(v.optional(label), 'Namespace of the backend. Default: that of the route.'),
     name: about(subdomain, 'Name of the Service.'),
     port: about(v.optional(portNumber), 'Port of the Service. Default: 80 if it has that, else its first.'),
-    weight: about(v.optional(integer(0, 1_000_000), 1), 'Share of the traffic relative to the other backends. Default 1.'),
+    weight: about(
+      v.optional(integer(0, 1_000_000), 1),
+      'Share of the traffic relative to the other backends. Default 1.',
+    ),
     filters: about(v.optional(upTo16(filter)), 'Applied only when this backend is chosen.'),
   });
 
 export const timeouts = v.strictObject({
-  request: about(v.optional(duration), 'Limit of the whole call with its retries (GEP-1742). 0s: none. Default: 15s to the head of an HTTP reply, none for gRPC.'),
-  backendRequest: about(v.optional(duration), 'Limit of each attempt (GEP-1742). 0s: none. Default: none but that of the call.'),
+  request: about(
+    v.optional(duration),
+    'Limit of the whole call with its retries (GEP-1742). 0s: none. Default: 15s to the head of an HTTP reply, none for gRPC.',
+  ),
+  backendRequest: about(
+    v.optional(duration),
+    'Limit of each attempt (GEP-1742). 0s: none. Default: none but that of the call.',
+  ),
 });
 
 const attempts = about(
   v.optional(integer(0, 100)),
   'Repetitions after the first attempt (GEP-1731); 0 forbids them. Default 1. gRPC clients other than ours stop at 4.',
 );
-const backoff = about(v.optional(duration), 'Base of the exponential backoff, with full jitter, up to ten times as much (GEP-1731). Default 25ms.');
+const backoff = about(
+  v.optional(duration),
+  'Base of the exponential backoff, with full jitter, up to ten times as much (GEP-1731). Default 25ms.',
+);
 
 export const httpRetry = v.strictObject({
   codes: about(
@@ -114,7 +158,13 @@ export const httpRetry = v.strictObject({
   backoff,
 });
 
-export const GRPC_RETRY_CODES = ['CANCELLED', 'DEADLINE_EXCEEDED', 'INTERNAL', 'RESOURCE_EXHAUSTED', 'UNAVAILABLE'] as const;
+export const GRPC_RETRY_CODES = [
+  'CANCELLED',
+  'DEADLINE_EXCEEDED',
+  'INTERNAL',
+  'RESOURCE_EXHAUSTED',
+  'UNAVAILABLE',
+] as const;
 
 export const grpcRetry = v.strictObject({
   codes: about(

@@ -11,7 +11,10 @@ const port = v.strictObject({
     v.optional(v.union([portNumber, label])),
     'Port of the endpoints that give none themselves. Default: the value of `port`. A name is accepted and not used.',
   ),
-  protocol: about(v.optional(oneOf(['TCP', 'UDP', 'SCTP']), 'TCP'), 'Only TCP is served; others are passed over. Default TCP.'),
+  protocol: about(
+    v.optional(oneOf(['TCP', 'UDP', 'SCTP']), 'TCP'),
+    'Only TCP is served; others are passed over. Default TCP.',
+  ),
   appProtocol: about(
     v.optional(oneOf(APP_PROTOCOLS)),
     'What endpoints speak: `http` HTTP/1.1, `kubernetes.io/h2c` and `grpc` HTTP/2, `https` HTTP/1.1 over TLS (only with a DNS name). gRPC calls are always HTTP/2. Default `http`.',
@@ -20,13 +23,19 @@ const port = v.strictObject({
 });
 
 const endpoint = v.strictObject({
-  address: about(text(1, 300), 'IP address or host name, with or without a port: `127.0.0.1:9001`, `[::1]:9001`, `10.0.0.7`.'),
+  address: about(
+    text(1, 300),
+    'IP address or host name, with or without a port: `127.0.0.1:9001`, `[::1]:9001`, `10.0.0.7`.',
+  ),
   ports: about(
     v.optional(v.record(v.string(), portNumber)),
     'Port for each named port of the Service, as Istio `WorkloadEntry.ports`. Default: the port in `address`, else `targetPort`.',
   ),
-  weight: about(v.optional(integer(1, 1_000_000), 1), 'Share of the traffic relative to the other endpoints. Default 1.'),
-  version: about(v.optional(text(1, 63)), 'Version that metrics and logs show. Default: the label `version` of the Service.'),
+  weight: about(v.optional(integer(1, 65_535), 1), 'Share of the traffic relative to the other endpoints. Default 1.'),
+  version: about(
+    v.optional(text(1, 63)),
+    'Version that metrics and logs show. Default: the label `version` of the Service.',
+  ),
   labels: about(v.optional(v.record(v.string(), v.string())), 'Labels of the endpoint (Envoy metadata `envoy.lb`).'),
   zone: about(v.optional(text(1, 253)), 'Zone in which the endpoint runs (`topology.kubernetes.io/zone`).'),
 });
@@ -42,7 +51,10 @@ const spec = v.strictObject({
     v.optional(v.array(v.union([text(1, 300), endpoint]))),
     'Short form instead of EndpointSlices: `host:port` texts, or objects with weight, version, labels, zone.',
   ),
-  ports: about(v.optional(v.array(port)), 'Ports that callers may name. Without any, the Service answers with no port and on 80.'),
+  ports: about(
+    v.optional(v.array(port)),
+    'Ports that callers may name. Without any, the Service answers with no port and on 80.',
+  ),
   selector: ignored,
   allocateLoadBalancerNodePorts: ignored,
   clusterIP: ignored,
