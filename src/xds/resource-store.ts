@@ -1,0 +1,139 @@
+import { isDeepStrictEqual } from 'node:util';
+import {
+  CLUSTER,
+  ENDPOINT,
+  LISTENER,
+  RESOURCE_TYPES,
+  type Resource,
+  type ResourceSet,
+  type ResourceType,
+  type ResourceWatcher,
+  ROUTE,
+} from '../core/resources.js';
+import type { ResourceCache } from './resource-cache.js';
+import { decoders } from './resources/decoders.js';
+
+/** A resource that could not be used, and why. */
+export interface Refusal {
+  readonly type: ResourceType;
+  readonly name: string;
+  readonly error: Error;
+}
+
+/** One resource: as it came last, and the last model value that could be made of it. */
+type Entry = { readonly raw: Resource } & (
+  | { readonly value: object; readonly error: undefined }
+  /** Refused; the value is of an earlier version. */
+  | { readonly value: object | undefined; readonly error: Error }
+);
+
+type Entries = Readonly<Record<ResourceType, ReadonlyMap<string, Entry>>>;
+
+/**
+ * Resources in memory, for embedded configuration: the part that an ADS client plays where there is no control plane. A refused
+ * resource leaves the last good one in its place; one that did not change keeps its decoded object.
+ */
+export class ResourceStore implements ResourceCache {
+  #entries: Entries = { [CLUSTER]: new Map(), [ENDPOINT]: new Map(), [LISTENER]: new Map(), [ROUTE]: new Map() };
+  /** Before the first update nothing is known, not even that something does not exist. */
+  #loaded = false;
+  readonly #watchers = new Map<string, Set<ResourceWatcher>>();
+
+  /** Resources watched now. */
+  get watched(): number {
+    return this.#watchers.size;
+  }
+
+  /**
+   * Replaces everything by `set`; returns what was refused. Everything is in place before anybody is told: first what is new or
+   * changed (clusters and endpoints before what leads to them), then what is gone, the other way round.
+   */
+  update(set: ResourceSet): readonly Refusal[] {
+    const before = this.#entries;
+    const first = !this.#loaded;
+    this.#entries = {
+      [CLUSTER]: decodeAll(CLUSTER, set, before),
+      [ENDPOINT]: decodeAll(ENDPOINT, set, before),
+      [LISTENER]: decodeAll(LISTENER, set, before),
+      [ROUTE]: decodeAll(ROUTE, set, before),
+    };
+    this.#loaded = true;
+    for (const type of RESOURCE_TYPES) {
+      for (const [name, entry] of this.#entries[type]) if (before[type].get(name) !== entry) this.#notify(type, name);
+    }
+    for (const type of [...RESOURCE_TYPES].reverse()) {
+      for (const name of before[type].keys()) if (!this.#entries[type].has(name)) this.#notify(type, name);
+    }
+    if (first) this.#notifyAbsent();
+    return this.#refusals();
+  }
+
+  watch(type: ResourceType, name: string, watcher: ResourceWatcher): () => void {
+    const key = watchKey(type, name);
+    let watchers = this.#watchers.get(key);
+    if (watchers === undefined) {
+      watchers = new Set();
+      this.#watchers.set(key, watchers);
+    }
+    watchers.add(watcher);
+    if (this.#loaded) tell(watcher, type, name, this.#entries[type].get(name));
+    const joined = watchers;
+    return () => {
+      joined.delete(watcher);
+      if (joined.size === 0 && this.#watchers.get(key) === joined) this.#watchers.delete(key);
+    };
+  }
+
+  #notify(type: ResourceType, name: string): void {
+    const watchers = this.#watchers.get(watchKey(type, name));
+    if (watchers === undefined) return;
+    for (const watcher of [...watchers])
+      if (watchers.has(watcher)) tell(watcher, type, name, this.#entries[type].get(name));
+  }
+
+  /** What was watched before the first update, and turns out not to exist. */
+  #notifyAbsent(): void {
+    for (const key of [...this.#watchers.keys()]) {
+      const [type, name] = JSON.parse(key) as [ResourceType, string];
+      if (!this.#entries[type].has(name)) this.#notify(type, name);
+    }
+  }
+
+  #refusals(): Refusal[] {
+    const found: Refusal[] = [];
+    for (const type of RESOURCE_TYPES) {
+      for (const [name, { error }] of this.#entries[type]) if (error !== undefined) found.push({ type, name, error });
+    }
+    return found;
+  }
+}
+
+const watchKey = (type: ResourceType, name: string): string => JSON.stringify([type, name]);
+
+function decodeAll(type: ResourceType, set: ResourceSet, before: Entries): ReadonlyMap<string, Entry> {
+  const decoded = new Map<string, Entry>();
+  for (const [name, raw] of set[type]) {
+    const old = before[type].get(name);
+    decoded.set(name, old !== undefined && isDeepStrictEqual(old.raw, raw) ? old : decode(type, name, raw, old));
+  }
+  return decoded;
+}
+
+function decode(type: ResourceType, name: string, raw: Resource, old: Entry | undefined): Entry {
+  try {
+    return { raw, value: decoders[type](raw, name), error: undefined };
+  } catch (error) {
+    return { raw, value: old?.value, error: error instanceof Error ? error : new Error(String(error)) };
+  }
+}
+
+function tell(watcher: ResourceWatcher, type: ResourceType, name: string, entry: Entry | undefined): void {
+  if (entry === undefined) {
+    watcher.failed(new Error(`${type.slice(type.lastIndexOf('.') + 1)} "${name}" does not exist`), 'does-not-exist');
+  } else if (entry.error === undefined) watcher.changed(entry.value);
+  else if (entry.value === undefined) watcher.failed(entry.error, 'invalid');
+  else {
+    watcher.changed(entry.value);
+    watcher.ambient(entry.error);
+  }
+}

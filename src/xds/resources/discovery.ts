@@ -1,0 +1,82 @@
+import { requireAdsOrSelf } from './config-source.js';
+import { type Assignment, loadAssignment } from './endpoint.js';
+import type { Message } from './message.js';
+
+/** Which of a name's addresses are used: Envoy's `DnsLookupFamily`. */
+export type DnsFamily = 'AUTO' | 'V4_ONLY' | 'V6_ONLY' | 'V4_PREFERRED' | 'ALL';
+
+export interface DnsDiscovery {
+  /** `strict_dns`: every address is an endpoint. `logical_dns`: all addresses are one endpoint (gRFC A37, A61). */
+  readonly kind: 'strict_dns' | 'logical_dns';
+  readonly family: DnsFamily;
+  /** Milliseconds between two look-ups; undefined: our own default, `DNS_REFRESH_MS`. */
+  readonly refreshMs: number | undefined;
+  /** The hosts of its endpoints are names, or addresses, which need no resolving. */
+  readonly assignment: Assignment;
+}
+
+/** How a cluster finds its endpoints. */
+export type Discovery =
+  | { readonly kind: 'eds'; readonly serviceName: string }
+  | { readonly kind: 'static'; readonly assignment: Assignment }
+  | DnsDiscovery;
+
+/** A shorter `dns_refresh_rate` would only load the resolver. */
+const MIN_REFRESH_MS = 1_000;
+
+export function discovery(cluster: Message, name: string): Discovery {
+  if (cluster.oneof('type', 'cluster_type') === 'cluster_type') {
+    const type = cluster.required('cluster_type').text('name');
+    throw cluster.error('cluster_type', `"${type}" is not supported; use type EDS, STATIC, STRICT_DNS or LOGICAL_DNS`);
+  }
+  const type = cluster.choice('type', ['STATIC', 'STRICT_DNS', 'LOGICAL_DNS', 'EDS', 'ORIGINAL_DST']);
+  switch (type) {
+    case 'EDS':
+      return edsDiscovery(cluster, name);
+    case 'STATIC':
+      return {
+        kind: 'static',
+        assignment: loadAssignment(cluster.required('load_assignment'), { hosts: 'ip', eds: false }),
+      };
+    case 'STRICT_DNS':
+      return dnsDiscovery(cluster, 'strict_dns');
+    case 'LOGICAL_DNS':
+      return dnsDiscovery(cluster, 'logical_dns');
+    default:
+      throw cluster.error('type', `must be EDS, STATIC, STRICT_DNS or LOGICAL_DNS, got ${type}`);
+  }
+}
+
+function edsDiscovery(cluster: Message, name: string): Discovery {
+  const eds = cluster.required('eds_cluster_config');
+  requireAdsOrSelf(eds.required('eds_config'));
+  const serviceName = eds.text('service_name');
+  // A cluster with an xdstp name must say which assignment it means (gRFC A47).
+  if (serviceName === '' && name.startsWith('xdstp:'))
+    throw eds.error('service_name', 'must be set for a cluster with an xdstp name');
+  return { kind: 'eds', serviceName: serviceName === '' ? name : serviceName };
+}
+
+function dnsDiscovery(cluster: Message, kind: DnsDiscovery['kind']): DnsDiscovery {
+  const load = cluster.required('load_assignment');
+  const assignment = loadAssignment(load, { hosts: 'ip-or-name', eds: false });
+  const several = assignment.endpoints.find(({ addresses }) => addresses.length > 1);
+  if (several !== undefined)
+    throw load.error('endpoints', `additional_addresses are not supported with DNS, got some for ${several.key}`);
+  if (kind === 'logical_dns') {
+    const groups = load.messages('endpoints');
+    if (groups.length !== 1 || groups[0]?.messages('lb_endpoints').length !== 1) {
+      throw load.error(
+        'endpoints',
+        'must have exactly one locality with exactly one endpoint for LOGICAL_DNS (gRFC A37)',
+      );
+    }
+  }
+  const refresh = cluster.duration('dns_refresh_rate');
+  return {
+    kind,
+    family: cluster.choice('dns_lookup_family', ['AUTO', 'V4_ONLY', 'V6_ONLY', 'V4_PREFERRED', 'ALL']),
+    refreshMs: refresh === undefined ? undefined : Math.max(MIN_REFRESH_MS, refresh),
+    assignment,
+  };
+}

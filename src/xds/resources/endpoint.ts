@@ -1,0 +1,155 @@
+import { addressKey, type EndpointConfig, type HealthStatus, type Locality } from '../../core/model/endpoint.js';
+import { type Hosts, socketAddress } from './address.js';
+import { type Message, UINT32_MAX } from './message.js';
+import { fractionalPercent } from './percent.js';
+import { filterMetadata } from './struct.js';
+
+/** `endpoint.v3.ClusterLoadAssignment`: the endpoints of a cluster, and what of its calls to drop. */
+export interface Assignment {
+  readonly endpoints: readonly EndpointConfig[];
+  readonly drops: readonly { readonly category: string; readonly share: number }[];
+}
+
+/** What differs between an assignment that came over EDS and one that a cluster carries. */
+export interface AssignmentRules {
+  readonly hosts: Hosts;
+  /** EDS: a locality must be named, and one without a weight is left out (gRFC A27). Inline: as in Envoy, neither. */
+  readonly eds: boolean;
+}
+
+/** "lte: 128" - endpoint_components.proto */
+const MAX_PRIORITY = 128;
+
+export function loadAssignment(message: Message, rules: AssignmentRules): Assignment {
+  const endpoints: EndpointConfig[] = [];
+  const addresses = new Set<string>();
+  const priorities = new Map<number, { readonly localities: Set<string>; weight: number }>();
+  for (const group of message.messages('endpoints')) {
+    const found = localityGroup(group, rules, addresses);
+    if (found === undefined) continue;
+    let priority = priorities.get(found.priority);
+    if (priority === undefined) {
+      priority = { localities: new Set(), weight: 0 };
+      priorities.set(found.priority, priority);
+    }
+    const id = JSON.stringify([found.locality.region, found.locality.zone, found.locality.subZone]);
+    if (priority.localities.has(id))
+      throw group.error('locality', `must not be repeated in priority ${found.priority}, got ${id} again`);
+    priority.localities.add(id);
+    priority.weight += found.weight;
+    if (priority.weight > UINT32_MAX) {
+      throw group.error(
+        'load_balancing_weight',
+        `weights of priority ${found.priority} must add up to at most ${UINT32_MAX}`,
+      );
+    }
+    for (const endpoint of found.endpoints) endpoints.push(endpoint);
+  }
+  for (let i = 0; i < priorities.size; i++) {
+    if (!priorities.has(i))
+      throw message.error('endpoints', `priorities must have no gap, but there is none with priority ${i}`);
+  }
+  return { endpoints, drops: dropOverloads(message.message('policy')) };
+}
+
+interface Group {
+  readonly locality: Locality;
+  readonly priority: number;
+  readonly weight: number;
+  readonly endpoints: readonly EndpointConfig[];
+}
+
+/** `LocalityLbEndpoints`; undefined when it gets no calls. */
+function localityGroup(group: Message, rules: AssignmentRules, addresses: Set<string>): Group | undefined {
+  if (group.oneof('load_balancer_endpoints', 'leds_cluster_locality_config') !== undefined) {
+    throw group.error(
+      '',
+      'only lb_endpoints are supported, not load_balancer_endpoints or leds_cluster_locality_config',
+    );
+  }
+  const id = rules.eds ? group.required('locality') : group.message('locality');
+  const locality: Locality = {
+    region: id?.text('region') ?? '',
+    zone: id?.text('zone') ?? '',
+    subZone: id?.text('sub_zone') ?? '',
+  };
+  const priority = group.uint32('priority');
+  if (priority > MAX_PRIORITY) throw group.error('priority', `must be at most ${MAX_PRIORITY}, got ${priority}`);
+  const localityWeight = group.uint32Value('load_balancing_weight') ?? (rules.eds ? 0 : 1);
+  const endpoints: EndpointConfig[] = [];
+  let weights = 0;
+  for (const lbEndpoint of group.messages('lb_endpoints')) {
+    const found = endpoint(lbEndpoint, { locality, localityWeight, priority }, rules, addresses);
+    weights += found.weight;
+    if (weights > UINT32_MAX)
+      throw lbEndpoint.error('load_balancing_weight', `weights of a locality must add up to at most ${UINT32_MAX}`);
+    if (found.health !== undefined) endpoints.push({ ...found, health: found.health });
+  }
+  // One without a weight, or with 0, is not used (gRFC A27), but checked all the same.
+  return localityWeight === 0 ? undefined : { locality, priority, weight: localityWeight, endpoints };
+}
+
+type Place = Pick<EndpointConfig, 'locality' | 'localityWeight' | 'priority'>;
+/** `health` is undefined for an endpoint that must not be used; it is checked like the others. */
+type Candidate = Omit<EndpointConfig, 'health'> & { readonly health: HealthStatus | undefined };
+
+function endpoint(lbEndpoint: Message, place: Place, rules: AssignmentRules, taken: Set<string>): Candidate {
+  if (lbEndpoint.oneof('endpoint', 'endpoint_name') !== 'endpoint') {
+    throw lbEndpoint.error('', 'must have endpoint; endpoint_name is not supported');
+  }
+  const target = lbEndpoint.required('endpoint');
+  const first = socketAddress(target.required('address'), rules.hosts);
+  const others = target
+    .messages('additional_addresses')
+    .map((other) => socketAddress(other.required('address'), rules.hosts));
+  for (const address of [first, ...others]) {
+    const key = addressKey(address);
+    if (taken.has(key)) throw target.error('address', `must not be repeated in the cluster, got ${key} again`);
+    taken.add(key);
+  }
+  const weight = lbEndpoint.uint32Value('load_balancing_weight') ?? 1;
+  if (weight === 0) throw lbEndpoint.error('load_balancing_weight', 'must be greater than 0');
+  const hostname = target.text('hostname');
+  return {
+    key: addressKey(first),
+    addresses: [first, ...others],
+    hostname: hostname === '' ? undefined : hostname,
+    weight,
+    ...place,
+    health: healthStatus(lbEndpoint),
+    labels: labels(lbEndpoint),
+  };
+}
+
+/** gRFC A27 uses UNKNOWN and HEALTHY only; DRAINING is kept for calls that are bound to an endpoint (gRFC A55). */
+function healthStatus(lbEndpoint: Message): HealthStatus | undefined {
+  switch (lbEndpoint.choice('health_status', ['UNKNOWN', 'HEALTHY', 'UNHEALTHY', 'DRAINING', 'TIMEOUT', 'DEGRADED'])) {
+    case 'UNKNOWN':
+      return 'unknown';
+    case 'HEALTHY':
+      return 'healthy';
+    case 'DRAINING':
+      return 'draining';
+    default:
+      return undefined;
+  }
+}
+
+function labels(lbEndpoint: Message): Readonly<Record<string, string>> {
+  const found: Record<string, string> = Object.create(null);
+  for (const namespace of ['envoy.lb', 'inmesh.dev']) {
+    const metadata = filterMetadata(lbEndpoint, namespace);
+    if (metadata !== undefined) for (const [name, value] of metadata.labels()) found[name] = value;
+  }
+  return found;
+}
+
+function dropOverloads(policy: Message | undefined): Assignment['drops'] {
+  return (policy?.messages('drop_overloads') ?? []).map((drop) => {
+    const percentage = drop.message('drop_percentage');
+    return {
+      category: drop.requiredText('category'),
+      share: percentage === undefined ? 0 : fractionalPercent(percentage),
+    };
+  });
+}

@@ -1,0 +1,94 @@
+import type { HeaderMutation } from '../../core/model/route.js';
+import { isHeaderName, isHeaderValue } from './header-name.js';
+import type { Message } from './message.js';
+
+type Addition = HeaderMutation['set'][number];
+
+const ACTIONS = {
+  APPEND_IF_EXISTS_OR_ADD: 'append',
+  ADD_IF_ABSENT: 'addIfAbsent',
+  OVERWRITE_IF_EXISTS_OR_ADD: 'overwrite',
+  OVERWRITE_IF_EXISTS: 'overwriteIfExists',
+} as const;
+
+/**
+ * `request_headers_to_add` and `_remove` (or `response_…`) of one level: cluster weight, route, virtual host or route configuration.
+ * Undefined when there are none.
+ */
+export function headerMutation(level: Message, direction: 'request' | 'response'): HeaderMutation | undefined {
+  const set: Addition[] = [];
+  for (const option of level.messages(`${direction}_headers_to_add`)) {
+    const added = headerValueOption(option);
+    if (added !== undefined) set.push(added);
+  }
+  const field = `${direction}_headers_to_remove`;
+  const remove = level.texts(field).map((name, i) => mutableName(name, () => level.error(`${field}[${i}]`, MUTABLE)));
+  return set.length === 0 && remove.length === 0 ? undefined : { remove, set };
+}
+
+/**
+ * All levels as one, in the order in which they are evaluated. A level removes, then sets; so what a later level removes, it also
+ * takes from those before it.
+ */
+export function mergeMutations(levels: readonly (HeaderMutation | undefined)[]): HeaderMutation | undefined {
+  let merged: HeaderMutation | undefined;
+  for (const level of levels) {
+    if (level === undefined) continue;
+    if (merged === undefined) merged = level;
+    else {
+      const kept = merged.set.filter(({ name }) => !level.remove.includes(name));
+      merged = { remove: [...new Set([...merged.remove, ...level.remove])], set: [...kept, ...level.set] };
+    }
+  }
+  return merged;
+}
+
+/** `core.v3.HeaderValueOption`; undefined for one that does nothing. */
+function headerValueOption(option: Message): Addition | undefined {
+  const header = option.required('header');
+  const name = mutableName(header.requiredText('key'), () => header.error('key', MUTABLE));
+  const field = header.oneof('value', 'raw_value') ?? 'value';
+  const value = field === 'value' ? literal(header) : Buffer.from(header.bytes('raw_value')).toString('latin1');
+  if (!isHeaderValue(value))
+    throw header.error(field, 'must be a header value: Latin-1 without control characters (RFC 9110)');
+  // An empty value adds nothing unless it is asked for (base.proto, keep_empty_value).
+  if (value === '' && !option.flag('keep_empty_value')) return undefined;
+  return { name, value, action: action(option) };
+}
+
+function action(option: Message): Addition['action'] {
+  // `append` is the deprecated spelling: true appends, false overwrites; it counts when it is there.
+  const append = option.boolValue('append');
+  if (append !== undefined) {
+    if (option.has('append_action')) throw option.error('append', 'must not be set together with append_action');
+    return append ? 'append' : 'overwrite';
+  }
+  return ACTIONS[
+    option.choice('append_action', [
+      'APPEND_IF_EXISTS_OR_ADD',
+      'ADD_IF_ABSENT',
+      'OVERWRITE_IF_EXISTS_OR_ADD',
+      'OVERWRITE_IF_EXISTS',
+    ])
+  ];
+}
+
+/** Envoy formats values: `%%` is a percent sign, anything else between percent signs an operator, and those are its own. */
+function literal(header: Message): string {
+  return header.text('value').replace(/%(%?)/g, (_, second: string) => {
+    if (second === '%') return '%';
+    throw header.error(
+      'value',
+      'must be literal text: command operators (%REQ(…)%) are not supported; write %% for a percent sign',
+    );
+  });
+}
+
+const MUTABLE = 'must be a header name that may be changed: no pseudo-header and not "host" (use host_rewrite_literal)';
+
+// Envoy refuses pseudo-headers and host as well (header_parser.cc): rewriting has fields of its own.
+function mutableName(name: string, error: () => Error): string {
+  const lower = name.toLowerCase();
+  if (lower === 'host' || !isHeaderName(lower)) throw error();
+  return lower;
+}

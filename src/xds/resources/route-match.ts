@@ -1,0 +1,55 @@
+import type { PathMatch, RouteMatch } from '../../core/model/match.js';
+import { headerMatch } from './header-match.js';
+import type { Message } from './message.js';
+import { fractionalPercent } from './percent.js';
+import { queryMatch, regexMatcher } from './string-match.js';
+
+/** Conditions on a downstream connection or on other filters' findings. A client has neither, so they never hold. */
+const NEVER = ['tls_context', 'dynamic_metadata', 'filter_state'] as const;
+
+/**
+ * `route.v3.RouteMatch`; undefined when it asks for what no call of a client can have. To ignore only the condition would send calls
+ * where they must not go; gRFC A28 ignores the whole route too where it cannot evaluate a match.
+ */
+export function routeMatch(match: Message): RouteMatch | undefined {
+  const found: RouteMatch = {
+    path: pathMatch(match),
+    headers: match.messages('headers').map(headerMatch),
+    query: match.messages('query_parameters').map(queryMatch),
+    fraction: runtimeFraction(match.message('runtime_fraction')),
+    grpcOnly: match.has('grpc'),
+  };
+  return NEVER.some((name) => match.has(name)) ? undefined : found;
+}
+
+function pathMatch(match: Message): PathMatch {
+  // "Defaults to true" - route_components.proto, case_sensitive
+  const ignoreCase = match.boolValue('case_sensitive') === false;
+  switch (
+    match.oneof('prefix', 'path', 'safe_regex', 'connect_matcher', 'path_separated_prefix', 'path_match_policy')
+  ) {
+    case 'prefix':
+      return { kind: 'prefix', value: match.text('prefix'), ignoreCase };
+    case 'path':
+      return { kind: 'exact', value: match.text('path'), ignoreCase };
+    case 'path_separated_prefix': {
+      const value = match.text('path_separated_prefix');
+      if (!/^[^?#]+[^?#/]$/.test(value)) {
+        throw match.error(
+          'path_separated_prefix',
+          'must have two characters or more, no "?" or "#", and not end in "/"',
+        );
+      }
+      return { kind: 'segments', value, ignoreCase };
+    }
+    case 'safe_regex':
+      return { kind: 'regex', regex: regexMatcher(match.required('safe_regex')) };
+    default:
+      throw match.error('', 'must have one of prefix, path, path_separated_prefix, safe_regex');
+  }
+}
+
+/** There is no runtime layer here: "default_value" is the value (gRFC A28). */
+function runtimeFraction(fraction: Message | undefined): number {
+  return fraction === undefined ? 1 : fractionalPercent(fraction.required('default_value'));
+}

@@ -1,0 +1,145 @@
+import type { HeaderMutation, Route, RouteAction } from '../../core/model/route.js';
+import { declaredPlugins, type Plugins } from './cluster-specifier.js';
+import { forwardAction, withClusterHeaders } from './forward-action.js';
+import { headerMutation, mergeMutations } from './header-mutation.js';
+import { checkFilterOverrides } from './http-filters.js';
+import { directResponseAction, redirectAction } from './local-action.js';
+import type { Message } from './message.js';
+import { retryPolicy } from './retry-policy.js';
+import { routeMatch } from './route-match.js';
+import { domainProblem } from './virtual-host.js';
+
+/** `route.v3.RouteConfiguration`, as much of it as a client uses. */
+export interface RouteConfiguration {
+  readonly name: string;
+  /** The port of the authority does not count for choosing a virtual host. */
+  readonly ignorePort: boolean;
+  readonly virtualHosts: readonly VirtualHost[];
+}
+
+export interface VirtualHost {
+  readonly name: string;
+  /** In lower case. */
+  readonly domains: readonly string[];
+  /** Complete: retry policy and header mutations of the outer levels are merged in. */
+  readonly routes: readonly Route[];
+}
+
+/** Default of `max_direct_response_body_size_bytes` (route.proto). */
+const MAX_DIRECT_RESPONSE_BODY = 4_096;
+
+/** What routes inherit from the levels around them. */
+interface Level {
+  readonly plugins: Plugins;
+  readonly maxBody: number;
+  /** Header mutations of route configuration and virtual host, inner one first. */
+  readonly outer: {
+    readonly request: readonly (HeaderMutation | undefined)[];
+    readonly response: readonly (HeaderMutation | undefined)[];
+  };
+  /**
+   * Envoy evaluates from the most specific level to the most general, so that the general one wins; or the other way round with
+   * `most_specific_header_mutations_wins`.
+   */
+  readonly specificWins: boolean;
+}
+
+export function routeConfiguration(config: Message): RouteConfiguration {
+  if (config.has('vhds'))
+    throw config.error('vhds', 'on-demand virtual hosts are not supported; list them in virtual_hosts');
+  const level: Level = {
+    plugins: declaredPlugins(config),
+    maxBody: config.uint32Value('max_direct_response_body_size_bytes') ?? MAX_DIRECT_RESPONSE_BODY,
+    outer: { request: [headerMutation(config, 'request')], response: [headerMutation(config, 'response')] },
+    specificWins: config.flag('most_specific_header_mutations_wins'),
+  };
+  checkFilterOverrides(config);
+  const domains = new Set<string>();
+  return {
+    name: config.text('name'),
+    ignorePort: config.flag('ignore_port_in_host_matching'),
+    virtualHosts: config.messages('virtual_hosts').map((virtualHost) => decodeVirtualHost(virtualHost, level, domains)),
+  };
+}
+
+function decodeVirtualHost(virtualHost: Message, level: Level, taken: Set<string>): VirtualHost {
+  if (virtualHost.has('matcher')) throw virtualHost.error('matcher', 'is not supported; use routes');
+  checkFilterOverrides(virtualHost);
+  const domains = virtualHost.texts('domains').map((domain, i) => {
+    const lower = domain.toLowerCase();
+    // "must be unique across all virtual hosts or the config will fail to load" - route_components.proto
+    const problem =
+      domainProblem(lower) ??
+      (taken.has(lower) ? `must be unique in the route configuration, got "${domain}" again` : undefined);
+    if (problem !== undefined) throw virtualHost.error(`domains[${i}]`, problem);
+    taken.add(lower);
+    return lower;
+  });
+  if (domains.length === 0) throw virtualHost.error('domains', 'must have at least one domain');
+  const retry = virtualHost.message('retry_policy');
+  const inner: Level = {
+    ...level,
+    outer: {
+      request: [headerMutation(virtualHost, 'request'), ...level.outer.request],
+      response: [headerMutation(virtualHost, 'response'), ...level.outer.response],
+    },
+  };
+  const inherited = retry === undefined ? undefined : retryPolicy(retry);
+  const routes: Route[] = [];
+  virtualHost.messages('routes').forEach((message, i) => {
+    const route = decodeRoute(message, i, inner, inherited);
+    if (route !== undefined) routes.push(route);
+  });
+  return { name: virtualHost.text('name'), domains, routes };
+}
+
+/** `route.v3.Route`; undefined when a client has to ignore it. */
+function decodeRoute(
+  route: Message,
+  index: number,
+  level: Level,
+  retry: ReturnType<typeof retryPolicy> | undefined,
+): Route | undefined {
+  checkFilterOverrides(route);
+  const match = routeMatch(route.required('match'));
+  const own = { request: headerMutation(route, 'request'), response: headerMutation(route, 'response') };
+  const levels = (cluster: HeaderMutation | undefined, direction: 'request' | 'response') => {
+    const specificFirst = [cluster, own[direction], ...level.outer[direction]];
+    return level.specificWins ? specificFirst.reverse() : specificFirst;
+  };
+  let action: RouteAction;
+  let inClusters = { request: false, response: false };
+  // What is ignored is decoded all the same, so that a mistake in it is found.
+  const path = match?.path ?? { kind: 'prefix', value: '', ignoreCase: false };
+  switch (route.oneof('route', 'redirect', 'direct_response', 'filter_action', 'non_forwarding_action')) {
+    case 'route': {
+      const forward = forwardAction(route.required('route'), { match: path, plugins: level.plugins, retry });
+      if (forward === undefined) return undefined;
+      ({ action, perCluster: inClusters } = withClusterHeaders(forward, levels));
+      break;
+    }
+    case 'redirect':
+      action = redirectAction(route.required('redirect'), path);
+      break;
+    case 'direct_response':
+      action = directResponseAction(route.required('direct_response'), level.maxBody);
+      break;
+    case 'non_forwarding_action':
+      action = { kind: 'unservable', reason: 'its non_forwarding_action is for servers only (gRFC A36)' };
+      break;
+    case 'filter_action':
+      action = { kind: 'unservable', reason: 'its filter_action is not supported' };
+      break;
+    default:
+      // A newer kind of action looks like none. The route still matches, so that its calls do not fall through to another.
+      action = { kind: 'unservable', reason: 'it has no action that is known' };
+  }
+  if (match === undefined) return undefined;
+  return {
+    name: route.text('name') || `route-${index}`,
+    match,
+    action,
+    requestHeaders: inClusters.request ? undefined : mergeMutations(levels(undefined, 'request')),
+    responseHeaders: inClusters.response ? undefined : mergeMutations(levels(undefined, 'response')),
+  };
+}
