@@ -1,0 +1,73 @@
+import type { OutgoingHttpHeaders } from 'node:http2';
+import type { Call } from '../../../core/call.js';
+import { MeshError } from '../../../core/errors.js';
+
+/** A header that cannot be sent over HTTP/2. Found before anything is sent, so that one bad call cannot harm the others' connection. */
+export class InvalidHeaderError extends MeshError {
+  override readonly name = 'InvalidHeaderError';
+  readonly code = 'PROTOCOL_ERROR';
+  readonly origin = 'workload';
+  readonly reached = 'no';
+  readonly flag = 'DPE';
+  readonly grpcStatus = 13;
+  readonly httpStatus = 400;
+}
+
+/** RFC 9110 section 5.6.2 `token`, in lower case (RFC 9113 section 8.2.1: upper case is malformed). */
+const NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
+/** RFC 9110 section 5.5: visible characters, space and tab, and obs-text. */
+const UNSAFE_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
+const UNSAFE_PATH = /[^\x21-\x7e\x80-\xff]/;
+
+/** Fields of one HTTP/1.1 connection, malformed in HTTP/2 (RFC 9113 section 8.2.2); `host` travels as `:authority`. */
+const LEFT_OUT = new Set([
+  'connection',
+  'host',
+  'http2-settings',
+  'keep-alive',
+  'proxy-connection',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/** What RFC 9113 section 6.5.2 adds for each field to the size of a header list. */
+const FIELD_OVERHEAD = 32;
+/** nghttp2 sends no header block above 64 KiB; a larger one would end the connection. */
+const MAX_LIST_BYTES = 65_536;
+
+function checkValue(name: string, value: string): number {
+  if (UNSAFE_VALUE.test(value)) throw new InvalidHeaderError(`header "${name}" holds a character that no header value may hold`);
+  return value.length;
+}
+
+/**
+ * The header list of a request: pseudo-headers from the call, then its fields. Throws an InvalidHeaderError for what cannot be sent.
+ * `peerLimit` is the server's SETTINGS_MAX_HEADER_LIST_SIZE in bytes.
+ */
+export function requestHeaders(call: Call, peerLimit: number): OutgoingHttpHeaders {
+  if (UNSAFE_PATH.test(call.path)) throw new InvalidHeaderError('the path holds a space or a control character: percent-encode it');
+  checkValue(':authority', call.host);
+  if (!NAME.test(call.method.toLowerCase())) throw new InvalidHeaderError(`"${call.method}" is not an HTTP method`);
+  const fields = call.headers;
+  const list: OutgoingHttpHeaders = {
+    ':method': call.method,
+    ':scheme': call.scheme,
+    ':authority': call.host,
+    ':path': call.path,
+  };
+  let bytes = 4 * FIELD_OVERHEAD + 32 + call.method.length + call.scheme.length + call.host.length + call.path.length;
+  for (const name in fields) {
+    const value = fields[name] as string | string[];
+    if (LEFT_OUT.has(name)) continue;
+    if (name === 'te' && value !== 'trailers') continue;
+    if (!NAME.test(name)) throw new InvalidHeaderError(`"${name}" is not a header name (lower case, no spaces)`);
+    if (typeof value === 'string') bytes += FIELD_OVERHEAD + name.length + checkValue(name, value);
+    else for (const each of value) bytes += FIELD_OVERHEAD + name.length + checkValue(name, each);
+    list[name] = value;
+  }
+  const limit = Math.min(peerLimit, MAX_LIST_BYTES);
+  if (bytes > limit) {
+    throw new InvalidHeaderError(`the headers are ${bytes} bytes, the server takes at most ${limit} (MAX_HEADER_LIST_SIZE)`);
+  }
+  return list;
+}

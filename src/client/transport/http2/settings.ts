@@ -1,0 +1,24 @@
+/** What may be set of HTTP/2 itself; every field has a default that suits a service mesh inside a data centre. */
+export interface Http2Settings {
+  /**
+   * Bytes that a server may send on one stream before we have read them (RFC 9113 section 6.9, SETTINGS_INITIAL_WINDOW_SIZE).
+   * 65_535 to 2^31 - 1. Default 1 MiB: the protocol's own 64 KiB caps a stream at 64 KiB per round trip.
+   */
+  readonly streamWindowBytes: number;
+  /** The same for a whole connection. Default 1 MiB. */
+  readonly connectionWindowBytes: number;
+  /** Milliseconds between keepalive PINGs while there are calls; Infinity for none. Default Infinity, as gRPC's (gRFC A8). */
+  readonly keepaliveIntervalMs: number;
+  /** Milliseconds that a PING may stay without an answer before the connection counts as lost. Default 20_000 (gRFC A8). */
+  readonly keepaliveTimeoutMs: number;
+  /** Whether PINGs go out on a connection without calls, too. Default false (gRFC A8). */
+  readonly keepaliveWithoutCalls: boolean;
+}
+
+export const DEFAULT_HTTP2_SETTINGS: Http2Settings = {
+  streamWindowBytes: 1_048_576,
+  connectionWindowBytes: 1_048_576,
+  keepaliveIntervalMs: Number.POSITIVE_INFINITY,
+  keepaliveTimeoutMs: 20_000,
+  keepaliveWithoutCalls: false,
+};
