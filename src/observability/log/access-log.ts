@@ -6,10 +6,10 @@ import { type AccessLogEntry, accessLogEntry, accessLogLine } from './entry.js';
 import { LineWriter } from './line-writer.js';
 
 /**
- * `true`: JSON lines on standard output. A path: the same, appended to that file. A function: gets every entry as an object, in the
- * turn in which the call ends; for loggers that people have. `false` or undefined: none.
+ * `true`: JSON lines on standard output. A path: the same, appended to that file. A function: gets every line, without its line end, and
+ * the entry that it was made from, in the turn in which the call ends. `false` or undefined: none.
  */
-export type AccessLogTarget = boolean | string | ((entry: AccessLogEntry) => void);
+export type AccessLogTarget = boolean | string | ((line: string, entry: AccessLogEntry) => void);
 
 export interface AccessLog {
   /** Must not throw, and does not wait. */
@@ -37,13 +37,14 @@ export function createAccessLog(options: AccessLogOptions): AccessLog | undefine
 class FunctionLog implements AccessLog {
   dropped = 0;
   constructor(
-    private readonly take: (entry: AccessLogEntry) => void,
+    private readonly take: (line: string, entry: AccessLogEntry) => void,
     private readonly options: AccessLogOptions,
   ) {}
 
   write(finished: Finished): void {
     try {
-      this.take(accessLogEntry(finished, this.options.source, this.options.clock.wallTime()));
+      const entry = accessLogEntry(finished, this.options.source, this.options.clock.wallTime());
+      this.take(accessLogLine(entry), entry);
     } catch (error) {
       this.dropped++;
       this.options.logger.warn('the accessLog function threw: its entry is lost', { error: String(error) });
@@ -70,7 +71,8 @@ class LineLog implements AccessLog {
   }
 
   write(finished: Finished): void {
-    this.#writer.write(accessLogLine(accessLogEntry(finished, this.options.source, this.options.clock.wallTime())));
+    const entry = accessLogEntry(finished, this.options.source, this.options.clock.wallTime());
+    this.#writer.write(`${accessLogLine(entry)}\n`);
   }
 
   close(): Promise<void> {

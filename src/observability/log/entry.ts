@@ -107,8 +107,7 @@ function flagText(raised: readonly ResponseFlag[] | undefined, last: ResponseFla
 /** What JSON leaves as it is, but terminals and line readers act on: C1 controls, DEL, Unicode's line ends. */
 const UNSAFE = /[\u007f-\u009f\u2028\u2029]/g;
 
-/** An entry as one line of JSON. Nothing in it, whoever wrote it, can end the line or steer a terminal. */
+/** An entry as one line of JSON, without its line end. Nothing in it, whoever wrote it, can end the line or steer a terminal. */
 export function accessLogLine(entry: AccessLogEntry): string {
-  const line = JSON.stringify(entry).replace(UNSAFE, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
-  return `${line}\n`;
+  return JSON.stringify(entry).replace(UNSAFE, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

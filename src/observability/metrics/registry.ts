@@ -61,7 +61,7 @@ export class Registry implements Meter {
     this.errors = counterTable(pool, ['mesh.destination', 'error.type', 'mesh.error.origin', 'mesh.error.reached']);
     this.retries = counterTable(pool, ['mesh.cluster', 'mesh.retry.reason']);
     this.budgetSpent = counterTable(pool, ['mesh.cluster']);
-    this.circuitRejections = counterTable(pool, ['mesh.cluster']);
+    this.circuitRejections = counterTable(pool, ['mesh.cluster', 'mesh.circuit.limit']);
     this.xdsUpdates = counterTable(pool, ['mesh.xds.type']);
     this.xdsNacks = counterTable(pool, ['mesh.xds.type']);
     this.configChanges = counterTable(pool, ['mesh.config.source']);
@@ -107,7 +107,7 @@ export class Registry implements Meter {
         this.budgetSpent.find(event.cluster, undefined, undefined, undefined).value++;
         break;
       case 'circuit:open':
-        this.circuitRejections.find(event.cluster, undefined, undefined, undefined).value++;
+        this.circuitRejections.find(event.cluster, event.limit, undefined, undefined).value++;
         break;
       case 'xds:update':
         this.xdsUpdates.find(event.type, undefined, undefined, undefined).value++;
