@@ -1,0 +1,3 @@
+export declare const LAYERS: Readonly<Record<string, readonly string[]>>;
+export declare const INDEPENDENT_CHILDREN: readonly string[];
+export declare const LAZY: { readonly entries: readonly string[]; readonly packages: readonly string[] };

@@ -1,0 +1,170 @@
+import type { BodyFlow, BodySink } from '../core/body.js';
+import { Call } from '../core/call.js';
+import type { MeshError } from '../core/errors.js';
+import { endToEndHeaders, type HeaderFields } from '../core/headers.js';
+import type { Reply } from '../core/reply.js';
+import { passedBefore, signForwarded } from './forwarded.js';
+import { clientGone, type InboundBody } from './inbound-body.js';
+import type { ProxyEnv } from './options.js';
+import { loopDetected, type Refusal, refusalOf } from './refusal.js';
+import { type Accepted, accept, type RequestHead } from './request.js';
+
+/** What all requests of one proxy share. */
+export interface ExchangeEnv extends ProxyEnv {
+  /** This proxy's name in Via. */
+  readonly name: string;
+  /** True once the proxy is closing: clients are asked to go elsewhere. */
+  draining(): boolean;
+}
+
+/**
+ * One request of a client: in as a Call, and the Reply back as it comes. What is said here holds for every protocol; how it is said is
+ * the subclass's. Ends once, in one of: the reply's last byte, a refusal, a broken reply, a client that went away.
+ */
+export abstract class Exchange implements BodySink {
+  #call: Call | undefined;
+  #reply: Reply | undefined;
+  #flow: BodyFlow | undefined;
+  /** Nothing more is sent. Written by the first of the four ends. */
+  #over = false;
+  /** Bytes of body that the head announced and that were not sent yet; Infinity when it announced none. */
+  #owed = Number.POSITIVE_INFINITY;
+  /** HEAD, 204, 304: a body is read to its end, and not sent. */
+  #bodyless = false;
+
+  constructor(protected readonly env: ExchangeEnv) {}
+
+  /** Sends status and headers. `empty`: nothing follows. May throw when Node refuses a field. */
+  protected abstract sendHead(status: number, headers: HeaderFields, empty: boolean): void;
+  /** False: wait for `drained`. */
+  protected abstract sendChunk(chunk: Uint8Array): boolean;
+  protected abstract sendEnd(trailers: HeaderFields | undefined): void;
+  /** An answer of the proxy's own; the head is not out yet. */
+  protected abstract sendRefusal(refusal: Refusal): void;
+  /** The reply broke off after its head: the client must not take it for whole. */
+  protected abstract breakOff(error: MeshError | undefined): void;
+  /** The request's body; undefined when it has none. */
+  protected abstract requestBody(accepted: Accepted): InboundBody | undefined;
+
+  /** Judges a request and sends it on. */
+  protected begin(head: RequestHead, client: string | undefined): void {
+    const { env } = this;
+    const accepted = accept(head, env.limits.maxHeaders);
+    if ('status' in accepted) return this.refuse(accepted);
+    const { protocol, scheme, authority, path, headers, timeoutMs } = accepted;
+    if (passedBefore(headers, env.name)) return this.refuse(loopDetected(authority));
+    signForwarded(headers, head.version, env.name, client);
+    const body = this.requestBody(accepted);
+    const call = new Call({ protocol, scheme, authority, method: head.method, path, headers, body, timeoutMs });
+    this.#call = call;
+    env.service(call).then(
+      (reply) => this.#answer(reply, head.method),
+      (error: unknown) => this.#rejected(error),
+    );
+  }
+
+  protected refuse(refusal: Refusal): void {
+    if (this.#over) return;
+    this.#finish();
+    this.sendRefusal(refusal);
+  }
+
+  /** The client can take more. */
+  protected drained(): void {
+    this.#flow?.resume();
+  }
+
+  /** The connection or the stream is closed. */
+  protected gone(): void {
+    if (this.#over) return;
+    this.#over = true;
+    const reason = clientGone();
+    this.#call?.cancel(reason);
+    this.#reply?.body.cancel(reason);
+    this.#call?.body?.cancel(reason);
+  }
+
+  #answer(reply: Reply, method: string): void {
+    if (this.#over) return reply.body.cancel(clientGone());
+    this.#reply = reply;
+    const { status } = reply;
+    const headers = endToEndHeaders(reply.headers);
+    this.#bodyless = method === 'HEAD' || status === 204 || status === 304;
+    // "A server MUST NOT send a Content-Length header field in any response with a status code of 204" - RFC 9110 section 8.6.
+    if (status === 204) delete headers['content-length'];
+    const { size } = reply.body;
+    const announced = headers['content-length'];
+    if (announced === undefined && size !== undefined && !this.#bodyless && this.#call?.protocol === 'http') {
+      headers['content-length'] = String(size);
+    }
+    if (!this.#bodyless && headers['content-length'] !== undefined) this.#owed = Number(headers['content-length']);
+    // "Trailers-Only is permitted for calls that produce an immediate error": the status is in the one header block.
+    const trailersOnly = this.#call?.protocol === 'grpc' && headers['grpc-status'] !== undefined;
+    const empty = this.#bodyless || trailersOnly;
+    try {
+      this.sendHead(status, headers, empty);
+    } catch (error) {
+      this.env.logger.warn('a reply has a head that cannot be sent', {
+        authority: this.#call?.authority,
+        error: String(error),
+      });
+      reply.body.cancel();
+      return this.refuse(unsendable);
+    }
+    this.#bodyless = empty;
+    this.#flow = reply.body.pipe(this);
+  }
+
+  #rejected(error: unknown): void {
+    const refusal = refusalOf(error);
+    if (refusal.code === 'INTERNAL') {
+      this.env.logger.error('a call failed with an error that is no MeshError', {
+        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      });
+    }
+    this.refuse(refusal);
+  }
+
+  write(chunk: Uint8Array): boolean {
+    if (this.#over || this.#bodyless) return true;
+    this.#owed -= chunk.byteLength;
+    if (this.#owed < 0) {
+      // What is too much would be read as the next reply on this connection.
+      this.#break(undefined);
+      return true;
+    }
+    return this.sendChunk(chunk);
+  }
+
+  end(trailers?: HeaderFields): void {
+    if (this.#over) return;
+    if (!this.#bodyless && this.#owed > 0 && this.#owed !== Number.POSITIVE_INFINITY) return this.#break(undefined);
+    this.#finish();
+    this.sendEnd(this.#bodyless || trailers === undefined ? undefined : endToEndHeaders(trailers));
+  }
+
+  fail(error: MeshError): void {
+    if (!this.#over) this.#break(error);
+  }
+
+  #break(error: MeshError | undefined): void {
+    this.#finish();
+    this.#reply?.body.cancel(error);
+    this.breakOff(error);
+  }
+
+  /** The answer is complete: what the client still sends has no taker. */
+  #finish(): void {
+    this.#over = true;
+    this.#call?.body?.cancel();
+  }
+}
+
+const unsendable: Refusal = {
+  status: 502,
+  grpcStatus: 13,
+  code: 'PROTOCOL_ERROR',
+  origin: 'workload',
+  flag: 'UPE',
+  message: 'the service answered with a header field that cannot be sent on',
+};

@@ -1,0 +1,129 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { MeshError } from '../core/errors.js';
+import type { HeaderFields } from '../core/headers.js';
+import { Exchange, type ExchangeEnv } from './exchange.js';
+import { InboundBody } from './inbound-body.js';
+import { type Refusal, refusalReply } from './refusal.js';
+import type { Accepted, RequestHead } from './request.js';
+
+/** An exchange over HTTP/1.1, or HTTP/1.0. */
+class Http1Exchange extends Exchange {
+  /** The client sends its body once it is told to; written false then. */
+  #awaitsContinue: boolean;
+
+  constructor(
+    env: ExchangeEnv,
+    private readonly request: IncomingMessage,
+    private readonly response: ServerResponse,
+    expectsContinue: boolean,
+  ) {
+    super(env);
+    this.#awaitsContinue = expectsContinue;
+    response.on('drain', () => this.drained());
+    response.on('close', () => this.gone());
+    response.on('error', () => this.gone());
+  }
+
+  start(): void {
+    const { request } = this;
+    const head: RequestHead = {
+      version: request.httpVersion === '1.0' ? '1.0' : '1.1',
+      method: request.method as string,
+      target: request.url as string,
+      authority: undefined,
+      scheme: undefined,
+      raw: request.rawHeaders,
+    };
+    this.begin(head, request.socket.remoteAddress);
+  }
+
+  protected override requestBody({ size }: Accepted): InboundBody | undefined {
+    const { request, response } = this;
+    if (size === 0 || (size === undefined && request.headers['transfer-encoding'] === undefined)) return undefined;
+    return new InboundBody(
+      request,
+      size,
+      this.env.limits.maxDiscardBytes,
+      () => {
+        if (!this.#awaitsContinue || response.headersSent) return;
+        this.#awaitsContinue = false;
+        response.writeContinue();
+      },
+      () => trailersOf(request.rawTrailers),
+    );
+  }
+
+  protected override sendHead(status: number, headers: HeaderFields): void {
+    // A closing proxy asks for another connection. And a client that was never told to continue may or may not send its body now:
+    // nobody can tell where its next request starts.
+    if (this.env.draining() || this.#awaitsContinue) headers['connection'] = 'close';
+    this.response.writeHead(status, headers);
+  }
+
+  protected override sendChunk(chunk: Uint8Array): boolean {
+    return this.response.write(chunk);
+  }
+
+  protected override sendEnd(trailers: HeaderFields | undefined): void {
+    if (trailers !== undefined) {
+      try {
+        this.response.addTrailers(pairs(trailers));
+      } catch {
+        // A field that Node refuses: the body is whole without it.
+      }
+    }
+    this.response.end();
+  }
+
+  protected override sendRefusal(refusal: Refusal): void {
+    const { headers, body } = refusalReply(refusal);
+    this.sendHead(refusal.status, headers);
+    this.response.end(body);
+  }
+
+  protected override breakOff(_error: MeshError | undefined): void {
+    this.response.destroy();
+  }
+}
+
+/** Serves one request of a `node:http` server. `expectsContinue`: the client waits for `100 Continue` before it sends its body. */
+export function serveHttp1(
+  env: ExchangeEnv,
+  request: IncomingMessage,
+  response: ServerResponse,
+  expectsContinue: boolean,
+): void {
+  if (request.method === 'OPTIONS' && request.url === '*') {
+    // About this server and not about a resource (RFC 9110 section 9.3.7).
+    request.resume();
+    response.writeHead(204).end();
+    return;
+  }
+  new Http1Exchange(env, request, response, expectsContinue).start();
+}
+
+/** A reply for bytes that never became a request, or for a method that has no response object. */
+export function rawRefusal(refusal: Refusal, reason: string): string {
+  const { headers, body } = refusalReply(refusal);
+  const fields = Object.keys(headers).map((name) => `${name}: ${headers[name] as string}\r\n`);
+  return `HTTP/1.1 ${refusal.status} ${reason}\r\n${fields.join('')}connection: close\r\n\r\n${body.toString()}`;
+}
+
+function trailersOf(raw: readonly string[]): HeaderFields | undefined {
+  if (raw.length === 0) return undefined;
+  const fields: HeaderFields = Object.create(null);
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = (raw[i] as string).toLowerCase();
+    const value = raw[i + 1] as string;
+    const before = fields[name];
+    fields[name] = before === undefined ? value : [before, value].flat();
+  }
+  return fields;
+}
+
+/** Name and value, one pair for each value: what addTrailers takes. */
+function pairs(fields: HeaderFields): [string, string][] {
+  return Object.keys(fields).flatMap((name) =>
+    [fields[name] as string | string[]].flat().map((value): [string, string] => [name, value]),
+  );
+}

@@ -1,0 +1,156 @@
+import { createServer as createHttp1Server, type Server } from 'node:http';
+import {
+  createServer as createHttp2Server,
+  constants,
+  type Http2Server,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { ExchangeEnv } from './exchange.js';
+import { rawRefusal, serveHttp1 } from './http1.js';
+import { serveHttp2 } from './http2.js';
+import { badRequest, methodNotAllowed } from './refusal.js';
+import { sniff } from './sniff.js';
+
+/** "2^31-1 … gracefully shut down" - RFC 9113 section 6.8. */
+const LAST_STREAM_ID = 2 ** 31 - 1;
+
+/**
+ * One port for HTTP/1.1 and for HTTP/2 with prior knowledge. The `node:http` server owns the port, so that its timeouts and its
+ * closing of idle connections apply; a connection that turns out to speak HTTP/2 goes to the other one.
+ */
+export class Listener {
+  readonly #http1: Server;
+  readonly #http2: Http2Server;
+  readonly #sockets = new Set<Socket>();
+  readonly #sessions = new Set<ServerHttp2Session>();
+  #closed: Promise<void> | undefined;
+
+  constructor(private readonly env: ExchangeEnv) {
+    const { limits } = env;
+    this.#http1 = createHttp1Server({
+      maxHeaderSize: limits.maxHeaderBytes,
+      headersTimeout: limits.headersTimeoutMs,
+      keepAliveTimeout: limits.idleTimeoutMs,
+      // How long a body may take is the call's deadline's business, and of the idle timeout.
+      requestTimeout: 0,
+      insecureHTTPParser: false,
+      requireHostHeader: true,
+    });
+    // Node drops fields beyond this count without a word; `accept` counts them itself and refuses.
+    this.#http1.maxHeadersCount = 0;
+    this.#http1.maxConnections = limits.maxConnections;
+    this.#http1.timeout = limits.idleTimeoutMs;
+    this.#http1.on('request', (request, response) => serveHttp1(env, request, response, false));
+    this.#http1.on('checkContinue', (request, response) => serveHttp1(env, request, response, true));
+    this.#http1.on('connect', (request, socket) => {
+      answerAndEnd(socket, rawRefusal(methodNotAllowed(request.method as string), 'Method Not Allowed'));
+    });
+    this.#http1.on('clientError', (error: NodeJS.ErrnoException, socket) => onClientError(error, socket));
+
+    this.#http2 = createHttp2Server({
+      settings: { maxConcurrentStreams: limits.maxConcurrentStreams, maxHeaderListSize: limits.maxHeaderBytes },
+      maxHeaderListPairs: limits.maxHeaders + PSEUDO_HEADERS,
+    });
+    this.#http2.on('session', (session) => this.#onSession(session));
+    this.#http2.on(
+      'stream',
+      (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, raw: string[]) => {
+        serveHttp2(env, stream, headers, flags, raw);
+      },
+    );
+
+    const [toHttp1] = this.#http1.listeners('connection') as ((socket: Socket) => void)[];
+    this.#http1.removeAllListeners('connection');
+    this.#http1.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+      socket.setNoDelay(true);
+      sniff(socket, env.clock, limits.headersTimeoutMs, (protocol) => {
+        if (protocol === 'http2') this.#http2.emit('connection', socket);
+        else toHttp1?.call(this.#http1, socket);
+      });
+    });
+  }
+
+  /** Resolves with the address that is listened on. */
+  listen(): Promise<AddressInfo> {
+    const { host, port } = this.env;
+    return new Promise((resolve, reject) => {
+      this.#http1.once('error', reject);
+      this.#http1.listen(port, host, () => {
+        this.#http1.off('error', reject);
+        this.#http1.on('error', (error) => this.env.logger.error('proxy listener failed', { error: String(error) }));
+        resolve(this.#http1.address() as AddressInfo);
+      });
+    });
+  }
+
+  /** Takes no more connections, asks clients to go elsewhere, and resolves once all have gone; `force` cuts them. */
+  close(force: boolean): Promise<void> {
+    this.#closed ??= new Promise((resolve) => {
+      // Closes idle HTTP/1.1 connections too; those in use get `Connection: close` with their answer.
+      this.#http1.close(() => resolve());
+      for (const session of this.#sessions) drain(session);
+    });
+    if (force) for (const socket of this.#sockets) socket.destroy();
+    return this.#closed;
+  }
+
+  #onSession(session: ServerHttp2Session): void {
+    this.#sessions.add(session);
+    let streams = 0;
+    session.on('stream', (stream) => {
+      streams++;
+      stream.once('close', () => streams--);
+    });
+    session.on('error', (error) => this.env.logger.debug('HTTP/2 client failed', { error: String(error) }));
+    session.on('close', () => this.#sessions.delete(session));
+    session.setTimeout(this.env.limits.idleTimeoutMs, () => {
+      if (streams === 0) session.close();
+      else session.destroy();
+    });
+    if (this.env.draining()) drain(session);
+  }
+}
+
+/** `:method`, `:scheme`, `:authority`, `:path`. */
+const PSEUDO_HEADERS = 4;
+
+/**
+ * A GOAWAY in two steps, so that no request on its way is lost: first that a shutdown comes, then, a round trip later, up to which stream
+ * requests were taken (RFC 9113 section 6.8).
+ */
+function drain(session: ServerHttp2Session): void {
+  if (session.destroyed) return;
+  session.goaway(constants.NGHTTP2_NO_ERROR, LAST_STREAM_ID);
+  const finish = (): void => {
+    if (!session.destroyed) session.close();
+  };
+  if (!session.ping(finish)) finish();
+}
+
+/** Bytes that are no request: 431 when the head is too large, 408 when it took too long, 400 otherwise. */
+function onClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
+  const { code } = error;
+  if (code === 'ECONNRESET' || !socket.writable) socket.destroy();
+  else if (code === 'HPE_HEADER_OVERFLOW') {
+    const refusal = { ...badRequest('the header section is too large'), status: 431, code: 'HEADERS_TOO_LARGE' };
+    answerAndEnd(socket, rawRefusal(refusal, 'Request Header Fields Too Large'));
+  } else if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    const refusal = { ...badRequest('the request did not arrive in time'), status: 408, code: 'REQUEST_TIMEOUT' };
+    answerAndEnd(socket, rawRefusal(refusal, 'Request Timeout'));
+  } else
+    answerAndEnd(
+      socket,
+      rawRefusal(badRequest(`not a valid HTTP/1.1 request (${code ?? error.message})`), 'Bad Request'),
+    );
+}
+
+function answerAndEnd(socket: Duplex, answer: string): void {
+  socket.on('error', () => socket.destroy());
+  socket.end(answer, () => socket.destroy());
+}

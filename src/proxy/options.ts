@@ -1,0 +1,99 @@
+import { type Clock, systemClock } from '../core/clock.js';
+import { DecodeError, knownKeys, number, record, shown, string } from '../core/decode.js';
+import { type Logger, silentLogger } from '../core/log.js';
+import { type Random, systemRandom } from '../core/random.js';
+import type { Service } from '../core/service.js';
+
+export interface ProxyOptions {
+  /** Where every request goes: `mesh.service`. */
+  readonly service: Service;
+  /** `host:port` to listen on, IPv6 in brackets; port 0 takes a free one. */
+  readonly listen: string;
+  /** Default: silent. */
+  readonly logger?: Logger;
+  readonly clock?: Clock;
+  readonly random?: Random;
+  readonly limits?: Partial<ProxyLimits>;
+}
+
+/** What one client, or all of them, may cost. */
+export interface ProxyLimits {
+  /** Connections open at once; more are closed as they come. Default 10_000. */
+  readonly maxConnections: number;
+  /** HTTP/2 streams open at once on one connection (Envoy `max_concurrent_streams`, its edge example). Default 100. */
+  readonly maxConcurrentStreams: number;
+  /** Bytes of a request's header fields (Envoy `max_request_headers_kb`). Default 61_440. */
+  readonly maxHeaderBytes: number;
+  /** Number of a request's header fields (Envoy `max_headers_count`). Default 100. */
+  readonly maxHeaders: number;
+  /** Milliseconds for a request's header section, from its first byte. Default 60_000, as Node has it. */
+  readonly headersTimeoutMs: number;
+  /** A connection on which nothing moves is closed after this many milliseconds (Envoy `stream_idle_timeout`). Default 300_000. */
+  readonly idleTimeoutMs: number;
+  /** Bytes of a request body that are read and thrown away after an early answer, before the connection is cut. Default 1_048_576. */
+  readonly maxDiscardBytes: number;
+}
+
+const DEFAULT_LIMITS: ProxyLimits = {
+  maxConnections: 10_000,
+  maxConcurrentStreams: 100,
+  maxHeaderBytes: 61_440,
+  maxHeaders: 100,
+  headersTimeoutMs: 60_000,
+  idleTimeoutMs: 300_000,
+  maxDiscardBytes: 1_048_576,
+};
+
+/** What each limit may be: from, to. */
+const BOUNDS: Readonly<Record<keyof ProxyLimits, readonly [number, number]>> = {
+  maxConnections: [1, 1_000_000],
+  maxConcurrentStreams: [1, 2 ** 31 - 1],
+  maxHeaderBytes: [1_024, 1_048_576],
+  maxHeaders: [8, 10_000],
+  headersTimeoutMs: [1, 2 ** 31 - 1],
+  idleTimeoutMs: [1, 2 ** 31 - 1],
+  maxDiscardBytes: [0, 2 ** 31 - 1],
+};
+
+/** Options as they are used: complete and checked. */
+export interface ProxyEnv {
+  readonly service: Service;
+  readonly host: string;
+  readonly port: number;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly limits: ProxyLimits;
+}
+
+/** Checks what the application gave. Throws DecodeError. */
+export function proxyEnv(options: ProxyOptions): ProxyEnv {
+  const o = record(options, 'startProxy(options)');
+  knownKeys(o, 'options', ['service', 'listen', 'logger', 'clock', 'random', 'limits']);
+  if (typeof options.service !== 'function') {
+    throw new DecodeError('options.service', `must be a service such as mesh.service, got ${shown(options.service)}`);
+  }
+  const given = record(options.limits ?? {}, 'options.limits');
+  knownKeys(given, 'options.limits', Object.keys(BOUNDS));
+  const limits: ProxyLimits = { ...DEFAULT_LIMITS, ...options.limits };
+  for (const name of Object.keys(BOUNDS) as (keyof ProxyLimits)[]) {
+    number(limits[name], `options.limits.${name}`, ...BOUNDS[name]);
+  }
+  return {
+    service: options.service,
+    ...listenAddress(options.listen, 'options.listen'),
+    logger: options.logger ?? silentLogger,
+    clock: options.clock ?? systemClock,
+    random: options.random ?? systemRandom,
+    limits,
+  };
+}
+
+/** `127.0.0.1:15001`, `[::1]:0`, `localhost:8080` as host and port. */
+export function listenAddress(value: unknown, path: string): { host: string; port: number } {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:/[\]]+)):(\d{1,5})$/.exec(string(value, path));
+  const port = Number(match?.[3]);
+  if (match === null || port > 65_535)
+    throw new DecodeError(path, `must be host:port, as 127.0.0.1:15001, got ${shown(value)}`);
+  return { host: (match[1] ?? match[2]) as string, port };
+}

@@ -1,0 +1,114 @@
+import { type HeaderFields, headerFields } from '../core/headers.js';
+import { MeshError, type ResponseFlag } from '../core/errors.js';
+
+/** A request that gets an answer of the proxy's own, and whose fault that is. */
+export interface Refusal {
+  readonly status: number;
+  readonly grpcStatus: number;
+  /** Stable, for programs: a code of a MeshError, or one of this file. */
+  readonly code: string;
+  readonly origin: 'mesh' | 'workload' | 'network';
+  readonly flag: ResponseFlag;
+  readonly message: string;
+}
+
+const downstream = (status: number, code: string, message: string): Refusal => ({
+  status,
+  // "INTERNAL" for what breaks the protocol, as grpc/doc/http-grpc-status-mapping.md has it for 400.
+  grpcStatus: 13,
+  code,
+  origin: 'workload',
+  flag: 'DPE',
+  message,
+});
+
+/** The client broke a rule of HTTP, or one that keeps two parsers from reading the same bytes differently. */
+export const badRequest = (message: string): Refusal => downstream(400, 'BAD_REQUEST', message);
+
+export const tooManyHeaders = (limit: number): Refusal =>
+  downstream(431, 'HEADERS_TOO_LARGE', `more than ${limit} header fields: send fewer, or raise limits.maxHeaders`);
+
+export const methodNotAllowed = (method: string): Refusal =>
+  downstream(
+    405,
+    'METHOD_NOT_ALLOWED',
+    `${method} is not served by this proxy: send requests in absolute form or with a Host`,
+  );
+
+export const upgradeRefused = (protocol: string): Refusal =>
+  protocol.toLowerCase().includes('h2c')
+    ? downstream(
+        400,
+        'BAD_REQUEST',
+        'Upgrade: h2c is refused (RFC 9113 section 3.1): speak HTTP/2 with prior knowledge on this port',
+      )
+    : downstream(501, 'UPGRADE_NOT_SUPPORTED', `Upgrade: ${protocol} is not supported by this proxy`);
+
+export const grpcNeedsHttp2: Refusal = downstream(
+  505,
+  'HTTP_VERSION_NOT_SUPPORTED',
+  'gRPC needs HTTP/2, and is not bridged from HTTP/1.1: speak HTTP/2 with prior knowledge on this port',
+);
+
+/** RFC 5842 section 7.2: the request has passed here before, so it would go round for ever. */
+export const loopDetected = (authority: string): Refusal => ({
+  status: 508,
+  grpcStatus: 14,
+  code: 'LOOP_DETECTED',
+  origin: 'mesh',
+  flag: 'NR',
+  message: `"${authority}" leads back to this proxy: add a Service for it, or point the request at another host`,
+});
+
+/** What the service rejected with. Anything but a MeshError is a bug, and says nothing of itself to a client. */
+export const refusalOf = (error: unknown): Refusal =>
+  error instanceof MeshError
+    ? {
+        status: error.httpStatus,
+        grpcStatus: error.grpcStatus,
+        code: error.code,
+        origin: error.origin,
+        flag: error.flag,
+        message: error.message,
+      }
+    : {
+        status: 500,
+        grpcStatus: 13,
+        code: 'INTERNAL',
+        origin: 'mesh',
+        flag: 'LR',
+        message: 'the proxy failed; its log says why',
+      };
+
+/** `mesh-error` tells a failure of the mesh from one of the workload (features.md 81). */
+export function refusalReply({ code, origin, flag, message }: Refusal): {
+  headers: HeaderFields;
+  body: Buffer;
+} {
+  const body = Buffer.from(`${JSON.stringify({ code, origin, message })}\n`);
+  const headers = headerFields({
+    'content-type': 'application/json',
+    'content-length': String(body.byteLength),
+    'mesh-error': flag,
+  });
+  return { headers, body };
+}
+
+/** Trailers-only: status and message in the one header block (gRPC over HTTP/2, "Responses"). */
+export const grpcRefusalHeaders = ({ grpcStatus, flag, message }: Refusal): HeaderFields =>
+  headerFields({
+    'content-type': 'application/grpc',
+    'grpc-status': String(grpcStatus),
+    'grpc-message': percentEncoded(message),
+    'mesh-error': flag,
+  });
+
+/** "Percent-Encoded → 1*(Percent-Byte-Unencoded / Percent-Byte-Encoded)", unencoded: %x20-%x24 / %x26-%x7E. */
+export function percentEncoded(message: string): string {
+  let text = '';
+  for (const byte of Buffer.from(message, 'utf8')) {
+    if (byte >= 0x20 && byte <= 0x7e && byte !== 0x25) text += String.fromCharCode(byte);
+    else text += `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+  }
+  return text;
+}
