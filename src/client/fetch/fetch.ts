@@ -6,6 +6,7 @@ import type { Service } from '../../core/service.js';
 import { offAbort, onAbort } from './abort.js';
 import { decoded } from './decode.js';
 import { AbortedError, FetchError, failedFetch, ReplyTooLargeError } from './errors.js';
+import { applyHostHeader } from './headers.js';
 import { matchesIntegrity } from './integrity.js';
 import { isRedirect, MAX_REDIRECTS, redirected, type Hop } from './redirect.js';
 import { type FetchInput, type FetchRequest, type MeshRequestInit, readRequest, readRequestObject } from './request.js';
@@ -99,6 +100,7 @@ class Fetching {
       timeoutMs: this.request.timeoutMs,
       idempotent: this.request.idempotent,
     });
+    applyHostHeader(call);
     this.#call = call;
     this.service(call).then(this.#onReply, this.#onError);
   }

@@ -1,3 +1,4 @@
+import type { Call } from '../../core/call.js';
 import { appendHeader, type HeaderFields } from '../../core/headers.js';
 
 /** What callers may give as headers. */
@@ -59,4 +60,12 @@ export function toHeaders(fields: HeaderFields): Headers {
     else for (const item of value) headers.append(name, item);
   }
   return headers;
+}
+
+/** A Host header of the application's own is what the server is shown; the destination stays what the URL says. */
+export function applyHostHeader(call: Call): void {
+  const { host } = call.headers;
+  if (host === undefined) return;
+  call.host = String(host);
+  delete call.headers.host;
 }
