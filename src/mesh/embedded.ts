@@ -1,0 +1,120 @@
+import { type CompileResult, compile, formatProblem, type MeshSettings, watchConfig } from '../controlplane/config.js';
+import { servicesToDocuments } from '../controlplane/compile/shorthand.js';
+import type { Clock } from '../core/clock.js';
+import type { ConfigSource, ConfigWatcher } from '../core/config-source.js';
+import type { DnsOptions } from '../core/dns.js';
+import type { Logger } from '../core/log.js';
+import type { Meter } from '../core/meter.js';
+import { ResourceStore } from '../xds/resource-store.js';
+import { xdsConfigSource } from '../xds/source.js';
+import { ConfigInvalidError } from './errors.js';
+
+export interface EmbeddedOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly meter: Meter;
+  readonly dns: DnsOptions;
+  /** Told of what concerns the whole mesh, at every change. */
+  readonly onSettings: (settings: MeshSettings) => void;
+}
+
+/** Problems that one message lists; the rest is counted. */
+const SHOWN_PROBLEMS = 50;
+
+/** Files compiled and decoded in this process, and again whenever they change. */
+export function fileSource(paths: string | readonly string[], options: EmbeddedOptions): ConfigSource {
+  const source = new EmbeddedSource(typeof paths === 'string' ? paths : paths.join(', '), options);
+  const files = watchConfig(paths, {
+    clock: options.clock,
+    logger: options.logger,
+    onChange: (result) => source.take(result),
+  });
+  source.onClose = () => files.close();
+  return source;
+}
+
+/** Endpoints by service name, as an option. Throws DecodeError when they are malformed. */
+export function servicesSource(services: Readonly<Record<string, readonly string[]>>, options: EmbeddedOptions): ConfigSource {
+  const source = new EmbeddedSource('options.services', options);
+  source.take(compile(servicesToDocuments(services, 'options.services')));
+  return source;
+}
+
+/** The compiler's result fed to the decoder, without a wire between. A broken result changes nothing but what is told. */
+class EmbeddedSource implements ConfigSource {
+  readonly #store = new ResourceStore();
+  readonly #inner: ConfigSource;
+  readonly #watchers = new Set<ConfigWatcher>();
+  #good = false;
+  #broken: ConfigInvalidError | undefined;
+  #onFirst: (() => void)[] = [];
+  onClose: (() => void) | undefined;
+
+  constructor(
+    private readonly name: string,
+    private readonly options: EmbeddedOptions,
+  ) {
+    this.#inner = xdsConfigSource({
+      cache: this.#store,
+      listenerName: (authority) => authority,
+      dns: options.dns,
+      logger: options.logger,
+      ready: () => this.ready(),
+      close: () => Promise.resolve(),
+    });
+  }
+
+  take(result: CompileResult): void {
+    const problems = result.problems.map(formatProblem);
+    if (problems.length === 0) {
+      this.options.onSettings(result.config);
+      // What the decoder refuses, the compiler should have: it is told like every other mistake.
+      for (const refusal of this.#store.update(result.resources)) problems.push(refusal.error.message);
+      if (problems.length === 0) this.#accepted();
+    }
+    if (problems.length > 0) this.#refused(problems);
+    for (const wake of this.#onFirst.splice(0)) wake();
+  }
+
+  watch(authority: string, watcher: ConfigWatcher): () => void {
+    this.#watchers.add(watcher);
+    const stop = this.#inner.watch(authority, watcher);
+    if (!this.#good && this.#broken !== undefined) watcher.failed(this.#broken);
+    return () => {
+      this.#watchers.delete(watcher);
+      stop();
+    };
+  }
+
+  async ready(): Promise<void> {
+    if (!this.#good && this.#broken === undefined) await new Promise<void>((resolve) => this.#onFirst.push(resolve));
+    if (!this.#good) throw this.#broken;
+  }
+
+  async close(): Promise<void> {
+    this.onClose?.();
+    this.#watchers.clear();
+    for (const wake of this.#onFirst.splice(0)) wake();
+    await this.#inner.close();
+  }
+
+  #accepted(): void {
+    this.options.meter.event({ kind: 'config:changed', source: this.name });
+    if (this.#good) this.options.logger.info('configuration changed', { source: this.name });
+    this.#good = true;
+    this.#broken = undefined;
+  }
+
+  #refused(problems: readonly string[]): void {
+    const rest = problems.length > SHOWN_PROBLEMS ? `\n… and ${problems.length - SHOWN_PROBLEMS} more` : '';
+    const detail = problems.slice(0, SHOWN_PROBLEMS).join('\n') + rest;
+    this.#broken = new ConfigInvalidError(`configuration is refused:\n${detail}`);
+    this.options.meter.event({ kind: 'config:rejected', source: this.name, detail });
+    const stands = this.#good ? 'the last good one stays' : 'there is none to fall back on';
+    this.options.logger.error(`configuration is refused, ${stands}`, { source: this.name, problems: problems.slice(0, SHOWN_PROBLEMS) });
+    for (const watcher of [...this.#watchers]) {
+      if (this.#good) watcher.ambient(this.#broken);
+      else watcher.failed(this.#broken);
+    }
+  }
+}

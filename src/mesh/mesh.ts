@@ -1,0 +1,124 @@
+import type * as grpc from '@grpc/grpc-js';
+import type { Dispatcher } from 'undici';
+import { Destinations } from '../client/destinations.js';
+import type { ClientEnv } from '../client/env.js';
+import { MeshDispatcher } from '../client/fetch/dispatcher.js';
+import { createFetch, type MeshFetch } from '../client/fetch/fetch.js';
+import { type ChannelOptions, type ClientConstructor, grpcClient, MeshChannel } from '../client/grpc/index.js';
+import type { PassthroughOptions } from '../client/passthrough.js';
+import type { ConfigSource } from '../core/config-source.js';
+import { Deadlines } from '../core/deadlines.js';
+import { MeshClosedError } from '../core/errors.js';
+import type { Service } from '../core/service.js';
+import type { Observability } from '../observability/observability.js';
+
+/** What an application holds: every face of the mesh, on one pipeline. */
+export interface Mesh {
+  /** `fetch` with the mesh's policies. Standard semantics; `init.mesh` takes `{ timeoutMs, idempotent }`. */
+  readonly fetch: MeshFetch;
+  /** For undici's own API, and for the platform's fetch: `fetch(url, { dispatcher: mesh.dispatcher })`. */
+  readonly dispatcher: Dispatcher;
+  /** A typed client of a generated service: `mesh.grpc(ReviewsClient, 'reviews')`. */
+  grpc<C>(Client: ClientConstructor<C>, authority: string, options?: ChannelOptions): C;
+  /** The channel for `channelOverride` of any generated client. */
+  channel(authority: string, options?: ChannelOptions): grpc.Channel;
+  /** The pipeline itself: what the faces put their calls into. */
+  readonly service: Service;
+  /** Calls by service and version since the start; `now.since(before)` for a window. */
+  stats(): ReturnType<Observability['stats']>;
+  /** All metrics as Prometheus or OpenMetrics text. */
+  prometheus: Observability['prometheus'];
+  /** All metrics for an OpenTelemetry SDK's metric reader. */
+  metricProducer: Observability['metricProducer'];
+  /** What is known and used now, for people: targets with their routes, clusters, endpoints and their load. */
+  configDump(): MeshDump;
+  /** Resolves when the first configuration is there; rejects when there can be none. */
+  ready(): Promise<void>;
+  /** Ends every connection, timer and file handle; calls under way fail with MESH_CLOSED. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface MeshDump {
+  readonly targets: readonly { readonly authority: string; readonly routes: readonly string[]; readonly clusters: readonly string[] }[];
+  readonly clusters: readonly {
+    readonly name: string;
+    readonly requests: number;
+    readonly pending: number;
+    readonly connections: number;
+    readonly retryBudget: number;
+    readonly endpoints: readonly {
+      readonly address: string;
+      readonly weight: number;
+      readonly inflight: number;
+      readonly latencyMs: number;
+      readonly labels: Readonly<Record<string, string>>;
+    }[];
+  }[];
+}
+
+/** What a mesh is made of; `meshClient` chooses the parts, tests give their own. */
+export interface MeshParts {
+  readonly source: ConfigSource;
+  readonly unknownHosts: PassthroughOptions;
+  readonly env: Omit<ClientEnv, 'deadlines' | 'meter' | 'tracer'>;
+  readonly observability: Observability;
+}
+
+/** Wires the parts into a mesh. */
+export function createMesh({ source, unknownHosts, env: parts, observability }: MeshParts): Mesh {
+  const deadlines = new Deadlines(parts.clock);
+  const env: ClientEnv = { ...parts, deadlines, meter: observability.meter, tracer: observability.tracer };
+  const destinations = new Destinations(source, env, unknownHosts);
+  const { service } = destinations;
+  let dispatcher: Dispatcher | undefined;
+  let closing: Promise<void> | undefined;
+  const close = async (): Promise<void> => {
+    await destinations.close();
+    await source.close();
+    deadlines.close();
+    await observability.close();
+  };
+  return {
+    fetch: createFetch(service),
+    get dispatcher() {
+      dispatcher ??= new MeshDispatcher(service);
+      return dispatcher;
+    },
+    grpc: (Client, authority, options) => grpcClient(Client, authority, { service, clock: env.clock, options }),
+    channel: (authority, options) => new MeshChannel(service, authority, { clock: env.clock, options }),
+    service,
+    stats: () => observability.stats(),
+    prometheus: (format) => observability.prometheus(format),
+    metricProducer: () => observability.metricProducer(),
+    configDump: () => dump(destinations, env.clock.now()),
+    ready: () => (closing === undefined ? source.ready() : Promise.reject(new MeshClosedError())),
+    close: () => {
+      closing ??= close();
+      return closing;
+    },
+  };
+}
+
+function dump(destinations: Destinations, now: number): MeshDump {
+  return {
+    targets: destinations.list().map(({ authority, config }) => ({
+      authority,
+      routes: config?.routes.map((route) => route.name) ?? [],
+      clusters: [...(config?.clusters.keys() ?? [])],
+    })),
+    clusters: destinations.clusters.list().map((cluster) => ({
+      name: cluster.config.name,
+      requests: cluster.limits.requests,
+      pending: cluster.limits.pending,
+      connections: cluster.limits.connections,
+      retryBudget: cluster.budget.balance,
+      endpoints: cluster.endpoints.map((endpoint) => ({
+        address: endpoint.key,
+        weight: endpoint.weight,
+        inflight: endpoint.inflight,
+        latencyMs: endpoint.latency.value(now),
+        labels: endpoint.config.labels,
+      })),
+    })),
+  };
+}
