@@ -84,14 +84,9 @@ export class ClientStream {
 
   /** The newest configuration. */
   target(snapshot: Snapshot): void {
-    const previous = this.#target;
     this.#target = snapshot;
     this.#warmed([...this.#warming].filter((name) => !snapshot.types[ENDPOINT].resources.has(name)));
-    const clusters = this.#subscriptions.get(CLUSTER);
-    if (clusters !== undefined && previous !== undefined) {
-      const served = this.#held.over(previous.types[CLUSTER]).resources;
-      this.#held.keep(clusters.sent.keys(), snapshot.types[CLUSTER], (name) => served.get(name));
-    }
+    this.#held.keep(snapshot.types[CLUSTER]);
     this.#advance();
   }
 
@@ -155,6 +150,7 @@ export class ClientStream {
    * is no change in endpoints" (xds_protocol): so the endpoints of what is new or changed are sent after it, in any case.
    */
   #clustersSent(before: Subscription, resources: readonly SnapshotResource[]): void {
+    this.#held.sent(resources);
     const changed: string[] = [];
     for (const { name, version, resource } of resources) {
       if (before.sent.get(name) === version) continue;
@@ -191,7 +187,7 @@ export class ClientStream {
   }
 
   #hasRoutes(): boolean {
-    return [LISTENER, ROUTE].some((type) => (this.#subscriptions.get(type as ResourceType)?.sent.size ?? 0) > 0);
+    return this.#routing().some(({ sent }) => sent.size > 0);
   }
 
   #releaseClusters(): void {
@@ -206,9 +202,8 @@ export class ClientStream {
 
   /** Listeners and routes were accepted, and no route that is gone is still asked for. */
   #routesApplied(): boolean {
-    for (const type of [LISTENER, ROUTE] as const) {
-      const answer = this.#subscriptions.get(type)?.last?.answer;
-      if (answer !== undefined && answer !== 'acked') return false;
+    for (const subscription of this.#routing()) {
+      if (isOutstanding(subscription) || subscription.refused.size > 0) return false;
     }
     const existing = this.#available(ROUTE).resources;
     for (const name of this.#subscriptions.get(ROUTE)?.sent.keys() ?? []) if (!existing.has(name)) return false;
@@ -216,7 +211,12 @@ export class ClientStream {
   }
 
   #routesRefused(): boolean {
-    return [LISTENER, ROUTE].some((type) => this.#subscriptions.get(type as ResourceType)?.last?.answer === 'rejected');
+    return this.#routing().some(({ refused }) => refused.size > 0);
+  }
+
+  /** What decides which clusters the client uses. */
+  #routing(): Subscription[] {
+    return [LISTENER, ROUTE].flatMap((type) => this.#subscriptions.get(type as ResourceType) ?? []);
   }
 
   #wakeAt(at: number): void {

@@ -13,22 +13,23 @@ interface Held {
  */
 export class HeldClusters {
   readonly #held = new Map<string, Held>();
+  #sent: readonly SnapshotResource[] = [];
 
   get size(): number {
     return this.#held.size;
   }
 
-  names(): Iterable<string> {
-    return this.#held.keys();
+  /** What the client has now: a response was written with these. */
+  sent(resources: readonly SnapshotResource[]): void {
+    this.#sent = resources;
   }
 
-  /** Takes over what the client was `sent` and `next` lacks; what came back is no longer held. `find` gives what was served under a name. */
-  keep(sent: Iterable<string>, next: TypeSnapshot, find: (name: string) => SnapshotResource | undefined): void {
+  /** Keeps what the client has and `next` lacks, as the client has it; what came back is no longer held. */
+  keep(next: TypeSnapshot): void {
     for (const name of this.#held.keys()) if (next.resources.has(name)) this.#held.delete(name);
-    for (const name of sent) {
-      if (next.resources.has(name) || this.#held.has(name)) continue;
-      const resource = find(name);
-      if (resource !== undefined) this.#held.set(name, { resource, until: undefined });
+    for (const resource of this.#sent) {
+      const { name } = resource;
+      if (!next.resources.has(name) && !this.#held.has(name)) this.#held.set(name, { resource, until: undefined });
     }
   }
 

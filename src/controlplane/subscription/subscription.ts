@@ -13,6 +13,8 @@ export interface SubscriptionRequest {
 export interface LastResponse {
   readonly nonce: string;
   readonly version: string;
+  /** What it carried. */
+  readonly resources: readonly string[];
   /** Wall time in milliseconds when it was written, and when it was answered. */
   readonly sentAt: number;
   readonly answeredAt: number | undefined;
@@ -43,6 +45,8 @@ export interface Subscription {
   readonly sent: ReadonlyMap<string, string>;
   /** Names of which the client was told that they do not exist. */
   readonly absent: ReadonlySet<string>;
+  /** Names among `sent` of which the client may still have what it had before: they came in a response that it refused. */
+  readonly refused: ReadonlySet<string>;
   readonly last: LastResponse | undefined;
   /** Version accepted last. */
   readonly ackedVersion: string | undefined;
@@ -68,6 +72,7 @@ export const noSubscription = (type: ResourceType): Subscription => ({
   hasNamed: false,
   sent: new Map(),
   absent: new Set(),
+  refused: new Set(),
   last: undefined,
   ackedVersion: undefined,
   rejection: undefined,
@@ -88,15 +93,19 @@ export function receive(
   if (request.nonce !== '' && request.nonce !== last?.nonce) return { subscription: before, outcome: 'stale' };
   const wanted = subscribe(before, request.names);
   if (last === undefined || request.nonce === '' || last.answer !== 'none') return { subscription: wanted, outcome: 'subscribed' };
+  const refused = new Set(wanted.refused);
   if (request.error === undefined) {
+    for (const name of last.resources) refused.delete(name);
     return {
-      subscription: { ...wanted, last: { ...last, answer: 'acked', answeredAt: at }, ackedVersion: last.version },
+      subscription: { ...wanted, refused, last: { ...last, answer: 'acked', answeredAt: at }, ackedVersion: last.version },
       outcome: 'acked',
     };
   }
+  for (const name of last.resources) if (wanted.sent.has(name)) refused.add(name);
   return {
     subscription: {
       ...wanted,
+      refused,
       last: { ...last, answer: 'rejected', answeredAt: at },
       rejection: { version: last.version, code: request.error.code, message: request.error.message, at },
     },
@@ -121,7 +130,8 @@ function subscribe(before: Subscription, requested: readonly string[]): Subscrip
     if (names.has(name) ? before.names.has(name) : wildcard) sent.set(name, version);
   }
   const absent = new Set([...before.absent].filter((name) => names.has(name)));
-  return { ...before, wildcard, names, hasNamed, sent, absent };
+  const refused = new Set([...before.refused].filter((name) => sent.has(name)));
+  return { ...before, wildcard, names, hasNamed, sent, absent, refused };
 }
 
 function sameNames(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
@@ -145,8 +155,10 @@ export interface Written {
 export function responded(before: Subscription, { nonce, version, resources, absent, at }: Written): Subscription {
   const sent = new Map(isFullSet(before.type) ? undefined : before.sent);
   for (const resource of resources) sent.set(resource.name, resource.version);
-  const last: LastResponse = { nonce, version, sentAt: at, answeredAt: undefined, answer: 'none' };
-  return { ...before, sent, absent: new Set(absent), last };
+  const names = resources.map(({ name }) => name);
+  const last: LastResponse = { nonce, version, resources: names, sentAt: at, answeredAt: undefined, answer: 'none' };
+  const refused = new Set([...before.refused].filter((name) => sent.has(name)));
+  return { ...before, sent, absent: new Set(absent), refused, last };
 }
 
 /** As though `names` had never been sent: they go out again with the next response. */
