@@ -1,0 +1,100 @@
+/* What do all default policies cost by themselves: the whole stack on a transport that answers at once? And a pick, by number of endpoints? */
+import { createBalancer } from '../src/client/balancer/balancer.js';
+import { PeakEwma } from '../src/client/balancer/peak-ewma.js';
+import { Endpoint } from '../src/client/endpoints/endpoint.js';
+import { Call } from '../src/core/call.js';
+import { systemClock } from '../src/core/clock.js';
+import type { ConfigSource } from '../src/core/config-source.js';
+import { headerFields } from '../src/core/headers.js';
+import { silentLogger } from '../src/core/log.js';
+import type { BalancerConfig } from '../src/core/model/cluster.js';
+import type { EndpointConfig } from '../src/core/model/endpoint.js';
+import { systemRandom } from '../src/core/random.js';
+import { localReply } from '../src/core/reply.js';
+import type { Transport } from '../src/core/transport.js';
+import { servicesSource } from '../src/mesh/embedded.js';
+import { createMesh, type Mesh } from '../src/mesh/mesh.js';
+import { createObservability } from '../src/observability/observability.js';
+import { compareCpu, report } from './lib/compare.js';
+
+const shared = { clock: systemClock, random: systemRandom, logger: silentLogger };
+const answered = Promise.resolve(localReply(200));
+const nullTransport = (): Transport => ({ call: () => answered, connections: 1, close: async () => {} });
+
+function nullMesh(tracing: 'own' | 'off'): Mesh {
+  const observability = createObservability({ service: 'bench', tracing, ...shared });
+  const source: ConfigSource = servicesSource(
+    { reviews: ['127.0.0.1:1', '127.0.0.1:2', '127.0.0.1:3'] },
+    { ...shared, meter: observability.meter, dns: { ...shared, resolve: async () => [] }, onSettings() {} },
+  );
+  return createMesh({
+    source,
+    unknownHosts: { policy: () => 'deny', resolve: async () => [] },
+    env: { ...shared, transports: { http1: nullTransport, http2: nullTransport } },
+    observability,
+  });
+}
+
+const aCall = (protocol: 'http' | 'grpc'): Call =>
+  new Call({ protocol, scheme: 'http', authority: 'reviews', method: 'GET', path: '/x', headers: headerFields() });
+
+const [full, untraced] = [nullMesh('own'), nullMesh('off')];
+const policies = await compareCpu({
+  question: 'All default policies on a null transport (design.md: at most 2 µs)',
+  sides: [
+    { name: 'one await', once: () => answered },
+    { name: 'all policies', once: () => untraced.service(aCall('http')) },
+    { name: 'all policies, trace headers', once: () => full.service(aCall('http')) },
+    { name: 'all policies, gRPC', once: () => full.service(aCall('grpc')) },
+  ],
+  concurrency: 1,
+  perRound: 100_000,
+  rounds: 9,
+});
+
+function picker(config: BalancerConfig, count: number) {
+  const balancer = createBalancer(config, shared);
+  balancer.update(
+    Array.from({ length: count }, (_, i) => {
+      const address = { host: '127.0.0.1', port: i + 1 };
+      const endpoint: EndpointConfig = {
+        key: `127.0.0.1:${i + 1}`,
+        addresses: [address],
+        hostname: undefined,
+        weight: 1,
+        locality: { region: '', zone: '', subZone: '' },
+        localityWeight: 1,
+        priority: 0,
+        health: 'unknown',
+        labels: {},
+      };
+      return new Endpoint(endpoint, new PeakEwma(10_000, 30, systemClock.now()), nullTransport, systemClock.now());
+    }),
+  );
+  return () => {
+    // A hundred picks for each turn of the loop around them, so that it is the pick that is measured.
+    for (let i = 0; i < 100; i++) balancer.pick(undefined);
+    return undefined;
+  };
+}
+
+const kinds: BalancerConfig[] = [
+  { kind: 'peak_ewma', decayMs: 10_000, defaultRttMs: 30 },
+  { kind: 'least_request', choiceCount: 2 },
+  { kind: 'round_robin' },
+];
+const picks = [];
+for (const config of kinds) {
+  picks.push(
+    await compareCpu({
+      question: `100 picks by ${config.kind} among so many endpoints (flat)`,
+      sides: [10, 100, 1_000, 10_000].map((count) => ({ name: `${count}`, once: picker(config, count) })),
+      concurrency: 1,
+      perRound: 5_000,
+      rounds: 9,
+    }),
+  );
+}
+report(policies, ...picks);
+await full.close();
+await untraced.close();
