@@ -1,80 +1,85 @@
-import { CLUSTER, ENDPOINT, LISTENER, type Resource, type ResourceSet, ROUTE } from '../../src/core/resources.js';
+import {
+  CLUSTER,
+  ENDPOINT,
+  LISTENER,
+  type Resource,
+  type ResourceSet,
+  type ResourceType,
+  ROUTE,
+  TYPE_PREFIX,
+} from '../../src/core/resources.js';
 
-const HCM = 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
-const ROUTER = 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router';
-const ADS = { ads: {}, resource_api_version: 'V3' };
+/** Valid xDS resources in their plain shape, to be varied by tests. */
 
-export const edsCluster = (name: string, extra: Resource = {}): Resource => ({
-  name,
-  type: 'EDS',
-  eds_cluster_config: { eds_config: ADS },
-  ...extra,
-});
+export const any = (type: string, fields: Resource = {}): Resource => ({ '@type': `${TYPE_PREFIX}${type}`, ...fields });
 
-export const endpoints = (cluster: string, ...ports: number[]): Resource => ({
-  cluster_name: cluster,
-  endpoints: [
-    {
-      locality: { region: 'local' },
-      load_balancing_weight: { value: 1 },
-      lb_endpoints: ports.map((port) => ({
-        endpoint: { address: { socket_address: { address: '127.0.0.1', port_value: port } } },
-        health_status: 'HEALTHY',
-      })),
-    },
-  ],
-});
+export const ads: Resource = { ads: {} };
 
-export const listener = (name: string, route: string): Resource => ({
+export const routerFilter: Resource = {
+  name: 'envoy.filters.http.router',
+  typed_config: any('envoy.extensions.filters.http.router.v3.Router'),
+};
+
+export const connectionManager = (fields: Resource): Resource =>
+  any('envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager', {
+    http_filters: [routerFilter],
+    ...fields,
+  });
+
+/** A client's listener that takes its routes over RDS. */
+export const listenerResource = (name: string, routeConfig: string, hcm: Resource = {}): Resource => ({
   name,
   api_listener: {
-    api_listener: {
-      '@type': HCM,
-      rds: { route_config_name: route, config_source: ADS },
-      http_filters: [{ name: 'router', typed_config: { '@type': ROUTER } }],
-    },
+    api_listener: connectionManager({ rds: { config_source: ads, route_config_name: routeConfig }, ...hcm }),
   },
 });
 
-export const routes = (name: string, ...clusters: string[]): Resource => ({
+/** One virtual host for all names. */
+export const routeResource = (name: string, routes: readonly Resource[], fields: Resource = {}): Resource => ({
   name,
-  virtual_hosts: [
-    { name: 'all', domains: ['*'], routes: clusters.map((cluster) => ({ match: { prefix: '/' }, route: { cluster } })) },
-  ],
+  virtual_hosts: [{ name: 'all', domains: ['*'], routes, ...fields }],
 });
 
-const byName = (list: readonly Resource[], key: string) => new Map(list.map((it) => [String(it[key]), it] as const));
-
-/** A set from lists of resources. */
-export const resourceSet = (parts: {
-  clusters?: readonly Resource[];
-  endpoints?: readonly Resource[];
-  listeners?: readonly Resource[];
-  routes?: readonly Resource[];
-}): ResourceSet => ({
-  [CLUSTER]: byName(parts.clusters ?? [], 'name'),
-  [ENDPOINT]: byName(parts.endpoints ?? [], 'cluster_name'),
-  [LISTENER]: byName(parts.listeners ?? [], 'name'),
-  [ROUTE]: byName(parts.routes ?? [], 'name'),
+export const toCluster = (cluster: string, match: Resource = { prefix: '/' }, action: Resource = {}): Resource => ({
+  match,
+  route: { cluster, ...action },
 });
 
-/** Listener and route configuration `listener` over EDS clusters, each with one endpoint. */
-export const meshOf = (services: Readonly<Record<string, readonly string[]>>, port = 9001): ResourceSet => {
-  const clusters = [...new Set(Object.values(services).flat())];
-  return resourceSet({
-    clusters: clusters.map((name) => edsCluster(name)),
-    endpoints: clusters.map((name) => endpoints(name, port)),
-    listeners: Object.keys(services).map((name) => listener(name, `${name}-routes`)),
-    routes: Object.entries(services).map(([name, named]) => routes(`${name}-routes`, ...named)),
-  });
-};
+export const clusterResource = (name: string, fields: Resource = {}): Resource => ({
+  name,
+  type: 'EDS',
+  eds_cluster_config: { eds_config: ads },
+  ...fields,
+});
 
-/** Stands in for the wire where only order and identity matter. Keys are sorted, as the codec's fields are. */
-export const jsonEncode = (_type: string, resource: Resource): Uint8Array =>
-  Buffer.from(
-    JSON.stringify(resource, (_key, value) =>
-      typeof value === 'object' && value !== null && !Array.isArray(value)
-        ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
-        : value,
-    ),
-  );
+export const lbEndpoint = (host: string, port: number, fields: Resource = {}): Resource => ({
+  endpoint: { address: { socket_address: { address: host, port_value: port } } },
+  ...fields,
+});
+
+export const locality = (endpoints: readonly Resource[], fields: Resource = {}): Resource => ({
+  locality: { region: 'r', zone: 'z' },
+  load_balancing_weight: { value: 1 },
+  lb_endpoints: endpoints,
+  ...fields,
+});
+
+export const endpointResource = (name: string, ...ports: readonly number[]): Resource => ({
+  cluster_name: name,
+  endpoints: [locality(ports.map((port) => lbEndpoint('127.0.0.1', port)))],
+});
+
+export const struct = (fields: Readonly<Record<string, Resource>>): Resource => ({ fields });
+export const numberValue = (number_value: number): Resource => ({ number_value });
+
+/** A set from lists; names are read from the resources. */
+export function resourceSet(lists: Partial<Record<'cds' | 'eds' | 'lds' | 'rds', readonly Resource[]>>): ResourceSet {
+  const byName = (type: ResourceType, list: readonly Resource[] = []): ReadonlyMap<string, Resource> =>
+    new Map(list.map((resource) => [String(resource[type === ENDPOINT ? 'cluster_name' : 'name']), resource]));
+  return {
+    [CLUSTER]: byName(CLUSTER, lists.cds),
+    [ENDPOINT]: byName(ENDPOINT, lists.eds),
+    [LISTENER]: byName(LISTENER, lists.lds),
+    [ROUTE]: byName(ROUTE, lists.rds),
+  };
+}

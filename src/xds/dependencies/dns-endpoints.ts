@@ -94,12 +94,13 @@ export class DnsEndpoints implements EndpointSource {
 }
 
 /**
- * The addresses to use. AUTO: "first perform a lookup for addresses in the IPv6 family and fallback to … IPv4" - cluster.proto.
- * A single endpoint of several addresses (LOGICAL_DNS) keeps the others behind the preferred ones, to fall back on (gRFC A61).
+ * The addresses to use. Where nothing is said (AUTO) IPv4 goes first, as with V4_PREFERRED; Envoy would try IPv6 first. Names such as
+ * `localhost` have both where the server listens on the first only, and no address is given up on for another of its name here:
+ * each is an endpoint. A single endpoint of several addresses (LOGICAL_DNS) keeps the others to fall back on (gRFC A61).
  */
 function inFamily(ips: readonly string[], family: DnsFamily, kind: DnsDiscovery['kind']): readonly string[] {
-  const v6 = ips.filter((ip) => isIPv6(ip));
   const v4 = ips.filter((ip) => !isIPv6(ip));
+  const v6 = ips.filter((ip) => isIPv6(ip));
   switch (family) {
     case 'ALL':
       return ips;
@@ -107,10 +108,8 @@ function inFamily(ips: readonly string[], family: DnsFamily, kind: DnsDiscovery[
       return v4;
     case 'V6_ONLY':
       return v6;
-    default: {
-      const [preferred, others] = family === 'AUTO' ? [v6, v4] : [v4, v6];
-      if (kind === 'logical_dns') return [...preferred, ...others];
-      return preferred.length > 0 ? preferred : others;
-    }
+    default:
+      if (kind === 'logical_dns') return [...v4, ...v6];
+      return v4.length > 0 ? v4 : v6;
   }
 }
