@@ -93,6 +93,16 @@ export class Connection {
     return stream;
   }
 
+  /** The server has answered: the connection works. */
+  answered(): void {
+    this.#keepalive.alive();
+  }
+
+  /** A call was given up without an answer: is anybody there? */
+  suspect(): void {
+    if (this.state === 'open') this.#keepalive.suspect();
+  }
+
   /** A stream of ours has closed. */
   release(): void {
     this.active--;
@@ -109,6 +119,7 @@ export class Connection {
     if (id > this.#lastStreamId) return new StreamRefusedError(this.endpoint, `GOAWAY (${this.#goawayName()})`, options);
     const session = this.#session;
     const lost = session === undefined || session.destroyed;
+    if (!lost && stream.rstCode === constants.NGHTTP2_REFUSED_STREAM) this.suspect();
     if (!lost || stream.rstCode === constants.NGHTTP2_REFUSED_STREAM) return resetError(this.endpoint, stream.rstCode, cause);
     const reached = headSeen ? 'yes' : 'maybe';
     const broken = this.#protocolError ?? (isProtocolError(cause) ? cause : undefined);
@@ -244,7 +255,9 @@ export class Connection {
   /** Ends the session; a peer that does not hang up in its turn must not keep the socket. */
   #hangUp(): void {
     this.#stopLinger ??= this.#clock.after(LINGER_MS, () => this.#socket?.destroy(), { background: true });
-    this.#session?.destroy();
+    // With an error, so that no stream takes this for its proper end.
+    if (this.active === 0) this.#session?.destroy();
+    else this.#session?.destroy(new Error(this.#reason), constants.NGHTTP2_CANCEL);
   }
 }
 

@@ -130,12 +130,14 @@ export class Exchange implements Reply, BodySink, BodyProducer {
   readonly #onCancel = (reason: MeshError): void => {
     if (this.#over) return;
     this.#abort(constants.NGHTTP2_CANCEL);
+    if (this.status === 0) this.connection.suspect();
     this.#failed(reason);
   };
 
   // What the stream reports.
 
   head(headers: IncomingHttpHeaders & { ':status'?: number }, endStream: boolean): void {
+    this.connection.answered();
     if (this.#over || this.status !== 0) return;
     const status = headers[':status'];
     if (status === undefined || status < 200 || status > 999) {
@@ -171,13 +173,19 @@ export class Exchange implements Reply, BodySink, BodyProducer {
   ended(): void {
     if (this.#over || this.status === 0) return;
     const body = this.#replyBody;
-    if (body?.size !== undefined && this.#bytesReceived < body.size && this.call.method !== 'HEAD') {
-      // RST_STREAM with NO_ERROR in mid-body: Node ends the stream as if it were complete.
-      this.#failed(this.connection.streamError(this.#stream as Stream, true, this.#cause));
-      return;
-    }
+    if (!this.#complete(body?.size)) return;
     this.#succeeded();
     body?.end(this.#trailers);
+  }
+
+  /**
+   * Whether 'end' is the end of the reply, and not just of the stream: Node emits it for streams that were reset or lost their
+   * connection, too. Those come to `closed` next. (A reset with NO_ERROR of a reply of unknown length cannot be told from an end.)
+   */
+  #complete(size: number | undefined): boolean {
+    if (this.#trailers !== undefined) return true;
+    if (size !== undefined) return this.#bytesReceived >= size;
+    return (this.#stream as Stream).rstCode === constants.NGHTTP2_NO_ERROR;
   }
 
   errored(error: Error): void {
