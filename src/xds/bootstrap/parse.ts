@@ -36,8 +36,7 @@ function parseServer(json: unknown, path: string): XdsServer {
   const server = record(json, path);
   const uri = string(server.server_uri, `${path}.server_uri`);
   if (uri === '') throw new DecodeError(`${path}.server_uri`, 'must be host:port or a gRPC target, got ""');
-  const features =
-    server.server_features === undefined ? [] : array(server.server_features, `${path}.server_features`);
+  const features = server.server_features === undefined ? [] : array(server.server_features, `${path}.server_features`);
   return {
     uri,
     credentials: parseCredentials(array(server.channel_creds, `${path}.channel_creds`), `${path}.channel_creds`),
@@ -95,8 +94,7 @@ function parseNode(json: Json): Resource {
     }
     node.locality = locality;
   }
-  if (json.metadata !== undefined)
-    node.metadata = structOf(record(json.metadata, 'node.metadata'), 'node.metadata');
+  if (json.metadata !== undefined) node.metadata = structOf(record(json.metadata, 'node.metadata'), 'node.metadata');
   return node;
 }
 

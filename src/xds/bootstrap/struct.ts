@@ -7,18 +7,18 @@ const MAX_DEPTH = 32;
 /** A JSON object as `google.protobuf.Struct`. */
 export function structOf(json: Readonly<Record<string, unknown>>, path: string, depth = 0): Resource {
   const fields: Record<string, unknown> = Object.create(null);
-  for (const [key, value] of Object.entries(json)) fields[key] = valueOf(value, `${path}.${key}`, depth + 1);
+  for (const [key, value] of Object.entries(json)) fields[key] = jsonValue(value, `${path}.${key}`, depth + 1);
   return { fields };
 }
 
-function valueOf(json: unknown, path: string, depth: number): Resource {
+function jsonValue(json: unknown, path: string, depth: number): Resource {
   if (depth > MAX_DEPTH) throw new DecodeError(path, `nested more than ${MAX_DEPTH} deep`);
   if (json === null) return { null_value: 'NULL_VALUE' };
   if (typeof json === 'string') return { string_value: json };
   if (typeof json === 'number') return { number_value: json };
   if (typeof json === 'boolean') return { bool_value: json };
   if (Array.isArray(json)) {
-    return { list_value: { values: json.map((value, i) => valueOf(value, `${path}[${i}]`, depth + 1)) } };
+    return { list_value: { values: json.map((value, i) => jsonValue(value, `${path}[${i}]`, depth + 1)) } };
   }
   if (typeof json === 'object') return { struct_value: structOf(json as Record<string, unknown>, path, depth) };
   throw new DecodeError(path, `must be JSON, got ${shown(json)}`);

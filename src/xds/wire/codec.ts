@@ -1,5 +1,5 @@
 import type { Resource } from '../../core/resources.js';
-import { decodeMessage, type DecodeOptions, messageName } from './decode.js';
+import { decodeMessage, type DecodeOptions, messageName, readNameField } from './decode.js';
 import { encodeMessage } from './encode.js';
 import { CodecError } from './error.js';
 import { type DescriptorNode, type MessageSchema, Schema } from './schema.js';
@@ -20,6 +20,14 @@ export class Codec {
 
   encodeResource(typeUrl: string, resource: Resource): Uint8Array<ArrayBuffer> {
     return encodeMessage(this.schema, this.#type(typeUrl), resource);
+  }
+
+  /**
+   * The resource's own name, read without the rest: so that a resource nobody asked for costs nothing and cannot do harm. Listener,
+   * RouteConfiguration, Cluster (`name`) and ClusterLoadAssignment (`cluster_name`) all have it in field 1.
+   */
+  resourceName(typeUrl: string, bytes: Uint8Array): string {
+    return readNameField(this.#type(typeUrl).fullName, bytes);
   }
 
   /** Any message by its full name; `rawAny` leaves what it carries packed. */
