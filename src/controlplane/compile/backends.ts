@@ -19,8 +19,17 @@ export interface Backends {
   readonly danglingWeight: number;
 }
 
-/** Looks up the backends of a rule; those that are not there are reported. */
-export function backendsOf(route: RouteDocument, rule: number, references: References): Backends {
+/** The backends of every rule of every route, attached or not; each that is not there is reported, once. */
+export function resolveBackends(
+  routes: readonly RouteDocument[],
+  references: References,
+): ReadonlyMap<RouteDocument, readonly Backends[]> {
+  return new Map(
+    routes.map((route) => [route, route.spec.rules.map((_, rule) => backendsOf(route, rule, references))]),
+  );
+}
+
+function backendsOf(route: RouteDocument, rule: number, references: References): Backends {
   const valid: Backend[] = [];
   let danglingWeight = 0;
   (route.spec.rules[rule]?.backendRefs ?? []).forEach((ref, index) => {

@@ -2,6 +2,7 @@ import { CLUSTER, ENDPOINT, LISTENER, type Resource, type ResourceSet, ROUTE } f
 import { type Document, type DocumentOf, type Kind, resourceLabel } from '../yaml/document.js';
 import { type Problem, Problems, sortProblems } from '../yaml/problem.js';
 import type { MeshConfigSpec } from '../yaml/schema/mesh-config.js';
+import { resolveBackends } from './backends.js';
 import { cluster, discoveryType } from './cluster.js';
 import { loadAssignment } from './endpoints.js';
 import { apiListener } from './listener.js';
@@ -55,9 +56,12 @@ export function compile(documents: readonly Document[], options: CompileOptions 
     meshService(document, slices.get(`${document.namespace}/${document.name}`) ?? []),
   );
   const references = new References(services, problems, options.unreadable ?? new Set());
-  const backends = options.danglingBackends === 'answer-500' ? references.into(warnings) : references;
   const policies = policiesByService(of('TrafficPolicy'), references);
-  const attachments = attach(of('HTTPRoute'), of('GRPCRoute'), references);
+  const httpRoutes = of('HTTPRoute');
+  const grpcRoutes = of('GRPCRoute');
+  const attachments = attach(httpRoutes, grpcRoutes, references);
+  const dangling = options.danglingBackends === 'answer-500' ? references.into(warnings) : references;
+  const backends = resolveBackends([...httpRoutes, ...grpcRoutes], dangling);
   const owners = shortNames(services);
 
   const clusters = new Map<string, Resource>();

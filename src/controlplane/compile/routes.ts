@@ -1,14 +1,16 @@
 import type { Resource } from '../../core/resources.js';
 import type { DocumentOf } from '../yaml/document.js';
 import type { HttpFilter, Timeouts } from '../yaml/schema/route.js';
-import { type Backend, type Backends, backendsOf, clusterSpecifier, danglingShare } from './backends.js';
+import { type Backend, type Backends, clusterSpecifier, danglingShare } from './backends.js';
 import { headerFields, pathFields, redirectAction } from './filters.js';
 import { type CompiledMatch, grpcMatch, httpMatches } from './matches.js';
 import type { Attachments, RouteDocument } from './parents.js';
 import { compareMatches, grpcSpecificity, httpSpecificity, type Origin, type Specificity } from './precedence.js';
-import type { References } from './references.js';
 import { type RetrySpec, requestTimeout, retryPolicy } from './retry.js';
 import type { MeshPort } from './services.js';
+
+type BackendsByRoute = ReadonlyMap<RouteDocument, readonly Backends[]>;
+const NONE: Backends = { valid: [], danglingWeight: 0 };
 
 interface Candidate {
   readonly specificity: Specificity;
@@ -17,10 +19,10 @@ interface Candidate {
 }
 
 /** The routes of one port in order of precedence: the first that matches wins. Without any attached, all goes to the port itself. */
-export function routesOf(port: MeshPort, attachments: Attachments, references: References): Resource[] {
+export function routesOf(port: MeshPort, attachments: Attachments, backends: BackendsByRoute): Resource[] {
   const candidates: Candidate[] = [
-    ...(attachments.grpc.get(port) ?? []).flatMap((route) => grpcCandidates(route, port, references)),
-    ...(attachments.http.get(port) ?? []).flatMap((route) => httpCandidates(route, port, references)),
+    ...(attachments.grpc.get(port) ?? []).flatMap((route) => grpcCandidates(route, port, backends)),
+    ...(attachments.http.get(port) ?? []).flatMap((route) => httpCandidates(route, port, backends)),
   ];
   if (!attachments.grpc.has(port) && !attachments.http.has(port)) return [defaultRoute(port)];
   return candidates.sort(compareMatches).flatMap((candidate) => candidate.routes);
@@ -35,13 +37,13 @@ function defaultRoute(port: MeshPort): Resource {
   };
 }
 
-function httpCandidates(route: DocumentOf<'HTTPRoute'>, port: MeshPort, references: References): Candidate[] {
+function httpCandidates(route: DocumentOf<'HTTPRoute'>, port: MeshPort, backends: BackendsByRoute): Candidate[] {
   return route.spec.rules.flatMap((rule, index) => {
     const target = {
       name: nameOf(route, index),
       port,
       rule,
-      backends: backendsOf(route, index, references),
+      backends: backends.get(route)?.[index] ?? NONE,
       failure: 500,
     };
     return rule.matches.map((match, number) => ({
@@ -52,14 +54,14 @@ function httpCandidates(route: DocumentOf<'HTTPRoute'>, port: MeshPort, referenc
   });
 }
 
-function grpcCandidates(route: DocumentOf<'GRPCRoute'>, port: MeshPort, references: References): Candidate[] {
+function grpcCandidates(route: DocumentOf<'GRPCRoute'>, port: MeshPort, backends: BackendsByRoute): Candidate[] {
   return route.spec.rules.flatMap((rule, index) => {
     // "an UNAVAILABLE status" - GRPCRouteRule; 503 is what becomes one (grpc/doc/http-grpc-status-mapping.md).
     const target = {
       name: nameOf(route, index),
       port,
       rule,
-      backends: backendsOf(route, index, references),
+      backends: backends.get(route)?.[index] ?? NONE,
       failure: 503,
     };
     return rule.matches.map((match, number) => ({

@@ -29,7 +29,8 @@ function wrongValue(issue: v.BaseIssue<unknown>, path: Path, report: Report): vo
   const expected = issue.message.startsWith('must ')
     ? issue.message
     : `must be ${ARTICLES[issue.expected ?? ''] ?? issue.expected}`;
-  report(path, `${expected}, got ${shown(issue.input)}`, { expected: expected.replace(/^must (be |have )?/, '') });
+  const got = Array.isArray(issue.input) ? `a list of ${issue.input.length}` : shown(issue.input);
+  report(path, `${expected}, got ${got}`, { expected: expected.replace(/^must (be |have )?/, '') });
 }
 
 const ARTICLES: Readonly<Record<string, string>> = {

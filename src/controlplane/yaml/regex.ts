@@ -19,7 +19,9 @@ export function regexProblem(source: string): string | undefined {
   if (/^[\w\-/ ]*$/.test(source)) return undefined;
   try {
     const size = loadEngine().compile(source).programSize();
-    return size <= MAX_INSTRUCTIONS ? undefined : `it has ${size} instructions, at most ${MAX_INSTRUCTIONS} are allowed`;
+    return size <= MAX_INSTRUCTIONS
+      ? undefined
+      : `it has ${size} instructions, at most ${MAX_INSTRUCTIONS} are allowed`;
   } catch (error) {
     return (error as Error).message;
   }

@@ -13,7 +13,7 @@ export function checkParents(parents: readonly ParentRef[], report: Report): voi
         parent.kind === undefined
           ? 'is missing, which means Gateway'
           : `"${[parent.group, parent.kind].filter(Boolean).join('/')}" is not supported by this version of inmesh`;
-      report([...at, 'kind'], `${what}: attach the route to a Service with "kind: Service" and "group: \\"\\""`, {
+      report([...at, 'kind'], `${what}: attach the route to a Service (kind: Service, group: "")`, {
         expected: 'Service',
       });
     }
