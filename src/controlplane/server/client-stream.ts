@@ -76,9 +76,8 @@ export class ClientStream {
   request(type: ResourceType, request: SubscriptionRequest, at: number): RequestOutcome {
     const before = this.#subscriptions.get(type) ?? noSubscription(type);
     const { subscription, outcome } = receive(before, request, at);
-    if (outcome === 'stale') return outcome;
     this.#subscriptions.set(type, subscription);
-    this.#advance();
+    if (outcome !== 'stale') this.#advance();
     return outcome;
   }
 

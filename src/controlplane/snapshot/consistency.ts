@@ -17,10 +17,13 @@ export const shortType = (type: string): string => type.slice(type.lastIndexOf('
 /** A resource set that no client could apply as a whole. The one that was served before goes on being served. */
 export class InconsistentSetError extends Error {
   override readonly name = 'InconsistentSetError';
+  /** One line for every problem. */
+  readonly lines: readonly string[];
   constructor(readonly problems: readonly Inconsistency[]) {
-    const lines = problems.slice(0, LISTED).map(({ type, name, message }) => `${shortType(type)} "${name}": ${message}`);
-    const rest = problems.length - lines.length;
-    super(`the resources do not fit together: ${lines.join('; ')}${rest > 0 ? `; and ${rest} more` : ''}`);
+    const lines = problems.map(({ type, name, message }) => `${shortType(type)} "${name}": ${message}`);
+    const rest = lines.length - LISTED;
+    super(`the resources do not fit together: ${lines.slice(0, LISTED).join('; ')}${rest > 0 ? `; and ${rest} more` : ''}`);
+    this.lines = lines;
   }
 }
 

@@ -54,7 +54,7 @@ export interface Subscription {
 }
 
 export type RequestOutcome =
-  /** Answers an older response than the last: to be ignored. */
+  /** Answers an older response than the last: nothing is to be sent for it. */
   | 'stale'
   | 'acked'
   | 'rejected'
@@ -88,11 +88,15 @@ export function receive(
   at: number,
 ): { readonly subscription: Subscription; readonly outcome: RequestOutcome } {
   const { last } = before;
-  // "The management server should not send a DiscoveryResponse for any DiscoveryRequest that has a stale nonce." - xds_protocol.
-  // A request without any nonce is none of those: clients send it when they subscribe before they have read a response.
-  if (request.nonce !== '' && request.nonce !== last?.nonce) return { subscription: before, outcome: 'stale' };
   const wanted = subscribe(before, request.names);
-  if (last === undefined || request.nonce === '' || last.answer !== 'none') return { subscription: wanted, outcome: 'subscribed' };
+  if (last === undefined) return { subscription: wanted, outcome: 'subscribed' };
+  if (request.nonce !== '' && request.nonce !== last.nonce) {
+    // "The management server should not send a DiscoveryResponse for any DiscoveryRequest that has a stale nonce." - xds_protocol. It
+    // is noted all the same: a name that is dropped in this request and comes back in the next one has to be sent again.
+    return { subscription: wanted, outcome: 'stale' };
+  }
+  // Clients that subscribe before they have read a response send no nonce.
+  if (request.nonce === '' || last.answer !== 'none') return { subscription: wanted, outcome: 'subscribed' };
   const refused = new Set(wanted.refused);
   if (request.error === undefined) {
     for (const name of last.resources) refused.delete(name);

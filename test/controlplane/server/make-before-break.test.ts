@@ -4,7 +4,7 @@ import { ClientStream } from '../../../src/controlplane/server/client-stream.js'
 import { buildSnapshot, type Snapshot } from '../../../src/controlplane/snapshot/snapshot.js';
 import { CLUSTER, LISTENER, type ResourceSet, ROUTE } from '../../../src/core/resources.js';
 import { FakeClock } from '../../support/fake-clock.js';
-import { edsCluster, endpoints, jsonEncode, listener, resourceSet, routes } from '../../support/xds-resources.js';
+import { edsCluster, endpoints, jsonEncode, listener, resourceSet, routes } from '../../support/mesh-resources.js';
 import { EnvoyModel, GrpcModel } from './models.js';
 
 const AUTHORITIES = ['a', 'b', 'c'];

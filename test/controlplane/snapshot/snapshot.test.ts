@@ -4,7 +4,7 @@ import { InconsistentSetError } from '../../../src/controlplane/snapshot/consist
 import { endpointsOf, referencesOf } from '../../../src/controlplane/snapshot/references.js';
 import { buildSnapshot } from '../../../src/controlplane/snapshot/snapshot.js';
 import { CLUSTER, ENDPOINT, LISTENER, type Resource, type ResourceType, ROUTE } from '../../../src/core/resources.js';
-import { edsCluster, endpoints, jsonEncode, listener, meshOf, resourceSet, routes } from '../../support/xds-resources.js';
+import { edsCluster, endpoints, jsonEncode, listener, meshOf, resourceSet, routes } from '../../support/mesh-resources.js';
 
 describe('versions', () => {
   it('the same content has the same versions in another snapshot made from scratch', () => {

@@ -10,7 +10,7 @@ import {
   type Subscription,
 } from '../../../src/controlplane/subscription/subscription.js';
 import { CLUSTER, ENDPOINT, LISTENER, type ResourceSet, ROUTE } from '../../../src/core/resources.js';
-import { jsonEncode, meshOf } from '../../support/xds-resources.js';
+import { jsonEncode, meshOf } from '../../support/mesh-resources.js';
 
 const snapshot = (set: ResourceSet) => buildSnapshot(set, jsonEncode);
 const two = snapshot(meshOf({ a: ['c1'], b: ['c2'] }));
@@ -163,15 +163,20 @@ describe('answers', () => {
     expect(acked).toMatchObject({ ackedVersion: next[CLUSTER].version, rejection: { message: 'bad' } });
   });
 
-  it('an older nonce is ignored, names and all', () => {
-    const again = send(ask(sent, [], '7').subscription, '8', snapshot(meshOf({ a: ['c9'] })).types);
-    const { subscription, outcome } = ask(again, ['x'], '7');
+  it('an older nonce answers nothing; what it names is noted, so that a name dropped and named again is sent again', () => {
+    const types = snapshot(meshOf({ a: ['c1'], b: ['c2'] }, 9_999)).types;
+    const acked = ask(send(ask(noSubscription(ENDPOINT), ['c1']).subscription, '1'), ['c1', 'c2'], '1').subscription;
+    const again = send(acked, '2', types);
+    const { subscription, outcome } = ask(again, ['c2'], '1');
     expect(outcome).toBe('stale');
-    expect(subscription).toBe(again);
+    expect(isOutstanding(subscription)).toBe(true);
+    expect(names(ask(subscription, ['c1', 'c2'], '2').subscription, types)).toEqual(['c1']);
   });
 
-  it('a nonce from another stream is ignored', () => {
-    expect(ask(noSubscription(CLUSTER), [], '3').outcome).toBe('stale');
+  it('a nonce from another stream is taken for none', () => {
+    const { subscription, outcome } = ask(noSubscription(CLUSTER), [], '3');
+    expect(outcome).toBe('subscribed');
+    expect(names(subscription)).toEqual(['c1', 'c2']);
   });
 
   it('a second request with the same nonce changes what is wanted and answers nothing', () => {

@@ -1,0 +1,194 @@
+import { type Clock, systemClock } from '../core/clock.js';
+import { knownKeys, record } from '../core/decode.js';
+import { type Logger, silentLogger } from '../core/log.js';
+import { type Meter, noMeter } from '../core/meter.js';
+import type { ResourceSet } from '../core/resources.js';
+import type { AdminServer } from './admin/admin-server.js';
+import type { ConfigWatch } from './files/watch.js';
+import { AdsServer, type AdsServerLimits } from './server/ads-server.js';
+import { Debounce, type DebounceOptions, DEFAULT_DEBOUNCE } from './server/debounce.js';
+import { LastGood, type RefusedConfiguration, type ServedConfiguration } from './server/last-good.js';
+import { isLoopback, type ListenAddress, parseListenAddress } from './server/listen-address.js';
+import type { Snapshot } from './snapshot/snapshot.js';
+
+export interface ControlPlaneOptions {
+  /** YAML files and folders of them; watched, and taken over when they change. Either this or `resources`. */
+  readonly config?: string | readonly string[];
+  /** xDS resources to begin with; `update` replaces them. */
+  readonly resources?: ResourceSet;
+  /** Where ADS is served, in clear text: `host:port`, port 0 takes a free one. Default `127.0.0.1:18000`. */
+  readonly listen?: string;
+  /** Where the admin pages are served over HTTP: `host:port`. Default: nowhere. */
+  readonly admin?: string;
+  /** Default: silent. */
+  readonly logger?: Logger;
+  readonly clock?: Clock;
+  readonly meter?: Meter;
+  /** How changes in a row become one push. Default: 100 ms of quiet, 10 s at most. */
+  readonly debounce?: Partial<DebounceOptions>;
+  readonly limits?: Partial<AdsServerLimits>;
+}
+
+export interface ControlPlaneStatus {
+  /** A good configuration has been loaded. */
+  readonly ready: boolean;
+  readonly configuration: ServedConfiguration | undefined;
+  /** What is wrong with the newest edit; undefined when nothing is. */
+  readonly refused: RefusedConfiguration | undefined;
+  /** Streams that are open. */
+  readonly clients: number;
+}
+
+export interface ControlPlane {
+  readonly port: number;
+  readonly adminPort: number | undefined;
+  /**
+   * Serves another configuration. Throws InconsistentSetError, and goes on with the one before, when its resources do not fit
+   * together. Only without `config`.
+   */
+  update(set: ResourceSet): void;
+  status(): ControlPlaneStatus;
+  /** Ends streams and connections, within 5 s at most, and leaves no timer or file handle. Safe to call twice. */
+  close(): Promise<void>;
+}
+
+const DEFAULT_LISTEN = '127.0.0.1:18000';
+const OPTIONS = ['config', 'resources', 'listen', 'admin', 'logger', 'clock', 'meter', 'debounce', 'limits'];
+
+/**
+ * Starts a control plane. Resolves when it listens and has read the configuration once, good or bad: with a bad one it is not ready,
+ * says so in `status()` and on the admin pages, and waits for the files to be mended. Rejects when it cannot listen.
+ */
+export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
+  knownKeys(record(options, 'options'), 'options', OPTIONS);
+  if ((options.config === undefined) === (options.resources === undefined)) {
+    throw new TypeError('startControlPlane: give either config (paths of YAML files) or resources, and not both');
+  }
+  const listen = parseListenAddress(options.listen ?? DEFAULT_LISTEN, 'options.listen');
+  const admin = options.admin === undefined ? undefined : parseListenAddress(options.admin, 'options.admin');
+  const { loadCodec } = await import('../xds/wire/index.js');
+  const running = new RunningControlPlane(options, await loadCodec());
+  try {
+    await running.start(listen, admin);
+  } catch (error) {
+    await running.close();
+    throw error;
+  }
+  return running;
+}
+
+type Codec = ConstructorParameters<typeof AdsServer>[0]['codec'];
+
+class RunningControlPlane implements ControlPlane {
+  port = 0;
+  adminPort: number | undefined;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #ads: AdsServer;
+  readonly #lastGood: LastGood;
+  readonly #debounce: Debounce;
+  #newest: Snapshot | undefined;
+  #admin: AdminServer | undefined;
+  #watch: ConfigWatch | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(
+    private readonly options: ControlPlaneOptions,
+    codec: Codec,
+  ) {
+    this.#clock = options.clock ?? systemClock;
+    this.#logger = options.logger ?? silentLogger;
+    const { limits = {}, meter = noMeter, config = 'resources' } = options;
+    const common = { clock: this.#clock, logger: this.#logger };
+    this.#ads = new AdsServer({ ...common, codec, identifier: 'inmesh', limits });
+    this.#lastGood = new LastGood({
+      ...common,
+      meter,
+      source: typeof config === 'string' ? config : config.join(', '),
+      encode: (type, resource) => codec.encodeResource(type, resource),
+      onChange: (snapshot) => this.#changed(snapshot),
+    });
+    this.#debounce = new Debounce(this.#clock, { ...DEFAULT_DEBOUNCE, ...options.debounce }, () => this.#publish());
+  }
+
+  async start(listen: ListenAddress, admin: ListenAddress | undefined): Promise<void> {
+    if (this.options.resources !== undefined) this.#lastGood.accept(this.options.resources);
+    this.port = await this.#ads.listen(listen);
+    if (admin !== undefined) await this.#startAdmin(admin);
+    if (this.options.config !== undefined) await this.#watchFiles(this.options.config);
+    const open = [listen, admin].filter((address) => address !== undefined && !isLoopback(address.host));
+    if (open.length > 0) this.#logger.warn('reachable from other machines, and nobody is asked who he is', { open });
+    this.#logger.info('control plane listens', { port: this.port, adminPort: this.adminPort });
+  }
+
+  update(set: ResourceSet): void {
+    if (this.options.config !== undefined) throw new Error('the configuration is read from files: change those, or start with resources');
+    if (this.#closing !== undefined) throw new Error('the control plane was closed: start another one');
+    this.#lastGood.accept(set);
+  }
+
+  status(): ControlPlaneStatus {
+    const { served: configuration, refused } = this.#lastGood;
+    return { ready: configuration !== undefined, configuration, refused, clients: this.#ads.sessions.size };
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** The first configuration goes out at once: nobody is served yet, and nothing came before it. */
+  #changed(snapshot: Snapshot): void {
+    this.#newest = snapshot;
+    if (this.#ads.snapshot === undefined) this.#publish();
+    else this.#debounce.trigger();
+  }
+
+  #publish(): void {
+    if (this.#newest !== undefined) this.#ads.publish(this.#newest);
+  }
+
+  async #startAdmin(listen: ListenAddress): Promise<void> {
+    const { AdminServer } = await import('./admin/admin-server.js');
+    const source = {
+      ready: () => this.status().ready,
+      status: () => this.status(),
+      snapshot: () => this.#ads.snapshot,
+      sessions: () => this.#ads.sessions,
+    };
+    this.#admin = new AdminServer({ listen, source, clock: this.#clock, logger: this.#logger });
+    this.adminPort = await this.#admin.listen();
+  }
+
+  /** Resolves after the first look at the files. */
+  async #watchFiles(paths: string | readonly string[]): Promise<void> {
+    const { formatProblem, watchConfig } = await import('./config.js');
+    await new Promise<void>((resolve) => {
+      this.#watch = watchConfig(paths, {
+        clock: this.#clock,
+        logger: this.#logger,
+        onChange: ({ resources, problems, warnings }) => {
+          if (problems.length > 0) this.#lastGood.refuse(problems.map(formatProblem));
+          else this.#acceptFiles(resources, warnings.map(formatProblem));
+          resolve();
+        },
+      });
+    });
+  }
+
+  /** What the compiler makes fits together; should it ever not, that is one more broken edit. */
+  #acceptFiles(resources: ResourceSet, warnings: readonly string[]): void {
+    try {
+      this.#lastGood.accept(resources, warnings);
+    } catch (error) {
+      this.#logger.debug('compiled resources were refused', { error: String(error) });
+    }
+  }
+
+  async #close(): Promise<void> {
+    this.#watch?.close();
+    this.#debounce.close();
+    await Promise.all([this.#ads.close(), this.#admin?.close()]);
+    this.#logger.info('control plane closed', { port: this.port });
+  }
+}
