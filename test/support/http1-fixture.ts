@@ -85,7 +85,10 @@ export function transportTo(port: number, more: Partial<TransportOptions> = {}):
   return { transport, limits };
 }
 
-export const bytesOf = (body: Body): Promise<Uint8Array> => collect(body, 1e9, () => { throw new Error('too large'); });
+export const bytesOf = (body: Body): Promise<Uint8Array> =>
+  collect(body, 1e9, () => {
+    throw new Error('too large');
+  });
 export const textOf = async (body: Body): Promise<string> => Buffer.from(await bytesOf(body)).toString();
 export const endOf = (reply: Reply): Promise<ReplyEnd> => new Promise((resolve) => reply.onEnd(resolve));
 

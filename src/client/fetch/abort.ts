@@ -31,5 +31,6 @@ export function onAbort(signal: AbortSignal, listener: AbortListener): void {
 /** Ends it. The last one to go takes the signal's listener away. */
 export function offAbort(signal: AbortSignal, listener: AbortListener): void {
   const entry = shared.get(signal);
-  if (entry?.listeners.delete(listener) && entry.listeners.size === 0) signal.removeEventListener('abort', entry.onAbort);
+  if (entry?.listeners.delete(listener) && entry.listeners.size === 0)
+    signal.removeEventListener('abort', entry.onAbort);
 }

@@ -1,4 +1,11 @@
-import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw, constants, type Gunzip } from 'node:zlib';
+import {
+  createBrotliDecompress,
+  createGunzip,
+  createInflate,
+  createInflateRaw,
+  constants,
+  type Gunzip,
+} from 'node:zlib';
 import type { Transform } from 'node:stream';
 import { type Body, type BodyFlow, type BodySink, StreamBody } from '../../core/body.js';
 import type { MeshError } from '../../core/errors.js';
@@ -25,7 +32,9 @@ export function decoded(body: Body, fields: HeaderFields): Body {
   if (codings.length > MAX_CODINGS) {
     body.cancel();
     const broken = new StreamBody({ resume() {}, cancel() {} });
-    broken.fail(new ReplyDecodeError(`content-encoding names ${codings.length} codings; at most ${MAX_CODINGS} are undone`));
+    broken.fail(
+      new ReplyDecodeError(`content-encoding names ${codings.length} codings; at most ${MAX_CODINGS} are undone`),
+    );
     return broken;
   }
   return codings.reduceRight<Body>((inner, coding) => new DecodedBody(inner, coding), body);
@@ -117,12 +126,15 @@ class DecodedBody implements Body, BodySink, BodyFlow {
       this.#out += chunk.byteLength;
       if (this.#out > RATIO_FREE_BYTES && this.#out > this.#in * MAX_RATIO) {
         const detail = `${this.#in} bytes of ${this.coding} became more than ${this.#out}`;
-        this.#break(new ReplyTooLargeError(`${detail}: a reply may grow ${MAX_RATIO} times beyond ${RATIO_FREE_BYTES} bytes`));
+        this.#break(
+          new ReplyTooLargeError(`${detail}: a reply may grow ${MAX_RATIO} times beyond ${RATIO_FREE_BYTES} bytes`),
+        );
       } else if (this.#sink?.write(chunk) === false) decoder.pause();
     });
     decoder.on('drain', () => this.#flow?.resume());
     decoder.on('error', (cause) => {
-      if (!this.#over) this.#break(new ReplyDecodeError(`the reply is not ${this.coding}: ${cause.message}`, { cause }));
+      if (!this.#over)
+        this.#break(new ReplyDecodeError(`the reply is not ${this.coding}: ${cause.message}`, { cause }));
     });
     return decoder;
   }

@@ -17,7 +17,9 @@ export function dispatchedCall(options: Dispatcher.DispatchOptions): Call {
   const { origin, method } = options;
   if (origin === undefined || origin === null) throw new TypeError('dispatch: origin is missing');
   if (isUpgrade(options)) {
-    throw new TypeError('dispatch: the mesh carries no upgrades and no CONNECT: give WebSockets a dispatcher of their own (new Agent())');
+    throw new TypeError(
+      'dispatch: the mesh carries no upgrades and no CONNECT: give WebSockets a dispatcher of their own (new Agent())',
+    );
   }
   const url = parseUrl(typeof origin === 'string' ? origin : origin.href);
   if (url === undefined) throw new TypeError(`dispatch: "${String(origin)}" is no http or https origin`);
@@ -38,7 +40,8 @@ export function dispatchedCall(options: Dispatcher.DispatchOptions): Call {
 }
 
 function withQuery(path: string, query: Readonly<Record<string, unknown>>): string {
-  if (path.includes('?') || path.includes('#')) throw new TypeError('dispatch: query cannot be added to a path that has one');
+  if (path.includes('?') || path.includes('#'))
+    throw new TypeError('dispatch: query cannot be added to a path that has one');
   const params = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
     for (const item of Array.isArray(value) ? value : [value]) params.append(name, String(item ?? ''));
@@ -93,4 +96,6 @@ function bodyFrom(given: unknown, headers: HeaderFields): Body | undefined {
 
 /** The platform's FormData and undici's own are two classes. */
 const isFormData = (value: unknown): value is FormData =>
-  typeof value === 'object' && value !== null && (value as { [Symbol.toStringTag]?: unknown })[Symbol.toStringTag] === 'FormData';
+  typeof value === 'object' &&
+  value !== null &&
+  (value as { [Symbol.toStringTag]?: unknown })[Symbol.toStringTag] === 'FormData';

@@ -26,8 +26,11 @@ export type MeshFetch = (input: FetchInput, init?: MeshRequestInit) => Promise<R
  */
 export function createFetch(service: Service, env: FetchEnv = {}): MeshFetch {
   const platformFetch = env.platformFetch ?? globalThis.fetch;
-  const start = (request: FetchRequest | undefined, input: FetchInput, init: MeshRequestInit | undefined): Promise<Response> =>
-    request === undefined ? platformFetch(input, init) : new Fetching(service, request).start();
+  const start = (
+    request: FetchRequest | undefined,
+    input: FetchInput,
+    init: MeshRequestInit | undefined,
+  ): Promise<Response> => (request === undefined ? platformFetch(input, init) : new Fetching(service, request).start());
 
   return (input, init) => {
     try {
@@ -175,7 +178,8 @@ class Fetching {
   }
 
   #check(info: ResponseInfo, body: Body, integrity: string): void {
-    const tooLarge = (limit: number) => new ReplyTooLargeError(`integrity is checked for replies of up to ${limit} bytes`);
+    const tooLarge = (limit: number) =>
+      new ReplyTooLargeError(`integrity is checked for replies of up to ${limit} bytes`);
     collect(body, MAX_CHECKED_BYTES, tooLarge).then((bytes) => {
       if (matchesIntegrity(bytes, integrity)) this.#resolve(new MeshResponse(info, new BytesBody(bytes)));
       else this.#reject(new FetchError('fetch failed', new Error('integrity mismatch')));

@@ -2,10 +2,12 @@ import type { Call } from '../../core/call.js';
 import { appendHeader, type HeaderFields } from '../../core/headers.js';
 
 /** What callers may give as headers. */
-export type HeadersLike = Iterable<readonly [string, string]> | readonly (readonly string[])[] | Readonly<Record<string, unknown>>;
+export type HeadersLike =
+  | Iterable<readonly [string, string]>
+  | readonly (readonly string[])[]
+  | Readonly<Record<string, unknown>>;
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: that is what a field value must not contain
 const FORBIDDEN = /[\0\r\n]|[^\0-\xff]/;
 const EDGES = /^[\t\n\r ]+|[\t\n\r ]+$/g;
 

@@ -13,7 +13,9 @@ export interface LegacyHandler {
 
 /** Whatever handler was given, in the shape of undici 7. */
 export function asHandler(handler: Dispatcher.DispatchHandler | LegacyHandler): Dispatcher.DispatchHandler {
-  return 'onRequestStart' in handler && handler.onRequestStart !== undefined ? handler : new LegacyAdapter(handler as LegacyHandler);
+  return 'onRequestStart' in handler && handler.onRequestStart !== undefined
+    ? handler
+    : new LegacyAdapter(handler as LegacyHandler);
 }
 
 class LegacyAdapter implements Dispatcher.DispatchHandler {

@@ -46,4 +46,3 @@ function partsSource(parts: readonly (Uint8Array | Blob)[]): Source {
     },
   };
 }
-

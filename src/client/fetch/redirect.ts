@@ -30,15 +30,18 @@ export function redirected(hop: Hop, status: number, location: string | string[]
   } catch {
     return new Error(`the redirect leads to no URL: ${String(location).slice(0, 200)}`);
   }
-  if (target.protocol !== 'http:' && target.protocol !== 'https:') return new Error('URL scheme must be a HTTP(S) scheme');
-  if (target.username !== '' || target.password !== '') return new Error('the redirect leads to a URL with credentials in it');
+  if (target.protocol !== 'http:' && target.protocol !== 'https:')
+    return new Error('URL scheme must be a HTTP(S) scheme');
+  if (target.username !== '' || target.password !== '')
+    return new Error('the redirect leads to a URL with credentials in it');
   const url = fromUrl(target) as HttpUrl;
   const sameOrigin = url.scheme === hop.url.scheme && url.authority === hop.url.authority;
   const headers = copyHeaders(hop.headers);
   if (!sameOrigin) for (const name of ORIGIN_FIELDS) delete headers[name];
   const { method } = hop;
   const becomesGet =
-    ((status === 301 || status === 302) && method === 'POST') || (status === 303 && method !== 'GET' && method !== 'HEAD');
+    ((status === 301 || status === 302) && method === 'POST') ||
+    (status === 303 && method !== 'GET' && method !== 'HEAD');
   if (becomesGet) {
     for (const name of BODY_FIELDS) delete headers[name];
     return { url, method: 'GET', headers, body: undefined };

@@ -46,7 +46,8 @@ export function extractBody(value: unknown, duplex: unknown): ExtractedBody {
 const untyped = (body: Body): ExtractedBody => ({ body, contentType: undefined });
 
 function requireHalfDuplex(duplex: unknown): void {
-  if (duplex !== 'half') throw new TypeError("RequestInit: duplex option is required when sending a body: set duplex: 'half'");
+  if (duplex !== 'half')
+    throw new TypeError("RequestInit: duplex option is required when sending a body: set duplex: 'half'");
 }
 
 function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
@@ -71,7 +72,8 @@ export async function requestObjectBody(stream: ReadableStream): Promise<Body> {
     if (read === undefined || size > PEEK_BYTES) {
       return new PulledBody({ next: once(pending, source.next), stop: source.stop }, undefined, chunks);
     }
-    if (read.done === true) return new BytesBody(chunks.length === 1 ? (chunks[0] as Uint8Array) : Buffer.concat(chunks));
+    if (read.done === true)
+      return new BytesBody(chunks.length === 1 ? (chunks[0] as Uint8Array) : Buffer.concat(chunks));
     if (!(read.value instanceof Uint8Array)) {
       return new PulledBody({ next: once(pending, source.next), stop: source.stop }, undefined, chunks);
     }

@@ -75,7 +75,10 @@ export function readRequest(input: string | URL, init: MeshRequestInit | undefin
 }
 
 /** Reads a Request object; `init` was merged into it by the platform's own constructor. Takes its body: it is used from here on. */
-export async function readRequestObject(request: Request, mesh: MeshOptions | undefined): Promise<FetchRequest | undefined> {
+export async function readRequestObject(
+  request: Request,
+  mesh: MeshOptions | undefined,
+): Promise<FetchRequest | undefined> {
   const url = readUrl(request.url);
   if (url === undefined) return undefined;
   const headers = readHeaders(request.headers as unknown as HeadersLike);

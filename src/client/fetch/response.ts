@@ -138,7 +138,9 @@ export class MeshResponse extends Base implements Response {
       if (this.#claim !== undefined) this.#claim.taken = true;
       // A body that was read directly shows as a stream that is closed, as the platform's does.
       const body = this.#used ? new BytesBody(NOTHING) : (this.#body as Body);
-      this.#platform = new Response(toWebStream(body) as unknown as null, { headers: contentTypeOf(this.#info.fields) });
+      this.#platform = new Response(toWebStream(body) as unknown as null, {
+        headers: contentTypeOf(this.#info.fields),
+      });
     }
     return this.#platform;
   }

@@ -40,7 +40,9 @@ export function fromUrl(url: URL): HttpUrl | undefined {
   const { protocol } = url;
   if (protocol !== 'http:' && protocol !== 'https:') return undefined;
   if (url.username !== '' || url.password !== '') {
-    throw new TypeError(`fetch takes no URL with credentials in it: ${url.origin}/... Send an authorization header instead`);
+    throw new TypeError(
+      `fetch takes no URL with credentials in it: ${url.origin}/... Send an authorization header instead`,
+    );
   }
   const path = url.pathname + url.search;
   return {
@@ -56,7 +58,7 @@ const QUESTION = 63;
 const DOT = 46;
 /** Characters that stay as they are in a path and in a query: letters, digits and `-._~!$&()*+,;=:@/`. */
 const PLAIN = new Uint8Array(128);
-for (const char of "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&()*+,;=:@/") {
+for (const char of 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~!$&()*+,;=:@/') {
   PLAIN[char.charCodeAt(0)] = 1;
 }
 

@@ -3,7 +3,17 @@ import { BytesBody, StreamBody } from '../../../src/core/body.js';
 import { RequestBodyError } from '../../../src/core/errors.js';
 import { headerFields } from '../../../src/core/headers.js';
 import { aCall } from '../../support/calls.js';
-import { answering, endOf, failureOf, httpServer, type OpenTransport, type RunningHttp, textOf, transportTo, until } from '../../support/http1-fixture.js';
+import {
+  answering,
+  endOf,
+  failureOf,
+  httpServer,
+  type OpenTransport,
+  type RunningHttp,
+  textOf,
+  transportTo,
+  until,
+} from '../../support/http1-fixture.js';
 import type { RequestListener } from 'node:http';
 
 let server: RunningHttp;
@@ -77,7 +87,11 @@ test('the server is shown the host of the call, and nothing that belongs to one 
 test('a header or a path that cannot be written fails as the request of the caller, and harms no connection', async () => {
   const { transport, limits } = await serve((_request, response) => response.end('x'));
   await textOf((await transport.call(aCall())).body);
-  for (const call of [aCall({ headers: headerFields({ 'x-bad': 'a\r\nb' }) }), aCall({ path: '/a b' }), aCall({ method: 'G T' })]) {
+  for (const call of [
+    aCall({ headers: headerFields({ 'x-bad': 'a\r\nb' }) }),
+    aCall({ path: '/a b' }),
+    aCall({ method: 'G T' }),
+  ]) {
     expect(await failureOf(transport.call(call))).toMatchObject({ code: 'REQUEST_BODY_FAILED', origin: 'workload' });
   }
   await textOf((await transport.call(aCall())).body);
@@ -126,7 +140,13 @@ test('a server that does not read makes the sender of the body wait', async () =
   let wanted = 0;
   let sent = 0;
   const chunk = new Uint8Array(65_536);
-  const body = new StreamBody({ resume: () => { wanted++; fill(); }, cancel() {} });
+  const body = new StreamBody({
+    resume: () => {
+      wanted++;
+      fill();
+    },
+    cancel() {},
+  });
   const fill = (): void => {
     while (sent < 400) {
       sent++;
@@ -197,7 +217,11 @@ test('HEAD, 204 and 304 have an empty body', async () => {
     response.writeHead(Number(request.url?.slice(1)), { 'x-a': '1' });
     response.end();
   });
-  for (const [method, status] of [['HEAD', 200], ['GET', 204], ['GET', 304]] as const) {
+  for (const [method, status] of [
+    ['HEAD', 200],
+    ['GET', 204],
+    ['GET', 304],
+  ] as const) {
     const reply = await transport.call(aCall({ method, path: `/${status}` }));
     expect(reply.status).toBe(status);
     expect(await textOf(reply.body)).toBe('');
@@ -252,7 +276,12 @@ test('a server may answer before it has read the request, and the rest of the bo
   server = await answering((socket) => socket.write('HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\n\r\nbig'));
   open = transportTo(server.port);
   let cancelled = false;
-  const body = new StreamBody({ resume() {}, cancel: () => { cancelled = true; } });
+  const body = new StreamBody({
+    resume() {},
+    cancel: () => {
+      cancelled = true;
+    },
+  });
   const pending = open.transport.call(aCall({ method: 'POST', body }));
   body.write(Buffer.from('part'));
   const reply = await pending;

@@ -53,7 +53,9 @@ class ConnectionAttempt {
   start(): void {
     const { clock, timeoutMs } = this.options;
     this.#cancelTimeout = clock.after(timeoutMs, () => {
-      this.#fail(`no connection within ${timeoutMs} ms${this.#failures.length > 0 ? ` (${this.#failures.join('; ')})` : ''}`);
+      this.#fail(
+        `no connection within ${timeoutMs} ms${this.#failures.length > 0 ? ` (${this.#failures.join('; ')})` : ''}`,
+      );
     });
     this.#tryNext();
   }

@@ -149,6 +149,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Reply, BodyProducer
       exchangeError(this.owner.endpoint, error, {
         started,
         answered: this.#answered,
+        headed: this.#headed,
         writeBytes: this.#upload === undefined ? (this.call.body?.size ?? 0) : undefined,
       }),
     );

@@ -7,6 +7,8 @@ export interface Progress {
   readonly started: boolean;
   /** Any byte of an answer had come. */
   readonly answered: boolean;
+  /** The head of the reply had come. */
+  readonly headed: boolean;
   /** The request was one write of at most this many bytes; undefined: it was streamed, in several. */
   readonly writeBytes: number | undefined;
 }
@@ -15,23 +17,38 @@ export interface Progress {
 const ATOMIC_WRITE_BYTES = 16_384;
 
 /** undici's codes for a request that it will not write. */
-const REFUSED_REQUEST = new Set(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED', 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH']);
+const REFUSED_REQUEST = new Set([
+  'UND_ERR_INVALID_ARG',
+  'UND_ERR_NOT_SUPPORTED',
+  'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH',
+]);
 
 /** What undici, the parser or the kernel reported, as one of ours, with the truth about whether the server got the request. */
 export function exchangeError(endpoint: string, error: unknown, progress: Progress): MeshError {
   if (error instanceof MeshError) return error;
-  const { code, message, syscall } = describe(error);
+  const { name, code, message, syscall } = describe(error);
   const options = { cause: error };
-  if (REFUSED_REQUEST.has(code)) return new RequestBodyError(`the request cannot be sent over HTTP/1.1: ${message}`, options);
-  if (code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW' || code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE') {
+  if (REFUSED_REQUEST.has(code))
+    return new RequestBodyError(`the request cannot be sent over HTTP/1.1: ${message}`, options);
+  if (name === 'HTTPParserError' || code === 'UND_ERR_HEADERS_OVERFLOW' || code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE') {
     return new ProtocolError(endpoint, message, 'yes', options);
   }
+  // undici says the same of a body that is cut short and of a head that makes no sense.
+  if (code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH' && !progress.headed) {
+    return new ProtocolError(endpoint, 'the head of the reply contradicts itself about its length', 'yes', options);
+  }
   if (message === 'bad response') {
-    return new ProtocolError(endpoint, 'an answer that was not asked for (100 Continue, or bytes before a request)', 'yes', options);
+    return new ProtocolError(
+      endpoint,
+      'an answer that was not asked for (100 Continue, or bytes before a request)',
+      'yes',
+      options,
+    );
   }
   if (message === 'bad upgrade') return new ProtocolError(endpoint, 'it switched protocols unasked', 'yes', options);
   if (progress.answered) return new ConnectionLostError(endpoint, `within the reply: ${message}`, 'yes', options);
-  if (!progress.started) return new ConnectionLostError(endpoint, `before the request was sent: ${message}`, 'no', options);
+  if (!progress.started)
+    return new ConnectionLostError(endpoint, `before the request was sent: ${message}`, 'no', options);
   // The kernel took nothing of the only write that there was: it had learnt before that the peer is gone.
   if (syscall === 'write' && progress.writeBytes !== undefined && progress.writeBytes <= ATOMIC_WRITE_BYTES) {
     return new ConnectionLostError(endpoint, `before the request was sent: ${message}`, 'no', options);
@@ -39,10 +56,18 @@ export function exchangeError(endpoint: string, error: unknown, progress: Progre
   return new ConnectionLostError(endpoint, `before any reply: ${message}`, 'maybe', options);
 }
 
-function describe(error: unknown): { code: string; message: string; syscall: string | undefined } {
-  if (!(error instanceof Error)) return { code: '', message: String(error), syscall: undefined };
+interface Described {
+  readonly name: string;
+  readonly code: string;
+  readonly message: string;
+  readonly syscall: string | undefined;
+}
+
+function describe(error: unknown): Described {
+  if (!(error instanceof Error)) return { name: '', code: '', message: String(error), syscall: undefined };
   const { code, syscall } = error as { code?: unknown; syscall?: unknown };
   return {
+    name: error.name,
     code: typeof code === 'string' ? code : '',
     message: error.message === '' ? error.name : error.message,
     syscall: typeof syscall === 'string' ? syscall : undefined,
