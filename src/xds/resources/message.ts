@@ -196,6 +196,7 @@ export class Message {
     const value = this.#get(name);
     if (value === undefined) return [];
     if (!Array.isArray(value)) throw this.error(name, `must be a list, got ${shown(value)}`);
-    return value;
+    // With undefined in the place of holes, which `map` would pass over.
+    return Array.from(value);
   }
 }

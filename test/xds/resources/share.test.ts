@@ -1,0 +1,86 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { safeRegex } from '../../../src/xds/regex.js';
+import { deepFreeze, retain } from '../../../src/xds/resources/share.js';
+
+describe('retain', () => {
+  test('gives the previous object when nothing changed', () => {
+    const make = () => deepFreeze({ a: [{ key: '1', x: new Set(['s']) }], b: new Uint8Array([1]), c: safeRegex('a+') });
+    const before = make();
+    expect(retain(before, make())).toBe(before);
+  });
+
+  test('keeps the members of a list that remain, wherever they are now', () => {
+    const before = deepFreeze({
+      list: [
+        { key: 'a', v: 1 },
+        { key: 'b', v: 1 },
+        { key: 'c', v: 1 },
+      ],
+    });
+    const after = retain(
+      before,
+      deepFreeze({
+        list: [
+          { key: 'c', v: 1 },
+          { key: 'b', v: 2 },
+          { key: 'a', v: 1 },
+        ],
+      }),
+    );
+    expect(after.list[0]).toBe(before.list[2]);
+    expect(after.list[1]).not.toBe(before.list[1]);
+    expect(after.list[2]).toBe(before.list[0]);
+  });
+
+  test.each<[string, unknown, unknown]>([
+    ['sets', new Set([1]), new Set([2])],
+    ['sets of other size', new Set([1]), new Set([1, 2])],
+    ['bytes', new Uint8Array([1]), new Uint8Array([2])],
+    ['expressions', safeRegex('a+'), safeRegex('b+')],
+    ['a field gone', { a: 1, b: undefined }, { a: 1 }],
+    ['a field more', { a: 1 }, { a: 1, b: undefined }],
+    ['kinds', { a: 1 }, [1]],
+    ['values', 1, '1'],
+  ])('takes the next: %s', (_, before, after) => {
+    expect(retain(before, after)).toStrictEqual(after);
+    expect(retain(before, after)).not.toBe(before);
+  });
+
+  test('is always equal to the next, and frozen, whatever was before', () => {
+    const value = fc.letrec((tie) => ({
+      node: fc.oneof(
+        { maxDepth: 3 },
+        fc.constantFrom(undefined, null, 0, 1, 'a', true),
+        fc.array(tie('node'), { maxLength: 3 }),
+        fc.dictionary(fc.constantFrom('a', 'b', 'key', 'name', '__proto__', 'constructor'), tie('node'), {
+          maxKeys: 3,
+        }),
+      ),
+    })).node;
+    fc.assert(
+      fc.property(value, value, (before, after) => {
+        const result = retain(deepFreeze(before), deepFreeze(structuredCloneKeepingKeys(after)));
+        expect(result).toEqual(after);
+        expect(typeof result !== 'object' || result === null || Object.isFrozen(result)).toBe(true);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+});
+
+/** structuredClone drops an own key `__proto__`. */
+function structuredCloneKeepingKeys(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(structuredCloneKeepingKeys);
+  if (typeof value !== 'object' || value === null) return value;
+  const copy = Object.create(Object.getPrototypeOf(value));
+  for (const key of Object.keys(value)) {
+    Object.defineProperty(copy, key, {
+      value: structuredCloneKeepingKeys((value as Record<string, unknown>)[key]),
+      enumerable: true,
+      configurable: true,
+      writable: true,
+    });
+  }
+  return copy;
+}
