@@ -57,7 +57,8 @@ export function meshClient(options: MeshOptions = {}): Mesh {
 /** What serves a feature is loaded when it is configured: a first try needs no YAML parser, embedded configuration no gRPC. */
 function chooseSource(o: MeshOptions, embedded: EmbeddedOptions, service: string): ConfigSource {
   const { services, xds } = o;
-  if (services !== undefined) return new LateSource(import('./embedded.js').then((m) => m.servicesSource(services, embedded)));
+  if (services !== undefined)
+    return new LateSource(import('./embedded.js').then((m) => m.servicesSource(services, embedded)));
   const fromBootstrap = xds === undefined && o.config === undefined && hasBootstrap();
   if (xds !== undefined || fromBootstrap) {
     return new LateSource(import('./xds.js').then((m) => m.adsSource({ server: xds, service, ...embedded })));
@@ -67,7 +68,8 @@ function chooseSource(o: MeshOptions, embedded: EmbeddedOptions, service: string
   return new LateSource(import('./embedded.js').then((m) => m.fileSource(config, embedded)));
 }
 
-const hasBootstrap = (): boolean => Boolean(process.env['GRPC_XDS_BOOTSTRAP'] || process.env['GRPC_XDS_BOOTSTRAP_CONFIG']);
+const hasBootstrap = (): boolean =>
+  Boolean(process.env['GRPC_XDS_BOOTSTRAP'] || process.env['GRPC_XDS_BOOTSTRAP_CONFIG']);
 
 function defaultLogger(): Logger {
   return jsonLogger((line) => process.stderr.write(line), systemClock.wallTime, 'warn');

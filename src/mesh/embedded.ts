@@ -34,7 +34,10 @@ export function fileSource(paths: string | readonly string[], options: EmbeddedO
 }
 
 /** Endpoints by service name, as an option. Throws DecodeError when they are malformed. */
-export function servicesSource(services: Readonly<Record<string, readonly string[]>>, options: EmbeddedOptions): ConfigSource {
+export function servicesSource(
+  services: Readonly<Record<string, readonly string[]>>,
+  options: EmbeddedOptions,
+): ConfigSource {
   const source = new EmbeddedSource('options.services', options);
   source.take(compile(servicesToDocuments(services, 'options.services')));
   return source;
@@ -111,7 +114,10 @@ class EmbeddedSource implements ConfigSource {
     this.#broken = new ConfigInvalidError(`configuration is refused:\n${detail}`);
     this.options.meter.event({ kind: 'config:rejected', source: this.name, detail });
     const stands = this.#good ? 'the last good one stays' : 'there is none to fall back on';
-    this.options.logger.error(`configuration is refused, ${stands}`, { source: this.name, problems: problems.slice(0, SHOWN_PROBLEMS) });
+    this.options.logger.error(`configuration is refused, ${stands}`, {
+      source: this.name,
+      problems: problems.slice(0, SHOWN_PROBLEMS),
+    });
     for (const watcher of [...this.#watchers]) {
       if (this.#good) watcher.ambient(this.#broken);
       else watcher.failed(this.#broken);

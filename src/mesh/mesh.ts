@@ -39,7 +39,11 @@ export interface Mesh {
 }
 
 export interface MeshDump {
-  readonly targets: readonly { readonly authority: string; readonly routes: readonly string[]; readonly clusters: readonly string[] }[];
+  readonly targets: readonly {
+    readonly authority: string;
+    readonly routes: readonly string[];
+    readonly clusters: readonly string[];
+  }[];
   readonly clusters: readonly {
     readonly name: string;
     readonly requests: number;
