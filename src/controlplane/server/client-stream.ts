@@ -107,7 +107,7 @@ export class ClientStream {
     this.#held.startBound(this.#options.clock.now(), this.#options.holdMs);
     this.#releaseClusters();
     this.#pushAll();
-    const expiry = this.#held.nextExpiry();
+    const expiry = this.#routesRefused() ? undefined : this.#held.nextExpiry();
     if (expiry !== undefined) this.#wakeAt(expiry);
   }
 

@@ -20,7 +20,8 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-const snapshot = (set: ResourceSet): Snapshot => buildSnapshot(set, (type, resource) => codec.encodeResource(type, resource));
+const snapshot = (set: ResourceSet): Snapshot =>
+  buildSnapshot(set, (type, resource) => codec.encodeResource(type, resource));
 
 async function serve(set?: ResourceSet, limits: Partial<AdsServerLimits> = {}) {
   const server = new AdsServer({ codec, clock: systemClock, logger: silentLogger, identifier: 'inmesh', limits });
@@ -57,7 +58,9 @@ describe('on the wire', () => {
     client.ack(listeners);
     client.subscribe(ROUTE, ['reviews-routes']);
     const routes = await client.next();
-    expect(routes.resources?.[0]?.value).toEqual(Buffer.from(expected.types[ROUTE].resources.get('reviews-routes')?.bytes ?? []));
+    expect(routes.resources?.[0]?.value).toEqual(
+      Buffer.from(expected.types[ROUTE].resources.get('reviews-routes')?.bytes ?? []),
+    );
   });
 
   it('another server with the same configuration sends the same bytes under the same version', async () => {
@@ -94,7 +97,10 @@ describe('on the wire', () => {
     const response = await client.next();
     expect(client.decoded(response).map((it) => it['name'])).toEqual(['reviews']);
     expect(response.resource_errors).toEqual([
-      { resource_name: { name: 'ratings' }, error_detail: { code: status.NOT_FOUND, message: 'Listener "ratings" does not exist in the configuration' } },
+      {
+        resource_name: { name: 'ratings' },
+        error_detail: { code: status.NOT_FOUND, message: 'Listener "ratings" does not exist in the configuration' },
+      },
     ]);
   });
 
@@ -147,7 +153,11 @@ describe('updates', () => {
     client.nack(first, 'c1: endpoints[0]: not to my taste', ['c1']);
     const ledger = () => [...server.sessions][0]?.stream.subscriptions.get(ENDPOINT);
     await until(() => ledger()?.rejection !== undefined);
-    expect(ledger()?.rejection).toMatchObject({ code: 3, message: 'c1: endpoints[0]: not to my taste', version: first.version_info });
+    expect(ledger()?.rejection).toMatchObject({
+      code: 3,
+      message: 'c1: endpoints[0]: not to my taste',
+      version: first.version_info,
+    });
     const second = client.next();
     server.publish(snapshot(meshOf({ a: ['c1'] }, 9_002)));
     client.ack(await second, ['c1']);
@@ -185,7 +195,10 @@ describe('hostile clients', () => {
     const { connect } = await serve(meshOf({ a: ['c1'] }));
     const client = connect();
     client.send({ resource_names: ['a'] });
-    expect(await client.ended).toMatchObject({ code: status.INVALID_ARGUMENT, details: expect.stringContaining('type_url') });
+    expect(await client.ended).toMatchObject({
+      code: status.INVALID_ARGUMENT,
+      details: expect.stringContaining('type_url'),
+    });
     await serves(connect);
   });
 
@@ -193,7 +206,10 @@ describe('hostile clients', () => {
     const { connect } = await serve(meshOf({ a: ['c1'] }), { maxNames: 3 });
     const client = connect();
     client.subscribe(ENDPOINT, ['1', '2', '3', '4']);
-    expect(await client.ended).toMatchObject({ code: status.RESOURCE_EXHAUSTED, details: '4 resource names asked for, at most 3 are allowed' });
+    expect(await client.ended).toMatchObject({
+      code: status.RESOURCE_EXHAUSTED,
+      details: '4 resource names asked for, at most 3 are allowed',
+    });
     await serves(connect);
   });
 
@@ -214,7 +230,10 @@ describe('hostile clients', () => {
   it('a type that is not served is left unanswered, and the stream goes on', async () => {
     const { connect } = await serve(meshOf({ a: ['c1'] }));
     const client = connect();
-    client.send({ type_url: 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret', resource_names: ['x'] });
+    client.send({
+      type_url: 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret',
+      resource_names: ['x'],
+    });
     client.subscribe(CLUSTER);
     expect(await client.next()).toMatchObject({ type_url: CLUSTER, nonce: '1' });
   });
@@ -235,7 +254,11 @@ describe('hostile clients', () => {
     const path = '/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources';
     const sendRaw = (bytes: Uint8Array): Promise<number> =>
       new Promise((resolve) => {
-        const stream = raw.makeBidiStreamRequest<Uint8Array, Uint8Array>(path, (it) => Buffer.from(it), (it) => it);
+        const stream = raw.makeBidiStreamRequest<Uint8Array, Uint8Array>(
+          path,
+          (it) => Buffer.from(it),
+          (it) => it,
+        );
         stream.on('error', () => {});
         stream.on('data', () => {});
         stream.once('status', ({ code }) => resolve(code));

@@ -15,7 +15,11 @@ const service = fc.record({
   routes: fc.constantFrom('one', 'two'),
 });
 const config = fc
-  .record({ services: fc.dictionary(fc.constantFrom(...AUTHORITIES), service, { size: 'max', maxKeys: 3 }), connectSeconds: fc.nat(2), port: fc.nat(2) })
+  .record({
+    services: fc.dictionary(fc.constantFrom(...AUTHORITIES), service, { size: 'max', maxKeys: 3 }),
+    connectSeconds: fc.nat(2),
+    port: fc.nat(2),
+  })
   .map(({ services, connectSeconds, port }): ResourceSet => {
     const clusters = [...new Set(Object.values(services).flatMap((it) => it.clusters))];
     return resourceSet({
@@ -34,7 +38,12 @@ type Story = typeof story extends fc.Arbitrary<infer S> ? S : never;
 function run(make: () => EnvoyModel | GrpcModel, chapters: Story, refuse: (n: number) => boolean) {
   const clock = new FakeClock();
   const client = make();
-  const stream = new ClientStream({ clock, holdMs: 15_000, warmingMs: 5_000, send: (response) => client.responses.push(response) });
+  const stream = new ClientStream({
+    clock,
+    holdMs: 15_000,
+    warmingMs: 5_000,
+    send: (response) => client.responses.push(response),
+  });
   let snapshot: Snapshot | undefined;
   let deliveries = 0;
   const deliver = (): void => {
@@ -68,7 +77,8 @@ describe('whatever the configurations and however messages interleave', () => {
     fc.assert(
       fc.property(story, (chapters) => {
         const { client, stream, snapshot, clock } = run(() => new EnvoyModel(), chapters, never);
-        if (snapshot !== undefined) expect((client as EnvoyModel).clusters).toEqual([...snapshot.types[CLUSTER].resources.keys()].sort());
+        if (snapshot !== undefined)
+          expect((client as EnvoyModel).clusters).toEqual([...snapshot.types[CLUSTER].resources.keys()].sort());
         expect(stream.synced).toBe(true);
         stream.close();
         expect(clock.pending).toBe(0);
@@ -93,7 +103,11 @@ describe('whatever the configurations and however messages interleave', () => {
     fc.assert(
       fc.property(story, fc.infiniteStream(fc.boolean()), fc.boolean(), (chapters, refusals, envoy) => {
         const decisions = refusals[Symbol.iterator]();
-        run(envoy ? () => new EnvoyModel() : () => new GrpcModel(AUTHORITIES), chapters, () => decisions.next().value === true);
+        run(
+          envoy ? () => new EnvoyModel() : () => new GrpcModel(AUTHORITIES),
+          chapters,
+          () => decisions.next().value === true,
+        );
       }),
       { numRuns: 1_000 },
     );

@@ -96,7 +96,8 @@ export class EnvoyModel extends ModelClient {
   protected apply({ type, resources }: StreamResponse): void {
     if (type === CLUSTER) {
       this.#clusters = new Map(resources.map(({ name, resource }) => [name, endpointsOf(resource) ?? '']));
-      for (const name of this.#endpoints) if (![...this.#clusters.values()].includes(name)) this.#endpoints.delete(name);
+      for (const name of this.#endpoints)
+        if (![...this.#clusters.values()].includes(name)) this.#endpoints.delete(name);
       this.want(ENDPOINT, this.#clusters.values());
       if (resources.length === 0) this.#listen();
     } else if (type === ENDPOINT) {
@@ -158,7 +159,8 @@ export class GrpcModel extends ModelClient {
   protected apply({ type, resources }: StreamResponse): void {
     if (type === LISTENER) this.#listeners = new Map(resources.map(({ name, resource }) => [name, routesOf(resource)]));
     else if (type === ROUTE) for (const { name, resource } of resources) this.#routes.set(name, clustersOf(resource));
-    else if (type === CLUSTER) this.#clusters = new Map(resources.map(({ name, resource }) => [name, endpointsOf(resource) ?? '']));
+    else if (type === CLUSTER)
+      this.#clusters = new Map(resources.map(({ name, resource }) => [name, endpointsOf(resource) ?? '']));
     else for (const { name } of resources) this.#endpoints.add(name);
     this.#settle();
   }
