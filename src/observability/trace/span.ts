@@ -19,17 +19,32 @@ export function spanName(call: Call): string {
   return method === '_OTHER' ? 'HTTP' : method;
 }
 
-/** What is known when the attempt starts, so that samplers see it. */
+/**
+ * What is known when the attempt starts, so that samplers see it. The endpoint has been picked by now; it is read here and not at the
+ * end, when the call's record may tell of a later attempt.
+ */
 export function startAttributes(call: Call): OtelAttributes {
+  const attributes = call.protocol === 'grpc' ? rpcAttributes(call) : httpAttributes(call);
+  const { endpoint, route, cluster, version } = call.record;
+  if (endpoint !== undefined) addPeer(attributes, endpoint);
+  if (route !== undefined) attributes['mesh.route'] = route;
+  if (cluster !== undefined) attributes['mesh.cluster'] = cluster;
+  if (version !== undefined) attributes['mesh.version'] = version;
+  return attributes;
+}
+
+function rpcAttributes(call: Call): OtelAttributes {
   const { address, port } = serverName(call.authority, call.scheme);
-  if (call.protocol === 'grpc') {
-    return {
-      'rpc.system.name': 'grpc',
-      'rpc.method': rpcMethod(call.path),
-      'server.address': address,
-      'server.port': port,
-    };
-  }
+  return {
+    'rpc.system.name': 'grpc',
+    'rpc.method': rpcMethod(call.path),
+    'server.address': address,
+    'server.port': port,
+  };
+}
+
+function httpAttributes(call: Call): OtelAttributes {
+  const { address, port } = serverName(call.authority, call.scheme);
   const method = knownMethod(call.method);
   const attributes: OtelAttributes = {
     'http.request.method': method,
@@ -46,14 +61,9 @@ export function startAttributes(call: Call): OtelAttributes {
 /** Adds how the attempt ended, and ends the span. */
 export function finishSpan(span: OtelSpan, finished: Finished): void {
   const { call, reply } = finished;
-  const { record } = call;
   const attributes: OtelAttributes = {};
   if (call.protocol === 'grpc') attributes['rpc.status_code'] = grpcStatusName(grpcStatus(finished));
   else if (reply !== undefined) attributes['http.response.status_code'] = reply.status;
-  if (record.endpoint !== undefined) addPeer(attributes, record.endpoint);
-  if (record.route !== undefined) attributes['mesh.route'] = record.route;
-  if (record.cluster !== undefined) attributes['mesh.cluster'] = record.cluster;
-  if (record.version !== undefined) attributes['mesh.version'] = record.version;
   const error = errorType(finished);
   if (error !== undefined) {
     attributes['error.type'] = error;

@@ -1,0 +1,113 @@
+import { readFile } from 'node:fs/promises';
+import { describe, expect, test } from 'vitest';
+import { ConfigUnavailableError } from '../../src/core/errors.js';
+import { CHANNELS } from '../../src/observability/events.js';
+import { ACCESS_LOG_KEYS } from '../../src/observability/log/entry.js';
+import { INSTRUMENTS } from '../../src/observability/metrics/catalogue.js';
+import { collect } from '../../src/observability/metrics/collect.js';
+import { Registry } from '../../src/observability/metrics/registry.js';
+import { finishSpan, startAttributes } from '../../src/observability/trace/span.js';
+import { FakeClock } from '../support/fake-clock.js';
+import { finished } from '../support/finished.js';
+
+const doc = await readFile(new URL('../../docs/telemetry.md', import.meta.url), 'utf8');
+
+/** Rows of the table in the section of that name, cell by cell. */
+function rows(heading: string): string[][] {
+  const section = doc.split(`## ${heading}\n`)[1]?.split('\n## ')[0] ?? '';
+  return section
+    .split('\n')
+    .filter((line) => line.startsWith('| `'))
+    .map((line) =>
+      line
+        .split('|')
+        .slice(1, -1)
+        .map((cell) => cell.trim().replaceAll('`', '')),
+    );
+}
+
+const full = { attempts: 2, route: 'r', cluster: 'c', version: 'v1', endpoint: '10.0.0.1:80' };
+const grpc = { protocol: 'grpc', path: '/a.B/C' } as const;
+const failure = new ConfigUnavailableError('no');
+
+describe('metrics', () => {
+  test('name, kind and unit are as documented, and none is missing on either side', () => {
+    const documented = rows('Metrics').map(([name, kind, unit]) => ({ name, kind, unit }));
+    expect(documented).toEqual(INSTRUMENTS.map(({ name, kind, unit }) => ({ name, kind, unit })));
+  });
+
+  test('attributes are as documented, and none is missing on either side', () => {
+    const registry = new Registry({ clock: new FakeClock() });
+    for (const call of [{}, grpc]) {
+      for (const over of [
+        finished({ call, record: full, status: 500 }),
+        finished({ call, record: full, error: failure }),
+      ]) {
+        registry.callFinished(over);
+        registry.attemptFinished(over);
+      }
+    }
+    registry.event({ kind: 'retry', cluster: 'c', reason: '5xx' });
+    registry.event({ kind: 'retry:budget-spent', cluster: 'c' });
+    registry.event({ kind: 'circuit:open', cluster: 'c', limit: 'max_requests' });
+    registry.event({ kind: 'xds:update', type: 'Cluster', resources: 1 });
+    registry.event({ kind: 'xds:nack', type: 'Cluster', detail: '' });
+    registry.event({ kind: 'xds:connected', server: 'cp' });
+    registry.event({ kind: 'config:changed', source: 'a' });
+    registry.event({ kind: 'config:rejected', source: 'a', detail: '' });
+    const exported = collect(registry, 0).map(({ instrument, points }) => {
+      const names = new Set(points.flatMap(({ labels }) => Object.keys(labels)));
+      return [instrument.name, [...names].sort()];
+    });
+    const documented = rows('Metrics').map(([name, , , attributes]) => [
+      name,
+      (attributes as string)
+        .split(', ')
+        .filter((attribute) => attribute !== '')
+        .sort(),
+    ]);
+    expect(exported).toEqual(documented);
+  });
+});
+
+test('span attributes are as documented, and none is missing on either side', () => {
+  const written = new Set<string>();
+  const note = (attributes: object): void => {
+    for (const name of Object.keys(attributes)) written.add(name);
+  };
+  for (const call of [{}, { method: 'BREW' }, grpc]) {
+    for (const over of [
+      finished({ call, record: full, attempt: 2 }),
+      finished({ call, record: full, error: failure }),
+    ]) {
+      note(startAttributes(over.call));
+      finishSpan(
+        {
+          spanContext: () => ({ traceId: '', spanId: '', traceFlags: 1 }),
+          isRecording: () => true,
+          setAttributes: note,
+          setStatus: () => {},
+          end: () => {},
+        },
+        over,
+      );
+    }
+  }
+  expect([...written].sort()).toEqual(
+    rows('Traces')
+      .map(([name]) => name)
+      .sort(),
+  );
+});
+
+test('access log keys are as documented, in their order', () => {
+  expect(rows('Access log').map(([key]) => key)).toEqual([...ACCESS_LOG_KEYS]);
+});
+
+test('diagnostics channels are as documented', () => {
+  expect(
+    rows('Diagnostics channels')
+      .map(([name]) => name)
+      .sort(),
+  ).toEqual([...CHANNELS].sort());
+});
