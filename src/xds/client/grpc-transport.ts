@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type * as grpc from '@grpc/grpc-js';
 import type { ChannelCredentialsConfig, XdsServer } from '../bootstrap/bootstrap.js';
+import { HalfOpenSockets } from './half-open.js';
 import type { AdsStream, AdsTransport, StreamHandlers } from './transport.js';
 
 const METHOD = '/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources';
@@ -27,6 +28,7 @@ function open(library: typeof grpc, server: XdsServer, handlers: StreamHandlers)
   } catch (error) {
     return failed(library, handlers, `certificates for ${server.uri} cannot be used: ${(error as Error).message}`);
   }
+  const sockets = new HalfOpenSockets(credentials);
   const channel = new library.Channel(server.uri, credentials, {
     ...KEEPALIVE,
     'grpc.max_receive_message_length': MAX_RESPONSE_BYTES,
@@ -37,13 +39,22 @@ function open(library: typeof grpc, server: XdsServer, handlers: StreamHandlers)
   });
   const call = channel.createCall(METHOD, Number.POSITIVE_INFINITY, null, null, null);
   let closed = false;
+  let ready = false;
+  let waiting: (() => void) | undefined;
   const close = (): void => {
     if (closed) return;
     closed = true;
     call.cancelWithStatus(library.status.CANCELLED, 'closed by the client');
     channel.close();
+    // One that is ready says goodbye by itself.
+    if (!ready) sockets.destroy();
   };
-  watchReady(library, channel, () => !closed && handlers.connected());
+  watchReady(library, channel, () => {
+    if (closed) return;
+    ready = true;
+    handlers.connected();
+    waiting?.();
+  });
   call.start(new library.Metadata(), {
     onReceiveMetadata() {},
     onReceiveMessage(message: Uint8Array) {
@@ -56,7 +67,15 @@ function open(library: typeof grpc, server: XdsServer, handlers: StreamHandlers)
     },
   });
   return {
-    send: (bytes, written) => call.sendMessageWithContext({ callback: () => !closed && written() }, asBuffer(bytes)),
+    send(bytes, written) {
+      // grpc-js takes a message into its buffers before there is a connection, and says that it is written.
+      const callback = (): void => {
+        if (closed) return;
+        if (ready) written();
+        else waiting = written;
+      };
+      call.sendMessageWithContext({ callback }, asBuffer(bytes));
+    },
     read: () => call.startRead(),
     close,
   };
