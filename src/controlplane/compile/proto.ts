@@ -14,9 +14,10 @@ export const wrapped = <T extends number | boolean>(value: T): { readonly value:
 
 export type Plain = number | string | boolean | { readonly [key: string]: Plain };
 
-/** `google.protobuf.Struct`. */
-export function struct(fields: { readonly [key: string]: Plain }): Resource {
-  return { fields: Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, protoValue(value)])) };
+/** `google.protobuf.Struct`; an empty one has no fields, as every message without any. */
+export function struct(values: { readonly [key: string]: Plain }): Resource {
+  const fields = Object.entries(values).map(([key, value]) => [key, protoValue(value)] as const);
+  return fields.length === 0 ? {} : { fields: Object.fromEntries(fields) };
 }
 
 function protoValue(value: Plain): Resource {

@@ -1,0 +1,203 @@
+/** Istio's bookinfo as far as a laptop needs it: HTTP and gRPC services, a canary, a header route. */
+export const bookinfo = `
+apiVersion: v1
+kind: Service
+metadata: { name: productpage, labels: { version: v1 } }
+spec: { endpoints: ["127.0.0.1:9080"] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: reviews }
+spec:
+  ports: [{ name: http, port: 9080 }]
+  endpoints:
+    - { address: "127.0.0.1:9081", version: v1 }
+    - { address: "127.0.0.1:9082", version: v1, zone: z2 }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: reviews-v2, labels: { version: v2 } }
+spec:
+  ports: [{ name: http, port: 9080 }]
+  endpoints: ["127.0.0.1:9083"]
+---
+apiVersion: v1
+kind: Service
+metadata: { name: ratings }
+spec:
+  ports: [{ name: grpc, port: 50051, appProtocol: kubernetes.io/h2c }]
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: { name: ratings-x, labels: { kubernetes.io/service-name: ratings } }
+addressType: IPv4
+ports: [{ name: grpc, port: 50051 }]
+endpoints:
+  - { addresses: [127.0.0.1], conditions: { ready: true } }
+  - { addresses: [127.0.0.2], conditions: { ready: false, serving: true, terminating: true }, zone: z2 }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: reviews }
+spec:
+  parentRefs: [{ kind: Service, group: "", name: reviews, port: 9080 }]
+  rules:
+    - name: tester
+      matches: [{ headers: [{ name: end-user, value: jason }] }]
+      backendRefs: [{ name: reviews-v2, port: 9080 }]
+    - name: canary
+      backendRefs: [{ name: reviews, port: 9080, weight: 90 }, { name: reviews-v2, port: 9080, weight: 10 }]
+      timeouts: { request: 2s, backendRequest: 500ms }
+      retry: { attempts: 2, codes: [502, 503] }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GRPCRoute
+metadata: { name: ratings }
+spec:
+  parentRefs: [{ kind: Service, group: "", name: ratings }]
+  rules:
+    - matches: [{ method: { service: bookinfo.Ratings, method: Get } }]
+      backendRefs: [{ name: ratings, port: 50051 }]
+      retry: { attempts: 0 }
+    - backendRefs: [{ name: ratings, port: 50051 }]
+      timeouts: { request: 1s }
+      retry: { codes: [UNAVAILABLE, RESOURCE_EXHAUSTED] }
+---
+apiVersion: inmesh.dev/v1alpha1
+kind: TrafficPolicy
+metadata: { name: reviews }
+spec:
+  targetRefs: [{ group: "", kind: Service, name: reviews }]
+  connectionPool: { maxRequests: 100 }
+  retryConstraint: { budget: { percent: 10 } }
+`;
+
+/** Every kind of thing that can be said, once. */
+export const everything = `
+apiVersion: inmesh.dev/v1alpha1
+kind: MeshConfig
+metadata: { name: mesh }
+spec: { unknownHosts: deny }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: a, namespace: default, labels: { app.kubernetes.io/version: "7" }, annotations: { x: y }, uid: 1-2 }
+spec:
+  selector: { app: a }
+  ports:
+    - { name: web, port: 80, targetPort: 8080, protocol: TCP, appProtocol: http, nodePort: 30000 }
+    - { name: rpc, port: 90, targetPort: rpc, appProtocol: grpc }
+    - { name: dns, port: 53, protocol: UDP }
+  endpoints:
+    - 10.0.0.1
+    - "[2001:db8::1]:8081"
+    - { address: 10.0.0.2, ports: { rpc: 9091 }, weight: 5, version: v2, zone: z1, labels: { tier: gold } }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: b }
+spec: { endpoints: [] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: b, namespace: other }
+spec: { endpoints: ["b-1:1", "b-2:1"] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: ext }
+spec: { type: ExternalName, externalName: api.example.com, ports: [{ port: 443, appProtocol: https }] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: dns }
+spec: { dns: "db.example.com:8443" }
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: { name: a-1, labels: { kubernetes.io/service-name: a, version: v3 } }
+addressType: IPv6
+ports: [{ name: web, port: 8080, protocol: TCP, appProtocol: http }]
+endpoints: [{ addresses: ["2001:db8::2"], hostname: x, hints: { forZones: [{ name: z }] } }]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: a, creationTimestamp: "2026-01-01T00:00:00Z" }
+spec:
+  hostnames: [a.example]
+  parentRefs: [{ kind: Service, group: "", name: a, sectionName: web }]
+  rules:
+    - name: match
+      matches:
+        - path: { type: Exact, value: /exact }
+          method: POST
+          headers: [{ name: X-A, value: "1" }, { name: x-b, type: RegularExpression, value: "[a-z]+" }]
+          queryParams: [{ name: q, value: "1" }, { name: r, type: RegularExpression, value: ".*x" }]
+        - path: { type: RegularExpression, value: "/items/[0-9]+" }
+      backendRefs:
+        - name: b
+          weight: 3
+          filters:
+            - type: RequestHeaderModifier
+              requestHeaderModifier: { set: [{ name: x-backend, value: "b 100%" }], remove: [x-internal] }
+        - { name: dns, weight: 1 }
+        - { name: b, namespace: other, port: 80, weight: 0 }
+      filters:
+        - type: RequestHeaderModifier
+          requestHeaderModifier: { set: [{ name: x-set, value: "1" }], add: [{ name: x-add, value: "" }], remove: [x-gone] }
+        - type: ResponseHeaderModifier
+          responseHeaderModifier: { add: [{ name: x-reply, value: "1" }] }
+      timeouts: { request: 10s, backendRequest: 1s }
+      retry: { codes: [500, 503], attempts: 5, backoff: 10ms }
+    - name: rewrite
+      matches: [{ path: { value: /old } }]
+      filters: [{ type: URLRewrite, urlRewrite: { hostname: new.example, path: { type: ReplacePrefixMatch, replacePrefixMatch: /new } } }]
+      backendRefs: [{ name: ext }]
+    - name: full
+      matches: [{ path: { value: /full } }]
+      filters: [{ type: URLRewrite, urlRewrite: { path: { type: ReplaceFullPath, replaceFullPath: /other } } }]
+      backendRefs: [{ name: a }]
+    - name: redirect
+      matches: [{ path: { value: /gone } }]
+      filters:
+        - type: RequestRedirect
+          requestRedirect: { scheme: https, hostname: x.example, path: { type: ReplacePrefixMatch, replacePrefixMatch: / }, statusCode: 301 }
+    - name: nowhere
+      matches: [{ path: { value: /nowhere } }]
+    - backendRefs: [{ name: a }]
+      retry: { attempts: 0 }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GRPCRoute
+metadata: { name: a }
+spec:
+  parentRefs: [{ kind: Service, group: "", name: a, port: 90 }]
+  rules:
+    - name: method
+      matches: [{ method: { service: p.S, method: M }, headers: [{ name: k, value: v }] }]
+      backendRefs: [{ name: a, port: 90 }]
+      retry: { codes: [INTERNAL], attempts: 2, backoff: 20ms }
+    - name: regex
+      matches: [{ method: { type: RegularExpression, method: "Get.*" } }]
+      filters: [{ type: RequestHeaderModifier, requestHeaderModifier: { set: [{ name: x, value: y }] } }]
+      backendRefs: [{ name: a, port: 90 }]
+      timeouts: { request: 0s }
+---
+apiVersion: inmesh.dev/v1alpha1
+kind: TrafficPolicy
+metadata: { name: a }
+spec:
+  targetRefs: [{ name: a }]
+  loadBalancer: { simple: PEAK_EWMA, decay: 5s, defaultRtt: 20ms }
+  connectionPool: { maxConnections: 10, maxPendingRequests: 20, maxRequests: 30, maxRetries: 4 }
+  retryConstraint: { budget: { percent: 30, interval: 20s }, minRetryRate: { count: 1, interval: 2s } }
+  connectTimeout: 500ms
+  idleTimeout: 1m
+---
+apiVersion: inmesh.dev/v1alpha1
+kind: TrafficPolicy
+metadata: { name: b }
+spec:
+  targetRefs: [{ name: b }, { name: dns }]
+  loadBalancer: { simple: LEAST_REQUEST, choiceCount: 3 }
+`;
