@@ -2,7 +2,7 @@ import type { BodyFlow, BodySink } from '../core/body.js';
 import { Call } from '../core/call.js';
 import type { MeshError } from '../core/errors.js';
 import { endToEndHeaders, type HeaderFields } from '../core/headers.js';
-import type { Reply } from '../core/reply.js';
+import { localReply, type Reply } from '../core/reply.js';
 import { passedBefore, signForwarded } from './forwarded.js';
 import { clientGone, type InboundBody } from './inbound-body.js';
 import type { ProxyEnv } from './options.js';
@@ -23,6 +23,7 @@ export interface ExchangeEnv extends ProxyEnv {
  */
 export abstract class Exchange implements BodySink {
   #call: Call | undefined;
+  #requestBody: InboundBody | undefined;
   #reply: Reply | undefined;
   #flow: BodyFlow | undefined;
   /** Nothing more is sent. Written by the first of the four ends. */
@@ -36,6 +37,8 @@ export abstract class Exchange implements BodySink {
 
   /** Sends status and headers. `empty`: nothing follows. May throw when Node refuses a field. */
   protected abstract sendHead(status: number, headers: HeaderFields, empty: boolean): void;
+  /** Sends the head if it still waits for the first chunk. */
+  protected abstract flushHead(): void;
   /** False: wait for `drained`. */
   protected abstract sendChunk(chunk: Uint8Array): boolean;
   protected abstract sendEnd(trailers: HeaderFields | undefined): void;
@@ -46,15 +49,17 @@ export abstract class Exchange implements BodySink {
   /** The request's body; undefined when it has none. */
   protected abstract requestBody(accepted: Accepted): InboundBody | undefined;
 
-  /** Judges a request and sends it on. */
+  /** Judges a request and sends it on. `OPTIONS *` is about this server, not about a resource (RFC 9110 section 9.3.7). */
   protected begin(head: RequestHead, client: string | undefined): void {
     const { env } = this;
+    if (head.method === 'OPTIONS' && head.target === '*') return this.#answer(localReply(204), head.method);
     const accepted = accept(head, env.limits.maxHeaders);
     if ('status' in accepted) return this.refuse(accepted);
     const { protocol, scheme, authority, path, headers, timeoutMs } = accepted;
     if (passedBefore(headers, env.name)) return this.refuse(loopDetected(authority));
     signForwarded(headers, head.version, env.name, client);
     const body = this.requestBody(accepted);
+    this.#requestBody = body;
     const call = new Call({ protocol, scheme, authority, method: head.method, path, headers, body, timeoutMs });
     this.#call = call;
     env.service(call).then(
@@ -81,7 +86,7 @@ export abstract class Exchange implements BodySink {
     const reason = clientGone();
     this.#call?.cancel(reason);
     this.#reply?.body.cancel(reason);
-    this.#call?.body?.cancel(reason);
+    this.#requestBody?.broken(undefined);
   }
 
   #answer(reply: Reply, method: string): void {
@@ -113,6 +118,8 @@ export abstract class Exchange implements BodySink {
     }
     this.#bodyless = empty;
     this.#flow = reply.body.pipe(this);
+    // The body may take its time: the client has the head now.
+    if (!this.#over) this.flushHead();
   }
 
   #rejected(error: unknown): void {
@@ -156,7 +163,7 @@ export abstract class Exchange implements BodySink {
   /** The answer is complete: what the client still sends has no taker. */
   #finish(): void {
     this.#over = true;
-    this.#call?.body?.cancel();
+    this.#requestBody?.cancel();
   }
 }
 

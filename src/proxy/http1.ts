@@ -3,13 +3,15 @@ import type { MeshError } from '../core/errors.js';
 import type { HeaderFields } from '../core/headers.js';
 import { Exchange, type ExchangeEnv } from './exchange.js';
 import { InboundBody } from './inbound-body.js';
-import { type Refusal, refusalReply } from './refusal.js';
+import { BAD_REQUEST, type Refusal, refusalReply } from './refusal.js';
 import type { Accepted, RequestHead } from './request.js';
 
 /** An exchange over HTTP/1.1, or HTTP/1.0. */
 class Http1Exchange extends Exchange {
   /** The client sends its body once it is told to; written false then. */
   #awaitsContinue: boolean;
+  /** A chunk was sent, and the head before it. */
+  #begun = false;
 
   constructor(
     env: ExchangeEnv,
@@ -41,15 +43,18 @@ class Http1Exchange extends Exchange {
     const { request, response } = this;
     if (size === 0 || (size === undefined && request.headers['transfer-encoding'] === undefined)) return undefined;
     return new InboundBody(
-      request,
-      size,
-      this.env.limits.maxDiscardBytes,
-      () => {
-        if (!this.#awaitsContinue || response.headersSent) return;
-        this.#awaitsContinue = false;
-        response.writeContinue();
+      {
+        readable: request,
+        size,
+        wanted: () => {
+          if (!this.#awaitsContinue || response.headersSent) return;
+          this.#awaitsContinue = false;
+          response.writeContinue();
+        },
+        whole: () => request.complete,
+        trailers: () => trailersOf(request.rawTrailers),
       },
-      () => trailersOf(request.rawTrailers),
+      this.env.limits.maxDiscardBytes,
     );
   }
 
@@ -60,7 +65,13 @@ class Http1Exchange extends Exchange {
     this.response.writeHead(status, headers);
   }
 
+  protected override flushHead(): void {
+    // Node sends the head together with the first chunk.
+    if (!this.#begun) this.response.flushHeaders();
+  }
+
   protected override sendChunk(chunk: Uint8Array): boolean {
+    this.#begun = true;
     return this.response.write(chunk);
   }
 
@@ -77,6 +88,8 @@ class Http1Exchange extends Exchange {
 
   protected override sendRefusal(refusal: Refusal): void {
     const { headers, body } = refusalReply(refusal);
+    // After what was malformed nobody can be sure where the next request starts (RFC 9112 section 6.3).
+    if (refusal.code === BAD_REQUEST) headers['connection'] = 'close';
     this.sendHead(refusal.status, headers);
     this.response.end(body);
   }
@@ -93,12 +106,6 @@ export function serveHttp1(
   response: ServerResponse,
   expectsContinue: boolean,
 ): void {
-  if (request.method === 'OPTIONS' && request.url === '*') {
-    // About this server and not about a resource (RFC 9110 section 9.3.7).
-    request.resume();
-    response.writeHead(204).end();
-    return;
-  }
   new Http1Exchange(env, request, response, expectsContinue).start();
 }
 

@@ -9,7 +9,7 @@ import { type Accepted, isGrpc, type RequestHead } from './request.js';
 /** An exchange on one HTTP/2 stream. */
 class Http2Exchange extends Exchange {
   readonly #grpc: boolean;
-  #expectsContinue: boolean;
+  readonly #expectsContinue: boolean;
   #requestTrailers: HeaderFields | undefined;
   #trailers: HeaderFields = headerFields();
 
@@ -57,20 +57,26 @@ class Http2Exchange extends Exchange {
     if (this.endsAtOnce) return undefined;
     const { stream } = this;
     return new InboundBody(
-      stream,
-      size,
-      this.env.limits.maxDiscardBytes,
-      () => {
-        if (this.#expectsContinue && !stream.headersSent) stream.additionalHeaders({ ':status': 100 });
-        this.#expectsContinue = false;
+      {
+        readable: stream,
+        size,
+        wanted: () => {
+          if (this.#expectsContinue && !stream.headersSent) stream.additionalHeaders({ ':status': 100 });
+        },
+        whole: () => !stream.aborted,
+        trailers: () => this.#requestTrailers,
       },
-      () => this.#requestTrailers,
+      this.env.limits.maxDiscardBytes,
     );
   }
 
   protected override sendHead(status: number, headers: HeaderFields, empty: boolean): void {
     this.stream.respond({ ...headers, ':status': status }, empty ? { endStream: true } : { waitForTrailers: true });
     if (empty) this.#closeWhenSent();
+  }
+
+  protected override flushHead(): void {
+    // respond() has sent it.
   }
 
   protected override sendChunk(chunk: Uint8Array): boolean {
@@ -108,12 +114,17 @@ class Http2Exchange extends Exchange {
     } else stream.close(constants.NGHTTP2_INTERNAL_ERROR);
   }
 
-  /** "A server MAY request that the client abort transmission of a request without error" by RST_STREAM (RFC 9113 section 8.1). */
+  /**
+   * The answer is complete and the request is not: "A server MAY request that the client abort transmission of a request without error"
+   * (RFC 9113 section 8.1). Not at once, because nghttp2 drops what is queued for a stream that it resets; after a round trip all of it
+   * has been sent, and most clients have ended the stream themselves.
+   */
   #closeWhenSent(): void {
     const { stream } = this;
-    if (stream.readableEnded || stream.destroyed) return;
-    // Node sends it after what is queued.
-    stream.close(constants.NGHTTP2_NO_ERROR);
+    if (stream.readableEnded || stream.destroyed || stream.session === undefined) return;
+    stream.session.ping(() => {
+      if (!stream.readableEnded && !stream.destroyed) stream.close(constants.NGHTTP2_NO_ERROR);
+    });
   }
 }
 

@@ -1,4 +1,4 @@
-import { createServer as createHttp1Server, type Server } from 'node:http';
+import { createServer as createHttp1Server, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import {
   createServer as createHttp2Server,
   constants,
@@ -38,14 +38,15 @@ export class Listener {
       // How long a body may take is the call's deadline's business, and of the idle timeout.
       requestTimeout: 0,
       insecureHTTPParser: false,
-      requireHostHeader: true,
+      // `accept` asks for it, with an answer that says what is missing.
+      requireHostHeader: false,
     });
     // Node drops fields beyond this count without a word; `accept` counts them itself and refuses.
     this.#http1.maxHeadersCount = 0;
     this.#http1.maxConnections = limits.maxConnections;
     this.#http1.timeout = limits.idleTimeoutMs;
-    this.#http1.on('request', (request, response) => serveHttp1(env, request, response, false));
-    this.#http1.on('checkContinue', (request, response) => serveHttp1(env, request, response, true));
+    this.#http1.on('request', (request, response) => this.#serveHttp1(request, response, false));
+    this.#http1.on('checkContinue', (request, response) => this.#serveHttp1(request, response, true));
     this.#http1.on('connect', (request, socket) => {
       answerAndEnd(socket, rawRefusal(methodNotAllowed(request.method as string), 'Method Not Allowed'));
     });
@@ -70,8 +71,12 @@ export class Listener {
       socket.once('close', () => this.#sockets.delete(socket));
       socket.setNoDelay(true);
       sniff(socket, env.clock, limits.headersTimeoutMs, (protocol) => {
-        if (protocol === 'http2') this.#http2.emit('connection', socket);
-        else toHttp1?.call(this.#http1, socket);
+        if (protocol === 'http1') toHttp1?.call(this.#http1, socket);
+        else {
+          // HTTP/1.1 clients may shut down their side and still read; for HTTP/2 the end of one side is the end.
+          socket.allowHalfOpen = false;
+          this.#http2.emit('connection', socket);
+        }
       });
     });
   }
@@ -98,6 +103,14 @@ export class Listener {
     });
     if (force) for (const socket of this.#sockets) socket.destroy();
     return this.#closed;
+  }
+
+  #serveHttp1(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
+    // An answer whose head went out before the proxy began to close has left its connection open.
+    response.once('close', () => {
+      if (this.env.draining()) this.#http1.closeIdleConnections();
+    });
+    serveHttp1(this.env, request, response, expectsContinue);
   }
 
   #onSession(session: ServerHttp2Session): void {

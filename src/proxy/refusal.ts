@@ -22,8 +22,10 @@ const downstream = (status: number, code: string, message: string): Refusal => (
   message,
 });
 
+export const BAD_REQUEST = 'BAD_REQUEST';
+
 /** The client broke a rule of HTTP, or one that keeps two parsers from reading the same bytes differently. */
-export const badRequest = (message: string): Refusal => downstream(400, 'BAD_REQUEST', message);
+export const badRequest = (message: string): Refusal => downstream(400, BAD_REQUEST, message);
 
 export const tooManyHeaders = (limit: number): Refusal =>
   downstream(431, 'HEADERS_TOO_LARGE', `more than ${limit} header fields: send fewer, or raise limits.maxHeaders`);

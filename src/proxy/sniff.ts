@@ -15,12 +15,16 @@ export function sniff(
   decided: (protocol: 'http1' | 'http2') => void,
 ): void {
   let seen: Buffer = Buffer.alloc(0);
-  const stop = clock.after(timeoutMs, () => socket.destroy(), { background: true });
+  const stop = clock.after(timeoutMs, () => cut(), { background: true });
   const done = (): void => {
     stop();
     socket.off('readable', look);
+    socket.off('end', cut);
     socket.off('close', done);
     socket.off('error', ignore);
+  };
+  const cut = (): void => {
+    socket.destroy();
   };
   // 'close' follows, which ends it.
   const ignore = (): void => {};
@@ -32,15 +36,13 @@ export function sniff(
     }
     const compared = Math.min(seen.byteLength, PREFACE.byteLength);
     const same = seen.subarray(0, compared).equals(PREFACE.subarray(0, compared));
-    if (same && compared < PREFACE.byteLength) {
-      if (socket.readableEnded) socket.destroy();
-      return;
-    }
+    if (same && compared < PREFACE.byteLength) return;
     done();
     socket.unshift(seen);
     decided(same ? 'http2' : 'http1');
   };
   socket.on('readable', look);
+  socket.on('end', cut);
   socket.on('close', done);
   socket.on('error', ignore);
 }
