@@ -84,7 +84,6 @@ export class ClientStream {
   /** The newest configuration. */
   target(snapshot: Snapshot): void {
     this.#target = snapshot;
-    this.#warmed([...this.#warming].filter((name) => !snapshot.types[ENDPOINT].resources.has(name)));
     this.#held.keep(snapshot.types[CLUSTER]);
     this.#advance();
   }
@@ -150,6 +149,8 @@ export class ClientStream {
    */
   #clustersSent(before: Subscription, resources: readonly SnapshotResource[]): void {
     this.#held.sent(resources);
+    const needed = new Set(resources.map(({ resource }) => endpointsOf(resource)));
+    this.#warmed([...this.#warming].filter((name) => !needed.has(name)));
     const changed: string[] = [];
     for (const { name, version, resource } of resources) {
       if (before.sent.get(name) === version) continue;
@@ -168,7 +169,11 @@ export class ClientStream {
    * may name; one that has no routes yet has nothing that could break.
    */
   #isWarming(): boolean {
-    if (this.#warming.size === 0 || !this.#hasRoutes()) return false;
+    const endpoints = this.#available(ENDPOINT).resources;
+    if (!this.#hasRoutes() || ![...this.#warming].some((name) => endpoints.has(name))) {
+      this.#warmingUntil = undefined;
+      return false;
+    }
     const now = this.#options.clock.now();
     this.#warmingUntil ??= now + this.#options.warmingMs;
     if (now < this.#warmingUntil) {
