@@ -100,21 +100,26 @@ export const NEWER_FIELDS = {
 
 /**
  * Messages of which inmesh needs to see only that they are there: they keep their name and lose their fields. Nothing that decides
- * who may talk to whom belongs here, but CEL: its presence alone is refused (gRFC A41).
+ * who may talk to whom belongs here, but CEL and matcher trees: that they are there is reason enough to refuse (gRFC A41).
  */
 export const OPAQUE = new Set([
   'envoy.config.accesslog.v3.AccessLogFilter',
   'envoy.config.cluster.v3.Cluster.LbSubsetConfig',
+  'envoy.config.cluster.v3.UpstreamConnectionOptions',
   'envoy.config.core.v3.BindConfig',
+  'envoy.config.core.v3.DnsResolutionConfig',
+  'envoy.config.core.v3.EventServiceConfig',
   'envoy.config.core.v3.GrpcService',
+  'envoy.config.core.v3.HealthCheck.TcpHealthCheck',
+  'envoy.config.core.v3.Http3ProtocolOptions',
   'envoy.config.core.v3.ProxyProtocolConfig',
-  'envoy.config.core.v3.QuicProtocolOptions',
   'envoy.config.core.v3.RateLimitSettings',
-  'envoy.config.core.v3.SubstitutionFormatString',
-  'envoy.config.core.v3.UdpSocketConfig',
   'envoy.config.listener.v3.ListenerFilterChainMatchPredicate',
-  'envoy.config.listener.v3.QuicProtocolOptions',
-  'envoy.config.trace.v3.Tracing.Http',
+  'envoy.config.listener.v3.UdpListenerConfig',
+  'envoy.config.route.v3.CorsPolicy',
+  'envoy.config.route.v3.RateLimit.Action',
+  'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.Tracing',
+  'envoy.extensions.filters.network.http_connection_manager.v3.LocalReplyConfig',
   'envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes',
   'envoy.service.status.v3.PerXdsConfig',
   'envoy.type.tracing.v3.CustomTag',

@@ -70,9 +70,9 @@ export class ScriptedAds {
     this.#server = server;
   }
 
-  static async start(port = 0, options: grpc.ServerOptions = {}): Promise<ScriptedAds> {
+  static async start(port = 0, credentials = grpc.ServerCredentials.createInsecure()): Promise<ScriptedAds> {
     const { StreamAggregatedResources: method } = adsService(await loadCodec());
-    const scripted = new ScriptedAds(new grpc.Server(options));
+    const scripted = new ScriptedAds(new grpc.Server());
     const definition = {
       ...method,
       responseSerialize: (value: DiscoveryResponse | Buffer) =>
@@ -86,7 +86,7 @@ export class ScriptedAds {
       },
     );
     scripted.port = await new Promise<number>((resolve, reject) => {
-      scripted.#server.bindAsync(`127.0.0.1:${port}`, grpc.ServerCredentials.createInsecure(), (error, bound) => {
+      scripted.#server.bindAsync(`127.0.0.1:${port}`, credentials, (error, bound) => {
         if (error === null) resolve(bound);
         else reject(error);
       });

@@ -1,0 +1,77 @@
+import { describe, expect, test } from 'vitest';
+import { CLUSTER } from '../../../src/core/resources.js';
+import { Subscription } from '../../../src/xds/client/subscription.js';
+
+function subscribed(...names: string[]): Subscription {
+  const subscription = new Subscription(CLUSTER);
+  for (const name of names) subscription.add(name);
+  subscription.streamOpened();
+  return subscription;
+}
+
+describe('a subscription', () => {
+  test('says nothing until something is wanted', () => {
+    const subscription = subscribed();
+    expect(subscription.pending).toBe(false);
+    subscription.add('a');
+    expect(subscription.pending).toBe(true);
+    expect(subscription.request()).toEqual({ type_url: CLUSTER, resource_names: ['a'] });
+    expect(subscription.pending).toBe(false);
+  });
+
+  test('that wanted and gave up before it was told says nothing', () => {
+    const subscription = subscribed();
+    subscription.add('a');
+    subscription.remove('a');
+    expect(subscription.pending).toBe(false);
+  });
+
+  test('that has been told ends with an empty list', () => {
+    const subscription = subscribed('a');
+    subscription.request();
+    subscription.remove('a');
+    expect(subscription.pending).toBe(true);
+    expect(subscription.request()).toEqual({ type_url: CLUSTER, resource_names: [] });
+  });
+
+  test('accepts: version and nonce are the new ones', () => {
+    const subscription = subscribed('a');
+    subscription.request();
+    expect(subscription.accepted('v1', 'n1')).toEqual({
+      type_url: CLUSTER,
+      resource_names: ['a'],
+      version_info: 'v1',
+      response_nonce: 'n1',
+    });
+  });
+
+  test('refuses: the nonce is new, the version is the last good one', () => {
+    const subscription = subscribed('a');
+    subscription.request();
+    subscription.accepted('v1', 'n1');
+    expect(subscription.rejected('n2', 'why')).toMatchObject({
+      version_info: 'v1',
+      response_nonce: 'n2',
+      error_detail: { code: 3, message: 'why' },
+    });
+    expect(subscription.rejected('n3', 'why')).toMatchObject({ version_info: 'v1', response_nonce: 'n3' });
+  });
+
+  test('on a new stream has its version, no nonce, and everything to ask again', () => {
+    const subscription = subscribed('a', 'b');
+    subscription.request();
+    subscription.accepted('v1', 'n1');
+    subscription.streamOpened();
+    expect(subscription.asked).toBe(false);
+    expect(subscription.pending).toBe(true);
+    expect(subscription.request()).toEqual({ type_url: CLUSTER, resource_names: ['a', 'b'], version_info: 'v1' });
+  });
+
+  test('keeps a version that was accepted after its stream had gone', () => {
+    const subscription = subscribed('a');
+    subscription.request();
+    subscription.acceptedAfterStream('v9');
+    subscription.streamOpened();
+    expect(subscription.request()).toMatchObject({ version_info: 'v9' });
+  });
+});

@@ -1,0 +1,27 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { RESOURCE_TYPES } from '../../../src/core/resources.js';
+import { loadCodec } from '../../../src/xds/wire/index.js';
+
+const project = fileURLToPath(new URL('../../..', import.meta.url));
+
+describe('the generated descriptor', () => {
+  test('is what the generator makes of its inputs, the same every time', () => {
+    execFileSync(process.execPath, ['scripts/gen-protos.mjs', '--check'], { cwd: project, stdio: 'pipe' });
+  });
+
+  test('stays below 100 KB', () => {
+    expect(readFileSync(`${project}/src/xds/gen/descriptor.json`).length).toBeLessThan(100 * 1_024);
+  });
+
+  test('knows the resources and the fields that are newer than the .proto files', async () => {
+    const codec = await loadCodec();
+    for (const type of RESOURCE_TYPES) expect(codec.knows(type)).toBe(true);
+    const response = { resource_errors: [{ resource_name: { name: 'a' }, error_detail: { code: 5 } }] };
+    const bytes = codec.encodeMessage('envoy.service.discovery.v3.DiscoveryResponse', response);
+    // Field 7, length-delimited: xRFC TP3 as Envoy numbers it.
+    expect(bytes[0]).toBe((7 << 3) | 2);
+  });
+});
