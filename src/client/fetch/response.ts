@@ -136,11 +136,10 @@ export class MeshResponse extends Base implements Response {
   #materialised(): Response {
     if (this.#platform === undefined) {
       if (this.#claim !== undefined) this.#claim.taken = true;
-      // A body that was read directly shows as a stream that is closed, as the platform's does.
-      const body = this.#used ? new BytesBody(NOTHING) : (this.#body as Body);
-      this.#platform = new Response(toWebStream(body) as unknown as null, {
-        headers: contentTypeOf(this.#info.fields),
-      });
+      const stream = toWebStream(this.#used ? new BytesBody(NOTHING) : (this.#body as Body));
+      this.#platform = new Response(stream as unknown as null, { headers: contentTypeOf(this.#info.fields) });
+      // A body that was read directly shows as a stream that somebody holds, as the platform's does.
+      if (this.#used) stream.getReader();
     }
     return this.#platform;
   }

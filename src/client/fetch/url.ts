@@ -44,12 +44,13 @@ export function fromUrl(url: URL): HttpUrl | undefined {
       `fetch takes no URL with credentials in it: ${url.origin}/... Send an authorization header instead`,
     );
   }
-  const path = url.pathname + url.search;
+  const { href } = url;
+  const fragment = href.indexOf('#');
   return {
     scheme: protocol === 'http:' ? 'http' : 'https',
     authority: url.host,
-    path,
-    href: `${protocol}//${url.host}${path}`,
+    path: url.pathname + url.search,
+    href: fragment === -1 ? href : href.slice(0, fragment),
   };
 }
 
@@ -89,5 +90,6 @@ function plainOriginEnd(text: string): number {
     } else if (PLAIN[code] === 0) return -1;
     else if (code === DOT && !query && text.charCodeAt(at - 1) === SLASH) return -1;
   }
-  return end;
+  // An empty query is a part of the URL, but not of the request.
+  return text.charCodeAt(length - 1) === QUESTION ? -1 : end;
 }

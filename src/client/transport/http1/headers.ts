@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import { BytesBody } from '../../../core/body.js';
 import type { Call } from '../../../core/call.js';
 import { endToEndHeaders, type HeaderFields } from '../../../core/headers.js';
 
@@ -25,6 +26,11 @@ export function requestHeaders(call: Call): (string | string[])[] {
   const list: (string | string[])[] = ['host', call.host];
   for (const name in fields) {
     if (!OWN_FIELDS.has(name)) list.push(name, fields[name] as string | string[]);
+  }
+  // undici knows the length of bytes; of a stream it must be told.
+  const { body } = call;
+  if (body !== undefined && body.size !== undefined && !(body instanceof BytesBody)) {
+    list.push('content-length', String(body.size));
   }
   return list;
 }
