@@ -32,6 +32,12 @@ describe('SeriesTable', () => {
     expect([...first, ...second].length).toBe(5);
   });
 
+  test('a value that is longer than any name is counted as other', () => {
+    const counters = table(new SeriesPool({ clock: new FakeClock() }));
+    counters.find('x'.repeat(257), '', '', '').value++;
+    expect([...counters].map(({ labels }) => labels.a)).toEqual(['other']);
+  });
+
   test('a series without use for ten minutes is dropped and makes room', async () => {
     const clock = new FakeClock();
     const pool = new SeriesPool({ clock, maxSeries: 2 });

@@ -141,7 +141,7 @@ export class SeriesTable<S extends Series> implements Sweepable {
   }
 
   #insert(a: LabelValue, b: LabelValue, c: LabelValue, d: LabelValue): S {
-    if (!this.pool.tryTake()) {
+    if (tooLong(a) || tooLong(b) || tooLong(c) || tooLong(d) || !this.pool.tryTake()) {
       this.pool.overflowed++;
       this.#other ??= this.make(undefined);
       return this.#other;
@@ -163,6 +163,10 @@ function child<T>(level: Level<Level<T>>, value: LabelValue): Level<T> {
   }
   return next;
 }
+
+/** A longer value is no name of anything, and 2,000 of them would be worth filling memory with. */
+const MAX_VALUE_LENGTH = 256;
+const tooLong = (value: LabelValue): boolean => typeof value === 'string' && value.length > MAX_VALUE_LENGTH;
 
 /** The value of every label of a series that counts what found no room. */
 export const OTHER = 'other';
