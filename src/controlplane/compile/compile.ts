@@ -51,7 +51,8 @@ export function compile(documents: readonly Document[], options: CompileOptions 
   const of = <K extends Kind>(kind: K): DocumentOf<K>[] =>
     distinct.filter((document) => document.kind === kind).sort(byName) as unknown as DocumentOf<K>[];
 
-  const slices = slicesByService(of('EndpointSlice'));
+  const endpointSlices = of('EndpointSlice');
+  const slices = slicesByService(endpointSlices);
   const services = of('Service').map((document) =>
     meshService(document, slices.get(`${document.namespace}/${document.name}`) ?? []),
   );
@@ -61,6 +62,7 @@ export function compile(documents: readonly Document[], options: CompileOptions 
   const grpcRoutes = of('GRPCRoute');
   const attachments = attach(httpRoutes, grpcRoutes, references);
   const dangling = options.danglingBackends === 'answer-500' ? references.into(warnings) : references;
+  checkSlices(endpointSlices, dangling);
   const backends = resolveBackends([...httpRoutes, ...grpcRoutes], dangling);
   const owners = shortNames(services);
 
@@ -122,16 +124,28 @@ function withoutDuplicates(documents: readonly Document[], problems: Problems): 
   return [...first.values()];
 }
 
-/** By `namespace/name` of the Service. A slice that names none belongs to nobody, as in Kubernetes. */
+const SERVICE_LABEL = 'kubernetes.io/service-name';
+
+/** By `namespace/name` of the Service. */
 function slicesByService(slices: readonly DocumentOf<'EndpointSlice'>[]): Map<string, DocumentOf<'EndpointSlice'>[]> {
   const found = new Map<string, DocumentOf<'EndpointSlice'>[]>();
   for (const slice of slices) {
-    const key = `${slice.namespace}/${slice.labels['kubernetes.io/service-name']}`;
+    const key = `${slice.namespace}/${slice.labels[SERVICE_LABEL]}`;
     const others = found.get(key);
     if (others === undefined) found.set(key, [slice]);
     else others.push(slice);
   }
   return found;
+}
+
+/** A slice that belongs to no Service is of no use, and surely not as meant. */
+function checkSlices(slices: readonly DocumentOf<'EndpointSlice'>[], references: References): void {
+  for (const slice of slices) {
+    const name = slice.labels[SERVICE_LABEL];
+    const at = ['metadata', 'labels', SERVICE_LABEL];
+    if (name === undefined) references.report(slice, at, 'is missing: it names the Service of the endpoints');
+    else references.service(slice, at, slice.namespace, name);
+  }
 }
 
 function policiesByService(

@@ -1,5 +1,6 @@
 import type { Resource } from '../../core/resources.js';
 import type { DocumentOf } from '../yaml/document.js';
+import type { HttpMatch } from '../yaml/schema/http-route.js';
 import type { HttpFilter, Timeouts } from '../yaml/schema/route.js';
 import { type Backend, type Backends, clusterSpecifier, danglingShare } from './backends.js';
 import { headerFields, pathFields, redirectAction } from './filters.js';
@@ -37,6 +38,9 @@ function defaultRoute(port: MeshPort): Resource {
   };
 }
 
+/** "If no matches are specified, the default is a prefix path match on /" - HTTPRouteRule. */
+const EVERY_REQUEST: HttpMatch = { path: { type: 'PathPrefix', value: '/' } };
+
 function httpCandidates(route: DocumentOf<'HTTPRoute'>, port: MeshPort, backends: BackendsByRoute): Candidate[] {
   return route.spec.rules.flatMap((rule, index) => {
     const target = {
@@ -46,7 +50,7 @@ function httpCandidates(route: DocumentOf<'HTTPRoute'>, port: MeshPort, backends
       backends: backends.get(route)?.[index] ?? NONE,
       failure: 500,
     };
-    return rule.matches.map((match, number) => ({
+    return (rule.matches.length > 0 ? rule.matches : [EVERY_REQUEST]).map((match, number) => ({
       specificity: httpSpecificity(match),
       origin: originOf(route, index, number),
       routes: httpMatches(match).flatMap((compiled) => compileRoute(compiled, target)),
@@ -64,7 +68,7 @@ function grpcCandidates(route: DocumentOf<'GRPCRoute'>, port: MeshPort, backends
       backends: backends.get(route)?.[index] ?? NONE,
       failure: 503,
     };
-    return rule.matches.map((match, number) => ({
+    return (rule.matches.length > 0 ? rule.matches : [{}]).map((match, number) => ({
       specificity: grpcSpecificity(match),
       origin: originOf(route, index, number),
       routes: compileRoute(grpcMatch(match), target),

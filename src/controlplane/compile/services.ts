@@ -1,11 +1,13 @@
 import type { DocumentOf } from '../yaml/document.js';
 import { parseHostPort } from '../yaml/host-port.js';
 import type { InlineEndpoint, ServicePortSpec } from '../yaml/schema/service.js';
-import type { SliceEndpoint } from '../yaml/schema/endpoint-slice.js';
+import type { SliceEndpoint, SlicePort } from '../yaml/schema/endpoint-slice.js';
 import { portResourceName } from './names.js';
 
 /** Port of a Service that names none, and the one that a URL without port means. */
 export const DEFAULT_PORT = 80;
+
+const ONLY_PORT: ServicePortSpec = { port: DEFAULT_PORT, protocol: 'TCP' };
 
 /** One port of a Service: what a route goes to, and what becomes one cluster. */
 export interface MeshPort {
@@ -46,7 +48,7 @@ export function meshService(
   slices: readonly DocumentOf<'EndpointSlice'>[],
 ): MeshService {
   const { name, namespace, spec } = document;
-  const specs: readonly ServicePortSpec[] = spec.ports ?? [{ port: DEFAULT_PORT, protocol: 'TCP' }];
+  const specs: readonly ServicePortSpec[] = spec.ports ?? [ONLY_PORT];
   const ports = specs
     .filter((port) => port.protocol === 'TCP')
     .map((port): MeshPort => {
@@ -106,11 +108,7 @@ function inlineEndpoints({ spec, labels }: DocumentOf<'Service'>, port: ServiceP
 
 function sliceEndpoints(slices: readonly DocumentOf<'EndpointSlice'>[], port: ServicePortSpec): MeshEndpoint[] {
   return slices.flatMap((slice) => {
-    // Kubernetes joins the two by the port's name; an unnamed port is the empty name.
-    const target = (slice.spec.ports ?? []).find(
-      (candidate) => (candidate.name ?? '') === (port.name ?? '') && (candidate.protocol ?? 'TCP') === 'TCP',
-    );
-    const number = target?.port;
+    const number = slicePort(slice, port)?.port;
     if (!number) return [];
     return (slice.spec.endpoints ?? []).filter(isServing).map((endpoint) => ({
       host: (endpoint.addresses[0] as string).toLowerCase(),
@@ -121,6 +119,12 @@ function sliceEndpoints(slices: readonly DocumentOf<'EndpointSlice'>[], port: Se
       labels: versionLabel(slice.labels),
     }));
   });
+}
+
+/** Kubernetes joins the two by the port's name; an unnamed port is the empty name. A Service without ports takes the slice's first. */
+function slicePort({ spec }: DocumentOf<'EndpointSlice'>, port: ServicePortSpec): SlicePort | undefined {
+  const candidates = (spec.ports ?? []).filter(({ protocol }) => (protocol ?? 'TCP') === 'TCP');
+  return port === ONLY_PORT ? candidates[0] : candidates.find(({ name }) => (name ?? '') === (port.name ?? ''));
 }
 
 /** "ready … nil should be interpreted as true"; `serving` is the same without regard to termination. - EndpointConditions. */

@@ -158,7 +158,8 @@ class Watch implements ConfigWatch {
       this.#suspect = undefined;
       return;
     }
-    const result = compileText(files, this.options, problems);
+    const { danglingBackends } = this.options;
+    const result = compileText(files, { ...(danglingBackends && { danglingBackends }) }, problems);
     const first = this.#told === undefined;
     if (result.problems.length > 0 && !first && content !== this.#suspect) {
       this.#suspect = content;

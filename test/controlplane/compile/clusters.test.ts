@@ -217,6 +217,13 @@ ports: ${ports}
     ).toEqual([address('10.0.0.1'), address('10.0.0.2')]);
   });
 
+  test('of slices: a Service without ports takes the first port', () => {
+    const text =
+      serviceYaml('a', '') +
+      slice('a-1', '[{ addresses: [10.0.0.1] }]', '[{ name: x, port: 53, protocol: UDP }, { name: y, port: 8080 }]');
+    expect(endpointsOf(compileYaml(text), 'a.default:80').endpoints[0].lb_endpoints).toEqual([address('10.0.0.1')]);
+  });
+
   test('of slices: zones are localities', () => {
     const zones = sliced(
       slice(

@@ -15,7 +15,10 @@ const methodOf = (text: string) => grpc(`matches: [{ method: { ${text} } }], bac
 
 describe('matches of an HTTPRoute', () => {
   test('none is every path', () => {
-    expect(toB('')).toEqual([{ name: 'default/r/0', match: { prefix: '/' }, route: B }]);
+    const every = [{ name: 'default/r/0', match: { prefix: '/' }, route: B }];
+    expect(toB('')).toEqual(every);
+    expect(toB('matches: []')).toEqual(every);
+    expect(toB('matches: [{}]')).toEqual(every);
   });
 
   test('a PathPrefix is the path itself and all below it: gRPC clients know no path_separated_prefix', () => {

@@ -9,6 +9,15 @@ const A = serviceYaml('a');
 const rule = (rest: string): string => A + httpRouteYaml('r', 'name: a', `[{ ${rest} }]`);
 const filter = (rest: string, match = ''): string =>
   rule(`${match} backendRefs: [{ name: a }], filters: [{ ${rest} }]`);
+const slice = (label: string): string => `
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: { name: s, labels: { ${label} } }
+addressType: IPv4
+ports: [{ port: 80 }]
+endpoints: [{ addresses: ["::1"] }]
+`;
 const KINDS = 'Service, EndpointSlice, HTTPRoute, GRPCRoute, TrafficPolicy, MeshConfig';
 const SHAPE = 'host:port, such as 127.0.0.1:9001, [::1]:9001 or reviews.example.com:443';
 const DURATION = 'must be a duration such as 250ms, 10s, 1m30s or 0s (GEP-2257)';
@@ -177,35 +186,55 @@ ${serviceYaml('reviews')}`;
       serviceYaml('a', 'ports: [{ port: 1, appProtocol: https }], endpoints: [10.0.0.1]'),
       'Service/a spec.ports[0].appProtocol: "https" needs a DNS name whose certificate can be verified: name it with "dns: host:port" or "type: ExternalName"',
     ],
+    [
+      'a DNS name that is none',
+      serviceYaml('a', 'dns: "10.0.0.1:80"'),
+      'Service/a spec.dns: is an IP address: list it under endpoints, got "10.0.0.1:80"',
+    ],
+    [
+      'a slice of addresses that are none',
+      slice('kubernetes.io/service-name: a') + A,
+      'EndpointSlice/s endpoints[0].addresses[0]: must be an IPv4 address (addressType IPv4), got "::1"',
+    ],
+    [
+      'a slice of no Service',
+      slice('kubernetes.io/service-name: b').replace('::1', '10.0.0.1') + A,
+      'EndpointSlice/s metadata.labels["kubernetes.io/service-name"]: there is no Service "b"; did you mean "a"?',
+    ],
+    [
+      'a slice that names no Service',
+      slice('app: a').replace('::1', '10.0.0.1') + A,
+      'EndpointSlice/s metadata.labels["kubernetes.io/service-name"]: is missing: it names the Service of the endpoints',
+    ],
     // References
     [
       'a parent that is not there',
-      httpRouteYaml('r', 'name: reviws', '[]') + serviceYaml('reviews'),
+      httpRouteYaml('r', 'name: reviws', '[{}]') + serviceYaml('reviews'),
       'HTTPRoute/r spec.parentRefs[0].name: there is no Service "reviws"; did you mean "reviews"?',
     ],
     [
       'a parent port that is not there',
-      A + httpRouteYaml('r', 'name: a, port: 81', '[]'),
+      A + httpRouteYaml('r', 'name: a, port: 81', '[{}]'),
       'HTTPRoute/r spec.parentRefs[0].port: Service "a" has no port 81; its ports: 80',
     ],
     [
       'a parent section that is not there',
-      A + httpRouteYaml('r', 'name: a, sectionName: web', '[]'),
+      A + httpRouteYaml('r', 'name: a, sectionName: web', '[{}]'),
       'HTTPRoute/r spec.parentRefs[0].sectionName: Service "a" has no port named "web"; its names: none',
     ],
     [
       'a Gateway as parent',
-      A + httpRouteYaml('r', 'name: a', '[]').replace('kind: Service, group: ""', 'kind: Gateway'),
+      A + httpRouteYaml('r', 'name: a', '[{}]').replace('kind: Service, group: ""', 'kind: Gateway'),
       'HTTPRoute/r spec.parentRefs[0].kind: "Gateway" is not supported by this version of inmesh: attach the route to a Service (kind: Service, group: "")',
     ],
     [
       'a parent without kind',
-      A + httpRouteYaml('r', 'name: a', '[]').replace('kind: Service, group: "", ', ''),
+      A + httpRouteYaml('r', 'name: a', '[{}]').replace('kind: Service, group: "", ', ''),
       'HTTPRoute/r spec.parentRefs[0].kind: is missing, which means Gateway: attach the route to a Service (kind: Service, group: "")',
     ],
     [
       'a consumer route',
-      serviceYaml('a', 'endpoints: []', 'namespace: x') + httpRouteYaml('r', 'name: a, namespace: x', '[]'),
+      serviceYaml('a', 'endpoints: []', 'namespace: x') + httpRouteYaml('r', 'name: a, namespace: x', '[{}]'),
       'HTTPRoute/r spec.parentRefs[0].namespace: a route for callers in one namespace only (consumer route, GEP-1426) is not supported by this version of inmesh: put the route into namespace "x"',
     ],
     [
@@ -235,10 +264,15 @@ ${serviceYaml('reviews')}`;
     ],
     [
       'both kinds of route on one port',
-      A + httpRouteYaml('h', 'name: a', '[]') + grpcRouteYaml('g', 'name: a', '[]'),
+      A + httpRouteYaml('h', 'name: a', '[{}]') + grpcRouteYaml('g', 'name: a', '[{}]'),
       'HTTPRoute/h spec.parentRefs[0]: a GRPCRoute is attached to the same port, and then HTTPRoutes do not count (GEP-1426): put the rules into one kind of route',
     ],
     // Matches
+    [
+      'a route without rules',
+      A + httpRouteYaml('r', 'name: a', '[]'),
+      'HTTPRoute/r spec.rules: must have at least one entry, got a list of 0',
+    ],
     [
       'a path that is relative',
       rule('matches: [{ path: { value: a } }]'),

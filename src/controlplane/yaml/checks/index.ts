@@ -1,5 +1,6 @@
 import type { Kind, Specs } from '../document.js';
 import type { Report } from '../problem.js';
+import { checkEndpointSlice } from './endpoint-slice.js';
 import { checkGrpcRoute } from './grpc-route.js';
 import { checkHttpRoute } from './http-route.js';
 import { checkService } from './service.js';
@@ -8,6 +9,7 @@ import { checkTrafficPolicy } from './traffic-policy.js';
 /** Rules between the fields of one resource, which a schema cannot say. Run on what the schema has passed. */
 export const CHECKS: { readonly [K in Kind]?: (spec: Specs[K], report: Report) => void } = {
   Service: checkService,
+  EndpointSlice: checkEndpointSlice,
   HTTPRoute: checkHttpRoute,
   GRPCRoute: checkGrpcRoute,
   TrafficPolicy: checkTrafficPolicy,

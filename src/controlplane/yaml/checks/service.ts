@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { shown } from '../../../core/decode.js';
 import { HOST_PORT_SHAPE, parseHostPort } from '../host-port.js';
 import type { Report } from '../problem.js';
@@ -21,6 +22,11 @@ export function checkService(spec: ServiceSpec, report: Report): void {
     report(['spec', sources[1] as string], `cannot be combined with ${sources[0]}: keep one of them`);
   if (spec.dns !== undefined && parseHostPort(spec.dns)?.port === undefined) {
     report(['spec', 'dns'], `must be ${HOST_PORT_SHAPE}, got ${shown(spec.dns)}`, { expected: HOST_PORT_SHAPE });
+  }
+  if (spec.dns !== undefined && isIP(parseHostPort(spec.dns)?.host ?? '') !== 0) {
+    report(['spec', 'dns'], `is an IP address: list it under endpoints, got ${shown(spec.dns)}`, {
+      expected: 'a DNS name',
+    });
   }
   checkEndpoints(spec, report);
 }

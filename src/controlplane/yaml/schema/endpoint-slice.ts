@@ -48,4 +48,5 @@ export const endpointSlice = resource('EndpointSlice', ['discovery.k8s.io/v1'], 
 });
 
 export type SliceSpec = Pick<v.InferOutput<typeof endpointSlice>, 'addressType' | 'endpoints' | 'ports'>;
+export type SlicePort = v.InferOutput<typeof port>;
 export type SliceEndpoint = v.InferOutput<typeof endpoint>;

@@ -56,7 +56,10 @@ const rule = v.strictObject({
 const spec = v.strictObject({
   parentRefs,
   hostnames,
-  rules: about(v.optional(upTo16(rule), [{}]), 'Precedence is by match, not by order (Gateway API, HTTPRouteRule).'),
+  rules: about(
+    v.optional(v.pipe(upTo16(rule), v.minLength(1, 'must have at least one entry')), [{}]),
+    'Precedence is by match, not by order (Gateway API, HTTPRouteRule). Default: one rule that matches every request.',
+  ),
   useDefaultGateways: later,
 });
 
