@@ -1,0 +1,26 @@
+import type { ChannelCredentials, Client, ClientOptions } from '@grpc/grpc-js';
+import type { Service } from '../../core/service.js';
+import { MeshChannel, type MeshChannelEnv } from './channel.js';
+
+/** What code generators make for grpc-js: grpc_tools_node_protoc, ts-proto, proto-loader's makeClientConstructor. */
+export type GrpcClientConstructor<T extends Client> = new (
+  address: string,
+  credentials: ChannelCredentials,
+  options?: Partial<ClientOptions>,
+) => T;
+
+/**
+ * A generated client whose calls go through the mesh. The client class brings its own grpc-js; we load none. `options` are those of a
+ * grpc-js client, interceptors included.
+ */
+export function grpcClient<T extends Client>(
+  service: Service,
+  ClientClass: GrpcClientConstructor<T>,
+  authority: string,
+  env: MeshChannelEnv,
+  options: Partial<ClientOptions> = {},
+): T {
+  const channelOverride = new MeshChannel(service, authority, { ...env, options: { ...env.options, ...options } });
+  // With a channel given, grpc-js's Client looks at no credentials: those of the connection are the mesh's.
+  return new ClientClass(authority, undefined as unknown as ChannelCredentials, { ...options, channelOverride });
+}
