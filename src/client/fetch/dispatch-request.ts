@@ -1,3 +1,4 @@
+import { type ParsedUrlQueryInput, stringify } from 'node:querystring';
 import type { Dispatcher } from 'undici';
 import { type Body, BytesBody } from '../../core/body.js';
 import { Call } from '../../core/call.js';
@@ -42,11 +43,8 @@ export function dispatchedCall(options: Dispatcher.DispatchOptions): Call {
 function withQuery(path: string, query: Readonly<Record<string, unknown>>): string {
   if (path.includes('?') || path.includes('#'))
     throw new TypeError('dispatch: query cannot be added to a path that has one');
-  const params = new URLSearchParams();
-  for (const [name, value] of Object.entries(query)) {
-    for (const item of Array.isArray(value) ? value : [value]) params.append(name, String(item ?? ''));
-  }
-  const text = params.toString();
+  // As undici writes it: a list as repeated names, a space as %20.
+  const text = stringify(query as ParsedUrlQueryInput);
   return text === '' ? path : `${path}?${text}`;
 }
 
