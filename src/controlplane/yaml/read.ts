@@ -88,16 +88,20 @@ function documentOf(kind: Kind, parsed: Parsed, raw: RawDocument): Document {
   } as Document;
 }
 
-/** What to call a resource that may be wrong in any part. */
+/** What to call a resource that may be wrong in any part: printable, and not too long for a line. */
 function labelOf(value: Record<string, unknown>): string {
-  const kind = typeof value['kind'] === 'string' ? value['kind'].slice(0, 64) : 'resource';
+  const kind = printable(value['kind'], 64) ?? 'resource';
   const metadata = value['metadata'];
-  const { name, namespace } = (typeof metadata === 'object' && metadata !== null ? metadata : {}) as Record<
-    string,
-    unknown
+  const { name, namespace } = (typeof metadata === 'object' && metadata !== null ? metadata : {}) as Partial<
+    Record<string, unknown>
   >;
-  if (typeof name !== 'string') return kind;
-  return resourceLabel(kind, typeof namespace === 'string' ? namespace.slice(0, 64) : 'default', name.slice(0, 253));
+  const shownName = printable(name, 253);
+  return shownName === undefined ? kind : resourceLabel(kind, printable(namespace, 63) ?? 'default', shownName);
+}
+
+/** Without control characters, which could forge lines of a log. */
+function printable(value: unknown, maxLength: number): string | undefined {
+  return typeof value === 'string' ? value.slice(0, maxLength).replace(/\p{C}/gu, '?') : undefined;
 }
 
 function kindOf(kind: unknown, report: Report): Kind | undefined {

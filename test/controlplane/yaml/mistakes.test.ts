@@ -496,6 +496,11 @@ ${serviceYaml('reviews')}`;
 });
 
 describe('all mistakes are told', () => {
+  test('each in one line, whatever its names are made of', () => {
+    const text = 'kind: "a\\nb"\nmetadata: { name: "c\\u001bd" }\n"e\\nf": 1';
+    expect(problemsOf(text)[0]).toMatch(/^mesh\.yaml:1:7 a\?b\/c\?d kind: unknown kind "a\\nb"; /);
+  });
+
   test('of all fields, all resources and all files, in the order of reading', () => {
     const files = [
       { name: 'b.yaml', text: `${serviceYaml('a', 'endpoint: 1, prots: 2, endpoints: [x:0]')}` },
