@@ -13,7 +13,7 @@ import {
 } from '../../core/resources.js';
 import type { XdsServer } from '../bootstrap/bootstrap.js';
 import type { ResourceCache } from '../resource-cache.js';
-import { adsService } from '../wire/ads.js';
+import { type AdsMethod, adsService } from '../wire/ads.js';
 import { type Codec, loadCodec } from '../wire/codec.js';
 import type { DiscoveryRequest, DiscoveryResponse } from '../wire/messages.js';
 import { Cache, type DumpedResource } from './cache.js';
@@ -37,6 +37,11 @@ export interface AdsClientOptions {
   readonly transport?: (server: XdsServer) => Promise<AdsTransport>;
 }
 
+interface Wire {
+  readonly codec: Codec;
+  readonly method: AdsMethod;
+}
+
 /** "each response is the full set; absence means deletion": of these types only. */
 const FULL_SET: ReadonlySet<string> = new Set([LISTENER, CLUSTER]);
 
@@ -51,7 +56,8 @@ export class AdsClient implements ResourceCache {
   readonly #ready = new Ready();
   /** ACKs and NACKs of this stream that wait to be sent. At most one a response, and the next is read when it is gone. */
   #answers: DiscoveryRequest[] = [];
-  #codec: Codec | undefined;
+  /** Loaded before the first stream is opened. */
+  #wire: Wire | undefined;
   #settling = false;
   #connected = false;
   #closed = false;
@@ -99,7 +105,7 @@ export class AdsClient implements ResourceCache {
   async #load(): Promise<AdsTransport> {
     const { server, transport = grpcTransport } = this.options;
     const [codec, open] = await Promise.all([loadCodec(), transport(server)]);
-    this.#codec = codec;
+    this.#wire ??= { codec, method: adsService(codec).StreamAggregatedResources };
     return open;
   }
 
@@ -137,8 +143,7 @@ export class AdsClient implements ResourceCache {
         this.#ready.succeed();
       },
       nextRequest: () => this.#answers.shift() ?? this.#nextSubscription(),
-      encode: (request, first) =>
-        adsService(this.#loaded()).StreamAggregatedResources.requestSerialize(first ? { ...request, node } : request),
+      encode: (request, first) => this.#loaded().method.requestSerialize(first ? { ...request, node } : request),
       written: (request) => this.#cache.asked(request.type_url as ResourceType, request.resource_names ?? []),
       received: (bytes, live) => this.#received(bytes, live),
       ended: (details, failed) => this.#ended(details, failed),
@@ -150,9 +155,9 @@ export class AdsClient implements ResourceCache {
     return undefined;
   }
 
-  #loaded(): Codec {
-    if (this.#codec === undefined) throw new Error('the codec is loaded before a stream is opened');
-    return this.#codec;
+  #loaded(): Wire {
+    if (this.#wire === undefined) throw new Error('the codec is loaded before a stream is opened');
+    return this.#wire;
   }
 
   #ended(details: string, failed: boolean): void {
@@ -170,8 +175,8 @@ export class AdsClient implements ResourceCache {
   }
 
   #received(bytes: Uint8Array, live: () => boolean): Promise<void> {
-    const codec = this.#loaded();
-    const response = adsService(codec).StreamAggregatedResources.responseDeserialize(bytes as Buffer);
+    const { codec, method } = this.#loaded();
+    const response = method.responseDeserialize(bytes as Buffer);
     const subscription = this.#subscriptions.get(response.type_url ?? '');
     if (subscription === undefined || !subscription.asked) {
       this.options.logger.warn('the control plane sent a type that was not asked for', { type: response.type_url });

@@ -65,7 +65,13 @@ export class Connection {
     if (stream === undefined || this.#writing) return;
     const request = this.owner.nextRequest();
     if (request === undefined) return;
-    const bytes = this.owner.encode(request, !this.#sentFirst);
+    let bytes: Uint8Array;
+    try {
+      bytes = this.owner.encode(request, !this.#sentFirst);
+    } catch (error) {
+      this.#giveUp(stream, `a request cannot be written: ${(error as Error).message}`);
+      return;
+    }
     this.#sentFirst = true;
     this.#writing = true;
     stream.send(bytes, () => {
@@ -100,7 +106,7 @@ export class Connection {
     this.#sentFirst = false;
     this.#writing = false;
     this.#reading = false;
-    const stream = transport({
+    const stream: AdsStream = transport({
       connected: () => {
         if (stream !== this.#stream) return;
         this.#stopTimer();
@@ -115,10 +121,7 @@ export class Connection {
       },
     });
     this.#stream = stream;
-    this.#timer(CONNECT_TIMEOUT_MS, () => {
-      stream.close();
-      this.#over(`not connected after ${CONNECT_TIMEOUT_MS} ms`, true);
-    });
+    this.#timer(CONNECT_TIMEOUT_MS, () => this.#giveUp(stream, `not connected after ${CONNECT_TIMEOUT_MS} ms`));
     this.owner.opened();
     this.pump();
     this.#read();
@@ -137,20 +140,33 @@ export class Connection {
       dealtWith = this.owner.received(bytes, () => stream === this.#stream);
     } catch (error) {
       // Without type and nonce it cannot even be refused.
-      stream.close();
-      this.#over(`the server sent what is no DiscoveryResponse: ${(error as Error).message}`, true);
+      this.#giveUp(stream, `the server sent what is no DiscoveryResponse: ${(error as Error).message}`);
       return;
     }
     this.#answered = true;
     this.#failures = 0;
     this.#busy = true;
-    const done = (): void => {
-      this.#busy = false;
-      if (this.#closed) return;
-      this.pump();
-      this.#read();
-    };
-    dealtWith.then(done, done);
+    dealtWith.then(
+      () => this.#dealtWith(),
+      (error: unknown) => {
+        this.#busy = false;
+        if (stream === this.#stream) this.#giveUp(stream, `a response cannot be dealt with: ${String(error)}`);
+        else this.#dealtWith();
+      },
+    );
+  }
+
+  #dealtWith(): void {
+    this.#busy = false;
+    if (this.#closed) return;
+    this.pump();
+    this.#read();
+  }
+
+  /** Ends a stream that cannot go on, as if the server could not be reached. */
+  #giveUp(stream: AdsStream, details: string): void {
+    stream.close();
+    this.#over(details, true);
   }
 
   #over(details: string, failed: boolean): void {

@@ -9,8 +9,18 @@ const METHOD = '/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAgg
 /** The largest response that is read, in bytes. Ten times what a mesh of 20,000 services needs; grpc-js's own limit is 4 MiB. */
 export const MAX_RESPONSE_BYTES = 64 * 1_024 * 1_024;
 
-/** A dead peer is noticed after 5 minutes and 20 seconds, as in grpc-go's xDS client; servers allow no more pings by default. */
-const KEEPALIVE = { 'grpc.keepalive_time_ms': 300_000, 'grpc.keepalive_timeout_ms': 20_000 };
+const CHANNEL_OPTIONS: grpc.ChannelOptions = {
+  // A dead peer is noticed after 5 minutes and 20 seconds, as in grpc-go's xDS client: servers allow no more pings by default.
+  'grpc.keepalive_time_ms': 300_000,
+  'grpc.keepalive_timeout_ms': 20_000,
+  'grpc.max_receive_message_length': MAX_RESPONSE_BYTES,
+  // HTTP/2's 64 KiB would let ten megabytes take 160 round trips.
+  'grpc-node.flow_control_window': 4 * 1_024 * 1_024,
+  'grpc.use_local_subchannel_pool': 1,
+  'grpc.enable_retries': 0,
+  'grpc.enable_channelz': 0,
+  'grpc.service_config_disable_resolution': 1,
+};
 
 /**
  * Streams over grpc-js, which is loaded here and not before. Each stream has a channel, so that one attempt of ours is one attempt to
@@ -22,21 +32,22 @@ export async function grpcTransport(server: XdsServer): Promise<AdsTransport> {
 }
 
 function open(library: typeof grpc, server: XdsServer, handlers: StreamHandlers): AdsStream {
-  let credentials: grpc.ChannelCredentials;
   try {
-    credentials = channelCredentials(library, server.credentials);
+    const credentials = channelCredentials(library, server.credentials);
+    const sockets = new HalfOpenSockets(credentials);
+    return stream(library, new library.Channel(server.uri, credentials, CHANNEL_OPTIONS), sockets, handlers);
   } catch (error) {
-    return failed(library, handlers, `certificates for ${server.uri} cannot be used: ${(error as Error).message}`);
+    // A certificate that is gone, or a target that is none: it may be mended before the next attempt.
+    return failed(library, handlers, `a channel to ${server.uri} cannot be made: ${(error as Error).message}`);
   }
-  const sockets = new HalfOpenSockets(credentials);
-  const channel = new library.Channel(server.uri, credentials, {
-    ...KEEPALIVE,
-    'grpc.max_receive_message_length': MAX_RESPONSE_BYTES,
-    'grpc.use_local_subchannel_pool': 1,
-    'grpc.enable_retries': 0,
-    'grpc.enable_channelz': 0,
-    'grpc.service_config_disable_resolution': 1,
-  });
+}
+
+function stream(
+  library: typeof grpc,
+  channel: grpc.ChannelInterface,
+  sockets: HalfOpenSockets,
+  handlers: StreamHandlers,
+): AdsStream {
   const call = channel.createCall(METHOD, Number.POSITIVE_INFINITY, null, null, null);
   let closed = false;
   let ready = false;

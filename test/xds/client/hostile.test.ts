@@ -315,8 +315,47 @@ describe('a server that is hostile', () => {
     const watcher = new Recorder();
     client.watch(CLUSTER, 'a', watcher);
     await until(() => watcher.told.length === 1);
-    expect(watcher.errors[0]?.message).toMatch(/certificates for 127\.0\.0\.1:1 cannot be used: ENOENT.*ca\.pem/);
+    expect(watcher.errors[0]?.message).toMatch(/a channel to 127\.0\.0\.1:1 cannot be made: ENOENT.*ca\.pem/);
     expect(clock.pending).toBe(1);
+  });
+});
+
+describe('a configuration that is wrong', () => {
+  test.each(['weird scheme://\u0000', 'dns:'])(
+    'a target that is none (%j) is an error at each attempt',
+    async (uri) => {
+      const { client, clock } = begin(uri);
+      const watcher = new Recorder();
+      client.watch(CLUSTER, 'a', watcher);
+      await until(() => watcher.told.length === 1 && clock.pending === 1);
+      expect(watcher.told).toEqual(['failed: unreachable']);
+    },
+  );
+
+  test('a node that the schema has no room for is an error that names the field', async () => {
+    const ads = await scripted();
+    const { client } = begin(ads.uri, {}, { node: { id: 'n', locality: { zoen: 'a' } } });
+    const watcher = new Recorder();
+    client.watch(CLUSTER, 'a', watcher);
+    await until(() => watcher.told.length === 1);
+    expect(watcher.errors[0]?.message).toMatch(
+      /a request cannot be written: node\.locality: .*no field "zoen"; did you mean "zone"/,
+    );
+  });
+
+  test('a transport that cannot be loaded is tried again', async () => {
+    let attempts = 0;
+    const transport = async (): Promise<never> => {
+      attempts++;
+      throw new Error('not installed');
+    };
+    const { client, clock } = begin('127.0.0.1:1', {}, { transport });
+    const watcher = new Recorder();
+    client.watch(CLUSTER, 'a', watcher);
+    await until(() => watcher.told.length === 1);
+    expect(watcher.errors[0]?.message).toMatch(/cannot be loaded: Error: not installed/);
+    await clock.advance(1_000);
+    await until(() => attempts === 2);
   });
 });
 
