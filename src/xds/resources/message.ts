@@ -1,13 +1,20 @@
 import { shown } from '../../core/decode.js';
 
+/** Longest path, and longest problem, in characters: both hold names from outside, and are logged and sent back. */
+const MAX_TEXT = 500;
+const clipped = (text: string): string => (text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT - 3)}...` : text);
+
 /** A resource that must be refused (NACKed): the proto field path, and what was expected there. */
 export class ResourceError extends Error {
   override readonly name = 'ResourceError';
-  constructor(
-    readonly path: string,
-    readonly problem: string,
-  ) {
-    super(path === '' ? problem : `${path}: ${problem}`);
+  readonly path: string;
+  readonly problem: string;
+
+  constructor(path: string, problem: string) {
+    const [at, what] = [clipped(path), clipped(problem)];
+    super(at === '' ? what : `${at}: ${what}`);
+    this.path = at;
+    this.problem = what;
   }
 }
 
@@ -95,7 +102,7 @@ export class Message {
     const value = this.#get(name);
     if (value === undefined) return [];
     const map = new Message(value, this.at(name)).#fields;
-    return Object.keys(map).map((key) => [key, new Message(map[key], `${this.at(name)}["${key}"]`)]);
+    return Object.keys(map).map((key) => [key, new Message(map[key], `${this.at(name)}[${JSON.stringify(key)}]`)]);
   }
 
   text(name: string): string {

@@ -3,6 +3,8 @@
  * (a SafeRegex) look after themselves.
  */
 export function deepFreeze<T>(value: T): T {
+  // Many endpoints share one locality.
+  if (Object.isFrozen(value)) return value;
   if (Array.isArray(value)) for (const item of value) deepFreeze(item);
   else if (isPlain(value)) for (const key of Object.keys(value)) deepFreeze(value[key]);
   else return value;
@@ -14,40 +16,47 @@ export function deepFreeze<T>(value: T): T {
  * can compare by reference and keep state. Members of a list are recognised by their `key`, else by their `name`, else by place.
  */
 export function retain<T>(previous: unknown, next: T): T {
-  if (Object.is(previous, next)) return next;
+  // Compared before anything is built: most of a large update has not changed.
+  if (equal(previous, next)) return previous as T;
   if (Array.isArray(next)) return (Array.isArray(previous) ? retainList(previous, next) : next) as T;
   if (isPlain(next)) return (isPlain(previous) ? retainObject(previous, next) : next) as T;
-  return equalLeaves(previous, next) ? (previous as T) : next;
+  return next;
+}
+
+function equal(a: unknown, b: unknown): boolean {
+  if (Object.is(a, b)) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+  if (Array.isArray(a)) return Array.isArray(b) && a.length === b.length && a.every((item, i) => equal(item, b[i]));
+  if (!isPlain(a) || !isPlain(b)) return equalLeaves(a, b);
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && equal(a[key], b[key]));
 }
 
 function retainObject(previous: Plain, next: Plain): Plain {
-  const keys = Object.keys(next);
   const merged: Plain = Object.create(Object.getPrototypeOf(next));
-  let same = Object.keys(previous).length === keys.length;
-  for (const key of keys) {
-    const before = Object.hasOwn(previous, key) ? previous[key] : undefined;
-    const value = retain(before, next[key]);
+  for (const key of Object.keys(next)) {
+    const value = retain(Object.hasOwn(previous, key) ? previous[key] : undefined, next[key]);
     // Not an assignment: a label may be called `__proto__`.
     Object.defineProperty(merged, key, { value, enumerable: true });
-    same &&= Object.is(value, before) && Object.hasOwn(previous, key);
   }
-  return same ? previous : Object.freeze(merged);
+  return Object.freeze(merged);
 }
 
 function retainList(previous: readonly unknown[], next: readonly unknown[]): readonly unknown[] {
-  const byIdentity = new Map<string, unknown>();
-  for (const item of previous) {
+  // Names need not be unique: of several the first goes with the first, and so on.
+  const byIdentity = new Map<string, unknown[]>();
+  for (const item of [...previous].reverse()) {
     const id = identity(item);
-    if (id !== undefined) byIdentity.set(id, item);
+    if (id === undefined) continue;
+    const others = byIdentity.get(id);
+    if (others === undefined) byIdentity.set(id, [item]);
+    else others.push(item);
   }
-  let same = previous.length === next.length;
   const merged = next.map((item, i) => {
     const id = identity(item);
-    const value = retain(id === undefined ? previous[i] : byIdentity.get(id), item);
-    same &&= Object.is(value, previous[i]);
-    return value;
+    return retain(id === undefined ? previous[i] : byIdentity.get(id)?.pop(), item);
   });
-  return same ? previous : Object.freeze(merged);
+  return Object.freeze(merged);
 }
 
 /** What is neither list nor plain object: sets of numbers or texts, bytes, compiled expressions. */

@@ -33,6 +33,25 @@ describe('retain', () => {
     expect(after.list[2]).toBe(before.list[0]);
   });
 
+  test('members of the same name are taken in their order', () => {
+    const make = () =>
+      deepFreeze([
+        { name: 'a', v: 1 },
+        { name: 'a', v: 2 },
+      ]);
+    const before = make();
+    expect(retain(before, make())).toBe(before);
+    const after = retain(
+      before,
+      deepFreeze([
+        { name: 'a', v: 1 },
+        { name: 'a', v: 3 },
+        { name: 'a', v: 2 },
+      ]),
+    );
+    expect(after[0]).toBe(before[0]);
+  });
+
   test.each<[string, unknown, unknown]>([
     ['sets', new Set([1]), new Set([2])],
     ['sets of other size', new Set([1]), new Set([1, 2])],
@@ -45,6 +64,16 @@ describe('retain', () => {
   ])('takes the next: %s', (_, before, after) => {
     expect(retain(before, after)).toStrictEqual(after);
     expect(retain(before, after)).not.toBe(before);
+  });
+
+  test('gives the previous object for any equal one', () => {
+    const item = fc.record({ name: fc.constantFrom('a', 'b'), v: fc.nat(2) });
+    fc.assert(
+      fc.property(fc.array(item, { maxLength: 6 }), (list) => {
+        const before = deepFreeze(structuredClone(list));
+        expect(retain(before, deepFreeze(structuredClone(list)))).toBe(before);
+      }),
+    );
   });
 
   test('is always equal to the next, and frozen, whatever was before', () => {
