@@ -1,7 +1,6 @@
 import { createServer as createHttp1Server, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import {
   createServer as createHttp2Server,
-  constants,
   type Http2Server,
   type IncomingHttpHeaders,
   type ServerHttp2Session,
@@ -12,11 +11,9 @@ import type { Duplex } from 'node:stream';
 import type { ExchangeEnv } from './exchange.js';
 import { rawRefusal, serveHttp1 } from './http1.js';
 import { serveHttp2 } from './http2.js';
+import { Http2Drain } from './http2-drain.js';
 import { badRequest, methodNotAllowed } from './refusal.js';
 import { sniff } from './sniff.js';
-
-/** "2^31-1 … gracefully shut down" - RFC 9113 section 6.8. */
-const LAST_STREAM_ID = 2 ** 31 - 1;
 
 /**
  * One port for HTTP/1.1 and for HTTP/2 with prior knowledge. The `node:http` server owns the port, so that its timeouts and its
@@ -26,7 +23,7 @@ export class Listener {
   readonly #http1: Server;
   readonly #http2: Http2Server;
   readonly #sockets = new Set<Socket>();
-  readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #sessions = new Set<Http2Drain>();
   #closed: Promise<void> | undefined;
 
   constructor(private readonly env: ExchangeEnv) {
@@ -99,7 +96,7 @@ export class Listener {
     this.#closed ??= new Promise((resolve) => {
       // Closes idle HTTP/1.1 connections too; those in use get `Connection: close` with their answer.
       this.#http1.close(() => resolve());
-      for (const session of this.#sessions) drain(session);
+      for (const session of this.#sessions) session.begin();
     });
     if (force) for (const socket of this.#sockets) socket.destroy();
     return this.#closed;
@@ -114,37 +111,20 @@ export class Listener {
   }
 
   #onSession(session: ServerHttp2Session): void {
-    this.#sessions.add(session);
-    let streams = 0;
-    session.on('stream', (stream) => {
-      streams++;
-      stream.once('close', () => streams--);
-    });
+    const draining = new Http2Drain(session);
+    this.#sessions.add(draining);
     session.on('error', (error) => this.env.logger.debug('HTTP/2 client failed', { error: String(error) }));
-    session.on('close', () => this.#sessions.delete(session));
+    session.on('close', () => this.#sessions.delete(draining));
     session.setTimeout(this.env.limits.idleTimeoutMs, () => {
-      if (streams === 0) session.close();
+      if (draining.streams === 0) session.close();
       else session.destroy();
     });
-    if (this.env.draining()) drain(session);
+    if (this.env.draining()) draining.begin();
   }
 }
 
 /** `:method`, `:scheme`, `:authority`, `:path`. */
 const PSEUDO_HEADERS = 4;
-
-/**
- * A GOAWAY in two steps, so that no request on its way is lost: first that a shutdown comes, then, a round trip later, up to which stream
- * requests were taken (RFC 9113 section 6.8).
- */
-function drain(session: ServerHttp2Session): void {
-  if (session.destroyed) return;
-  session.goaway(constants.NGHTTP2_NO_ERROR, LAST_STREAM_ID);
-  const finish = (): void => {
-    if (!session.destroyed) session.close();
-  };
-  if (!session.ping(finish)) finish();
-}
 
 /** Bytes that are no request: 431 when the head is too large, 408 when it took too long, 400 otherwise. */
 function onClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
