@@ -1,15 +1,17 @@
-import type * as grpc from '@grpc/grpc-js';
+import type { Channel, Client, ClientOptions } from '@grpc/grpc-js';
 import type { Dispatcher } from 'undici';
 import { Destinations } from '../client/destinations.js';
 import type { ClientEnv } from '../client/env.js';
 import { MeshDispatcher } from '../client/fetch/dispatcher.js';
 import { createFetch, type MeshFetch } from '../client/fetch/fetch.js';
-import { type ChannelOptions, type ClientConstructor, grpcClient, MeshChannel } from '../client/grpc/index.js';
+import { MeshChannel, type MeshChannelEnv } from '../client/grpc/channel.js';
+import { type GrpcClientConstructor, grpcClient } from '../client/grpc/client.js';
 import type { PassthroughOptions } from '../client/passthrough.js';
 import type { ConfigSource } from '../core/config-source.js';
 import { Deadlines } from '../core/deadlines.js';
 import { MeshClosedError } from '../core/errors.js';
 import type { Service } from '../core/service.js';
+import { VERSION } from '../core/version.js';
 import type { Observability } from '../observability/observability.js';
 
 /** What an application holds: every face of the mesh, on one pipeline. */
@@ -19,9 +21,9 @@ export interface Mesh {
   /** For undici's own API, and for the platform's fetch: `fetch(url, { dispatcher: mesh.dispatcher })`. */
   readonly dispatcher: Dispatcher;
   /** A typed client of a generated service: `mesh.grpc(ReviewsClient, 'reviews')`. */
-  grpc<C>(Client: ClientConstructor<C>, authority: string, options?: ChannelOptions): C;
+  grpc<C extends Client>(ClientClass: GrpcClientConstructor<C>, authority: string, options?: Partial<ClientOptions>): C;
   /** The channel for `channelOverride` of any generated client. */
-  channel(authority: string, options?: ChannelOptions): grpc.Channel;
+  channel(authority: string, options?: Partial<ClientOptions>): Channel;
   /** The pipeline itself: what the faces put their calls into. */
   readonly service: Service;
   /** Calls by service and version since the start; `now.since(before)` for a window. */
@@ -76,6 +78,13 @@ export function createMesh({ source, unknownHosts, env: parts, observability }: 
   const { service } = destinations;
   let dispatcher: Dispatcher | undefined;
   let closing: Promise<void> | undefined;
+  let ready: Promise<void> | undefined;
+  const channelEnv = (): MeshChannelEnv => {
+    ready ??= source.ready();
+    // Told by the channel's connectivity state; whoever wants the reason asks mesh.ready().
+    ready.catch(() => {});
+    return { clock: env.clock, ready, version: VERSION };
+  };
   const close = async (): Promise<void> => {
     await destinations.close();
     await source.close();
@@ -88,8 +97,8 @@ export function createMesh({ source, unknownHosts, env: parts, observability }: 
       dispatcher ??= new MeshDispatcher(service);
       return dispatcher;
     },
-    grpc: (Client, authority, options) => grpcClient(Client, authority, { service, clock: env.clock, options }),
-    channel: (authority, options) => new MeshChannel(service, authority, { clock: env.clock, options }),
+    grpc: (ClientClass, authority, options) => grpcClient(service, ClientClass, authority, channelEnv(), options),
+    channel: (authority, options) => new MeshChannel(service, authority, { ...channelEnv(), options }),
     service,
     stats: () => observability.stats(),
     prometheus: (format) => observability.prometheus(format),
