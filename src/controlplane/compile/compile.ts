@@ -11,7 +11,7 @@ import { attach } from './parents.js';
 import { compareText } from './precedence.js';
 import { References, type Unreadable } from './references.js';
 import { routesOf } from './routes.js';
-import { type MeshService, meshService } from './services.js';
+import { fitsService, type MeshService, meshService } from './services.js';
 
 export interface CompileResult {
   /** Empty when there are problems. */
@@ -138,13 +138,19 @@ function slicesByService(slices: readonly DocumentOf<'EndpointSlice'>[]): Map<st
   return found;
 }
 
-/** A slice that belongs to no Service is of no use, and surely not as meant. */
+/** A slice that belongs to no Service, or to none of its ports, is of no use and surely not as meant. */
 function checkSlices(slices: readonly DocumentOf<'EndpointSlice'>[], references: References): void {
   for (const slice of slices) {
     const name = slice.labels[SERVICE_LABEL];
     const at = ['metadata', 'labels', SERVICE_LABEL];
-    if (name === undefined) references.report(slice, at, 'is missing: it names the Service of the endpoints');
-    else references.service(slice, at, slice.namespace, name);
+    if (name === undefined) {
+      references.report(slice, at, 'is missing: it names the Service of the endpoints');
+      continue;
+    }
+    const service = references.service(slice, at, slice.namespace, name);
+    if (service === undefined || fitsService(slice, service.document)) continue;
+    const names = service.ports.map((port) => `"${port.name ?? ''}"`).join(', ');
+    references.report(slice, ['ports'], `none is for a port of Service "${name}", which are joined by name: ${names}`);
   }
 }
 

@@ -121,6 +121,10 @@ function sliceEndpoints(slices: readonly DocumentOf<'EndpointSlice'>[], port: Se
   });
 }
 
+/** Whether the slice has a port for any of the Service's. */
+export const fitsService = (slice: DocumentOf<'EndpointSlice'>, { spec }: DocumentOf<'Service'>): boolean =>
+  (spec.ports ?? [ONLY_PORT]).some((port) => slicePort(slice, port) !== undefined);
+
 /** Kubernetes joins the two by the port's name; an unnamed port is the empty name. A Service without ports takes the slice's first. */
 function slicePort({ spec }: DocumentOf<'EndpointSlice'>, port: ServicePortSpec): SlicePort | undefined {
   const candidates = (spec.ports ?? []).filter(({ protocol }) => (protocol ?? 'TCP') === 'TCP');

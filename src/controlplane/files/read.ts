@@ -10,7 +10,8 @@ export const MAX_FILES = 2_000;
 /** Bytes of all files together. */
 export const MAX_TOTAL_BYTES = 64 * 1024 * 1024;
 
-const CONFIG_FILE = /^[^.].*\.(ya?ml|json)$/i;
+/** What is read of a folder. */
+export const CONFIG_FILE = /^[^.].*\.(ya?ml|json)$/i;
 
 /** A configuration file that is there, and what tells that it is still the same. */
 export interface FoundFile {

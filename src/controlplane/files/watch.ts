@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { type FSWatcher, statSync, watch } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join, normalize } from 'node:path';
 import type { Clock } from '../../core/clock.js';
 import type { Logger } from '../../core/log.js';
 import type { CompileOptions, CompileResult } from '../compile/compile.js';
 import { compileText } from './compile-text.js';
-import { type Found, findFiles, readFiles } from './read.js';
+import { CONFIG_FILE, type Found, findFiles, readFiles } from './read.js';
 
 /** Quiet time after a notice of the system: editors and `kubectl` make several in a row. */
 const SETTLE_MS = 50;
@@ -31,7 +31,7 @@ export interface ConfigWatch {
  * folders and compares what it reads. Does not keep the process alive.
  */
 export function watchConfig(paths: string | readonly string[], options: WatchOptions): ConfigWatch {
-  return new Watch(typeof paths === 'string' ? [paths] : paths, options);
+  return new Watch((typeof paths === 'string' ? [paths] : paths).map(normalize), options);
 }
 
 class Watch implements ConfigWatch {
@@ -70,13 +70,21 @@ class Watch implements ConfigWatch {
       const folder = isFolder(path) ? path : dirname(path);
       if (this.#watchers.has(folder)) continue;
       try {
-        const watcher = watch(folder, { persistent: false }, () => this.#lookAfter(SETTLE_MS));
+        const watcher = watch(folder, { persistent: false }, (_, name) => {
+          if (this.#concerns(folder, name)) this.#lookAfter(SETTLE_MS);
+        });
         watcher.on('error', (error) => this.#unwatch(folder, error));
         this.#watchers.set(folder, watcher);
       } catch (error) {
         this.#unwatch(folder, error as Error);
       }
     }
+  }
+
+  /** The folder of a single file may be busy with others. A name that is not told, or begins with "..", may stand for any. */
+  #concerns(folder: string, name: string | null): boolean {
+    if (name === null || name.startsWith('..')) return true;
+    return this.paths.some((path) => (path === folder ? CONFIG_FILE.test(name) : path === join(folder, name)));
   }
 
   #unwatch(folder: string, error: Error): void {

@@ -202,6 +202,12 @@ ${serviceYaml('reviews')}`;
       'EndpointSlice/s metadata.labels["kubernetes.io/service-name"]: there is no Service "b"; did you mean "a"?',
     ],
     [
+      'a slice for no port of its Service',
+      slice('kubernetes.io/service-name: a').replace('::1', '10.0.0.1') +
+        serviceYaml('a', 'ports: [{ name: web, port: 80 }]'),
+      'EndpointSlice/s ports: none is for a port of Service "a", which are joined by name: "web"',
+    ],
+    [
       'a slice that names no Service',
       slice('app: a').replace('::1', '10.0.0.1') + A,
       'EndpointSlice/s metadata.labels["kubernetes.io/service-name"]: is missing: it names the Service of the endpoints',

@@ -119,7 +119,10 @@ export const backendRef = <F extends v.GenericSchema>(filter: F) =>
   v.strictObject({
     group: about(v.optional(v.string(), ''), 'Group of the backend; empty for a Service.'),
     kind: about(v.optional(v.string(), 'Service'), 'Kind of the backend: Service.'),
-    namespace: about(v.optional(label), 'Namespace of the backend. Default: that of the route.'),
+    namespace: about(
+      v.optional(label),
+      'Namespace of the backend. Default: that of the route. Another one needs no ReferenceGrant in this version.',
+    ),
     name: about(subdomain, 'Name of the Service.'),
     port: about(v.optional(portNumber), 'Port of the Service. Default: 80 if it has that, else its first.'),
     weight: about(
