@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { RESOURCE_TYPES } from '../../../src/core/resources.js';
+import { ENDPOINT, RESOURCE_TYPES } from '../../../src/core/resources.js';
 import { loadCodec } from '../../../src/xds/wire/index.js';
 
 const project = fileURLToPath(new URL('../../..', import.meta.url));
@@ -14,6 +14,15 @@ describe('the generated descriptor', () => {
 
   test('stays below 100 KB', () => {
     expect(readFileSync(`${project}/src/xds/gen/descriptor.json`).length).toBeLessThan(100 * 1_024);
+  });
+
+  test('has the name of every resource in field 1, where the codec looks for it', async () => {
+    const codec = await loadCodec();
+    for (const type of RESOURCE_TYPES) {
+      const field = type === ENDPOINT ? 'cluster_name' : 'name';
+      const bytes = codec.encodeResource(type, { [field]: 'the name' });
+      expect(codec.resourceName(type, bytes)).toBe('the name');
+    }
   });
 
   test('knows the resources and the fields that are newer than the .proto files', async () => {
