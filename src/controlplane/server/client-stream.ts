@@ -198,9 +198,9 @@ export class ClientStream {
     const clusters = this.#subscriptions.get(CLUSTER);
     const named = clusters !== undefined && !clusters.wildcard;
     const applied = this.#routesApplied();
-    // A client that names its clusters tells by that which ones it needs; one that takes all needs the old ones until it has the new
-    // routes. One that refused the new routes goes on with the old ones, and keeps the clusters for as long as it does.
-    this.#held.release((name) => (named ? clusters.names.has(name) : !applied));
+    // Until it has the new routes, a client needs what the old ones name; one that refused them goes on with the old ones. A client
+    // that names its clusters tells when it has switched: it changes over only when everything new has arrived (gRFC A74).
+    this.#held.release((name) => !applied || (named && clusters.names.has(name)));
     if (!this.#routesRefused()) this.#held.dropExpired(this.#options.clock.now());
   }
 
