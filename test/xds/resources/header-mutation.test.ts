@@ -109,9 +109,9 @@ describe('levels', () => {
         fc.array(fc.option(mutation, { nil: undefined }), { maxLength: 4 }),
         fc.array(name),
         (steps, present) => {
-          const start = new Map(present.map((key) => [key, ['0']]));
-          const oneByOne = steps.reduce((headers, step) => apply(step as HeaderMutation | undefined, headers), start);
-          expect(apply(mergeMutations(steps as (HeaderMutation | undefined)[]), start)).toEqual(oneByOne);
+          const start: Headers = new Map(present.map((key) => [key, ['0']]));
+          const oneByOne = steps.reduce<Headers>((headers, step) => apply(step, headers), start);
+          expect(apply(mergeMutations(steps), start)).toEqual(oneByOne);
         },
       ),
     );
