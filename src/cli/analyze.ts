@@ -1,0 +1,20 @@
+import { EXIT, type ExitCode, type Io, type OutputFormat } from './io.js';
+
+export interface AnalyzeOptions {
+  readonly output: OutputFormat;
+}
+
+/** Compiles the files and prints every mistake. Fails when there is one; warnings do not fail. */
+export async function analyze(paths: readonly string[], { output }: AnalyzeOptions, io: Io): Promise<ExitCode> {
+  const { formatProblem, loadConfig } = await import('../controlplane/index.js');
+  const { problems, warnings } = await loadConfig(paths);
+  if (output === 'json') io.out(`${JSON.stringify({ problems, warnings }, undefined, 2)}\n`);
+  else {
+    for (const problem of problems) io.out(`${formatProblem(problem)}\n`);
+    for (const warning of warnings) io.out(`warning: ${formatProblem(warning)}\n`);
+    io.err(`${counted(problems.length, 'problem')}, ${counted(warnings.length, 'warning')}\n`);
+  }
+  return problems.length === 0 ? EXIT.ok : EXIT.failed;
+}
+
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;

@@ -1,0 +1,50 @@
+import { access } from 'node:fs/promises';
+import { EXIT, type ExitCode, type Io, type LogLevelName, messageOf, type OutputFormat } from './io.js';
+
+export interface ControlPlaneCommandOptions {
+  readonly config: readonly string[];
+  readonly listen: string;
+  readonly admin?: string;
+  readonly logLevel: LogLevelName;
+  readonly output: OutputFormat;
+}
+
+/**
+ * Serves the configuration over xDS until it is told to stop. A configuration with mistakes does not end it: they are on the log and
+ * on the admin pages, which are not ready, and a mended file is taken over.
+ */
+export async function controlplane(options: ControlPlaneCommandOptions, io: Io): Promise<ExitCode> {
+  const { config, listen, admin } = options;
+  for (const path of config) {
+    const problem = await access(path).then(() => undefined, messageOf);
+    if (problem !== undefined) {
+      io.err(`--config ${path} cannot be read: ${problem}\n`);
+      return EXIT.failed;
+    }
+  }
+  const { startControlPlane } = await import('../controlplane/index.js');
+  const logger = io.logger(options.logLevel);
+  const running = await startControlPlane({ config, listen, logger, ...(admin === undefined ? {} : { admin }) });
+  const stopped = io.stopped();
+  const { ready, refused } = running.status();
+  const where = {
+    xds: withPort(listen, running.port),
+    ...(admin === undefined || running.adminPort === undefined
+      ? {}
+      : { admin: `http://${withPort(admin, running.adminPort)}` }),
+    ready,
+  };
+  if (options.output === 'json') io.out(`${JSON.stringify(where)}\n`);
+  else {
+    const pages = where.admin === undefined ? '' : `, admin pages on ${where.admin}`;
+    io.out(`control plane: xDS on ${where.xds}${pages}\n`);
+    if (refused !== undefined)
+      io.err('the configuration has mistakes (see the log): waiting for the files to be mended\n');
+  }
+  await stopped;
+  await running.close();
+  return EXIT.ok;
+}
+
+/** What was asked for, with the port that was had: they differ for port 0. */
+const withPort = (address: string, port: number): string => `${address.slice(0, address.lastIndexOf(':'))}:${port}`;

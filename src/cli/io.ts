@@ -1,0 +1,25 @@
+import type { Logger } from '../core/log.js';
+
+/** All that a command touches of the process; tests give their own. */
+export interface Io {
+  /** What was asked for: data. Lines, with their ends. */
+  out(text: string): void;
+  /** Everything else: log lines, mistakes. */
+  err(text: string): void;
+  /** Log lines of what runs, at the level that `--log-level` names. */
+  logger(level: LogLevelName): Logger;
+  /** Resolves at the first SIGINT or SIGTERM; a second one ends the process at once. */
+  stopped(): Promise<void>;
+}
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
+export type LogLevelName = (typeof LOG_LEVELS)[number];
+
+/** Exit codes; stable, for scripts. */
+export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+export type OutputFormat = 'text' | 'json';
+
+/** An error's own words, without its stack: the command's messages are for people. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,0 +1,112 @@
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { VERSION } from '../core/version.js';
+import type { AnalyzeOptions } from './analyze.js';
+import type { ControlPlaneCommandOptions } from './controlplane.js';
+import { EXIT, type ExitCode, type Io, LOG_LEVELS, messageOf } from './io.js';
+import type { ProxyCommandOptions } from './proxy.js';
+
+/** Runs the command with its arguments (without `node` and the script) and resolves with its exit code. Never rejects. */
+export async function run(args: readonly string[], io: Io): Promise<ExitCode> {
+  let exitCode: ExitCode = EXIT.ok;
+  const program = describe(io, (code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    // Commander has said what is wrong already; help and version end with 0.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    io.err(`inmesh: ${messageOf(error)}\n`);
+    return EXIT.failed;
+  }
+}
+
+function describe(io: Io, done: (code: ExitCode) => void): Command {
+  const program = new Command('inmesh')
+    .description('A service mesh inside the process: its control plane, its proxy and its tools.')
+    .version(VERSION)
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => io.out(text), writeErr: (text) => io.err(text) })
+    .showHelpAfterError('(--help lists the options)')
+    .addHelpText('after', '\nExit codes: 0 all well, 1 it failed, 2 the arguments are wrong.');
+
+  program
+    .command('controlplane')
+    .description('serve YAML configuration over xDS (ADS) to inmesh, Envoy and gRPC clients')
+    .requiredOption('-c, --config <paths...>', 'YAML files, and folders of them; watched')
+    .addOption(new Option('--listen <host:port>', 'where xDS is served').argParser(hostPort).default('127.0.0.1:18000'))
+    .addOption(
+      new Option('--admin <host:port>', 'where the admin pages are served, /ready among them').argParser(hostPort),
+    )
+    .addOption(logLevel())
+    .addOption(output())
+    .action(async (options: ControlPlaneCommandOptions) => {
+      const { controlplane } = await import('./controlplane.js');
+      done(await controlplane(options, io));
+    });
+
+  program
+    .command('proxy')
+    .description('forward HTTP/1.1, HTTP/2 and gRPC through the mesh, for programs that cannot import it')
+    .addOption(
+      new Option('--listen <host:port>', 'where the proxy listens').argParser(hostPort).default('127.0.0.1:15001'),
+    )
+    .addOption(new Option('-c, --config <paths...>', 'YAML files, and folders of them; watched').conflicts('xds'))
+    .addOption(new Option('--xds <host:port>', 'control plane to take the configuration from').argParser(hostPort))
+    .option('--service <name>', 'name of this workload, for logs and the control plane')
+    .addOption(
+      new Option('--unknown-hosts <policy>', 'hosts that the configuration does not know').choices([
+        'passthrough',
+        'deny',
+      ]),
+    )
+    .option('--access-log <path>', 'JSON access log; - is standard output')
+    .addOption(
+      new Option('--drain <seconds>', 'time for requests under way when told to stop').argParser(seconds).default(10),
+    )
+    .addOption(logLevel())
+    .addOption(output())
+    .addHelpText(
+      'after',
+      '\nWithout --config and --xds: GRPC_XDS_BOOTSTRAP, then ./mesh.yaml, then plain DNS with default policies.',
+    )
+    .action(async (options: ProxyCommandOptions) => {
+      const { proxy } = await import('./proxy.js');
+      done(await proxy(options, io));
+    });
+
+  program
+    .command('analyze')
+    .description('compile configuration and print every mistake as file:line:column path: message')
+    .argument('<paths...>', 'YAML files, and folders of them')
+    .addOption(output())
+    .action(async (paths: string[], options: AnalyzeOptions) => {
+      const { analyze } = await import('./analyze.js');
+      done(await analyze(paths, options, io));
+    });
+
+  return program;
+}
+
+const logLevel = (): Option =>
+  new Option('--log-level <level>', 'least level that is logged, as JSON on standard error')
+    .choices(LOG_LEVELS)
+    .default('info');
+
+const output = (): Option =>
+  new Option('-o, --output <format>', 'what is printed on standard output').choices(['text', 'json']).default('text');
+
+function hostPort(value: string): string {
+  const port = /^(?:\[[0-9a-fA-F:.]+\]|[^\s:/[\]]+):(\d{1,5})$/.exec(value)?.[1];
+  if (port === undefined || Number(port) > 65_535)
+    throw new InvalidArgumentError('It must be host:port, as 127.0.0.1:18000.');
+  return value;
+}
+
+function seconds(value: string): number {
+  const parsed = Number(value);
+  if (!/^\d+(\.\d+)?$/.test(value) || parsed > 3_600)
+    throw new InvalidArgumentError('It must be a number from 0 to 3600.');
+  return parsed;
+}

@@ -1,0 +1,51 @@
+import { EXIT, type ExitCode, type Io, type LogLevelName, messageOf, type OutputFormat } from './io.js';
+
+export interface ProxyCommandOptions {
+  readonly listen: string;
+  readonly config?: readonly string[];
+  readonly xds?: string;
+  readonly service?: string;
+  readonly unknownHosts?: 'passthrough' | 'deny';
+  readonly accessLog?: string;
+  /** Seconds that requests under way have when it is told to stop. */
+  readonly drain: number;
+  readonly logLevel: LogLevelName;
+  readonly output: OutputFormat;
+}
+
+/**
+ * Runs the proxy until it is told to stop; then requests under way end first. It listens at once: requests wait for the first
+ * configuration within their own deadline. A configuration that can never come ends it.
+ */
+export async function proxy(options: ProxyCommandOptions, io: Io): Promise<ExitCode> {
+  const { config, xds, service, unknownHosts, accessLog, listen } = options;
+  const [{ meshClient }, { startProxy }] = await Promise.all([import('../index.js'), import('../proxy/index.js')]);
+  const logger = io.logger(options.logLevel);
+  const mesh = meshClient({
+    logger,
+    service: service ?? 'inmesh-proxy',
+    ...(config === undefined ? {} : { config }),
+    ...(xds === undefined ? {} : { xds }),
+    ...(unknownHosts === undefined ? {} : { unknownHosts }),
+    ...(accessLog === undefined ? {} : { accessLog: accessLog === '-' ? true : accessLog }),
+  });
+  try {
+    const running = await startProxy({ service: mesh.service, listen, logger });
+    const stopped = io.stopped();
+    if (options.output === 'json') io.out(`${JSON.stringify({ url: running.url })}\n`);
+    else io.out(`proxy: ${running.url}\n`);
+    const failure = new Promise<string>((resolve) => {
+      mesh.ready().then(
+        () => logger.info('the first configuration is there'),
+        (error: unknown) => resolve(messageOf(error)),
+      );
+    });
+    const ended = await Promise.race([stopped, failure]);
+    await running.close({ graceMs: ended === undefined ? options.drain * 1_000 : 0 });
+    if (ended === undefined) return EXIT.ok;
+    io.err(`${ended}\n`);
+    return EXIT.failed;
+  } finally {
+    await mesh.close();
+  }
+}
