@@ -21,7 +21,8 @@ export interface MeshDispatcherOptions {
 export class MeshDispatcher extends Dispatcher {
   readonly #service: Service;
   readonly #upgrades: Dispatcher | undefined;
-  readonly #running = new Set<Dispatch>();
+  /** In no order; each knows its place. A Set would do, but tables that it has outgrown keep ended requests alive until a full collection. */
+  readonly #running: Dispatch[] = [];
   #closed = false;
   #destroyed = false;
   #whenIdle: (() => void)[] = [];
@@ -48,7 +49,7 @@ export class MeshDispatcher extends Dispatcher {
     try {
       if (this.#destroyed) throw new errors.ClientDestroyedError();
       if (this.#closed) throw new errors.ClientClosedError();
-      this.#running.add(dispatch);
+      dispatch.place = this.#running.push(dispatch) - 1;
       dispatch.start(this.#service, dispatchedCall(options));
     } catch (error) {
       dispatch.fail(asError(error));
@@ -78,13 +79,18 @@ export class MeshDispatcher extends Dispatcher {
   }
 
   readonly #over = (dispatch: Dispatch): void => {
-    this.#running.delete(dispatch);
-    if (this.#running.size > 0) return;
+    const last = this.#running.at(-1);
+    if (dispatch.place === -1 || last === undefined) return;
+    this.#running[dispatch.place] = last;
+    last.place = dispatch.place;
+    dispatch.place = -1;
+    this.#running.pop();
+    if (this.#running.length > 0) return;
     for (const resolve of this.#whenIdle.splice(0)) resolve();
   };
 
   #idle(): Promise<void> {
-    return this.#running.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#whenIdle.push(resolve));
+    return this.#running.length === 0 ? Promise.resolve() : new Promise((resolve) => this.#whenIdle.push(resolve));
   }
 }
 
@@ -98,6 +104,8 @@ class Dispatch implements Dispatcher.DispatchController, BodySink {
   aborted = false;
   paused = false;
   reason: Error | null = null;
+  /** Where it is in the dispatcher's list; -1 when it is not. */
+  place = -1;
   #call: Call | undefined;
   #reply: Reply | undefined;
   #flow: BodyFlow | undefined;

@@ -26,6 +26,8 @@ export interface FetchRequest extends Hop {
   readonly integrity: string | undefined;
   readonly timeoutMs: number | undefined;
   readonly idempotent: boolean | undefined;
+  /** The Request object, when there is one: its signal follows the application's only as long as it lives. */
+  readonly origin: Request | undefined;
 }
 
 /** Sent unless the application sets them, as the platform's fetch does; we can undo brotli as well. */
@@ -48,6 +50,7 @@ export function readRequest(input: string | URL, init: MeshRequestInit | undefin
       integrity: undefined,
       timeoutMs: undefined,
       idempotent: undefined,
+      origin: undefined,
     };
   }
   const method = readMethod(init.method);
@@ -71,6 +74,7 @@ export function readRequest(input: string | URL, init: MeshRequestInit | undefin
     integrity: init.integrity === undefined || init.integrity === '' ? undefined : String(init.integrity),
     timeoutMs: readTimeout(init.mesh?.timeoutMs),
     idempotent: init.mesh?.idempotent,
+    origin: undefined,
   };
 }
 
@@ -92,6 +96,7 @@ export async function readRequestObject(
     integrity: request.integrity === '' ? undefined : request.integrity,
     timeoutMs: readTimeout(mesh?.timeoutMs),
     idempotent: mesh?.idempotent,
+    origin: request,
   };
 }
 

@@ -28,7 +28,8 @@ function run(program: string, env: Record<string, string> = {}): Promise<string>
       process.execPath,
       ['--import', 'tsx', '--import', './src/register.ts', file],
       { env: { ...process.env, ...env } },
-      (error, stdout, stderr) => (error === null ? resolve(stdout.trim()) : reject(new Error(`${error.message}\n${stderr}`))),
+      (error, stdout, stderr) =>
+        error === null ? resolve(stdout.trim()) : reject(new Error(`${error.message}\n${stderr}`)),
     );
   });
 }

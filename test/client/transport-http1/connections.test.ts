@@ -230,31 +230,21 @@ test('a connection that takes longer than it may fails, TLS included, and leaves
   await until(() => server.sockets.size === 0);
 });
 
-test('a server certificate that nobody vouches for is refused', async () => {
+/** A key and a certificate for `reviews` that vouches for itself, in a folder of their own. */
+function selfSigned(): { folder: string; key: string; cert: string } {
   const folder = mkdtempSync(join(tmpdir(), 'inmesh-tls-'));
   const key = join(folder, 'key.pem');
   const cert = join(folder, 'cert.pem');
-  execFileSync(
-    'openssl',
-    [
-      'req',
-      '-x509',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:prime256v1',
-      '-nodes',
-      '-keyout',
-      key,
-      '-out',
-      cert,
-      '-days',
-      '1',
-      '-subj',
-      '/CN=reviews',
-    ],
-    { stdio: 'ignore' },
-  );
+  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  const name = ['-subj', '/CN=reviews', '-addext', 'subjectAltName=DNS:reviews'];
+  execFileSync('openssl', ['req', '-x509', ...curve, '-keyout', key, '-out', cert, '-days', '1', ...name], {
+    stdio: 'ignore',
+  });
+  return { folder, key, cert };
+}
+
+test('a server certificate that nobody vouches for is refused', async () => {
+  const { folder, key, cert } = selfSigned();
   const secure = createTlsServer({ key: readFileSync(key), cert: readFileSync(cert) });
   rmSync(folder, { recursive: true });
   await new Promise<void>((resolve) => secure.listen(0, '127.0.0.1', resolve));
@@ -267,6 +257,43 @@ test('a server certificate that nobody vouches for is refused', async () => {
   } finally {
     await new Promise((resolve) => secure.close(resolve));
   }
+});
+
+test('a server that a root vouches for is called under its name, and its session is taken up again', () => {
+  const { folder, key, cert } = selfSigned();
+  // In a process of its own: roots are read when Node starts.
+  const program = `
+    import { readFileSync } from 'node:fs';
+    import { createServer } from 'node:https';
+    import { transportTo, textOf } from './test/support/http1-fixture.ts';
+    import { aCall } from './test/support/calls.ts';
+    const seen = [];
+    const server = createServer({ key: readFileSync(${JSON.stringify(key)}), cert: readFileSync(${JSON.stringify(cert)}) }, (request, response) => {
+      seen.push([request.socket.servername, request.headers.host, request.socket.alpnProtocol, request.socket.isSessionReused()].join());
+      response.setHeader('connection', 'close');
+      response.end('secret');
+    });
+    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { transport } = transportTo(server.address().port, { tls: { sni: 'reviews' } });
+    for (let i = 0; i < 2; i++) console.log(await textOf((await transport.call(aCall({ scheme: 'https' }))).body));
+    const wrong = transportTo(server.address().port, { tls: { sni: 'ratings' } });
+    console.log(await wrong.transport.call(aCall()).catch((error) => error.code));
+    await transport.close();
+    await wrong.transport.close();
+    server.close();
+    console.log(seen.join(' '));
+  `;
+  const output = execFileSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program], {
+    encoding: 'utf8',
+    env: { ...process.env, NODE_EXTRA_CA_CERTS: cert },
+  });
+  rmSync(folder, { recursive: true });
+  expect(output.trim().split('\n')).toEqual([
+    'secret',
+    'secret',
+    'CONNECT_FAILED',
+    'reviews,reviews,http/1.1,false reviews,reviews,http/1.1,true',
+  ]);
 });
 
 test('closing waits for calls under way and refuses new ones', async () => {
