@@ -1,7 +1,14 @@
 export type { Call, CallRecord } from './core/call.js';
 export type { Clock } from './core/clock.js';
 export { DecodeError } from './core/decode.js';
-export { ERROR_CODES, type ErrorOrigin, MeshError, type MeshErrorCode, type Reached, type ResponseFlag } from './core/errors.js';
+export {
+  ERROR_CODES,
+  type ErrorOrigin,
+  MeshError,
+  type MeshErrorCode,
+  type Reached,
+  type ResponseFlag,
+} from './core/errors.js';
 export type { Logger } from './core/log.js';
 export type { Reply } from './core/reply.js';
 export type { Filter, Service } from './core/service.js';
@@ -9,3 +16,5 @@ export { VERSION } from './core/version.js';
 export { meshClient } from './mesh/client.js';
 export type { Mesh, MeshDump } from './mesh/mesh.js';
 export type { MeshOptions } from './mesh/options.js';
+export type { InboundOptions } from './server/context.js';
+export { meshHandler } from './server/http.js';

@@ -1,5 +1,5 @@
 import type { Call } from '../core/call.js';
-import { classifyError, classifyReply } from '../core/classify.js';
+import { classifyForCaller, classifyReply } from '../core/classify.js';
 import { MeshError } from '../core/errors.js';
 import type { Clock } from '../core/clock.js';
 import type { Meter } from '../core/meter.js';
@@ -31,5 +31,5 @@ export const observe =
 function failed(call: Call, error: unknown, durationMs: number, meter: Meter): void {
   if (!(error instanceof MeshError)) return;
   call.record.raise(error.flag);
-  meter.callFinished({ call, reply: undefined, end: undefined, error, outcome: classifyError(error), durationMs });
+  meter.callFinished({ call, reply: undefined, end: undefined, error, outcome: classifyForCaller(error), durationMs });
 }

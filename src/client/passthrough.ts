@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { isIP, isIPv4 } from 'node:net';
 import type { Scheme } from '../core/call.js';
 import { type Resolver, watchDns } from '../core/dns.js';
 import { ConfigUnavailableError, type MeshError, UnknownHostError } from '../core/errors.js';
@@ -48,7 +48,9 @@ export function passthrough(
     {
       addresses(ips) {
         resolved = true;
-        serve(ips);
+        // Not both families of one host: `localhost` is two addresses and mostly one server. IPv4 as most servers listen on it.
+        const v4 = ips.filter((ip) => isIPv4(ip));
+        serve(v4.length > 0 ? v4 : ips);
       },
       failed(error) {
         if (resolved) return;

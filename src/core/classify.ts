@@ -16,12 +16,20 @@ export function grpcStatusOf(reply: Reply, end: ReplyEnd | undefined): number | 
   return Number.isInteger(status) && status >= 0 ? status : undefined;
 }
 
-/** Success is defined here and nowhere else. Judges a call that failed without a reply. */
+/**
+ * Success is defined in this file and nowhere else. Judges a call that failed without a reply, by what that says of the server: what we
+ * refused ourselves says nothing.
+ */
 export function classifyError(error: MeshError): Outcome {
   if (error.origin === 'mesh' || error.code === 'CANCELLED' || error.code === 'REQUEST_BODY_FAILED') {
     return error.code === 'DEADLINE_EXCEEDED' ? 'failure' : 'ignored';
   }
   return 'failure';
+}
+
+/** The same by what the caller got: everything is a failure but what the caller broke off. */
+export function classifyForCaller(error: MeshError): Outcome {
+  return error.code === 'CANCELLED' || error.code === 'REQUEST_BODY_FAILED' ? 'ignored' : 'failure';
 }
 
 /** Judges a reply at its end. HTTP: 5xx and 429 are the server's failures. gRPC: by status, a missing one is a failure. */

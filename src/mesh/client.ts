@@ -32,6 +32,7 @@ export function meshClient(options: MeshOptions = {}): Mesh {
     random,
     logger,
     ...(o.tracing === undefined ? {} : { tracing: o.tracing }),
+    ...(o.newTraces === undefined ? {} : { newTraces: o.newTraces }),
     ...(o.accessLog === undefined ? {} : { accessLog: o.accessLog }),
   });
   const { meter } = observability;

@@ -1,5 +1,6 @@
-import { type CompileResult, compile, formatProblem, type MeshSettings, watchConfig } from '../controlplane/config.js';
+import { type CompileResult, compile, type MeshSettings } from '../controlplane/compile/compile.js';
 import { servicesToDocuments } from '../controlplane/compile/shorthand.js';
+import { formatProblem } from '../controlplane/yaml/problem.js';
 import type { Clock } from '../core/clock.js';
 import type { ConfigSource, ConfigWatcher } from '../core/config-source.js';
 import type { DnsOptions } from '../core/dns.js';
@@ -21,8 +22,9 @@ export interface EmbeddedOptions {
 /** Problems that one message lists; the rest is counted. */
 const SHOWN_PROBLEMS = 50;
 
-/** Files compiled and decoded in this process, and again whenever they change. */
-export function fileSource(paths: string | readonly string[], options: EmbeddedOptions): ConfigSource {
+/** Files compiled and decoded in this process, and again whenever they change. The YAML parser is loaded with the first. */
+export async function fileSource(paths: string | readonly string[], options: EmbeddedOptions): Promise<ConfigSource> {
+  const { watchConfig } = await import('../controlplane/config.js');
   const source = new EmbeddedSource(typeof paths === 'string' ? paths : paths.join(', '), options);
   const files = watchConfig(paths, {
     clock: options.clock,

@@ -3,6 +3,7 @@ import { DecodeError, knownKeys, record, shown, string } from '../core/decode.js
 import type { Resolver } from '../core/dns.js';
 import type { Logger } from '../core/log.js';
 import type { Random } from '../core/random.js';
+import type { AccessLogTarget } from '../observability/log/access-log.js';
 
 /** Options of `meshClient`. At most one of `services`, `config` and `xds`. */
 export interface MeshOptions {
@@ -17,9 +18,14 @@ export interface MeshOptions {
   /** What happens with hosts that the configuration does not know. Default: what MeshConfig says, else `passthrough`. */
   readonly unknownHosts?: 'passthrough' | 'deny';
   /** JSON access log: true for standard output, a file's path, or a function that takes each line. Default: off. */
-  readonly accessLog?: boolean | string | ((line: string) => void);
+  readonly accessLog?: AccessLogTarget;
   /** Spans and trace headers: `own` writes W3C headers and OpenTelemetry spans when an SDK is there. Default `own`. */
   readonly tracing?: 'own' | 'off';
+  /**
+   * What a call without a trace gets when no OpenTelemetry SDK is there: a new one marked as recorded, one marked as not recorded, or none.
+   * Default `sampled`.
+   */
+  readonly newTraces?: 'sampled' | 'unsampled' | 'off';
   /** Where the mesh tells of its own troubles. Default: warnings and errors as JSON lines on standard error. */
   readonly logger?: Logger;
   /** For tests. Defaults are the system's. */
@@ -36,6 +42,7 @@ const KEYS = [
   'unknownHosts',
   'accessLog',
   'tracing',
+  'newTraces',
   'logger',
   'clock',
   'random',
@@ -64,6 +71,7 @@ export function checkOptions(options: unknown): MeshOptions {
   }
   oneOf(o['unknownHosts'], 'options.unknownHosts', ['passthrough', 'deny']);
   oneOf(o['tracing'], 'options.tracing', ['own', 'off']);
+  oneOf(o['newTraces'], 'options.newTraces', ['sampled', 'unsampled', 'off']);
   return o as MeshOptions;
 }
 

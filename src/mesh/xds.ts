@@ -21,6 +21,10 @@ export async function adsSource({ server, service, dns, meter }: AdsSourceOption
   const { clock, random, logger } = dns;
   const bootstrap = await findBootstrap(server, { service, version: VERSION, random });
   const { node, listenerTemplate } = bootstrap;
+  if (bootstrap.servers.length > 1) {
+    const { uri } = bootstrap.servers[0];
+    logger.warn('the bootstrap names several xds_servers: only the first is used by this version', { server: uri });
+  }
   const client = new AdsClient({ server: bootstrap.servers[0], node, decoders, clock, random, logger, meter });
   return xdsConfigSource({
     cache: client,

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
+import { CLUSTER_GAUGES } from '../../src/client/endpoints/gauges.js';
 import { ConfigUnavailableError } from '../../src/core/errors.js';
 import { CHANNELS } from '../../src/observability/events.js';
 import { ACCESS_LOG_KEYS } from '../../src/observability/log/entry.js';
@@ -34,6 +35,10 @@ describe('metrics', () => {
   test('name, kind and unit are as documented, and none is missing on either side', () => {
     const documented = rows('Metrics').map(([name, kind, unit]) => ({ name, kind, unit }));
     expect(documented).toEqual(INSTRUMENTS.map(({ name, kind, unit }) => ({ name, kind, unit })));
+  });
+
+  test('the gauges of a cluster are as documented, and none is missing on either side', () => {
+    expect(rows('Gauges of a cluster').map(([name]) => name)).toEqual(Object.keys(CLUSTER_GAUGES));
   });
 
   test('attributes are as documented, and none is missing on either side', () => {

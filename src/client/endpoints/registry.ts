@@ -1,10 +1,11 @@
 import type { ClusterConfig } from '../../core/model/cluster.js';
 import type { ClientEnv } from '../env.js';
 import { Cluster } from './cluster.js';
+import { offerGauges } from './gauges.js';
 
 /** The clusters in use, one of each name in the process: what fetch learns of an endpoint, gRPC knows. */
 export class ClusterRegistry {
-  readonly #clusters = new Map<string, { readonly cluster: Cluster; users: number }>();
+  readonly #clusters = new Map<string, { readonly cluster: Cluster; readonly stopGauges: () => void; users: number }>();
 
   constructor(private readonly env: ClientEnv) {}
 
@@ -17,7 +18,7 @@ export class ClusterRegistry {
       return entry.cluster;
     }
     const cluster = new Cluster(config, this.env);
-    this.#clusters.set(config.name, { cluster, users: 1 });
+    this.#clusters.set(config.name, { cluster, stopGauges: offerGauges(cluster, this.env.meter), users: 1 });
     return cluster;
   }
 
@@ -26,6 +27,7 @@ export class ClusterRegistry {
     const entry = this.#clusters.get(name);
     if (entry === undefined || entry.cluster !== cluster || --entry.users > 0) return;
     this.#clusters.delete(name);
+    entry.stopGauges();
     cluster.retire();
   }
 

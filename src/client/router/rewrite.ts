@@ -2,8 +2,9 @@ import type { PathMatch } from '../../core/model/match.js';
 import type { PathRewrite } from '../../core/model/route.js';
 import { pathOnly } from './match.js';
 
-/** The path and query after a rewrite. The query always stays. */
+/** The path and query after a rewrite. The query stays, unless the rewrite brings one of its own (Envoy `path_redirect`). */
 export function rewritePath(pathAndQuery: string, rewrite: PathRewrite, match: PathMatch): string {
+  if (rewrite.kind === 'full' && rewrite.value.includes('?')) return rewrite.value;
   const path = pathOnly(pathAndQuery);
   return rewrittenPath(path, rewrite, match) + pathAndQuery.slice(path.length);
 }

@@ -62,13 +62,13 @@ export function retriableError(config: RetryConfig, call: Call, error: MeshError
 
 function conditionOfError(on: ReadonlySet<RetryCondition>, call: Call, error: MeshError): RetryCondition | undefined {
   if (error.code === 'DEADLINE_EXCEEDED') {
-    // Envoy answers a per-try timeout with 504, which 5xx and gateway-error cover.
+    // Envoy resets the attempt and would answer 504: "does not respond at all (disconnect/reset/read timeout)" - retry_on reset, 5xx.
     if (call.protocol === 'grpc' && on.has('deadline-exceeded')) return 'deadline-exceeded';
-    if (on.has('5xx')) return '5xx';
-    return on.has('gateway-error') ? 'gateway-error' : undefined;
+    if (on.has('gateway-error')) return 'gateway-error';
   }
   if (on.has('reset')) return 'reset';
   if (on.has('5xx')) return '5xx';
+  if (error.code === 'DEADLINE_EXCEEDED') return undefined;
   const grpc = call.protocol === 'grpc' ? GRPC_CONDITIONS[error.grpcStatus] : undefined;
   return grpc !== undefined && on.has(grpc) ? grpc : undefined;
 }

@@ -154,6 +154,10 @@ describe('rewritePath', () => {
     expect(rewritePath('/a/b?c=d', { kind: 'full', value: '/x' }, path('prefix', '/'))).toBe('/x?c=d');
   });
 
+  test('a full rewrite with a query of its own replaces the one that came', () => {
+    expect(rewritePath('/a?c=d', { kind: 'full', value: '/x?y=z' }, path('prefix', '/'))).toBe('/x?y=z');
+  });
+
   test('whatever is rewritten, the path starts with a slash and the query stays', () => {
     const text = fc.string({ maxLength: 10 }).map((t) => t.replaceAll('?', ''));
     fc.assert(
