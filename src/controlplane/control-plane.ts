@@ -5,9 +5,10 @@ import { type Meter, noMeter } from '../core/meter.js';
 import type { ResourceSet } from '../core/resources.js';
 import type { AdminServer } from './admin/admin-server.js';
 import type { ConfigWatch } from './files/watch.js';
-import { AdsServer, type AdsServerLimits } from './server/ads-server.js';
-import { Debounce, type DebounceOptions, DEFAULT_DEBOUNCE } from './server/debounce.js';
+import { AdsServer } from './server/ads-server.js';
+import { Debounce, type DebounceOptions, parseDebounce } from './server/debounce.js';
 import { LastGood, type RefusedConfiguration, type ServedConfiguration } from './server/last-good.js';
+import { type AdsServerLimits, parseLimits } from './server/limits.js';
 import { isLoopback, type ListenAddress, parseListenAddress } from './server/listen-address.js';
 import type { Snapshot } from './snapshot/snapshot.js';
 
@@ -98,7 +99,9 @@ class RunningControlPlane implements ControlPlane {
   ) {
     this.#clock = options.clock ?? systemClock;
     this.#logger = options.logger ?? silentLogger;
-    const { limits = {}, meter = noMeter, config = 'resources' } = options;
+    const { meter = noMeter, config = 'resources' } = options;
+    const limits = parseLimits(options.limits, 'options.limits');
+    const debounce = parseDebounce(options.debounce, 'options.debounce');
     const common = { clock: this.#clock, logger: this.#logger };
     this.#ads = new AdsServer({ ...common, codec, identifier: 'inmesh', limits });
     this.#lastGood = new LastGood({
@@ -108,7 +111,7 @@ class RunningControlPlane implements ControlPlane {
       encode: (type, resource) => codec.encodeResource(type, resource),
       onChange: (snapshot) => this.#changed(snapshot),
     });
-    this.#debounce = new Debounce(this.#clock, { ...DEFAULT_DEBOUNCE, ...options.debounce }, () => this.#publish());
+    this.#debounce = new Debounce(this.#clock, debounce, () => this.#publish());
   }
 
   async start(listen: ListenAddress, admin: ListenAddress | undefined): Promise<void> {
@@ -122,7 +125,8 @@ class RunningControlPlane implements ControlPlane {
   }
 
   update(set: ResourceSet): void {
-    if (this.options.config !== undefined) throw new Error('the configuration is read from files: change those, or start with resources');
+    if (this.options.config !== undefined)
+      throw new Error('the configuration is read from files: change those, or start with resources');
     if (this.#closing !== undefined) throw new Error('the control plane was closed: start another one');
     this.#lastGood.accept(set);
   }

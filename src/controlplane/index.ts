@@ -1,8 +1,13 @@
 /** `inmesh/controlplane`: compiles YAML and serves it over xDS to inmesh, Envoy and gRPC clients. */
 export type { ResourceSet } from '../core/resources.js';
 export { type CompileResult, compileText, formatProblem, loadConfig, type Problem } from './config.js';
-export { type ControlPlane, type ControlPlaneOptions, type ControlPlaneStatus, startControlPlane } from './control-plane.js';
-export type { AdsServerLimits } from './server/ads-server.js';
+export {
+  type ControlPlane,
+  type ControlPlaneOptions,
+  type ControlPlaneStatus,
+  startControlPlane,
+} from './control-plane.js';
 export type { DebounceOptions } from './server/debounce.js';
+export type { AdsServerLimits } from './server/limits.js';
 export type { RefusedConfiguration, ServedConfiguration } from './server/last-good.js';
 export { type Inconsistency, InconsistentSetError } from './snapshot/consistency.js';

@@ -39,7 +39,12 @@ export class ScriptedAdsClient {
 
   ack(response: DiscoveryResponse, names: readonly string[] = []): void {
     const { type_url, version_info, nonce } = response;
-    this.send({ type_url: type_url ?? '', version_info: version_info ?? '', response_nonce: nonce ?? '', resource_names: names });
+    this.send({
+      type_url: type_url ?? '',
+      version_info: version_info ?? '',
+      response_nonce: nonce ?? '',
+      resource_names: names,
+    });
   }
 
   nack(response: DiscoveryResponse, message: string, names: readonly string[] = []): void {

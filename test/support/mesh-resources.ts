@@ -39,7 +39,11 @@ export const listener = (name: string, route: string): Resource => ({
 export const routes = (name: string, ...clusters: string[]): Resource => ({
   name,
   virtual_hosts: [
-    { name: 'all', domains: ['*'], routes: clusters.map((cluster) => ({ match: { prefix: '/' }, route: { cluster } })) },
+    {
+      name: 'all',
+      domains: ['*'],
+      routes: clusters.map((cluster) => ({ match: { prefix: '/' }, route: { cluster } })),
+    },
   ],
 });
 

@@ -46,15 +46,18 @@ export class AdminServer {
   #closing: Promise<void> | undefined;
 
   constructor(private readonly options: AdminServerOptions) {
-    this.#server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
-      try {
-        this.#serve(request, response);
-      } catch (error) {
-        options.logger.error('admin page failed', { url: request.url, error: String(error) });
-        if (!response.headersSent) send(response, 500, { error: 'the page could not be made: see the log' });
-        else response.destroy();
-      }
-    });
+    this.#server = createServer(
+      { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS },
+      (request, response) => {
+        try {
+          this.#serve(request, response);
+        } catch (error) {
+          options.logger.error('admin page failed', { url: request.url, error: String(error) });
+          if (!response.headersSent) send(response, 500, { error: 'the page could not be made: see the log' });
+          else response.destroy();
+        }
+      },
+    );
     this.#server.maxConnections = MAX_CONNECTIONS;
   }
 
@@ -111,11 +114,15 @@ export class AdminServer {
 
   #configDump({ searchParams }: URL, response: ServerResponse): void {
     const snapshot = this.options.source.snapshot();
-    if (snapshot === undefined) return send(response, 503, { error: 'no good configuration has been loaded yet: see /status' });
+    if (snapshot === undefined)
+      return send(response, 503, { error: 'no good configuration has been loaded yet: see /status' });
     const type = searchParams.get('type') ?? undefined;
     const name = searchParams.get('name') ?? undefined;
     const types = filteredTypes({ type, name });
-    if (types === undefined) return send(response, 400, { error: `type must be Cluster, ClusterLoadAssignment, Listener or RouteConfiguration` });
+    if (types === undefined)
+      return send(response, 400, {
+        error: `type must be Cluster, ClusterLoadAssignment, Listener or RouteConfiguration`,
+      });
     head(response, 200);
     const dump = Readable.from(configDump(snapshot, types, name));
     response.once('close', () => dump.destroy());

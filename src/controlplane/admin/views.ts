@@ -7,7 +7,8 @@ import type { Subscription } from '../subscription/subscription.js';
 /** Names that are shown of one subscription; the count tells of the rest. */
 const SHOWN_NAMES = 1_000;
 
-const iso = (wallMs: number | undefined): string | undefined => (wallMs === undefined ? undefined : new Date(wallMs).toISOString());
+const iso = (wallMs: number | undefined): string | undefined =>
+  wallMs === undefined ? undefined : new Date(wallMs).toISOString();
 
 /** One client for `/clients`. */
 export function clientView(session: Session) {
@@ -20,7 +21,9 @@ export function clientView(session: Session) {
     connectedAt: iso(connectedAt),
     /** Has accepted everything of the newest configuration that it asked for. */
     synced: stream.synced,
-    types: Object.fromEntries([...stream.subscriptions.values()].map((it) => [shortType(it.type), subscriptionView(it)])),
+    types: Object.fromEntries(
+      [...stream.subscriptions.values()].map((it) => [shortType(it.type), subscriptionView(it)]),
+    ),
   };
 }
 
@@ -35,7 +38,12 @@ function subscriptionView({ wildcard, names, last, ackedVersion, rejection }: Su
     answer: last?.answer,
     sentAt: iso(last?.sentAt),
     answeredAt: iso(last?.answeredAt),
-    lastNack: rejection && { version: rejection.version, code: rejection.code, detail: rejection.message, at: iso(rejection.at) },
+    lastNack: rejection && {
+      version: rejection.version,
+      code: rejection.code,
+      detail: rejection.message,
+      at: iso(rejection.at),
+    },
   };
 }
 
@@ -52,7 +60,11 @@ export function filteredTypes({ type }: DumpFilter): readonly ResourceType[] | u
 }
 
 /** The snapshot as JSON, a resource at a time: a large mesh never is one string. */
-export function* configDump(snapshot: Snapshot, types: readonly ResourceType[], name: string | undefined): Generator<string> {
+export function* configDump(
+  snapshot: Snapshot,
+  types: readonly ResourceType[],
+  name: string | undefined,
+): Generator<string> {
   yield `{"version":${JSON.stringify(snapshot.version)},"types":{`;
   let firstType = true;
   for (const type of types) {
@@ -69,7 +81,8 @@ export function* configDump(snapshot: Snapshot, types: readonly ResourceType[], 
   yield '}}\n';
 }
 
-const found = (resource: SnapshotResource | undefined): readonly SnapshotResource[] => (resource === undefined ? [] : [resource]);
+const found = (resource: SnapshotResource | undefined): readonly SnapshotResource[] =>
+  resource === undefined ? [] : [resource];
 
 /** "JSON value will be the data encoded as a string using standard base64 encoding with paddings." - proto3 JSON, of bytes. */
 function bytesAsBase64(_key: string, value: unknown): unknown {

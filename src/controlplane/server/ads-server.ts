@@ -4,30 +4,9 @@ import type { Logger } from '../../core/log.js';
 import { addressKey } from '../../core/model/endpoint.js';
 import { adsService, type Codec } from '../../xds/wire/index.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
+import { type AdsServerLimits, DEFAULT_LIMITS } from './limits.js';
 import type { ListenAddress } from './listen-address.js';
 import { type AdsCall, Session } from './session.js';
-
-export interface AdsServerLimits {
-  /** Streams open at once; one more is refused with RESOURCE_EXHAUSTED. Default 1_000. */
-  readonly maxStreams: number;
-  /** Names that one client may ask for, of each type. Default 10_000. */
-  readonly maxNames: number;
-  /** How long removed clusters are kept for a client that was sent the new routes and has not taken them up, in milliseconds.
-   * Default 15_000: as long as a client waits for a resource it has asked for (gRFC A57). */
-  readonly holdMs: number;
-  /** How long changed routes wait for a client to ask for the endpoints of new clusters, in milliseconds. Default 5_000. */
-  readonly warmingMs: number;
-  /** How long `close` waits for clients to go, in milliseconds. Default 5_000. */
-  readonly drainMs: number;
-}
-
-export const DEFAULT_LIMITS: AdsServerLimits = {
-  maxStreams: 1_000,
-  maxNames: 10_000,
-  holdMs: 15_000,
-  warmingMs: 5_000,
-  drainMs: 5_000,
-};
 
 export interface AdsServerOptions {
   readonly codec: Codec;
@@ -83,7 +62,9 @@ export class AdsServer {
     const address = addressKey({ host, port });
     const grpc = await import('@grpc/grpc-js');
     const server = new grpc.Server(CHANNEL_OPTIONS);
-    server.addService(adsService(this.#options.codec), { StreamAggregatedResources: (call: AdsCall) => this.#accept(call) });
+    server.addService(adsService(this.#options.codec), {
+      StreamAggregatedResources: (call: AdsCall) => this.#accept(call),
+    });
     this.#server = server;
     return new Promise((resolve, reject) => {
       server.bindAsync(address, grpc.ServerCredentials.createInsecure(), (error, bound) => {
@@ -109,7 +90,9 @@ export class AdsServer {
 
   #accept(call: AdsCall): void {
     if (this.#closing !== undefined || this.#sessions.size >= this.#limits.maxStreams) {
-      const details = this.#closing ? 'the control plane is closing' : `more than ${this.#limits.maxStreams} streams (maxStreams)`;
+      const details = this.#closing
+        ? 'the control plane is closing'
+        : `more than ${this.#limits.maxStreams} streams (maxStreams)`;
       this.#options.logger.warn('stream refused', { peer: call.getPeer(), details });
       call.emit('error', { code: this.#closing ? UNAVAILABLE : RESOURCE_EXHAUSTED, details });
       return;

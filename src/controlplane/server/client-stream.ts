@@ -125,7 +125,9 @@ export class ClientStream {
 
   #plan(type: ResourceType): Plan | undefined {
     const subscription = this.#subscriptions.get(type);
-    return subscription === undefined || this.#target === undefined ? undefined : plan(subscription, this.#available(type));
+    return subscription === undefined || this.#target === undefined
+      ? undefined
+      : plan(subscription, this.#available(type));
   }
 
   #available(type: ResourceType): TypeSnapshot {
@@ -140,7 +142,13 @@ export class ClientStream {
     this.#subscriptions.set(type, responded(before, { ...next, nonce, at: this.#options.clock.wallTime() }));
     if (type === CLUSTER) this.#clustersSent(before, resources);
     if (type === ENDPOINT) this.#warmed(resources.map(({ name }) => name));
-    this.#options.send({ type, version, nonce, resources, absent: next.absent.filter((name) => !before.absent.has(name)) });
+    this.#options.send({
+      type,
+      version,
+      nonce,
+      resources,
+      absent: next.absent.filter((name) => !before.absent.has(name)),
+    });
   }
 
   /**

@@ -1,4 +1,5 @@
 import type { Clock } from '../../core/clock.js';
+import { knownKeys, number, record } from '../../core/decode.js';
 
 export interface DebounceOptions {
   /** Waits until nothing has changed for so long, in milliseconds. Default 100 (istiod PILOT_DEBOUNCE_AFTER). */
@@ -7,7 +8,15 @@ export interface DebounceOptions {
   readonly maxMs: number;
 }
 
-export const DEFAULT_DEBOUNCE: DebounceOptions = { quietMs: 100, maxMs: 10_000 };
+/** Debounce options as a program gives them, with defaults for those that are left out. */
+export function parseDebounce(value: unknown, path: string): DebounceOptions {
+  const given = record(value ?? {}, path);
+  knownKeys(given, path, ['quietMs', 'maxMs']);
+  return {
+    quietMs: number(given['quietMs'] ?? 100, `${path}.quietMs`, 0, 60_000),
+    maxMs: number(given['maxMs'] ?? 10_000, `${path}.maxMs`, 0, 600_000),
+  };
+}
 
 /** Makes one push of many changes in a row. */
 export class Debounce {

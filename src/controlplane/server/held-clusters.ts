@@ -60,7 +60,8 @@ export class HeldClusters {
   /** When the next one expires; undefined when none will. */
   nextExpiry(): number | undefined {
     let next: number | undefined;
-    for (const { until } of this.#held.values()) if (until !== undefined && (next === undefined || until < next)) next = until;
+    for (const { until } of this.#held.values())
+      if (until !== undefined && (next === undefined || until < next)) next = until;
     return next;
   }
 }

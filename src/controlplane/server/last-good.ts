@@ -75,7 +75,9 @@ export class LastGood {
       return;
     }
     this.#snapshot = snapshot;
-    const resources = Object.fromEntries(RESOURCE_TYPES.map((type) => [shortType(type), snapshot.types[type].resources.size]));
+    const resources = Object.fromEntries(
+      RESOURCE_TYPES.map((type) => [shortType(type), snapshot.types[type].resources.size]),
+    );
     this.#served = { version: snapshot.version, since: this.#now(), resources, warnings };
     logger.info('configuration taken over', { source, version: snapshot.version, ...resources });
     meter.event({ kind: 'config:changed', source });
@@ -85,11 +87,14 @@ export class LastGood {
   refuse(problems: readonly string[]): void {
     const { source, logger, meter } = this.#options;
     this.#refused = { since: this.#now(), problems };
-    logger.error(this.#served ? 'configuration refused; the last good one stays' : 'configuration refused; there is none to serve', {
-      source,
-      problems: problems.slice(0, LOGGED_PROBLEMS),
-      problemCount: problems.length,
-    });
+    logger.error(
+      this.#served ? 'configuration refused; the last good one stays' : 'configuration refused; there is none to serve',
+      {
+        source,
+        problems: problems.slice(0, LOGGED_PROBLEMS),
+        problemCount: problems.length,
+      },
+    );
     meter.event({ kind: 'config:rejected', source, detail: problems[0] ?? '' });
   }
 

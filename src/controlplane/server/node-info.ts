@@ -20,7 +20,11 @@ export function nodeInfo(node: Fields): NodeInfo {
   const build = fields(fields(node['user_agent_build_version'])['version']);
   const version = text(node['user_agent_version']) || semantic(build);
   const name = text(node['user_agent_name']);
-  return { id: text(node['id']), cluster: text(node['cluster']), userAgent: version === '' ? name : `${name}/${version}` };
+  return {
+    id: text(node['id']),
+    cluster: text(node['cluster']),
+    userAgent: version === '' ? name : `${name}/${version}`,
+  };
 }
 
 /** Envoy says its version in numbers: `user_agent_build_version.version`. Zeros are not set in protobuf. */

@@ -70,10 +70,17 @@ export class Session {
     if (request.node !== undefined && this.#node === UNKNOWN_NODE) this.#introduce(nodeInfo(request.node));
     const typeUrl = request.type_url ?? '';
     // "This is implicit in requests made via singleton xDS APIs such as CDS, LDS, etc. but is required for ADS." - discovery.proto
-    if (typeUrl === '') return this.#refuse(INVALID_ARGUMENT, 'type_url is missing: on an aggregated stream every request names its type');
+    if (typeUrl === '')
+      return this.#refuse(
+        INVALID_ARGUMENT,
+        'type_url is missing: on an aggregated stream every request names its type',
+      );
     const names = request.resource_names ?? [];
     if (names.length > maxNames) {
-      return this.#refuse(RESOURCE_EXHAUSTED, `${names.length} resource names asked for, at most ${maxNames} are allowed`);
+      return this.#refuse(
+        RESOURCE_EXHAUSTED,
+        `${names.length} resource names asked for, at most ${maxNames} are allowed`,
+      );
     }
     const type = RESOURCE_TYPES.find((known) => known === typeUrl);
     if (type === undefined) {
@@ -81,7 +88,10 @@ export class Session {
       logger.debug('type is not served', { node: this.#node.id, peer: this.peer, type: typeUrl });
       return;
     }
-    const error = request.error_detail && { code: request.error_detail.code ?? 0, message: request.error_detail.message ?? '' };
+    const error = request.error_detail && {
+      code: request.error_detail.code ?? 0,
+      message: request.error_detail.message ?? '',
+    };
     const nonce = request.response_nonce ?? '';
     const outcome = this.stream.request(type, { names, nonce, error }, clock.wallTime());
     const log = outcome === 'rejected' ? logger.warn : logger.debug;
@@ -98,7 +108,12 @@ export class Session {
 
   #introduce(node: NodeInfo): void {
     this.#node = node;
-    this.options.logger.info('client connected', { node: node.id, cluster: node.cluster, userAgent: node.userAgent, peer: this.peer });
+    this.options.logger.info('client connected', {
+      node: node.id,
+      cluster: node.cluster,
+      userAgent: node.userAgent,
+      peer: this.peer,
+    });
   }
 
   #write({ type, version, nonce, resources, absent }: StreamResponse): void {

@@ -22,7 +22,9 @@ export class InconsistentSetError extends Error {
   constructor(readonly problems: readonly Inconsistency[]) {
     const lines = problems.map(({ type, name, message }) => `${shortType(type)} "${name}": ${message}`);
     const rest = lines.length - LISTED;
-    super(`the resources do not fit together: ${lines.slice(0, LISTED).join('; ')}${rest > 0 ? `; and ${rest} more` : ''}`);
+    super(
+      `the resources do not fit together: ${lines.slice(0, LISTED).join('; ')}${rest > 0 ? `; and ${rest} more` : ''}`,
+    );
     this.lines = lines;
   }
 }
@@ -36,7 +38,8 @@ export function inconsistencies(set: ResourceSet): Inconsistency[] {
   for (const type of RESOURCE_TYPES) {
     for (const [name, resource] of set[type]) {
       const own = resourceName(type, resource);
-      if (name === '' || own !== name) problems.push({ type, name, message: `is listed under this name, and calls itself "${own}"` });
+      if (name === '' || own !== name)
+        problems.push({ type, name, message: `is listed under this name, and calls itself "${own}"` });
       for (const reference of referencesOf(type, resource)) {
         if (!set[reference.type].has(reference.name)) problems.push({ type, name, message: dangling(reference) });
       }

@@ -46,7 +46,8 @@ function listenerReferences(listener: Resource): Reference[] {
     'api_listener.api_listener',
   );
   const chains = list(listener['filter_chains']).map((chain, i): [unknown, string] => [chain, `filter_chains[${i}]`]);
-  if (listener['default_filter_chain'] !== undefined) chains.push([listener['default_filter_chain'], 'default_filter_chain']);
+  if (listener['default_filter_chain'] !== undefined)
+    chains.push([listener['default_filter_chain'], 'default_filter_chain']);
   for (const [chain, path] of chains) {
     list(fields(chain)['filters']).forEach((filter, i) => {
       const config = fields(fields(filter)['typed_config']);

@@ -45,7 +45,9 @@ export function versionOf(parts: Iterable<string | Uint8Array>): string {
  */
 export function buildSnapshot(set: ResourceSet, encode: EncodeResource, previous?: Snapshot): Snapshot {
   const problems: Inconsistency[] = inconsistencies(set);
-  const built = RESOURCE_TYPES.map((type) => [type, buildType(type, set, encode, previous?.types[type], problems)] as const);
+  const built = RESOURCE_TYPES.map(
+    (type) => [type, buildType(type, set, encode, previous?.types[type], problems)] as const,
+  );
   if (problems.length > 0) throw new InconsistentSetError(problems);
   const types = Object.fromEntries(built) as Record<ResourceType, TypeSnapshot>;
   return Object.freeze({ version: versionOf(built.map(([, { version }]) => version)), types: Object.freeze(types) });
@@ -69,7 +71,11 @@ function buildType(
       const bytes = encode(type, resource);
       resources.set(name, Object.freeze({ name, version: versionOf([bytes]), resource, bytes }));
     } catch (error) {
-      problems.push({ type, name, message: `cannot be encoded: ${error instanceof Error ? error.message : String(error)}` });
+      problems.push({
+        type,
+        name,
+        message: `cannot be encoded: ${error instanceof Error ? error.message : String(error)}`,
+      });
     }
   }
   return Object.freeze({ version: versionOfAll(resources.values()), resources });

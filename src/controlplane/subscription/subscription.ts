@@ -101,7 +101,12 @@ export function receive(
   if (request.error === undefined) {
     for (const name of last.resources) refused.delete(name);
     return {
-      subscription: { ...wanted, refused, last: { ...last, answer: 'acked', answeredAt: at }, ackedVersion: last.version },
+      subscription: {
+        ...wanted,
+        refused,
+        last: { ...last, answer: 'acked', answeredAt: at },
+        ackedVersion: last.version,
+      },
       outcome: 'acked',
     };
   }

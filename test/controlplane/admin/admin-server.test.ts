@@ -14,9 +14,17 @@ afterEach(async () => {
 });
 
 async function start(resources: ResourceSet) {
-  const plane = await startControlPlane({ resources, listen: '127.0.0.1:0', admin: '127.0.0.1:0', debounce: { quietMs: 0 } });
+  const plane = await startControlPlane({
+    resources,
+    listen: '127.0.0.1:0',
+    admin: '127.0.0.1:0',
+    debounce: { quietMs: 0 },
+  });
   cleanups.push(() => plane.close());
-  return { plane, get: (path: string, init?: RequestInit) => fetch(`http://127.0.0.1:${plane.adminPort}${path}`, init) };
+  return {
+    plane,
+    get: (path: string, init?: RequestInit) => fetch(`http://127.0.0.1:${plane.adminPort}${path}`, init),
+  };
 }
 
 /** One raw HTTP/1.1 request; resolves with everything that came back. */
@@ -49,9 +57,19 @@ describe('pages', () => {
   it('/config_dump shows what is served, whole or by type and name, with bytes in base64', async () => {
     const bytes = { direct_response: { status: 500, body: { inline_bytes: new Uint8Array([1, 2, 3]) } } };
     const { get } = await start(
-      resourceSet({ routes: [{ ...routes('r'), virtual_hosts: [{ name: 'v', domains: ['*'], routes: [{ match: { prefix: '/' }, ...bytes }] }] }, routes('s')] }),
+      resourceSet({
+        routes: [
+          {
+            ...routes('r'),
+            virtual_hosts: [{ name: 'v', domains: ['*'], routes: [{ match: { prefix: '/' }, ...bytes }] }],
+          },
+          routes('s'),
+        ],
+      }),
     );
-    const whole = (await (await get('/config_dump')).json()) as { types: Record<string, { resources: { name: string }[] }> };
+    const whole = (await (await get('/config_dump')).json()) as {
+      types: Record<string, { resources: { name: string }[] }>;
+    };
     expect(Object.keys(whole.types)).toEqual(['Cluster', 'ClusterLoadAssignment', 'Listener', 'RouteConfiguration']);
     expect(whole.types['RouteConfiguration']?.resources.map(({ name }) => name)).toEqual(['r', 's']);
     const part = await (await get('/config_dump?type=RouteConfiguration&name=r')).text();
@@ -97,8 +115,15 @@ describe('pages', () => {
     const status = await (await get('/status')).json();
     expect(status).toMatchObject({
       ready: true,
-      configuration: { version: before?.version, resources: { Cluster: 1, ClusterLoadAssignment: 1, Listener: 1, RouteConfiguration: 1 } },
-      refused: { problems: [expect.stringContaining('Cluster "lost": eds_cluster_config.service_name names ClusterLoadAssignment "lost"')] },
+      configuration: {
+        version: before?.version,
+        resources: { Cluster: 1, ClusterLoadAssignment: 1, Listener: 1, RouteConfiguration: 1 },
+      },
+      refused: {
+        problems: [
+          expect.stringContaining('Cluster "lost": eds_cluster_config.service_name names ClusterLoadAssignment "lost"'),
+        ],
+      },
       clients: 0,
     });
     plane.update(meshOf({ a: ['d'] }));
@@ -130,18 +155,38 @@ describe('what is refused', () => {
 
   it('a target that is no path leads to the index, and bytes that are no HTTP to 400', async () => {
     const { plane } = await start(meshOf({}));
-    expect(await raw(plane, 'GET http://x/y HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n')).toContain('"pages"');
-    expect(await raw(plane, 'GET //[ HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n')).toMatch(/^HTTP\/1\.1 (200|404) /);
+    expect(await raw(plane, 'GET http://x/y HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n')).toContain(
+      '"pages"',
+    );
+    expect(await raw(plane, 'GET //[ HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n')).toMatch(
+      /^HTTP\/1\.1 (200|404) /,
+    );
     expect(await raw(plane, '\0\0\0\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 /);
   });
 });
 
 describe('the Host check', () => {
-  it.each(['127.0.0.1', '127.0.0.1:18001', '[::1]:18001', 'localhost', 'LOCALHOST:1', '10.1.2.3:80', 'mesh.internal:9'])('%s is let through', (host) => {
+  it.each([
+    '127.0.0.1',
+    '127.0.0.1:18001',
+    '[::1]:18001',
+    'localhost',
+    'LOCALHOST:1',
+    '10.1.2.3:80',
+    'mesh.internal:9',
+  ])('%s is let through', (host) => {
     expect(isTrustedHost(host, 'mesh.internal')).toBe(true);
   });
 
-  it.each([undefined, '', 'evil.example', 'localhost.evil.example', '127.0.0.1.evil.example', '127.0.0.1@evil.example', 'a:b:c'])('%s is not', (host) => {
+  it.each([
+    undefined,
+    '',
+    'evil.example',
+    'localhost.evil.example',
+    '127.0.0.1.evil.example',
+    '127.0.0.1@evil.example',
+    'a:b:c',
+  ])('%s is not', (host) => {
     expect(isTrustedHost(host, '127.0.0.1')).toBe(false);
   });
 });

@@ -1,7 +1,9 @@
+import { connect as connectHttp2 } from 'node:http2';
 import { Client, credentials, status } from '@grpc/grpc-js';
 import fc from 'fast-check';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { AdsServer, type AdsServerLimits } from '../../../src/controlplane/server/ads-server.js';
+import { AdsServer } from '../../../src/controlplane/server/ads-server.js';
+import type { AdsServerLimits } from '../../../src/controlplane/server/limits.js';
 import { buildSnapshot, type Snapshot } from '../../../src/controlplane/snapshot/snapshot.js';
 import { silentLogger } from '../../../src/core/log.js';
 import { systemClock } from '../../../src/core/clock.js';
@@ -288,6 +290,23 @@ describe('closing', () => {
     await closed;
     expect(server.sessions.size).toBe(0);
     await server.close();
+  });
+
+  it('a client that never ends its half is cut off after drainMs', async () => {
+    const { server, port } = await serve(meshOf({ a: ['c1'] }), { drainMs: 20 });
+    const session = connectHttp2(`http://127.0.0.1:${port}`);
+    const gone = new Promise<void>((resolve) => session.once('close', resolve));
+    const request = session.request({
+      ':method': 'POST',
+      ':path': '/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources',
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    });
+    request.on('error', () => {});
+    session.on('error', () => {});
+    await until(() => server.sessions.size === 1);
+    await server.close();
+    await gone;
   });
 
   it('a client that comes while it closes is told to go elsewhere', async () => {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type ControlPlane, type ControlPlaneOptions, startControlPlane } from '../../../src/controlplane/index.js';
+import { endpointsOf } from '../../../src/controlplane/snapshot/references.js';
 import type { Logger } from '../../../src/core/log.js';
 import { CLUSTER, ENDPOINT, LISTENER, ROUTE } from '../../../src/core/resources.js';
 import { loadCodec } from '../../../src/xds/wire/index.js';
@@ -43,7 +44,8 @@ async function connect(plane: ControlPlane): Promise<ScriptedAdsClient> {
   return client;
 }
 
-const ready = async (plane: ControlPlane): Promise<number> => (await fetch(`http://127.0.0.1:${plane.adminPort}/ready`)).status;
+const ready = async (plane: ControlPlane): Promise<number> =>
+  (await fetch(`http://127.0.0.1:${plane.adminPort}/ready`)).status;
 
 /** Asks the plane itself until it has taken notice of an edit. */
 async function until(condition: () => boolean): Promise<void> {
@@ -87,8 +89,7 @@ describe('from YAML', () => {
     client.subscribe(CLUSTER);
     const clusters = await client.next();
     client.ack(clusters);
-    const [cluster] = client.decoded(clusters);
-    const name = String((cluster?.['eds_cluster_config'] as { service_name?: string }).service_name || cluster?.['name']);
+    const name = endpointsOf(client.decoded(clusters)[0] ?? {}) ?? '';
     client.subscribe(ENDPOINT, [name]);
     client.ack(await client.next(), [name]);
     const pushed = client.next();
@@ -112,7 +113,11 @@ describe('from YAML', () => {
     const problems = plane.status().refused?.problems ?? [];
     expect(problems).toHaveLength(2);
     expect(problems.join('\n')).toMatch(/mesh\.yaml:6:3 .*spec\.endpoint: unknown field; did you mean "endpoints"\?/);
-    expect(logged).toContainEqual({ level: 'error', message: 'configuration refused; the last good one stays', problems });
+    expect(logged).toContainEqual({
+      level: 'error',
+      message: 'configuration refused; the last good one stays',
+      problems,
+    });
     const client = await connect(plane);
     client.subscribe(LISTENER, ['reviews']);
     expect((await client.next()).resources).toHaveLength(1);
@@ -183,8 +188,16 @@ describe('starting and stopping', () => {
     ['two sources', { config: 'a', resources: resourceSet({}) }, 'and not both'],
     ['an address without a host', { config: 'a', listen: '18000' }, 'options.listen: must be host:port'],
     ['an admin address without a host', { config: 'a', admin: ':1' }, 'options.admin: must be host:port'],
-    ['an unknown option', { config: 'a', listn: '127.0.0.1:1' }, 'options.listn: unknown field; did you mean "listen"?'],
-    ['a set that does not fit together', { resources: resourceSet({ routes: [routes('r', 'gone')] }) }, 'names Cluster "gone"'],
+    [
+      'an unknown option',
+      { config: 'a', listn: '127.0.0.1:1' },
+      'options.listn: unknown field; did you mean "listen"?',
+    ],
+    [
+      'a set that does not fit together',
+      { resources: resourceSet({ routes: [routes('r', 'gone')] }) },
+      'names Cluster "gone"',
+    ],
   ])('%s is refused', async (_what, options, message) => {
     await expect(startControlPlane(options as ControlPlaneOptions)).rejects.toThrow(message);
   });
@@ -199,14 +212,20 @@ describe('starting and stopping', () => {
     const { port: ads } = free.address() as { port: number };
     await new Promise<void>((resolve) => free.close(() => resolve()));
     const options = { resources: meshOf({}), listen: `127.0.0.1:${ads}` };
-    await expect(startControlPlane({ ...options, admin: `127.0.0.1:${port}` })).rejects.toThrow(`cannot listen on 127.0.0.1:${port}`);
+    await expect(startControlPlane({ ...options, admin: `127.0.0.1:${port}` })).rejects.toThrow(
+      `cannot listen on 127.0.0.1:${port}`,
+    );
     const plane = await start({ ...options });
     expect(plane.port).toBe(ads);
   });
 
   it('close leaves no socket, timer or file watch behind', async () => {
     await write(service('127.0.0.1:9001'));
-    const held = () => process.getActiveResourcesInfo().filter((it) => /^(TCP|FSEvent|Timeout)/.test(it)).sort();
+    const held = () =>
+      process
+        .getActiveResourcesInfo()
+        .filter((it) => /^(TCP|FSEvent|Timeout)/.test(it))
+        .sort();
     const before = held();
     const plane = await start();
     const client = await connect(plane);

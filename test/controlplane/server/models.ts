@@ -170,7 +170,7 @@ export class GrpcModel extends ModelClient {
     const next = new Set<string>();
     for (const [authority, route] of this.#listeners) {
       const clusters = this.#routes.get(route);
-      clusters?.forEach((cluster) => next.add(cluster));
+      for (const cluster of clusters ?? []) next.add(cluster);
       if (clusters?.every((cluster) => this.usable(cluster))) this.#active.set(authority, clusters);
     }
     const wanted = new Set([...next, ...this.inUse()]);

@@ -51,9 +51,14 @@ describe('addresses to listen on', () => {
     expect(parseListenAddress('localhost:1', 'listen')).toEqual({ host: 'localhost', port: 1 });
   });
 
-  it.each([':18000', '18000', '127.0.0.1', '127.0.0.1:99999', '[fish]:1', '::1:80', 'a b:1', 18_000, undefined])('%s is refused', (value) => {
-    expect(() => parseListenAddress(value, 'options.listen')).toThrow(/^options\.listen: must be host:port, such as 127\.0\.0\.1:18000/);
-  });
+  it.each([':18000', '18000', '127.0.0.1', '127.0.0.1:99999', '[fish]:1', '::1:80', 'a b:1', 18_000, undefined])(
+    '%s is refused',
+    (value) => {
+      expect(() => parseListenAddress(value, 'options.listen')).toThrow(
+        /^options\.listen: must be host:port, such as 127\.0\.0\.1:18000/,
+      );
+    },
+  );
 
   it('tells whether only this machine can reach them', () => {
     expect(['127.0.0.1', '127.8.8.8', '::1', 'localhost'].every(isLoopback)).toBe(true);
@@ -73,6 +78,10 @@ describe('what a client says of itself', () => {
   });
 
   it('is cut short, and anything that is not text is left out', () => {
-    expect(nodeInfo({ id: 'x'.repeat(1_000), cluster: 7 })).toEqual({ id: 'x'.repeat(256), cluster: '', userAgent: '' });
+    expect(nodeInfo({ id: 'x'.repeat(1_000), cluster: 7 })).toEqual({
+      id: 'x'.repeat(256),
+      cluster: '',
+      userAgent: '',
+    });
   });
 });

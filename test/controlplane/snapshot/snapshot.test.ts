@@ -4,7 +4,15 @@ import { InconsistentSetError } from '../../../src/controlplane/snapshot/consist
 import { endpointsOf, referencesOf } from '../../../src/controlplane/snapshot/references.js';
 import { buildSnapshot } from '../../../src/controlplane/snapshot/snapshot.js';
 import { CLUSTER, ENDPOINT, LISTENER, type Resource, type ResourceType, ROUTE } from '../../../src/core/resources.js';
-import { edsCluster, endpoints, jsonEncode, listener, meshOf, resourceSet, routes } from '../../support/mesh-resources.js';
+import {
+  edsCluster,
+  endpoints,
+  jsonEncode,
+  listener,
+  meshOf,
+  resourceSet,
+  routes,
+} from '../../support/mesh-resources.js';
 
 describe('versions', () => {
   it('the same content has the same versions in another snapshot made from scratch', () => {
@@ -16,8 +24,14 @@ describe('versions', () => {
   });
 
   it('do not depend on the order in which resources are listed', () => {
-    const a = resourceSet({ clusters: [edsCluster('a'), edsCluster('b')], endpoints: [endpoints('a', 1), endpoints('b', 2)] });
-    const b = resourceSet({ clusters: [edsCluster('b'), edsCluster('a')], endpoints: [endpoints('b', 2), endpoints('a', 1)] });
+    const a = resourceSet({
+      clusters: [edsCluster('a'), edsCluster('b')],
+      endpoints: [endpoints('a', 1), endpoints('b', 2)],
+    });
+    const b = resourceSet({
+      clusters: [edsCluster('b'), edsCluster('a')],
+      endpoints: [endpoints('b', 2), endpoints('a', 1)],
+    });
     expect(buildSnapshot(a, jsonEncode).version).toBe(buildSnapshot(b, jsonEncode).version);
   });
 
@@ -26,11 +40,13 @@ describe('versions', () => {
     const after = buildSnapshot(meshOf({ reviews: ['v1'] }, 9002), jsonEncode);
     expect(after.types[ENDPOINT].version).not.toBe(before.types[ENDPOINT].version);
     expect(after.version).not.toBe(before.version);
-    for (const type of [CLUSTER, LISTENER, ROUTE] as const) expect(after.types[type].version).toBe(before.types[type].version);
+    for (const type of [CLUSTER, LISTENER, ROUTE] as const)
+      expect(after.types[type].version).toBe(before.types[type].version);
   });
 
   it('a name that could be read as part of another resource does not collide with it', () => {
-    const named = (...names: string[]) => buildSnapshot(resourceSet({ listeners: names.map((n) => listener(n, 'r')), routes: [routes('r')] }), jsonEncode);
+    const named = (...names: string[]) =>
+      buildSnapshot(resourceSet({ listeners: names.map((n) => listener(n, 'r')), routes: [routes('r')] }), jsonEncode);
     expect(named('a', 'b').types[LISTENER].version).not.toBe(named('ab').types[LISTENER].version);
   });
 });
@@ -47,7 +63,9 @@ describe('from one snapshot to the next', () => {
     const second = buildSnapshot(meshOf({ reviews: ['v1', 'v2', 'v3'] }), counting, first);
     expect(encoded).toBe(6 + 3); // a cluster, its endpoints, and the routes
     expect(second.types[CLUSTER].resources.get('v1')).toBe(first.types[CLUSTER].resources.get('v1'));
-    expect(second.types[ROUTE].resources.get('reviews-routes')).not.toBe(first.types[ROUTE].resources.get('reviews-routes'));
+    expect(second.types[ROUTE].resources.get('reviews-routes')).not.toBe(
+      first.types[ROUTE].resources.get('reviews-routes'),
+    );
   });
 });
 
@@ -65,19 +83,25 @@ describe('a set that does not fit together is refused', () => {
   });
 
   it('a listener without its routes', () => {
-    expect(() => buildSnapshot(resourceSet({ listeners: [listener('a', 'r')] }), jsonEncode)).toThrow('names RouteConfiguration "r"');
+    expect(() => buildSnapshot(resourceSet({ listeners: [listener('a', 'r')] }), jsonEncode)).toThrow(
+      'names RouteConfiguration "r"',
+    );
   });
 
   it('a resource listed under a name that is not its own', () => {
     const set = { ...resourceSet({}), [ROUTE]: new Map([['x', routes('y')]]) };
-    expect(() => buildSnapshot(set, jsonEncode)).toThrow('RouteConfiguration "x": is listed under this name, and calls itself "y"');
+    expect(() => buildSnapshot(set, jsonEncode)).toThrow(
+      'RouteConfiguration "x": is listed under this name, and calls itself "y"',
+    );
   });
 
   it('a resource that cannot be encoded', () => {
     const refuse = () => {
       throw new Error('name: must be a string');
     };
-    expect(() => buildSnapshot(resourceSet({ routes: [routes('r')] }), refuse)).toThrow('cannot be encoded: name: must be a string');
+    expect(() => buildSnapshot(resourceSet({ routes: [routes('r')] }), refuse)).toThrow(
+      'cannot be encoded: name: must be a string',
+    );
   });
 
   it('with every problem in the error and ten of them in its message', () => {
@@ -99,11 +123,22 @@ describe('references', () => {
       weighted_clusters: { clusters: [{ name: 'w1' }, { name: 'w2' }] },
       request_mirror_policies: [{ cluster: 'm' }],
     };
-    const inline = { virtual_hosts: [{ routes: [{ route: action }, { direct_response: {} }], request_mirror_policies: [{ cluster: 'h' }] }] };
+    const inline = {
+      virtual_hosts: [
+        { routes: [{ route: action }, { direct_response: {} }], request_mirror_policies: [{ cluster: 'h' }] },
+      ],
+    };
     const names = (type: ResourceType, resource: Resource) => referencesOf(type, resource).map(({ name }) => name);
-    expect(names(LISTENER, { api_listener: { api_listener: { route_config: inline } } })).toEqual(['h', 'w1', 'w2', 'm']);
+    expect(names(LISTENER, { api_listener: { api_listener: { route_config: inline } } })).toEqual([
+      'h',
+      'w1',
+      'w2',
+      'm',
+    ]);
     const manager = { typed_config: { rds: { route_config_name: 'r' } } };
-    expect(names(LISTENER, { filter_chains: [{ filters: [manager] }], default_filter_chain: { filters: [manager] } })).toEqual(['r', 'r']);
+    expect(
+      names(LISTENER, { filter_chains: [{ filters: [manager] }], default_filter_chain: { filters: [manager] } }),
+    ).toEqual(['r', 'r']);
     expect(names(CLUSTER, { name: 'a', cluster_type: { typed_config: { clusters: ['x', 'y'] } } })).toEqual(['x', 'y']);
   });
 
@@ -115,9 +150,15 @@ describe('references', () => {
 
   it('reading them never throws, whatever the resource looks like', () => {
     fc.assert(
-      fc.property(fc.dictionary(fc.constantFrom('api_listener', 'filter_chains', 'virtual_hosts', 'type', 'cluster_type', 'name'), fc.anything()), (resource) => {
-        for (const type of [CLUSTER, ENDPOINT, LISTENER, ROUTE] as const) referencesOf(type, resource);
-      }),
+      fc.property(
+        fc.dictionary(
+          fc.constantFrom('api_listener', 'filter_chains', 'virtual_hosts', 'type', 'cluster_type', 'name'),
+          fc.anything(),
+        ),
+        (resource) => {
+          for (const type of [CLUSTER, ENDPOINT, LISTENER, ROUTE] as const) referencesOf(type, resource);
+        },
+      ),
     );
   });
 });

@@ -18,7 +18,8 @@ const two = snapshot(meshOf({ a: ['c1'], b: ['c2'] }));
 const ask = (before: Subscription, names: string[], nonce = '', error?: { code: number; message: string }) =>
   receive(before, { names, nonce, error }, 5_000);
 
-const names = (subscription: Subscription, types = two.types) => plan(subscription, types[subscription.type])?.resources.map(({ name }) => name);
+const names = (subscription: Subscription, types = two.types) =>
+  plan(subscription, types[subscription.type])?.resources.map(({ name }) => name);
 
 /** Sends what is planned, under `nonce`. */
 function send(before: Subscription, nonce: string, types = two.types): Subscription {
@@ -106,7 +107,10 @@ describe('what is sent', () => {
   });
 
   it('what was refused is not sent again until its content changes', () => {
-    const refused = ask(send(ask(noSubscription(ENDPOINT), ['c1']).subscription, '1'), ['c1'], '1', { code: 3, message: 'bad' }).subscription;
+    const refused = ask(send(ask(noSubscription(ENDPOINT), ['c1']).subscription, '1'), ['c1'], '1', {
+      code: 3,
+      message: 'bad',
+    }).subscription;
     expect(names(refused)).toBeUndefined();
     expect(names(refused, snapshot(meshOf({ a: ['c1'] }, 9_999)).types)).toEqual(['c1']);
   });
@@ -130,7 +134,11 @@ describe('what is sent', () => {
   });
 
   it('what is forgotten goes out again', () => {
-    const acked = ask(send(ask(noSubscription(ENDPOINT), ['c1', 'c2']).subscription, '1'), ['c1', 'c2'], '1').subscription;
+    const acked = ask(
+      send(ask(noSubscription(ENDPOINT), ['c1', 'c2']).subscription, '1'),
+      ['c1', 'c2'],
+      '1',
+    ).subscription;
     expect(names(forget(acked, ['c2', 'unknown']))).toEqual(['c2']);
   });
 });
@@ -146,14 +154,22 @@ describe('answers', () => {
   it('the last nonce without error_detail accepts', () => {
     const { subscription, outcome } = ask(sent, [], '7');
     expect(outcome).toBe('acked');
-    expect(subscription).toMatchObject({ ackedVersion: two.types[CLUSTER].version, last: { answer: 'acked', answeredAt: 5_000 } });
+    expect(subscription).toMatchObject({
+      ackedVersion: two.types[CLUSTER].version,
+      last: { answer: 'acked', answeredAt: 5_000 },
+    });
   });
 
   it('the last nonce with error_detail refuses, whatever its code', () => {
     const { subscription, outcome } = ask(sent, [], '7', { code: 0, message: 'c1: bad' });
     expect(outcome).toBe('rejected');
     expect(subscription.ackedVersion).toBeUndefined();
-    expect(subscription.rejection).toEqual({ version: two.types[CLUSTER].version, code: 0, message: 'c1: bad', at: 5_000 });
+    expect(subscription.rejection).toEqual({
+      version: two.types[CLUSTER].version,
+      code: 0,
+      message: 'c1: bad',
+      at: 5_000,
+    });
   });
 
   it('a refusal is remembered after a later version was accepted', () => {

@@ -21,7 +21,11 @@ export class ForeignClient {
   constructor(command: string, script: string, controlPlanePort: number) {
     const bootstrap = {
       xds_servers: [
-        { server_uri: `127.0.0.1:${controlPlanePort}`, channel_creds: [{ type: 'insecure' }], server_features: ['xds_v3'] },
+        {
+          server_uri: `127.0.0.1:${controlPlanePort}`,
+          channel_creds: [{ type: 'insecure' }],
+          server_features: ['xds_v3'],
+        },
       ],
       // grpc-js-xds fails every call when node.locality is missing, though it is optional.
       node: { id: `interop-${script}`, cluster: 'interop', locality: { region: 'local', zone: 'a' } },
@@ -35,7 +39,8 @@ export class ForeignClient {
       this.#errors = `${this.#errors}${chunk}`.slice(-4_000);
     });
     this.#child.once('exit', (code) => {
-      for (const { reject } of this.#waiting.splice(0)) reject(new Error(`${script} ended with ${code}: ${this.#errors}`));
+      for (const { reject } of this.#waiting.splice(0))
+        reject(new Error(`${script} ended with ${code}: ${this.#errors}`));
     });
     const lines = createInterface({ input: this.#child.stdout as NodeJS.ReadableStream });
     lines.on('line', (line) => this.#waiting.shift()?.resolve(JSON.parse(line) as Replies));

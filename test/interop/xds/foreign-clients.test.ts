@@ -17,7 +17,9 @@ import { ForeignClient, pythonWithGrpc } from './foreign-client.js';
  */
 const python = pythonWithGrpc();
 if (python === undefined) {
-  console.warn('xDS interop with grpcio (C core) is skipped: no Python with grpcio; set INMESH_PYTHON, or run `npm test`');
+  console.warn(
+    'xDS interop with grpcio (C core) is skipped: no Python with grpcio; set INMESH_PYTHON, or run `npm test`',
+  );
 }
 
 const CLIENTS = [
@@ -37,9 +39,14 @@ async function startBackend(name: string): Promise<{ address: string; close: () 
     responseSerialize: (text: string) => Buffer.from(text),
     responseDeserialize: (bytes: Buffer) => String(bytes),
   } as const;
-  server.addService({ Get: method }, { Get: (_call: unknown, reply: (error: null, text: string) => void) => reply(null, name) });
+  server.addService(
+    { Get: method },
+    { Get: (_call: unknown, reply: (error: null, text: string) => void) => reply(null, name) },
+  );
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) => (error ? reject(error) : resolve(bound)));
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    );
   });
   return { address: `127.0.0.1:${port}`, close: () => server.forceShutdown() };
 }
@@ -52,8 +59,13 @@ describe.each(CLIENTS)('$name', ({ command, script, missing }) => {
 
   /** The mesh with v1 at the named backend and the named share of v1 in percent. */
   const mesh = (v1: string, v1Share: number): string => {
-    const shares = [['reviews-v1', v1Share], ['reviews-v2', 100 - v1Share]] as const;
-    const split = shares.filter(([, weight]) => weight > 0).map(([name, weight]) => `{ name: ${name}, port: 80, weight: ${weight} }`);
+    const shares = [
+      ['reviews-v1', v1Share],
+      ['reviews-v2', 100 - v1Share],
+    ] as const;
+    const split = shares
+      .filter(([, weight]) => weight > 0)
+      .map(([name, weight]) => `{ name: ${name}, port: 80, weight: ${weight} }`);
     return [
       serviceYaml('reviews', `endpoints: ["${backends['v1']?.address}", "${backends['v2']?.address}"]`),
       serviceYaml('reviews-v1', `endpoints: ["${backends[v1]?.address}"]`),
@@ -118,10 +130,13 @@ describe.each(CLIENTS)('$name', ({ command, script, missing }) => {
     await callsUntil('v3');
   });
 
-  it.skipIf(missing)('follows the weights, and the cluster that nobody names any more goes away without a failed call', async () => {
-    await write(mesh('v3', 0));
-    await callsUntil('v2');
-  });
+  it.skipIf(missing)(
+    'follows the weights, and the cluster that nobody names any more goes away without a failed call',
+    async () => {
+      await write(mesh('v3', 0));
+      await callsUntil('v2');
+    },
+  );
 
   it.skipIf(missing)('calls a service that was added after it started', async () => {
     const late = client.call({ target: 'xds:///late', count: 1 });

@@ -17,9 +17,17 @@ function call(target, metadata) {
   for (const [name, value] of Object.entries(metadata ?? {})) headers.set(name, value);
   return new Promise((resolve) => {
     const deadline = Date.now() + 20_000;
-    client.makeUnaryRequest('/test.Reviews/Get', asIs, String, Buffer.alloc(0), headers, { deadline }, (error, reply) => {
-      resolve(error ? `${error.code}: ${error.details}` : reply);
-    });
+    client.makeUnaryRequest(
+      '/test.Reviews/Get',
+      asIs,
+      String,
+      Buffer.alloc(0),
+      headers,
+      { deadline },
+      (error, reply) => {
+        resolve(error ? `${error.code}: ${error.details}` : reply);
+      },
+    );
   });
 }
 
