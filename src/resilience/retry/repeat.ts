@@ -5,7 +5,7 @@ import { fullJitter } from '../../core/backoff.js';
 import type { RetryConfig } from '../../core/model/route.js';
 import type { Reply } from '../../core/reply.js';
 import type { Service } from '../../core/service.js';
-import { FailedAttempt, judge, linked, type RetryEnv } from './retry.js';
+import { FailedAttempt, judge, linked, type RetryEnv } from './attempt.js';
 
 export interface Repetition {
   readonly config: RetryConfig;

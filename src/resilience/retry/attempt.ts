@@ -1,0 +1,69 @@
+import type { Call } from '../../core/call.js';
+import type { Clock } from '../../core/clock.js';
+import { MeshError } from '../../core/errors.js';
+import type { Meter } from '../../core/meter.js';
+import type { RetryCondition, RetryConfig } from '../../core/model/route.js';
+import type { Random } from '../../core/random.js';
+import type { Reply } from '../../core/reply.js';
+import type { RetryBudget } from './budget.js';
+import { retriableError, retriableReply } from './conditions.js';
+
+export interface RetryEnv {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly meter: Meter;
+  /** The destination cluster's name, for events. */
+  readonly cluster: string;
+  /** Shared by all calls to the cluster. */
+  readonly budget: Pick<RetryBudget, 'deposit' | 'tryWithdraw'>;
+  /** The cluster's `max_retries`: a place for one retry, or none. `retryDone` gives it back. */
+  readonly limits: { tryRetry(): boolean; retryDone(): void };
+}
+
+/** An attempt that may be followed by another: with the reply that stands if none is, or the error. */
+export class FailedAttempt extends Error {
+  constructor(
+    readonly condition: RetryCondition,
+    readonly reply: Reply | undefined,
+    readonly error: MeshError | undefined,
+  ) {
+    super(condition, { cause: error });
+  }
+
+  /** What the caller gets when no attempt follows. */
+  settle(): Promise<Reply> {
+    return this.reply === undefined ? Promise.reject(this.error) : Promise.resolve(this.reply);
+  }
+}
+
+/** Passes on what stands; gives to `again` what may be tried again. */
+export function judge(
+  config: RetryConfig,
+  call: Call,
+  attempt: Promise<Reply>,
+  again: (failure: FailedAttempt) => Promise<Reply>,
+): Promise<Reply> {
+  return attempt.then(
+    (reply) => {
+      const condition = retriableReply(config, call, reply);
+      return condition === undefined || !replayable(call)
+        ? reply
+        : again(new FailedAttempt(condition, reply, undefined));
+    },
+    (error: unknown) => {
+      if (!(error instanceof MeshError)) throw error;
+      const condition = retriableError(config, call, error);
+      if (condition === undefined || !replayable(call)) throw error;
+      return again(new FailedAttempt(condition, undefined, error));
+    },
+  );
+}
+
+const replayable = (call: Call): boolean => call.body === undefined || call.body.replayable;
+
+/** Attempt `number` with a switch of its own that follows the call's. */
+export function linked(call: Call, number: number, tried: readonly string[] | undefined): Call {
+  const attempt = call.attemptOf(number, tried);
+  call.cancellation.add((reason) => attempt.cancel(reason));
+  return attempt;
+}
