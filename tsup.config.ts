@@ -46,6 +46,13 @@ const commonjs: NonNullable<Options['plugins']>[number] = {
 
 export default defineConfig([
   { ...common, entry: { ...entry, cli: 'src/cli/main.ts' } },
-  { ...common, entry, outExtension: () => ({ js: '.cjs' }), plugins: [commonjs] },
+  {
+    ...common,
+    entry,
+    outExtension: () => ({ js: '.cjs' }),
+    plugins: [commonjs],
+    // There is no CommonJS of these two: what cannot load ES modules by require() (test runners, bundlers) gets a copy.
+    noExternal: ['p-retry', 'is-network-error'],
+  },
   { ...common, entry, format: ['esm', 'cjs'], dts: { only: true } },
 ]);
