@@ -55,7 +55,9 @@ export async function http2Server(options: ServerOptions = {}): Promise<RunningS
 }
 
 /** A server that speaks whatever `serve` writes: for peers that break the protocol. */
-export async function rawServer(serve: (socket: Socket) => void): Promise<{ port: number; sockets: Set<Socket>; close(): Promise<void> }> {
+export async function rawServer(
+  serve: (socket: Socket) => void,
+): Promise<{ port: number; sockets: Set<Socket>; close(): Promise<void> }> {
   const sockets = new Set<Socket>();
   const server = createTcpServer((socket) => {
     sockets.add(socket);
@@ -75,7 +77,10 @@ export async function rawServer(serve: (socket: Socket) => void): Promise<{ port
   };
 }
 
-const listen = (server: { listen(port: number, host: string, done: () => void): unknown; address(): unknown }): Promise<number> =>
+const listen = (server: {
+  listen(port: number, host: string, done: () => void): unknown;
+  address(): unknown;
+}): Promise<number> =>
   new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port)));
 
 /** One HTTP/2 frame (RFC 9113 section 4.1). */
@@ -88,7 +93,16 @@ export function frame(type: number, flags: number, stream: number, payload: Uint
   return Buffer.concat([head, payload]);
 }
 
-export const FRAME = { DATA: 0, HEADERS: 1, RST_STREAM: 3, SETTINGS: 4, PUSH_PROMISE: 5, PING: 6, GOAWAY: 7, WINDOW_UPDATE: 8 } as const;
+export const FRAME = {
+  DATA: 0,
+  HEADERS: 1,
+  RST_STREAM: 3,
+  SETTINGS: 4,
+  PUSH_PROMISE: 5,
+  PING: 6,
+  GOAWAY: 7,
+  WINDOW_UPDATE: 8,
+} as const;
 
 export function goawayFrame(lastStreamId: number, code: number, data = ''): Buffer {
   const payload = Buffer.alloc(8);
@@ -131,7 +145,15 @@ export function transportTo(
 }
 
 export const callOf = (init: Partial<CallInit> = {}): Call =>
-  new Call({ protocol: 'http', scheme: 'http', authority: 'reviews', method: 'GET', path: '/', headers: headerFields(), ...init });
+  new Call({
+    protocol: 'http',
+    scheme: 'http',
+    authority: 'reviews',
+    method: 'GET',
+    path: '/',
+    headers: headerFields(),
+    ...init,
+  });
 
 export const text = async (body: Body): Promise<string> =>
   Buffer.from(await collect(body, Number.POSITIVE_INFINITY, () => new Error('too large') as never)).toString();

@@ -19,7 +19,9 @@ const hasGrpc = (python: string): Promise<boolean> =>
 export async function pythonWithGrpc(): Promise<{ readonly python: string } | { readonly reason: string }> {
   const named = process.env['INMESH_PYTHON'];
   if (named !== undefined) {
-    return (await hasGrpc(named)) ? { python: named } : { reason: `INMESH_PYTHON (${named}) lacks grpcio or grpcio-tools` };
+    return (await hasGrpc(named))
+      ? { python: named }
+      : { reason: `INMESH_PYTHON (${named}) lacks grpcio or grpcio-tools` };
   }
   const python = join(VENV, 'bin', 'python');
   if (existsSync(python) && (await hasGrpc(python))) return { python };

@@ -120,7 +120,9 @@ export class MeshCall implements GrpcCall, SenderOwner, ReceiverOwner {
     const reply = this.#reply as Reply;
     const status = statusOf(trailers, this.#Metadata) ?? this.#statusWithout(reply);
     if (status.code === STATUS.OK && !complete) {
-      this.#finish(statusObject(STATUS.INTERNAL, 'the server ended the call in the middle of a message', status.metadata));
+      this.#finish(
+        statusObject(STATUS.INTERNAL, 'the server ended the call in the middle of a message', status.metadata),
+      );
     } else this.#finish(status);
   }
 
@@ -150,7 +152,8 @@ export class MeshCall implements GrpcCall, SenderOwner, ReceiverOwner {
       path: settings.path,
       headers: fields,
       body,
-      timeoutMs: settings.deadline === Number.POSITIVE_INFINITY ? undefined : settings.deadline - channel.clock.wallTime(),
+      timeoutMs:
+        settings.deadline === Number.POSITIVE_INFINITY ? undefined : settings.deadline - channel.clock.wallTime(),
       waitForReady: options.waitForReady ?? false,
       idempotent: options.idempotentRequest === true ? true : undefined,
     });
@@ -206,7 +209,8 @@ export class MeshCall implements GrpcCall, SenderOwner, ReceiverOwner {
     return this.channel.accepted(isEncoding(own) ? own : this.channel.encoding);
   }
 
-  readonly #parentCancelled = (): void => this.cancelWithStatus(STATUS.CANCELLED, 'the call that this one was made for was cancelled');
+  readonly #parentCancelled = (): void =>
+    this.cancelWithStatus(STATUS.CANCELLED, 'the call that this one was made for was cancelled');
 
   #finish(status: StatusObject): void {
     if (this.#ended) return;

@@ -1,5 +1,6 @@
-import type { Channel, ChannelOptions, Deadline } from '@grpc/grpc-js';
+import type { ChannelOptions, Deadline } from '@grpc/grpc-js';
 import type { Call as GrpcCall } from '@grpc/grpc-js/build/src/call-interface.js';
+import type { Channel } from '@grpc/grpc-js/build/src/channel.js';
 import type { ServerSurfaceCall } from '@grpc/grpc-js/build/src/server-call.js';
 import type { Scheme } from '../../core/call.js';
 import type { Clock } from '../../core/clock.js';
@@ -104,7 +105,8 @@ export class MeshChannel implements Channel, ChannelContext {
     if (!(typeof deadline === 'number' || deadline instanceof Date)) {
       throw new TypeError('Channel#createCall: deadline must be a number or Date');
     }
-    if (this.#connectivity.closed) throw new Error(`the channel to "${this.authority}" was closed: make a new one with mesh.channel()`);
+    if (this.#connectivity.closed)
+      throw new Error(`the channel to "${this.authority}" was closed: make a new one with mesh.channel()`);
     const flags = propagateFlags ?? PROPAGATE_ALL;
     let until = Number(deadline);
     if (parentCall && flags & PROPAGATE_DEADLINE) until = Math.min(until, Number(parentCall.getDeadline()));

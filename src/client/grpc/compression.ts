@@ -14,7 +14,9 @@ export function encodingOption(value: unknown): Encoding {
   if (value === undefined) return 'identity';
   const name = typeof value === 'number' ? ALGORITHMS[value] : undefined;
   if (name === undefined) {
-    throw new RangeError(`grpc.default_compression_algorithm: must be 0 (identity), 1 (deflate) or 2 (gzip), got ${String(value)}`);
+    throw new RangeError(
+      `grpc.default_compression_algorithm: must be 0 (identity), 1 (deflate) or 2 (gzip), got ${String(value)}`,
+    );
   }
   return name;
 }
@@ -27,7 +29,11 @@ export function compress(encoding: 'deflate' | 'gzip', message: Uint8Array, done
 
 /** Unpacks at most `maxBytes` (-1: no limit); a bomb ends in an error for which `isTooLarge` is true, before it is unpacked. */
 export function decompress(encoding: 'deflate' | 'gzip', message: Uint8Array, maxBytes: number, done: Coded): void {
-  (encoding === 'gzip' ? gunzip : inflate)(message, maxBytes === -1 ? {} : { maxOutputLength: Math.max(1, maxBytes) }, done);
+  (encoding === 'gzip' ? gunzip : inflate)(
+    message,
+    maxBytes === -1 ? {} : { maxOutputLength: Math.max(1, maxBytes) },
+    done,
+  );
 }
 
 export const isTooLarge = (error: Error): boolean => (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE';

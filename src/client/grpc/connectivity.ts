@@ -53,7 +53,9 @@ export class Connectivity {
     };
     this.#watchers.add(done);
     if (left !== Number.POSITIVE_INFINITY) {
-      stop = this.clock.after(left, () => done(new Error('deadline passed without a change of the connectivity state')));
+      stop = this.clock.after(left, () =>
+        done(new Error('deadline passed without a change of the connectivity state')),
+      );
     }
   }
 

@@ -65,7 +65,8 @@ export class FrameReader {
         } else this.#begin(length);
       } else {
         this.#prefix ??= Buffer.allocUnsafe(PREFIX_BYTES);
-        while (this.#prefixLength < PREFIX_BYTES && at < chunk.length) this.#prefix[this.#prefixLength++] = chunk[at++] as number;
+        while (this.#prefixLength < PREFIX_BYTES && at < chunk.length)
+          this.#prefix[this.#prefixLength++] = chunk[at++] as number;
         if (this.#prefixLength < PREFIX_BYTES) return;
         this.#prefixLength = 0;
         const length = this.#open(this.#prefix, 0);
@@ -78,7 +79,8 @@ export class FrameReader {
   /** Reads a prefix and returns the length of the message. */
   #open(source: Buffer, at: number): number {
     const flags = source[at] as number;
-    if (flags > 1) throw new FrameError('malformed', `a gRPC message begins with flags ${flags}: this is not gRPC framing`);
+    if (flags > 1)
+      throw new FrameError('malformed', `a gRPC message begins with flags ${flags}: this is not gRPC framing`);
     const length = source.readUInt32BE(at + 1);
     if (this.maxMessageBytes !== -1 && length > this.maxMessageBytes) {
       const limit = `${length} bytes, the limit is ${this.maxMessageBytes} (grpc.max_receive_message_length)`;

@@ -1,8 +1,8 @@
 import type { Body, BodyFlow, BodySink } from '../../core/body.js';
 import type { MeshError } from '../../core/errors.js';
 import type { HeaderFields } from '../../core/headers.js';
-import { decompress, isEncoding, isTooLarge } from './compression.js';
-import { type Frame, FrameError, FrameReader } from './framing.js';
+import { decompress, isTooLarge } from './compression.js';
+import { type Frame, type FrameError, FrameReader } from './framing.js';
 import { STATUS } from './status.js';
 
 export interface ReceiverOwner {
@@ -126,8 +126,9 @@ export class Receiver implements BodySink {
     if (encoding === undefined || encoding === 'identity') {
       return this.#fail(STATUS.INTERNAL, 'a received message is compressed, but grpc-encoding names no encoding');
     }
-    if (!isEncoding(encoding)) {
-      return this.#fail(STATUS.INTERNAL, `a received message is compressed with "${encoding}", which was not offered (grpc-accept-encoding)`);
+    if (encoding !== 'gzip' && encoding !== 'deflate') {
+      const offer = 'which was not offered (grpc-accept-encoding)';
+      return this.#fail(STATUS.INTERNAL, `a received message is compressed with "${encoding}", ${offer}`);
     }
     decompress(encoding, bytes, this.maxMessageBytes, (error, plain) => {
       if (this.#over) return;
@@ -135,7 +136,8 @@ export class Receiver implements BodySink {
         this.#hand(plain);
         this.#deliver();
       } else if (isTooLarge(error)) {
-        this.#fail(STATUS.RESOURCE_EXHAUSTED, `a received message unpacks to more than ${this.maxMessageBytes} bytes (grpc.max_receive_message_length)`);
+        const limit = `${this.maxMessageBytes} bytes (grpc.max_receive_message_length)`;
+        this.#fail(STATUS.RESOURCE_EXHAUSTED, `a received message unpacks to more than ${limit}`);
       } else this.#fail(STATUS.INTERNAL, `a received message cannot be unpacked as ${encoding}: ${error.message}`);
     });
   }

@@ -77,7 +77,9 @@ export class Sender implements BodyProducer {
   #bytes(): BytesBody {
     const frames = this.#frames;
     this.#frames = [];
-    return new BytesBody(frames.length === 1 ? (frames[0] as Buffer) : frames.length === 0 ? NOTHING : Buffer.concat(frames));
+    return new BytesBody(
+      frames.length === 1 ? (frames[0] as Buffer) : frames.length === 0 ? NOTHING : Buffer.concat(frames),
+    );
   }
 
   #becomeStream(): void {

@@ -68,15 +68,21 @@ export function statusOf(fields: HeaderFields | undefined, Class: MetadataClass)
   if (text === undefined) return undefined;
   const metadata = metadataOf(Class, fields);
   const details = decodeMessage(headerValue(fields, 'grpc-message') ?? '');
-  if (!/^\d{1,9}$/.test(text)) return statusObject(STATUS.UNKNOWN, `the server sent grpc-status "${text}", which is no number`, metadata);
+  if (!/^\d{1,9}$/.test(text))
+    return statusObject(STATUS.UNKNOWN, `the server sent grpc-status "${text}", which is no number`, metadata);
   return statusObject(Number(text), details, metadata);
 }
 
 /** The status for a reply that has none of its own. */
 export function statusWithout(httpStatus: number, contentType: string | undefined, Class: MetadataClass): StatusObject {
-  if (httpStatus !== 200) return statusObject(statusOfHttp(httpStatus), `the server answered with HTTP status ${httpStatus}`, new Class());
+  if (httpStatus !== 200)
+    return statusObject(statusOfHttp(httpStatus), `the server answered with HTTP status ${httpStatus}`, new Class());
   if (!isGrpc(contentType)) {
-    return statusObject(STATUS.UNKNOWN, `the server answered with content-type "${contentType ?? ''}", not application/grpc`, new Class());
+    return statusObject(
+      STATUS.UNKNOWN,
+      `the server answered with content-type "${contentType ?? ''}", not application/grpc`,
+      new Class(),
+    );
   }
   return statusObject(STATUS.INTERNAL, 'the server ended the call without a grpc-status', new Class());
 }

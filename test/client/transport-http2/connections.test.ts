@@ -1,9 +1,18 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { afterEach, describe, expect, test } from 'vitest';
 import { CancelledError } from '../../../src/core/errors.js';
 import type { Reply } from '../../../src/core/reply.js';
 import { CountingLimits } from '../../support/counting-limits.js';
 import { FakeClock } from '../../support/fake-clock.js';
-import { callOf, type Fixture, http2Server, type RunningServer, text, transportTo, until } from '../../support/http2-fixture.js';
+import {
+  callOf,
+  type Fixture,
+  http2Server,
+  type RunningServer,
+  text,
+  transportTo,
+  until,
+} from '../../support/http2-fixture.js';
 
 let server: RunningServer;
 let fixture: Fixture;
@@ -77,7 +86,14 @@ describe('the stream limit of the server', () => {
       for (const each of finish.splice(0)) each();
       return results !== undefined;
     });
-    expect(results?.map((each) => each.status)).toEqual(['fulfilled', 'fulfilled', 'fulfilled', 'rejected', 'rejected', 'rejected']);
+    expect(results?.map((each) => each.status)).toEqual([
+      'fulfilled',
+      'fulfilled',
+      'fulfilled',
+      'rejected',
+      'rejected',
+      'rejected',
+    ]);
   });
 
   test('a call that is cancelled in line leaves it', async () => {
@@ -93,6 +109,21 @@ describe('the stream limit of the server', () => {
     await expect(second).rejects.toBe(reason);
     expect(fixture.limits.waiting).toBe(1);
     await finishAll([first, third]);
+  });
+
+  test('a call from the line keeps the async context of its caller', async () => {
+    await start(1, { limits: new CountingLimits(1) });
+    const storage = new AsyncLocalStorage<string>();
+    const seen: (string | undefined)[] = [];
+    const pending = ['a', 'b', 'c'].map((name) =>
+      storage.run(name, async () => {
+        const reply = await fixture.transport.call(callOf());
+        reply.onEnd(() => seen.push(storage.getStore()));
+        return reply;
+      }),
+    );
+    await finishAll(pending);
+    expect(seen).toEqual(['a', 'b', 'c']);
   });
 
   test('a limit that the server raises lets those in line go', async () => {

@@ -2,7 +2,18 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { BytesBody } from '../../../src/core/body.js';
 import { CancelledError, RequestBodyError } from '../../../src/core/errors.js';
 import { headerFields } from '../../../src/core/headers.js';
-import { bytes, callOf, endOf, type Fixture, handWritten, http2Server, type RunningServer, text, transportTo, until } from '../../support/http2-fixture.js';
+import {
+  bytes,
+  callOf,
+  endOf,
+  type Fixture,
+  handWritten,
+  http2Server,
+  type RunningServer,
+  text,
+  transportTo,
+  until,
+} from '../../support/http2-fixture.js';
 
 let server: RunningServer;
 let fixture: Fixture;
@@ -31,7 +42,12 @@ describe('a call over HTTP/2', () => {
         stream.end(Buffer.concat(chunks));
       });
     });
-    const call = callOf({ method: 'POST', path: '/orders?id=1', headers: headerFields({ 'x-a': 'b' }), body: bytes('hello') });
+    const call = callOf({
+      method: 'POST',
+      path: '/orders?id=1',
+      headers: headerFields({ 'x-a': 'b' }),
+      body: bytes('hello'),
+    });
     const reply = await fixture.transport.call(call);
     expect(reply.status).toBe(201);
     expect(reply.headers[':status']).toBeUndefined();

@@ -34,7 +34,10 @@ const SETTINGS = frame(FRAME.SETTINGS, 0, 0);
 const OK = frame(FRAME.HEADERS, 4, 1, Buffer.from([0x88]));
 
 /** A server that sends SETTINGS and then, once the request's HEADERS have come, whatever `answer` writes. `seen` gets every frame. */
-async function scripted(answer: (socket: Socket) => void, seen: (type: number, socket: Socket) => void = () => {}): Promise<void> {
+async function scripted(
+  answer: (socket: Socket) => void,
+  seen: (type: number, socket: Socket) => void = () => {},
+): Promise<void> {
   server = await rawServer((socket) => {
     socket.write(SETTINGS);
     socket.on(
@@ -104,7 +107,9 @@ describe('a stream that the server resets', () => {
   test('with NO_ERROR in mid-body is noticed when the length was announced', async () => {
     // Literal header field, content-length (static index 28): 10.
     const head = frame(FRAME.HEADERS, 4, 1, Buffer.from([0x88, 0x0f, 0x0d, 0x02, 0x31, 0x30]));
-    await scripted((socket) => socket.write(Buffer.concat([head, frame(FRAME.DATA, 0, 1, Buffer.from('part')), rstFrame(1, 0)])));
+    await scripted((socket) =>
+      socket.write(Buffer.concat([head, frame(FRAME.DATA, 0, 1, Buffer.from('part')), rstFrame(1, 0)])),
+    );
     const reply = await fixture.transport.call(callOf());
     expect(reply.headers['content-length']).toBe('10');
     await expect(text(reply.body)).rejects.toMatchObject({ code: 'STREAM_RESET' });
@@ -236,7 +241,11 @@ describe('a connection that fails', () => {
 
   test('lost before the head: maybe reached', async () => {
     await scripted((socket) => socket.destroy());
-    expect(await failure(fixture.transport.call(callOf()))).toMatchObject({ code: 'CONNECTION_LOST', reached: 'maybe', flag: 'UC' });
+    expect(await failure(fixture.transport.call(callOf()))).toMatchObject({
+      code: 'CONNECTION_LOST',
+      reached: 'maybe',
+      flag: 'UC',
+    });
   });
 
   test('lost in mid-body: reached, and the body fails', async () => {

@@ -1,4 +1,13 @@
-import { type Channel, type ChannelOptions, type Client, credentials, Metadata, type ServiceError, type StatusObject, status } from '@grpc/grpc-js';
+import {
+  type ChannelOptions,
+  type Client,
+  credentials,
+  Metadata,
+  type ServiceError,
+  type StatusObject,
+  status,
+} from '@grpc/grpc-js';
+import type { Channel } from '@grpc/grpc-js/build/src/channel.js';
 import { expect } from 'vitest';
 import { TestService, UnimplementedService } from './servers.js';
 import type { Tapped } from './tap.js';
@@ -22,7 +31,10 @@ const GZIP = { 'grpc.default_compression_algorithm': 2 } as const;
 type Stream = NodeJS.ReadWriteStream & { cancel(): void; getPeer(): string };
 type Methods = Record<string, (...args: unknown[]) => Stream>;
 
-const clientOn = (channel: Channel, Class: typeof TestService | typeof UnimplementedService = TestService): Client & Methods =>
+const clientOn = (
+  channel: Channel,
+  Class: typeof TestService | typeof UnimplementedService = TestService,
+): Client & Methods =>
   new Class('unused', credentials.createInsecure(), { channelOverride: channel }) as unknown as Client & Methods;
 
 interface UnaryResult {
@@ -36,13 +48,20 @@ function unary(client: Methods, method: string, request: object, ...more: unknow
   return new Promise((resolve) => {
     let metadata: Metadata | undefined;
     let result: { reply: Record<string, unknown> | undefined; error: ServiceError | undefined } | undefined;
-    const call = (client[method] as Methods[string]).call(client, request, ...more, (error: ServiceError | null, reply: Record<string, unknown>) => {
-      result = { reply, error: error ?? undefined };
-    });
+    const call = (client[method] as Methods[string]).call(
+      client,
+      request,
+      ...more,
+      (error: ServiceError | null, reply: Record<string, unknown>) => {
+        result = { reply, error: error ?? undefined };
+      },
+    );
     call.on('metadata', (received: Metadata) => {
       metadata = received;
     });
-    call.on('status', (final: StatusObject) => resolve({ ...(result as NonNullable<typeof result>), metadata, status: final }));
+    call.on('status', (final: StatusObject) =>
+      resolve({ ...(result as NonNullable<typeof result>), metadata, status: final }),
+    );
   });
 }
 
@@ -70,7 +89,8 @@ function drain(stream: Stream, each: (size: number, count: number) => void = () 
   });
 }
 
-const duplex = (client: Methods, ...args: unknown[]): Stream => (client['FullDuplexCall'] as Methods[string]).call(client, ...args);
+const duplex = (client: Methods, ...args: unknown[]): Stream =>
+  (client['FullDuplexCall'] as Methods[string]).call(client, ...args);
 const request = (size: number, reply: number): object => ({
   response_parameters: [{ size: reply }],
   payload: { body: Buffer.alloc(size) },
@@ -104,8 +124,10 @@ export const interopCases: InteropCase[] = [
     async run(open) {
       const client = clientOn(open().channel);
       const size = await new Promise((resolve, reject) => {
-        const stream = (client['StreamingInputCall'] as Methods[string]).call(client, (error: ServiceError | null, reply: Record<string, unknown>) =>
-          error === null ? resolve(reply['aggregated_payload_size']) : reject(error),
+        const stream = (client['StreamingInputCall'] as Methods[string]).call(
+          client,
+          (error: ServiceError | null, reply: Record<string, unknown>) =>
+            error === null ? resolve(reply['aggregated_payload_size']) : reject(error),
         );
         for (const each of REQUESTS) write(stream, { payload: { body: Buffer.alloc(each) } });
         stream.end();
@@ -118,7 +140,9 @@ export const interopCases: InteropCase[] = [
     async run(open) {
       const client = clientOn(open().channel);
       const parameters = REPLIES.map((size) => ({ size }));
-      const { sizes, status: final } = await drain((client['StreamingOutputCall'] as Methods[string]).call(client, { response_parameters: parameters }));
+      const { sizes, status: final } = await drain(
+        (client['StreamingOutputCall'] as Methods[string]).call(client, { response_parameters: parameters }),
+      );
       expect(sizes).toEqual(REPLIES);
       expect(final.code).toBe(status.OK);
     },
@@ -208,7 +232,10 @@ export const interopCases: InteropCase[] = [
     name: 'timeout_on_sleeping_server',
     async run(open) {
       const stream = duplex(clientOn(open().channel), { deadline: new Date(Date.now() + 50) });
-      write(stream, { response_parameters: [{ size: 31_415, interval_us: 5_000_000 }], payload: { body: Buffer.alloc(27_182) } });
+      write(stream, {
+        response_parameters: [{ size: 31_415, interval_us: 5_000_000 }],
+        payload: { body: Buffer.alloc(27_182) },
+      });
       expect((await drain(stream)).status.code).toBe(status.DEADLINE_EXCEEDED);
     },
   },
@@ -223,7 +250,12 @@ export const interopCases: InteropCase[] = [
         expect(head?.get('x-grpc-test-echo-initial')).toEqual(['test_initial_metadata_value']);
         expect(trailers.get('x-grpc-test-echo-trailing-bin')).toEqual([Buffer.from([0xab, 0xab, 0xab])]);
       };
-      const result = await unary(client, 'UnaryCall', { response_size: LARGE_REPLY, payload: { body: Buffer.alloc(LARGE_REQUEST) } }, metadata);
+      const result = await unary(
+        client,
+        'UnaryCall',
+        { response_size: LARGE_REPLY, payload: { body: Buffer.alloc(LARGE_REQUEST) } },
+        metadata,
+      );
       expect(result.error).toBeUndefined();
       check(result.metadata, result.status.metadata);
       const stream = duplex(client, metadata);
@@ -248,7 +280,10 @@ export const interopCases: InteropCase[] = [
       expect(tapped.requestEncoding).toBe('gzip');
       expect(tapped.sent).toEqual([true]);
       const plain = open();
-      const second = await unary(clientOn(plain.channel), 'UnaryCall', { expect_compressed: { value: false }, response_size: LARGE_REPLY });
+      const second = await unary(clientOn(plain.channel), 'UnaryCall', {
+        expect_compressed: { value: false },
+        response_size: LARGE_REPLY,
+      });
       expect(bodyLength(second.reply)).toBe(LARGE_REPLY);
       expect(plain.tapped.sent).toEqual([false]);
     },
@@ -259,8 +294,10 @@ export const interopCases: InteropCase[] = [
       const { channel, tapped } = open(GZIP);
       const client = clientOn(channel);
       const size = await new Promise((resolve, reject) => {
-        const stream = (client['StreamingInputCall'] as Methods[string]).call(client, (error: ServiceError | null, reply: Record<string, unknown>) =>
-          error === null ? resolve(reply['aggregated_payload_size']) : reject(error),
+        const stream = (client['StreamingInputCall'] as Methods[string]).call(
+          client,
+          (error: ServiceError | null, reply: Record<string, unknown>) =>
+            error === null ? resolve(reply['aggregated_payload_size']) : reject(error),
         ) as Stream & { write(message: unknown, flags: unknown): boolean };
         stream.write({ expect_compressed: { value: true }, payload: { body: Buffer.alloc(27_182) } }, 0);
         // WriteFlags.NoCompress: one message of the stream goes as it is.
@@ -281,11 +318,18 @@ export const compressedReplyCases: InteropCase[] = [
     async run(open) {
       const { channel, tapped } = open();
       const client = clientOn(channel);
-      const first = await unary(client, 'UnaryCall', { response_compressed: { value: true }, response_size: LARGE_REPLY, payload: { body: Buffer.alloc(LARGE_REQUEST) } });
+      const first = await unary(client, 'UnaryCall', {
+        response_compressed: { value: true },
+        response_size: LARGE_REPLY,
+        payload: { body: Buffer.alloc(LARGE_REQUEST) },
+      });
       expect(bodyLength(first.reply)).toBe(LARGE_REPLY);
       expect(tapped.replyEncoding).toBe('gzip');
       expect(tapped.received).toEqual([true]);
-      const second = await unary(client, 'UnaryCall', { response_compressed: { value: false }, response_size: LARGE_REPLY });
+      const second = await unary(client, 'UnaryCall', {
+        response_compressed: { value: false },
+        response_size: LARGE_REPLY,
+      });
       expect(bodyLength(second.reply)).toBe(LARGE_REPLY);
       expect(tapped.received).toEqual([true, false]);
     },
@@ -299,7 +343,9 @@ export const compressedReplyCases: InteropCase[] = [
         { size: 31_415, compressed: { value: true } },
         { size: 92_653, compressed: { value: false } },
       ];
-      const { sizes, status: final } = await drain((client['StreamingOutputCall'] as Methods[string]).call(client, { response_parameters: parameters }));
+      const { sizes, status: final } = await drain(
+        (client['StreamingOutputCall'] as Methods[string]).call(client, { response_parameters: parameters }),
+      );
       expect(final.code).toBe(status.OK);
       expect(sizes).toEqual([31_415, 92_653]);
       expect(tapped.received).toEqual([true, false]);

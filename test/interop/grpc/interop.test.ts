@@ -27,7 +27,10 @@ describe.each(servers)('gRPC interop against $name', ({ start, cases, skip }) =>
     const tapped = newTap();
     const direct = directService(server.port, tap(tapped));
     opened.push(direct);
-    return { channel: new MeshChannel(direct.service, `127.0.0.1:${server.port}`, { clock: systemClock, options }), tapped };
+    return {
+      channel: new MeshChannel(direct.service, `127.0.0.1:${server.port}`, { clock: systemClock, options }),
+      tapped,
+    };
   };
 
   beforeAll(async () => {

@@ -57,7 +57,8 @@ function trailing(call: { metadata: Metadata }): Metadata {
 }
 
 const payload = (size: number): { payload: { body: Buffer } } => ({ payload: { body: Buffer.alloc(size) } });
-const wait = (us: number): Promise<void> => new Promise((resolve) => (us === 0 ? resolve() : setTimeout(resolve, us / 1_000)));
+const wait = (us: number): Promise<void> =>
+  new Promise((resolve) => (us === 0 ? resolve() : setTimeout(resolve, us / 1_000)));
 
 /** grpc.testing.TestService on grpc-js. */
 export async function grpcJsServer(): Promise<InteropServer> {
@@ -70,7 +71,8 @@ export async function grpcJsServer(): Promise<InteropServer> {
     UnaryCall(call: ServerUnaryCall<Request, object>, done: sendUnaryData<object>) {
       const status = call.request.response_status;
       echoInitial(call);
-      if (status !== null && status.code !== 0) done({ code: status.code, details: status.message }, null, trailing(call));
+      if (status !== null && status.code !== 0)
+        done({ code: status.code, details: status.message }, null, trailing(call));
       else done(null, payload(call.request.response_size), trailing(call));
     },
     async StreamingOutputCall(call: ServerWritableStream<Request, object>) {
@@ -110,7 +112,9 @@ export async function grpcJsServer(): Promise<InteropServer> {
     },
   });
   const port = await new Promise<number>((resolve, reject) =>
-    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) => (error ? reject(error) : resolve(bound))),
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    ),
   );
   return {
     port,

@@ -1,4 +1,10 @@
-import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants, type OutgoingHttpHeaders } from 'node:http2';
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect,
+  constants,
+  type OutgoingHttpHeaders,
+} from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Clock } from '../../../core/clock.js';
 import type { MeshError } from '../../../core/errors.js';
@@ -116,11 +122,13 @@ export class Connection {
     const id = stream.id;
     if (id === undefined) return new StreamRefusedError(this.endpoint, 'it was never opened', options);
     // "any activity on streams with higher identifiers ... might not be processed": not seen at all - RFC 9113 section 6.8.
-    if (id > this.#lastStreamId) return new StreamRefusedError(this.endpoint, `GOAWAY (${this.#goawayName()})`, options);
+    if (id > this.#lastStreamId)
+      return new StreamRefusedError(this.endpoint, `GOAWAY (${this.#goawayName()})`, options);
     const session = this.#session;
     const lost = session === undefined || session.destroyed;
     if (!lost && stream.rstCode === constants.NGHTTP2_REFUSED_STREAM) this.suspect();
-    if (!lost || stream.rstCode === constants.NGHTTP2_REFUSED_STREAM) return resetError(this.endpoint, stream.rstCode, cause);
+    if (!lost || stream.rstCode === constants.NGHTTP2_REFUSED_STREAM)
+      return resetError(this.endpoint, stream.rstCode, cause);
     const reached = headSeen ? 'yes' : 'maybe';
     const broken = this.#protocolError ?? (isProtocolError(cause) ? cause : undefined);
     if (broken !== undefined) return new ProtocolError(this.endpoint, broken.message, reached, { cause: broken });
@@ -184,7 +192,8 @@ export class Connection {
     this.#lastStreamId = lastStreamId;
     this.#goawayCode = code;
     this.#reason ??= `GOAWAY (${this.#goawayName()})`;
-    if (code === constants.NGHTTP2_ENHANCE_YOUR_CALM && data?.toString('latin1') === 'too_many_pings') this.owner.tooManyPings();
+    if (code === constants.NGHTTP2_ENHANCE_YOUR_CALM && data?.toString('latin1') === 'too_many_pings')
+      this.owner.tooManyPings();
     if (this.state === 'open') {
       this.state = 'draining';
       this.owner.draining(this);
@@ -205,7 +214,9 @@ export class Connection {
     }
     // One timer for as long as the connection lives, not one per idle moment.
     this.#idleSince = this.#clock.now();
-    this.#stopIdleTimer ??= this.#clock.after(this.options.idleTimeoutMs, () => this.#idleTimerFired(), { background: true });
+    this.#stopIdleTimer ??= this.#clock.after(this.options.idleTimeoutMs, () => this.#idleTimerFired(), {
+      background: true,
+    });
   }
 
   #idleTimerFired(): void {
@@ -218,7 +229,9 @@ export class Connection {
 
   #connectTimedOut(): void {
     const waitsFor = this.#session === undefined ? 'no connection' : 'no HTTP/2 SETTINGS from the server';
-    this.#failed(new ConnectError(this.endpoint, `${waitsFor} within ${this.options.connectTimeoutMs} ms (connect_timeout)`));
+    this.#failed(
+      new ConnectError(this.endpoint, `${waitsFor} within ${this.options.connectTimeoutMs} ms (connect_timeout)`),
+    );
   }
 
   /** It never became usable. */
@@ -235,7 +248,9 @@ export class Connection {
   #closed(): void {
     this.#stopLinger?.();
     if (this.state === 'connecting') {
-      this.#failed(new ConnectError(this.endpoint, `the server hung up before its HTTP/2 SETTINGS (${this.#reason ?? 'EOF'})`));
+      this.#failed(
+        new ConnectError(this.endpoint, `the server hung up before its HTTP/2 SETTINGS (${this.#reason ?? 'EOF'})`),
+      );
     } else if (!this.#failedToConnect) {
       this.#lose();
       this.owner.gone(this, undefined);

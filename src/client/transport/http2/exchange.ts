@@ -1,5 +1,12 @@
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from 'node:http2';
-import { type Body, type BodyFlow, type BodyProducer, type BodySink, BytesBody, StreamBody } from '../../../core/body.js';
+import {
+  type Body,
+  type BodyFlow,
+  type BodyProducer,
+  type BodySink,
+  BytesBody,
+  StreamBody,
+} from '../../../core/body.js';
 import type { Call } from '../../../core/call.js';
 import { CancelledError, type MeshError, RequestBodyError, asMeshError } from '../../../core/errors.js';
 import type { HeaderFields } from '../../../core/headers.js';
@@ -10,7 +17,7 @@ import { requestHeaders } from './headers.js';
 
 /** The exchange that a stream carries, so that all streams share their listeners instead of having closures of their own. */
 const EXCHANGE = Symbol('inmesh.exchange');
-type Stream = ClientHttp2Stream & { [EXCHANGE]: Exchange };
+type Stream = ClientHttp2Stream & { [EXCHANGE]: Exchange | undefined };
 
 const NOTHING = new BytesBody(new Uint8Array(0));
 /** The head carried END_STREAM: there is no body (RFC 9113 section 6.2). */
@@ -194,6 +201,8 @@ export class Exchange implements Reply, BodySink, BodyProducer {
 
   closed(): void {
     const stream = this.#stream as Stream;
+    // Node keeps closed streams until the next full collection: all that hangs on one would be promoted with it.
+    stream[EXCHANGE] = undefined;
     this.connection.release();
     if (!this.#over) this.#failed(this.connection.streamError(stream, this.status !== 0, this.#cause));
   }
@@ -237,26 +246,26 @@ function contentLength(headers: IncomingHttpHeaders): number | undefined {
 }
 
 function onResponse(this: Stream, headers: IncomingHttpHeaders, flags: number): void {
-  this[EXCHANGE].head(headers, (flags & END_STREAM) !== 0);
+  this[EXCHANGE]?.head(headers, (flags & END_STREAM) !== 0);
 }
 function onData(this: Stream, chunk: Buffer): void {
-  this[EXCHANGE].data(chunk);
+  this[EXCHANGE]?.data(chunk);
 }
 function onTrailers(this: Stream, trailers: IncomingHttpHeaders): void {
-  this[EXCHANGE].trailers(trailers);
+  this[EXCHANGE]?.trailers(trailers);
 }
 function onEnd(this: Stream): void {
-  this[EXCHANGE].ended();
+  this[EXCHANGE]?.ended();
 }
 function onError(this: Stream, error: Error): void {
-  this[EXCHANGE].errored(error);
+  this[EXCHANGE]?.errored(error);
 }
 function onClose(this: Stream): void {
-  this[EXCHANGE].closed();
+  this[EXCHANGE]?.closed();
 }
 function onDrain(this: Stream): void {
-  this[EXCHANGE].drained();
+  this[EXCHANGE]?.drained();
 }
 function onWantTrailers(this: Stream): void {
-  this.sendTrailers(this[EXCHANGE].requestTrailers());
+  this.sendTrailers(this[EXCHANGE]?.requestTrailers() ?? {});
 }

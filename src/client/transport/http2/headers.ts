@@ -36,7 +36,8 @@ const FIELD_OVERHEAD = 32;
 const MAX_LIST_BYTES = 65_536;
 
 function checkValue(name: string, value: string): number {
-  if (UNSAFE_VALUE.test(value)) throw new InvalidHeaderError(`header "${name}" holds a character that no header value may hold`);
+  if (UNSAFE_VALUE.test(value))
+    throw new InvalidHeaderError(`header "${name}" holds a character that no header value may hold`);
   return value.length;
 }
 
@@ -45,7 +46,8 @@ function checkValue(name: string, value: string): number {
  * `peerLimit` is the server's SETTINGS_MAX_HEADER_LIST_SIZE in bytes.
  */
 export function requestHeaders(call: Call, peerLimit: number): OutgoingHttpHeaders {
-  if (UNSAFE_PATH.test(call.path)) throw new InvalidHeaderError('the path holds a space or a control character: percent-encode it');
+  if (UNSAFE_PATH.test(call.path))
+    throw new InvalidHeaderError('the path holds a space or a control character: percent-encode it');
   checkValue(':authority', call.host);
   if (!NAME.test(call.method.toLowerCase())) throw new InvalidHeaderError(`"${call.method}" is not an HTTP method`);
   const fields = call.headers;
@@ -67,7 +69,9 @@ export function requestHeaders(call: Call, peerLimit: number): OutgoingHttpHeade
   }
   const limit = Math.min(peerLimit, MAX_LIST_BYTES);
   if (bytes > limit) {
-    throw new InvalidHeaderError(`the headers are ${bytes} bytes, the server takes at most ${limit} (MAX_HEADER_LIST_SIZE)`);
+    throw new InvalidHeaderError(
+      `the headers are ${bytes} bytes, the server takes at most ${limit} (MAX_HEADER_LIST_SIZE)`,
+    );
   }
   return list;
 }

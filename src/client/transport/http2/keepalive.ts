@@ -64,7 +64,12 @@ export class Keepalive {
 
   #arm(): void {
     const { keepaliveIntervalMs } = this.settings;
-    if (this.#session === undefined || this.#stopTimer !== undefined || keepaliveIntervalMs === Number.POSITIVE_INFINITY) return;
+    if (
+      this.#session === undefined ||
+      this.#stopTimer !== undefined ||
+      keepaliveIntervalMs === Number.POSITIVE_INFINITY
+    )
+      return;
     this.#stopTimer = this.clock.after(keepaliveIntervalMs, () => this.#intervalPassed(), { background: true });
   }
 

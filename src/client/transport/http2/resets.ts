@@ -48,5 +48,9 @@ export function resetError(endpoint: string, code: number, cause: Error | undefi
       : code === constants.NGHTTP2_NO_ERROR
         ? 'NO_ERROR before the reply was complete'
         : errorCodeName(code);
-  return new StreamResetError(endpoint, detail, 'yes', { ...options, resetCode: code, grpcStatus: grpcStatusOfReset(code) });
+  return new StreamResetError(endpoint, detail, 'yes', {
+    ...options,
+    resetCode: code,
+    grpcStatus: grpcStatusOfReset(code),
+  });
 }

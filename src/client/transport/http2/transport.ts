@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import type { Call } from '../../../core/call.js';
 import { asMeshError, type MeshError } from '../../../core/errors.js';
 import type { Reply } from '../../../core/reply.js';
@@ -8,8 +9,10 @@ import { Exchange } from './exchange.js';
 import { DEFAULT_HTTP2_SETTINGS, type Http2Settings } from './settings.js';
 
 /** HTTP/2 to one endpoint, for plain calls and for gRPC. */
-export const http2Transport = (options: TransportOptions, settings: Http2Settings = DEFAULT_HTTP2_SETTINGS): Transport =>
-  new Http2Transport(options, settings);
+export const http2Transport = (
+  options: TransportOptions,
+  settings: Http2Settings = DEFAULT_HTTP2_SETTINGS,
+): Transport => new Http2Transport(options, settings);
 
 /** A call in line for a stream. */
 interface Waiting {
@@ -17,6 +20,8 @@ interface Waiting {
   readonly resolve: (reply: Reply) => void;
   readonly reject: (error: Error) => void;
   readonly onCancel: (reason: MeshError) => void;
+  /** The caller's async context: the stream is opened from another call's event, and must not take over that one's trace. */
+  readonly context: AsyncResource;
   /** Holds a place in the cluster's line. The call for which a connection is opened needs none. */
   readonly counted: boolean;
 }
@@ -53,7 +58,8 @@ class Http2Transport implements Transport, ConnectionOwner {
     new Promise((resolve, reject) => {
       const cancelled = call.cancellation.reason;
       if (cancelled !== undefined) return reject(cancelled);
-      if (this.#closed) return reject(new ConnectError(this.options.endpoint.key, 'the connections to it were closed for good'));
+      if (this.#closed)
+        return reject(new ConnectError(this.options.endpoint.key, 'the connections to it were closed for good'));
       const connection = this.#line.length === 0 ? this.#free() : undefined;
       if (connection !== undefined) this.#start(connection, call, resolve, reject);
       else this.#wait(call, resolve, reject);
@@ -78,7 +84,8 @@ class Http2Transport implements Transport, ConnectionOwner {
     while (this.#line.length > 0 && connection.free) {
       const waiting = this.#line.shift() as Waiting;
       this.#leaveLine(waiting);
-      this.#start(connection, waiting.call, waiting.resolve, waiting.reject);
+      const { context, call, resolve, reject } = waiting;
+      context.runInAsyncScope(this.#start, this, connection, call, resolve, reject);
     }
     if (this.#line.length > 0) this.#openForLine();
     else if (this.#closed) this.#drainWhenDone();
@@ -89,7 +96,10 @@ class Http2Transport implements Transport, ConnectionOwner {
     if (this.#line.length === 0) return;
     if (connection.used) this.#openForLine();
     // One that came and went without taking a call is as good as none: trying at once again would only go round in circles.
-    else this.#connectFailed(new ConnectError(connection.endpoint, 'the server ended the connection before it took a call'));
+    else
+      this.#connectFailed(
+        new ConnectError(connection.endpoint, 'the server ended the connection before it took a call'),
+      );
   }
 
   gone(connection: Connection, error: MeshError | undefined): void {
@@ -137,6 +147,7 @@ class Http2Transport implements Transport, ConnectionOwner {
       resolve,
       reject,
       counted,
+      context: new AsyncResource('inmesh.waiting'),
       onCancel: (reason) => {
         const at = this.#line.indexOf(waiting);
         if (at < 0) return;
@@ -189,6 +200,7 @@ class Http2Transport implements Transport, ConnectionOwner {
   }
 
   #drainWhenDone(): void {
-    if (this.#line.length === 0) for (const connection of [...this.#usable]) connection.drain('the transport was closed');
+    if (this.#line.length === 0)
+      for (const connection of [...this.#usable]) connection.drain('the transport was closed');
   }
 }
