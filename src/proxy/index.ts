@@ -6,7 +6,7 @@ import { type ProxyOptions, proxyEnv } from './options.js';
 export type { ProxyLimits, ProxyOptions } from './options.js';
 
 /** A proxy that is listening. */
-export interface Proxy {
+export interface MeshProxy {
   readonly host: string;
   readonly port: number;
   /** `http://host:port`. */
@@ -24,7 +24,7 @@ export interface Proxy {
  *
  * Resolves once it listens; rejects with a DecodeError for wrong options, or with the system's error when the port cannot be had.
  */
-export async function startProxy(options: ProxyOptions): Promise<Proxy> {
+export async function startProxy(options: ProxyOptions): Promise<MeshProxy> {
   const checked = proxyEnv(options);
   let draining = false;
   const env: ExchangeEnv = { ...checked, name: pseudonym(checked.random), draining: () => draining };

@@ -412,7 +412,7 @@ describe('a client that goes away', () => {
     const cancelled = deferred<MeshError>();
     const proxy = await proxyFor(cleanup, (call) => {
       call.cancellation.add(cancelled.resolve);
-      call.body?.pipe({ write: () => (socket.destroy(), true), end() {}, fail: failed.resolve });
+      call.body?.pipe({ write: () => socket.destroy().destroyed, end() {}, fail: failed.resolve });
       return new Promise(() => {});
     });
     const socket = net.connect(proxy.port, '127.0.0.1');

@@ -7,7 +7,7 @@ import { CancelledError } from '../../src/core/errors.js';
 import { type HeaderFields, headerFields } from '../../src/core/headers.js';
 import { type Reply, ReplyEnding } from '../../src/core/reply.js';
 import type { Service } from '../../src/core/service.js';
-import { type Proxy, type ProxyOptions, startProxy } from '../../src/proxy/index.js';
+import { type MeshProxy, type ProxyOptions, startProxy } from '../../src/proxy/index.js';
 
 /** Closed in reverse order after each test. */
 export class Cleanup {
@@ -25,7 +25,7 @@ export const proxyFor = async (
   cleanup: Cleanup,
   service: Service,
   options: Partial<ProxyOptions> = {},
-): Promise<Proxy> =>
+): Promise<MeshProxy> =>
   cleanup.add(await startProxy({ service, listen: '127.0.0.1:0', ...options }), (proxy) => proxy.close({ graceMs: 0 }));
 
 /** A reply whose body the test feeds. */
@@ -221,7 +221,7 @@ export const get = (port: number, options: http.RequestOptions = {}, body?: stri
   });
 
 /** One HTTP/2 session with prior knowledge. */
-export const session = (cleanup: Cleanup, proxy: Proxy): http2.ClientHttp2Session => {
+export const session = (cleanup: Cleanup, proxy: MeshProxy): http2.ClientHttp2Session => {
   const opened = cleanup.add(http2.connect(proxy.url), (it) => it.destroy());
   opened.on('error', () => {});
   return opened;
