@@ -1,5 +1,5 @@
-/* Does a call through mesh.fetch cost less than the same call through the built-in fetch? And the dispatcher, beside a bare undici Agent? */
-import { Agent, Pool, request } from 'undici';
+/* Does a call through mesh.fetch cost less than the same call through the built-in fetch? */
+import { Pool } from 'undici';
 import { meshClient } from '../src/index.js';
 import { compareCpu, report } from './lib/compare.js';
 import { startPeer } from './lib/peers.js';
@@ -9,8 +9,6 @@ const origin = `http://127.0.0.1:${peer.port}`;
 const mesh = meshClient({ service: 'bench', services: { reviews: [`127.0.0.1:${peer.port}`] } });
 await mesh.ready();
 const pool = new Pool(origin, { connections: 16 });
-const agent = new Agent({ connections: 16 });
-const { dispatcher } = mesh;
 
 const body = JSON.stringify({ text: 'x'.repeat(1_000) });
 const load = { concurrency: 16, perRound: 8_000, rounds: 9 };
@@ -29,18 +27,6 @@ report(
     ...load,
   }),
   await compareCpu({
-    question: 'The same by undici.request: a bare Agent against the mesh’s dispatcher',
-    sides: [
-      {
-        name: 'bare undici Agent',
-        once: async () => (await request(`${origin}/x`, { dispatcher: agent })).body.json(),
-      },
-      { name: 'mesh.dispatcher', once: async () => (await request('http://reviews/x', { dispatcher })).body.json() },
-    ],
-    budgets: { 'mesh.dispatcher': 1.1 },
-    ...load,
-  }),
-  await compareCpu({
     question: 'POST of 1 KiB of JSON',
     sides: [
       { name: 'built-in fetch', once: async () => (await fetch(`${origin}/x`, { method: 'POST', body })).json() },
@@ -53,5 +39,4 @@ report(
 
 await mesh.close();
 await pool.close();
-await agent.close();
 peer.stop();

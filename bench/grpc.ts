@@ -12,7 +12,7 @@ const Echo = grpc.makeGenericClientConstructor(ECHO, 'Echo');
 const mesh = meshClient({ service: 'bench', services: { reviews: [target] } });
 await mesh.ready();
 const stock = new Echo(target, grpc.credentials.createInsecure());
-const ours = mesh.grpc(Echo, 'reviews');
+const ours = mesh.grpc(Echo, "reviews");
 const session = http2.connect(`http://${target}`);
 const message = Buffer.alloc(100, 1);
 const frame = Buffer.concat([Buffer.from([0, 0, 0, 0, message.length]), message]);
