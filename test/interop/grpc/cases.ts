@@ -95,7 +95,6 @@ const request = (size: number, reply: number): object => ({
   response_parameters: [{ size: reply }],
   payload: { body: Buffer.alloc(size) },
 });
-// biome-ignore lint: a stream of objects, whatever Node's types say of strings
 const write = (stream: Stream, message: object): boolean => stream.write(message as unknown as string);
 
 /** grpc/doc/interop-test-descriptions.md, one entry a case. */
