@@ -1,4 +1,4 @@
-import type { Channel, Client, ClientOptions } from '@grpc/grpc-js';
+import type { ChannelInterface, Client, ClientOptions } from '@grpc/grpc-js';
 import type { Dispatcher } from 'undici';
 import { Destinations } from '../client/destinations.js';
 import type { ClientEnv } from '../client/env.js';
@@ -23,7 +23,7 @@ export interface Mesh {
   /** A typed client of a generated service: `mesh.grpc(ReviewsClient, 'reviews')`. */
   grpc<C extends Client>(ClientClass: GrpcClientConstructor<C>, authority: string, options?: Partial<ClientOptions>): C;
   /** The channel for `channelOverride` of any generated client. */
-  channel(authority: string, options?: Partial<ClientOptions>): Channel;
+  channel(authority: string, options?: Partial<ClientOptions>): ChannelInterface;
   /** The pipeline itself: what the faces put their calls into. */
   readonly service: Service;
   /** Calls by service and version since the start; `now.since(before)` for a window. */
