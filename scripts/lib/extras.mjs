@@ -11,11 +11,11 @@ const succeeds = (command, args) => spawnSync(command, args, { stdio: 'ignore', 
 
 /** A Python with grpcio (the C core): the judge that we did not write, as client and as server. */
 function python() {
-  const imports = ['-c', 'import grpc, google.protobuf'];
+  const imports = ['-c', 'import grpc, grpc_tools, google.protobuf'];
   const given = process.env.INMESH_PYTHON;
   if (given !== undefined) {
     if (succeeds(given, imports)) return { env: { INMESH_PYTHON: given } };
-    return { missing: `INMESH_PYTHON=${given} cannot import grpc: pip install grpcio protobuf` };
+    return { missing: `INMESH_PYTHON=${given} cannot import grpc: pip install grpcio grpcio-tools` };
   }
   const folder = join(cache, 'python');
   const own = process.platform === 'win32' ? join(folder, 'Scripts', 'python.exe') : join(folder, 'bin', 'python');
@@ -40,7 +40,7 @@ function python() {
         '--only-binary',
         ':all:',
         'grpcio',
-        'protobuf',
+        'grpcio-tools',
       ],
     ],
   ];
