@@ -95,7 +95,8 @@ function stream(
 /** Calls back once the channel is READY; never, when it is closed before. */
 function watchReady(library: typeof grpc, channel: grpc.ChannelInterface, ready: () => void): void {
   const look = (): void => {
-    const state = channel.getConnectivityState(true);
+    // Without asking it to connect: the call does, and a closed channel that is asked connects again, and for ever.
+    const state = channel.getConnectivityState(false);
     if (state === library.connectivityState.READY) ready();
     else if (state !== library.connectivityState.SHUTDOWN) {
       channel.watchConnectivityState(state, Number.POSITIVE_INFINITY, (error) => error === undefined && look());

@@ -7,7 +7,6 @@ import type { ChannelCredentials } from '@grpc/grpc-js';
  */
 export class HalfOpenSockets {
   readonly #sockets = new Set<Socket>();
-  #ended = false;
 
   constructor(credentials: ChannelCredentials) {
     const create = credentials._createSecureConnector.bind(credentials);
@@ -15,7 +14,6 @@ export class HalfOpenSockets {
       const connector = create(...args);
       const connect = connector.connect.bind(connector);
       connector.connect = (socket) => {
-        if (this.#ended) return refused(socket);
         this.#sockets.add(socket);
         socket.once('close', () => this.#sockets.delete(socket));
         return connect(socket);
@@ -24,14 +22,7 @@ export class HalfOpenSockets {
     };
   }
 
-  /** For good: a closed channel tries once more when its attempt breaks off, and what that connects is ended as well. */
   destroy(): void {
-    this.#ended = true;
     for (const socket of this.#sockets) socket.destroy();
   }
-}
-
-function refused(socket: Socket): Promise<never> {
-  socket.destroy();
-  return Promise.reject(new Error('the channel was closed'));
 }

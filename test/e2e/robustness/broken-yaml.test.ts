@@ -38,10 +38,15 @@ const ALIAS_BOMB = Array.from(
 ).join('\n');
 const at = (port: number): string => serviceYaml('reviews', `endpoints: ["127.0.0.1:${port}"]`);
 
-const failure = (promise: Promise<unknown>): Promise<Error & { code?: string }> =>
+interface Failure extends Error {
+  readonly code?: string;
+  readonly cause?: Error;
+}
+
+const failure = (promise: Promise<unknown>): Promise<Failure> =>
   promise.then(
     () => expect.unreachable('must fail'),
-    (error: unknown) => error as Error,
+    (error: unknown) => error as Failure,
   );
 
 describe('embedded configuration that is broken from the start', () => {
