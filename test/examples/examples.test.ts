@@ -1,0 +1,84 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { Program, root } from './support/program.js';
+
+let program: Program | undefined;
+afterEach(() => program?.kill());
+
+/** Runs an example by the command that its first line names, to its end. */
+async function outputOf(file: string): Promise<string[]> {
+  program = new Program(process.execPath, [join('examples', file)]);
+  expect([await program.exitCode(), program.output]).toEqual([0, expect.any(String)]);
+  expect(program.left).toBe(false);
+  return program.output.trimEnd().split('\n');
+}
+
+describe('every example runs to its end and shows what it says', () => {
+  test('fetch: a service with an instance that is down answers every call, and a time limit is kept', async () => {
+    const lines = await outputOf('fetch/main.mjs');
+    const replies = lines.slice(0, 10);
+    expect(replies.map((line) => line.replace(/one|two/, 'an instance'))).toEqual(
+      replies.map((_, index) => `200 /${index + 1} from an instance`),
+    );
+    expect(lines.slice(10)).toEqual(['DEADLINE_EXCEEDED', '10 calls, 100% succeeded']);
+  });
+
+  test('grpc: unary and server streaming', async () => {
+    expect(await outputOf('grpc/main.mjs')).toEqual(['a review of hamlet 4', '★★★★★', '★★★★', '★★★']);
+  });
+
+  test('embedded: a file alone routes by header and takes turns', async () => {
+    const [first, second, tester] = await outputOf('embedded/main.mjs');
+    expect([first, second].sort()).toEqual(['a user gets: v1, first instance', 'a user gets: v1, second instance']);
+    expect(tester).toBe('a tester gets: v2');
+  });
+
+  test('controlplane: an edit takes effect, a broken one is reported and changes nothing', async () => {
+    expect(await outputOf('controlplane/main.mjs')).toEqual([
+      'before the edit: v1',
+      'after the edit: v2',
+      'refused: /reviews.yaml:4:9 Service/reviews spec.endpoint: unknown field; did you mean "endpoints"?',
+      'still: v2',
+    ]);
+  });
+
+  test('wrap-existing: undici and the platform fetch take the dispatcher', async () => {
+    expect(await outputOf('wrap-existing/dispatcher.mjs')).toEqual(['undici.request: 200 GET /1', 'fetch: 200 GET /2']);
+  });
+
+  test('wrap-existing: a gRPC client takes the channel', async () => {
+    expect(await outputOf('wrap-existing/grpc-channel.mjs')).toEqual(['a review of othello']);
+  });
+
+  test('wrap-existing: a program that is not changed is in the mesh', async () => {
+    expect(await outputOf('wrap-existing/register.mjs')).toEqual(['200 a review of 1']);
+  });
+
+  test('chain: trace and deadline reach the end of the chain', async () => {
+    const lines = await outputOf('chain/main.mjs');
+    const came = 'trace 0af7651916cd43dd8448eb211c80319c, less than 2 s left';
+    expect(lines.slice(0, 2).sort()).toEqual([`details: ${came}`, `ratings: ${came}`]);
+    expect(lines.slice(2)).toEqual(['200 [{"from":"ratings"},{"from":"details"}]']);
+  });
+});
+
+describe('the list of examples', () => {
+  const readme = readFileSync(join(root, 'examples', 'README.md'), 'utf8');
+
+  test('names every folder, and only files that exist, by the command that their first line gives', () => {
+    const folders = readdirSync(join(root, 'examples'), { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    const commands = [...readme.matchAll(/^\| `node (examples\/\S+)` \|/gm)].map((match) => match[1] as string);
+    const listed = new Set([...commands.map((file) => file.split('/')[1]), 'demo', 'support']);
+    expect(folders.map((folder) => folder.name).filter((name) => !listed.has(name))).toEqual([]);
+    for (const file of commands) {
+      expect(readFileSync(join(root, file), 'utf8').split('\n')[0]).toBe(`// node ${file}`);
+    }
+  });
+
+  test('is complete in what it links to', () => {
+    for (const [, path] of readme.matchAll(/\]\(([^)]+)\)/g)) {
+      expect(readFileSync(join(root, 'examples', path as string), 'utf8')).not.toBe('');
+    }
+  });
+});
