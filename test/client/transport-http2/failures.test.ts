@@ -116,6 +116,14 @@ describe('a stream that the server resets', () => {
   });
 });
 
+test('a reset with NO_ERROR ends a call whose request is stuck behind flow control, and frees its place', async () => {
+  await scripted((socket) => socket.write(rstFrame(1, 0)));
+  const error = await failure(fixture.transport.call(callOf({ method: 'POST', body: bytes(1_000_000) })));
+  expect(error).toMatchObject({ code: 'STREAM_RESET', reached: 'yes' });
+  await fixture.transport.close();
+  expect(fixture.transport.connections).toBe(0);
+});
+
 describe('GOAWAY', () => {
   test('refuses streams above the last id, lets those below finish, and new calls go to a new connection', async () => {
     const running = await http2Server();

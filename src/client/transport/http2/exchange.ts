@@ -178,9 +178,13 @@ export class Exchange implements Reply, BodySink, BodyProducer {
 
   /** Every byte of the reply was delivered. */
   ended(): void {
-    if (this.#over || this.status === 0) return;
+    if (this.#over) return;
     const body = this.#replyBody;
-    if (!this.#complete(body?.size)) return;
+    if (this.status === 0 || !this.#complete(body?.size)) {
+      // `closed` tells why. With writes pending, Node would not come to it after a reset with NO_ERROR.
+      this.#stream?.destroy();
+      return;
+    }
     this.#succeeded();
     body?.end(this.#trailers);
   }
@@ -215,9 +219,14 @@ export class Exchange implements Reply, BodySink, BodyProducer {
   }
 
   #succeeded(): void {
-    // The server has answered without waiting for the rest of the request: "a client MUST NOT discard responses" and may stop
-    // sending - RFC 9113 section 8.1. The request's body is not cancelled: it belongs to the call, which may try again.
-    if (!this.#requestSent) this.#abort(constants.NGHTTP2_NO_ERROR);
+    const stream = this.#stream as Stream;
+    // The server has answered without waiting for the rest of the request, which it may: what is left is not sent (RFC 9113 section
+    // 8.1). The request's body is not cancelled: it belongs to the call, which may try again.
+    if (!stream.writableFinished) {
+      // CANCEL, not NO_ERROR: with writes pending, Node never closes a stream that was reset with NO_ERROR, by us or by the server.
+      if (stream.closed) stream.destroy();
+      else stream.close(constants.NGHTTP2_CANCEL);
+    }
     this.#settle(undefined);
   }
 
