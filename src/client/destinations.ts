@@ -38,9 +38,11 @@ export class Destinations {
 
   async close(): Promise<void> {
     this.#closed = true;
+    // Before the destinations let go of them: a cluster that nobody uses any more waits for its calls.
+    const closing = this.clusters.close();
     for (const destination of this.#destinations.values()) destination.close();
     this.#destinations.clear();
-    await this.clusters.close();
+    await closing;
   }
 
   /** By authority and scheme: where a name is unknown to the mesh, https means another port and TLS. */

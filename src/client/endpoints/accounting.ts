@@ -6,12 +6,19 @@ import type { Reply, ReplyEnd } from '../../core/reply.js';
 import type { ClientEnv } from '../env.js';
 import { ProtocolError } from '../transport/errors.js';
 import type { Endpoint } from './endpoint.js';
+import type { UnderWay } from './under-way.js';
 
 /** What a refusal counts as, so that an endpoint that fails fast is no magnet: 5 s, Linkerd's load biaser. */
 const REFUSAL_LATENCY_MS = 5_000;
 
 /** Sends one attempt to the endpoint and writes down what came of it: load, latency, span, metrics. */
-export function send(env: ClientEnv, endpoint: Endpoint, https: boolean, call: Call): Promise<Reply> {
+export function send(
+  env: ClientEnv,
+  underWay: UnderWay,
+  endpoint: Endpoint,
+  https: boolean,
+  call: Call,
+): Promise<Reply> {
   const { record } = call;
   record.endpoint = endpoint.key;
   record.version = endpoint.config.labels['version'];
@@ -19,6 +26,7 @@ export function send(env: ClientEnv, endpoint: Endpoint, https: boolean, call: C
   const span = env.tracer?.attempt(call);
   const startedAt = env.clock.now();
   endpoint.inflight++;
+  underWay.begin(call);
   return endpoint
     .transport(call.protocol, https)
     .call(call)
@@ -26,6 +34,7 @@ export function send(env: ClientEnv, endpoint: Endpoint, https: boolean, call: C
       (reply) => {
         const headAt = env.clock.now();
         reply.onEnd((end) => {
+          underWay.end(call);
           const refused = refusedBy(call, reply, end);
           endpoint.latency.observe(
             refused ? Math.max(REFUSAL_LATENCY_MS, headAt - startedAt) : headAt - startedAt,
@@ -36,6 +45,7 @@ export function send(env: ClientEnv, endpoint: Endpoint, https: boolean, call: C
         return reply;
       },
       (thrown: unknown) => {
+        underWay.end(call);
         const error = asMeshError(
           thrown,
           (cause) => new ProtocolError(endpoint.key, String(cause), 'maybe', { cause }),

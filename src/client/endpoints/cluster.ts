@@ -1,4 +1,5 @@
 import type { Call } from '../../core/call.js';
+import { MeshClosedError } from '../../core/errors.js';
 import type { ClusterConfig, TlsOrigination } from '../../core/model/cluster.js';
 import type { EndpointConfig } from '../../core/model/endpoint.js';
 import type { Reply } from '../../core/reply.js';
@@ -13,6 +14,7 @@ import { clusterFilters } from '../stack.js';
 import { send } from './accounting.js';
 import { Endpoint } from './endpoint.js';
 import { NoEndpointError } from './errors.js';
+import type { UnderWay } from './under-way.js';
 import { usableEndpoints } from './usable.js';
 
 /**
@@ -33,6 +35,7 @@ export class Cluster {
   constructor(
     config: ClusterConfig,
     private readonly env: ClientEnv,
+    private readonly underWay: UnderWay,
   ) {
     this.config = config;
     this.limits = new CircuitLimits(config.statName, config.limits, env.meter);
@@ -121,8 +124,9 @@ export class Cluster {
   };
 
   readonly #pickAndSend: Service = (call) => {
+    if (this.underWay.closed) return Promise.reject(new MeshClosedError());
     const endpoint = this.#balancer.pick(call.tried);
-    if (endpoint !== undefined) return send(this.env, endpoint, call.scheme === 'https', call);
+    if (endpoint !== undefined) return send(this.env, this.underWay, endpoint, call.scheme === 'https', call);
     const error = new NoEndpointError(this.config.name);
     if (!call.waitForReady) return Promise.reject(error);
     return this.limits.tryWait() ? this.#whenEndpoints(call) : Promise.reject(this.limits.overflow());
@@ -133,6 +137,7 @@ export class Cluster {
     return new Promise((resolve, reject) => {
       const leave = (): void => {
         this.#waiting.delete(wake);
+        this.underWay.end(call);
         call.cancellation.remove(cancelled);
         this.limits.waited();
       };
@@ -146,6 +151,7 @@ export class Cluster {
         reject(reason);
       };
       this.#waiting.add(wake);
+      this.underWay.begin(call);
       call.cancellation.add(cancelled);
     });
   }

@@ -2,10 +2,12 @@ import type { ClusterConfig } from '../../core/model/cluster.js';
 import type { ClientEnv } from '../env.js';
 import { Cluster } from './cluster.js';
 import { offerGauges } from './gauges.js';
+import { UnderWay } from './under-way.js';
 
 /** The clusters in use, one of each name in the process: what fetch learns of an endpoint, gRPC knows. */
 export class ClusterRegistry {
   readonly #clusters = new Map<string, { readonly cluster: Cluster; readonly stopGauges: () => void; users: number }>();
+  readonly #underWay = new UnderWay();
 
   constructor(private readonly env: ClientEnv) {}
 
@@ -17,7 +19,7 @@ export class ClusterRegistry {
       entry.cluster.update(config);
       return entry.cluster;
     }
-    const cluster = new Cluster(config, this.env);
+    const cluster = new Cluster(config, this.env, this.#underWay);
     this.#clusters.set(config.name, { cluster, stopGauges: offerGauges(cluster, this.env.meter), users: 1 });
     return cluster;
   }
@@ -35,9 +37,12 @@ export class ClusterRegistry {
     return [...this.#clusters.values()].map((entry) => entry.cluster);
   }
 
+  /** Ends every attempt with MESH_CLOSED, those of retired clusters too, and every connection. None begins any more. */
   async close(): Promise<void> {
-    const clusters = this.list();
+    const entries = [...this.#clusters.values()];
     this.#clusters.clear();
-    await Promise.all(clusters.map((cluster) => cluster.close()));
+    this.#underWay.close();
+    for (const { stopGauges } of entries) stopGauges();
+    await Promise.all(entries.map(({ cluster }) => cluster.close()));
   }
 }
