@@ -178,7 +178,11 @@ export class Exchange implements Reply, BodySink, BodyProducer {
 
   /** Every byte of the reply was delivered. */
   ended(): void {
-    if (this.#over) return;
+    if (this.#over) {
+      // Given up, and then closed by the server: Node would wait for writes that it cannot finish any more.
+      if (this.#stream?.closed) this.#stream.destroy();
+      return;
+    }
     const body = this.#replyBody;
     if (this.status === 0 || !this.#complete(body?.size)) {
       // `closed` tells why. With writes pending, Node would not come to it after a reset with NO_ERROR.
@@ -211,22 +215,22 @@ export class Exchange implements Reply, BodySink, BodyProducer {
     if (!this.#over) this.#failed(this.connection.streamError(stream, this.status !== 0, this.#cause));
   }
 
-  /** Resets the stream and lets go of what it still holds. */
+  /**
+   * Resets the stream and lets go of what it still holds. A stream that the server has closed is destroyed: with bytes unread or writes
+   * pending, Node would keep it for ever. The code is never NO_ERROR, for the same reason.
+   */
   #abort(code: number): void {
-    this.#stream?.close(code);
-    // A stream that is paused would keep its last bytes, and never close.
-    this.#stream?.resume();
+    const stream = this.#stream;
+    if (stream === undefined) return;
+    if (stream.closed) stream.destroy();
+    else stream.close(code);
+    stream.resume();
   }
 
   #succeeded(): void {
-    const stream = this.#stream as Stream;
     // The server has answered without waiting for the rest of the request, which it may: what is left is not sent (RFC 9113 section
     // 8.1). The request's body is not cancelled: it belongs to the call, which may try again.
-    if (!stream.writableFinished) {
-      // CANCEL, not NO_ERROR: with writes pending, Node never closes a stream that was reset with NO_ERROR, by us or by the server.
-      if (stream.closed) stream.destroy();
-      else stream.close(constants.NGHTTP2_CANCEL);
-    }
+    if (!this.#stream?.writableFinished) this.#abort(constants.NGHTTP2_CANCEL);
     this.#settle(undefined);
   }
 
