@@ -30,7 +30,8 @@ describe.each(documents.map(({ doc, text }) => ({ doc, parts: sections(text) }))
       expect(LANGUAGES, place).toContain(language);
       const elsewhere = /^not run: (.+)$/.exec(note ?? '')?.[1];
       if (elsewhere !== undefined) expect(existsSync(pathOf(elsewhere)), `${place}: ${elsewhere}`).toBe(true);
-      else if (language === 'js') expect(commands.join(''), `${place}: nobody runs it`).toContain(file ?? 'a file name');
+      else if (language === 'js')
+        expect(commands.join(''), `${place}: nobody runs it`).toContain(file ?? 'a file name');
       else if (language === 'python') expect.fail(`${place}: say where it is tested`);
     }
   });

@@ -49,7 +49,8 @@ export function fieldsOf(kind: (typeof KINDS)[number] | 'metadata'): KindFields 
 export function fieldsMarkdown(kind: (typeof KINDS)[number] | 'metadata'): string {
   const { rows, ignored, refused } = fieldsOf(kind);
   const lines = ['| field | value | meaning |', '|---|---|---|'];
-  for (const [path, value, meaning] of rows) lines.push(`| \`${path}\` | ${value} | ${meaning.replaceAll('|', '\\|')} |`);
+  for (const [path, value, meaning] of rows)
+    lines.push(`| \`${path}\` | ${value} | ${meaning.replaceAll('|', '\\|')} |`);
   const list = (paths: readonly string[]): string => paths.map((path) => `\`${path}\``).join(', ');
   if (ignored.length > 0) lines.push('', `Accepted and not used: ${list(ignored)}.`);
   if (refused.length > 0) lines.push('', `Refused, as it would change behaviour: ${list(refused)}.`);
