@@ -4,6 +4,7 @@ import { formatProblem } from '../controlplane/yaml/problem.js';
 import type { Clock } from '../core/clock.js';
 import type { ConfigSource, ConfigWatcher } from '../core/config-source.js';
 import type { DnsOptions } from '../core/dns.js';
+import { MeshClosedError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
 import type { Meter } from '../core/meter.js';
 import { ResourceStore } from '../xds/resource-store.js';
@@ -93,7 +94,8 @@ class EmbeddedSource implements ConfigSource {
 
   async ready(): Promise<void> {
     if (!this.#good && this.#broken === undefined) await new Promise<void>((resolve) => this.#onFirst.push(resolve));
-    if (!this.#good) throw this.#broken;
+    // Neither good nor broken: closed before the files were read.
+    if (!this.#good) throw this.#broken ?? new MeshClosedError();
   }
 
   async close(): Promise<void> {
