@@ -43,9 +43,8 @@ export class OwnPropagation {
       record.traceId = inherited.slice(3, 35);
       record.spanId = inherited.slice(36, 52);
     } else if (this.newTraces !== 'off') {
-      const { traceId, spanId } = newTrace(this.random);
-      // Flag 02: the trace id is random (Trace Context level 2). Flag 01: the trace is recorded.
-      headers.traceparent = `00-${traceId}-${spanId}-${this.newTraces === 'sampled' ? '03' : '02'}`;
+      const { traceparent, traceId, spanId } = newTrace(this.random, this.newTraces === 'sampled');
+      headers.traceparent = traceparent;
       record.traceId = traceId;
       record.spanId = spanId;
     }

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { Client } from 'undici';
+import { Client, type Dispatcher } from 'undici';
 import { BODY_TIMEOUT_MS, type Exchange, type ExchangeCarrier, UNSENT } from './exchange.js';
 import { requestHeaders } from './headers.js';
 
@@ -10,9 +10,14 @@ export interface ConnectionOwner {
   lost(connection: Connection): void;
 }
 
+interface ClientRequest extends Dispatcher.DispatchOptions {
+  /** For TLS, which has been made already. Without one, undici looks for it in the host, with the regular expressions of an IPv6 address. */
+  readonly servername: string;
+}
+
 /**
- * One connection, made for the exchange that is sent at once: one socket for its whole life, one exchange at a time. An undici Client that may not reconnect, so that who
- * counts connections counts right, and a request that met a dying connection goes back to the line and not to the wire.
+ * One connection, made for the exchange that is sent at once: one socket for its whole life, one exchange at a time. An undici Client
+ * that may not reconnect, so that who counts connections counts right, and a request that met a dying connection goes back to the line and not to the wire.
  */
 export class Connection implements ExchangeCarrier {
   readonly #client: Client;
@@ -42,15 +47,14 @@ export class Connection implements ExchangeCarrier {
 
   send(exchange: Exchange): void {
     const { call } = exchange;
-    this.#client.dispatch(
-      {
-        path: call.path,
-        method: call.method,
-        headers: requestHeaders(call) as string[],
-        body: exchange.begin(this),
-      },
-      exchange,
-    );
+    const request: ClientRequest = {
+      path: call.path,
+      method: call.method,
+      headers: requestHeaders(call) as string[],
+      body: exchange.begin(this),
+      servername: 'unused',
+    };
+    this.#client.dispatch(request, exchange as unknown as Dispatcher.DispatchHandler);
   }
 
   finished(reusable: boolean): void {

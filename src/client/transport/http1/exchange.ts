@@ -1,12 +1,10 @@
-import type { IncomingHttpHeaders } from 'node:http';
-import type { Dispatcher } from 'undici';
 import { type BodyProducer, BytesBody, StreamBody } from '../../../core/body.js';
 import type { Call } from '../../../core/call.js';
 import { CancelledError, type MeshError } from '../../../core/errors.js';
 import type { HeaderFields } from '../../../core/headers.js';
 import { type EndListener, type Reply, ReplyEnding } from '../../../core/reply.js';
 import { exchangeError } from './failure.js';
-import { closesConnection, contentLength, headerFieldsOf } from './headers.js';
+import { closesConnection, contentLength, headerFieldsOf, type UnreadHeaders } from './headers.js';
 import { RequestBodyReadable } from './request-body.js';
 
 /** Who lends exchanges their connections. */
@@ -28,21 +26,39 @@ export interface ExchangeCarrier {
 /** What a connection fails an exchange with that it took but never wrote. Never seen outside of this folder. */
 export const UNSENT = new Error('the connection was closed before the request was written');
 
+/** undici's handler as its parser calls it. Fields are name, value, name, value. False: wait until `goOn` is called. */
+interface WireHandler {
+  onConnect(abort: (reason: Error) => void): void;
+  onResponseStarted(): void;
+  onHeaders(status: number, fields: Buffer[], goOn: () => void): boolean;
+  onData(chunk: Buffer): boolean;
+  onComplete(trailers: Buffer[]): void;
+  onError(error: Error): void;
+}
+
+const NO_FIELDS: Buffer[] = [];
+
 /** A reply may pause between two chunks for this long: Envoy's `stream_idle_timeout`, 5 minutes. To the head, the call's deadline counts. */
 export const BODY_TIMEOUT_MS = 300_000;
 
 /**
  * One request and its reply: undici tells it what happens on the wire, the caller sees it as a Reply. One object for both sides,
- * because there is one per call.
+ * because there is one per call. Of undici's two shapes of a handler this is the one that its parser calls itself; the other one is
+ * an adapter around it, which makes two objects a request and parses headers that perhaps nobody reads.
  */
-export class Exchange implements Dispatcher.DispatchHandler, Reply, BodyProducer {
+export class Exchange implements WireHandler, Reply, UnreadHeaders, BodyProducer {
   status = 0;
-  headers!: HeaderFields;
   body!: StreamBody;
   /** Holds one of the cluster's places in line. Written by the pool. */
   inLine = false;
   readonly #ending = new ReplyEnding();
-  #controller: Dispatcher.DispatchController | undefined;
+  /** Set once undici has begun to write the request. Closes the connection. */
+  #abort: ((reason: Error) => void) | undefined;
+  /** Lets the parser go on, which stops after a callback that returned false. */
+  #goOn: (() => void) | undefined;
+  #paused = false;
+  #raw: Buffer[] = NO_FIELDS;
+  #fields: HeaderFields | undefined;
   #carrier: ExchangeCarrier | undefined;
   #upload: RequestBodyReadable | undefined;
   #answered = false;
@@ -75,6 +91,16 @@ export class Exchange implements Dispatcher.DispatchHandler, Reply, BodyProducer
     return this.#upload;
   }
 
+  /** Parsed when they are first read. */
+  get headers(): HeaderFields {
+    this.#fields ??= headerFieldsOf(this.#raw);
+    return this.#fields;
+  }
+
+  get rawHeaders(): Buffer[] | undefined {
+    return this.#fields === undefined ? this.#raw : undefined;
+  }
+
   onEnd(listener: EndListener): void {
     this.#ending.onEnd(listener);
   }
@@ -95,49 +121,47 @@ export class Exchange implements Dispatcher.DispatchHandler, Reply, BodyProducer
 
   // What undici tells.
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller;
+  onConnect(abort: (reason: Error) => void): void {
+    this.#abort = abort;
     const { reason } = this.call.cancellation;
-    if (reason !== undefined) controller.abort(reason);
+    if (reason !== undefined) abort(reason);
   }
 
-  /** The first byte of an answer. Missing in undici's types, but called since v5. */
+  /** The first byte of an answer. */
   onResponseStarted(): void {
     this.#answered = true;
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, parsed: IncomingHttpHeaders): void {
+  onHeaders(status: number, raw: Buffer[], goOn: () => void): boolean {
     // Informational replies say nothing that a caller waits for.
-    if (status < 200) return;
-    const headers = headerFieldsOf(parsed);
+    if (status < 200) return true;
     this.status = status;
-    this.headers = headers;
-    this.body = new StreamBody(this, this.call.method === 'HEAD' ? 0 : contentLength(headers));
+    this.#raw = raw;
+    this.#goOn = goOn;
+    this.body = new StreamBody(this, this.call.method === 'HEAD' ? 0 : contentLength(raw));
     this.#headed = true;
     this.resolve(this);
+    return true;
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  onData(chunk: Buffer): boolean {
     this.#received += chunk.byteLength;
-    if (!this.body.write(chunk)) controller.pause();
+    this.#paused = !this.body.write(chunk);
+    return !this.#paused;
   }
 
-  onResponseEnd(_controller: Dispatcher.DispatchController, parsed: IncomingHttpHeaders): void {
-    let trailers: HeaderFields | undefined;
-    for (const _ in parsed) {
-      trailers = headerFieldsOf(parsed);
-      break;
-    }
+  onComplete(raw: Buffer[]): void {
+    const trailers = raw.length === 0 ? undefined : headerFieldsOf(raw);
     this.#over = true;
     this.call.cancellation.remove(this.#cancelled);
     // undici closes the connection after a reply to HEAD, in case that the server sends a body nevertheless.
-    this.#carrier?.finished(this.call.method !== 'HEAD' && !closesConnection(this.headers));
+    this.#carrier?.finished(this.call.method !== 'HEAD' && !closesConnection(this.#raw));
     this.#ending.settle({ error: undefined, trailers, bytesSent: this.#sent(), bytesReceived: this.#received });
     this.body.end(trailers);
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    const started = this.#controller !== undefined;
+  onError(error: Error): void {
+    const started = this.#abort !== undefined;
     const carrier = this.#carrier;
     this.#carrier = undefined;
     if (error === UNSENT && !started && !this.#over) {
@@ -158,16 +182,18 @@ export class Exchange implements Dispatcher.DispatchHandler, Reply, BodyProducer
   // What the reader of the reply tells.
 
   resume(): void {
-    this.#controller?.resume();
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#goOn?.();
   }
 
   cancel(reason: MeshError | undefined): void {
-    this.#controller?.abort(reason ?? new CancelledError('the reply was not read to its end', 'yes'));
+    this.#abort?.(reason ?? new CancelledError('the reply was not read to its end', 'yes'));
   }
 
   readonly #cancelled = (reason: MeshError): void => {
-    if (this.#controller !== undefined) {
-      this.#controller.abort(reason);
+    if (this.#abort !== undefined) {
+      this.#abort(reason);
       return;
     }
     if (this.#carrier === undefined) this.owner.leave(this);
