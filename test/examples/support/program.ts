@@ -52,6 +52,7 @@ export class Program {
     process.kill(this.pid, signal);
   }
 
+  /** Resolves when the program is over and no child or grandchild holds its output any more. */
   exitCode(): Promise<number | null> {
     return this.#exited;
   }
