@@ -49,7 +49,9 @@ export class Destination {
         else env.logger.warn('configuration is not fresh', { authority, error: error.message });
       },
       unknown: () => {
-        endFallback ??= fallback(
+        // Told again when what becomes of unknown hosts is decided anew.
+        known();
+        endFallback = fallback(
           (config) => this.#use(config),
           (error) => this.#fail(error),
         );

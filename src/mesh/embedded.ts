@@ -51,6 +51,9 @@ class EmbeddedSource implements ConfigSource {
   readonly #store = new ResourceStore();
   readonly #inner: ConfigSource;
   readonly #watchers = new Set<ConfigWatcher>();
+  /** Those of names that nobody knows. */
+  readonly #unknown = new Set<ConfigWatcher>();
+  #unknownHosts: MeshSettings['unknownHosts'];
   #good = false;
   #broken: ConfigInvalidError | undefined;
   #onFirst: (() => void)[] = [];
@@ -76,7 +79,7 @@ class EmbeddedSource implements ConfigSource {
       this.options.onSettings(result.config);
       // What the decoder refuses, the compiler should have: it is told like every other mistake.
       for (const refusal of this.#store.update(result.resources)) problems.push(refusal.error.message);
-      if (problems.length === 0) this.#accepted();
+      if (problems.length === 0) this.#accepted(result.config);
     }
     if (problems.length > 0) this.#refused(problems);
     for (const wake of this.#onFirst.splice(0)) wake();
@@ -84,10 +87,25 @@ class EmbeddedSource implements ConfigSource {
 
   watch(authority: string, watcher: ConfigWatcher): () => void {
     this.#watchers.add(watcher);
-    const stop = this.#inner.watch(authority, watcher);
+    const stop = this.#inner.watch(authority, {
+      changed: (config) => {
+        this.#unknown.delete(watcher);
+        watcher.changed(config);
+      },
+      failed: (error) => {
+        this.#unknown.delete(watcher);
+        watcher.failed(error);
+      },
+      ambient: (error) => watcher.ambient(error),
+      unknown: () => {
+        this.#unknown.add(watcher);
+        watcher.unknown();
+      },
+    });
     if (!this.#good && this.#broken !== undefined) watcher.failed(this.#broken);
     return () => {
       this.#watchers.delete(watcher);
+      this.#unknown.delete(watcher);
       stop();
     };
   }
@@ -101,15 +119,19 @@ class EmbeddedSource implements ConfigSource {
   async close(): Promise<void> {
     this.onClose?.();
     this.#watchers.clear();
+    this.#unknown.clear();
     for (const wake of this.#onFirst.splice(0)) wake();
     await this.#inner.close();
   }
 
-  #accepted(): void {
+  #accepted({ unknownHosts }: MeshSettings): void {
     this.options.meter.event({ kind: 'config:changed', source: this.name });
     if (this.#good) this.options.logger.info('configuration changed', { source: this.name });
     this.#good = true;
     this.#broken = undefined;
+    if (unknownHosts === this.#unknownHosts) return;
+    this.#unknownHosts = unknownHosts;
+    for (const watcher of [...this.#unknown]) watcher.unknown();
   }
 
   #refused(problems: readonly string[]): void {
