@@ -1,0 +1,48 @@
+import { existsSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { pathToFileURL } from 'node:url';
+import { pathOf, readDoc, table } from './support/markdown.js';
+import { constantOf } from './support/sources.js';
+
+const doc = await readDoc('docs/policies.md');
+const headings = [...doc.matchAll(/^## (.+)$/gm)].map(([, heading]) => heading as string);
+const rows = headings.flatMap((heading) =>
+  table(doc, heading).map(([what, value, constant]) => ({ what, value, constant })),
+);
+
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, min: 60_000, KiB: 1_024, MiB: 1_048_576 };
+
+/** What the table's words stand for in code: times in milliseconds, sizes in bytes. */
+function meant(value: string): unknown {
+  const measured = /^([\d.,]+)(?: (ms|s|min|KiB|MiB))?$/.exec(value);
+  if (measured !== null) return Number(measured[1]?.replaceAll(',', '')) * (UNITS[measured[2] ?? 'ms'] as number);
+  if (value === 'no') return false;
+  return value.includes(', ') ? value.split(', ') : value;
+}
+
+test.each(rows)('$what: $value', async ({ value, constant }) => {
+  const [file, name] = (constant as string).split(': ') as [string, string];
+  const actual = await valueOf(file, name);
+  if (value === 'none') expect([undefined, Number.POSITIVE_INFINITY]).toContain(actual);
+  else expect(actual).toEqual(meant(value as string));
+});
+
+/** Of an exported constant the value that the program has; of one that is a file's own, what its source says. */
+async function valueOf(file: string, name: string): Promise<unknown> {
+  expect(existsSync(pathOf(file)), file).toBe(true);
+  const [variable, property] = name.split('.') as [string, string?];
+  const exported = ((await import(pathToFileURL(pathOf(file)).href)) as Record<string, unknown>)[variable];
+  if (exported === undefined) return constantOf(file, name);
+  const value = property === undefined ? exported : (exported as Record<string, unknown>)[property];
+  return value instanceof Set ? [...value] : value;
+}
+
+test('every default has a source', () => {
+  for (const heading of headings) {
+    for (const row of table(doc, heading))
+      expect(
+        row.filter((cell) => cell !== ''),
+        row[0],
+      ).toHaveLength(4);
+  }
+});
