@@ -1,19 +1,18 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { meshMiddleware } from 'inmesh/express';
+import { meshHandler } from 'inmesh';
 
 /**
- * Serves `handler` (gets the request, returns what the reply's JSON is made of) on a free port of the loopback interface. The middleware
- * is all it takes for the handler's own calls to carry the deadline and the trace of the request.
+ * Serves `handler` (gets the request, returns what the reply's JSON is made of) on a free port of the loopback interface. `meshHandler` is
+ * all it takes for the handler's own calls to carry the deadline and the trace of the request.
  */
 export async function serveHttp(handler) {
-  const inbound = meshMiddleware();
-  const server = createServer((request, response) => {
-    inbound(request, response, async () => {
+  const server = createServer(
+    meshHandler(async (request, response) => {
       const { status, body } = await Promise.resolve(handler(request)).catch(failed);
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
-    });
-  });
+    }),
+  );
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return {
