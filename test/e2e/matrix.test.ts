@@ -108,6 +108,20 @@ spec: { targetRefs: [{ kind: Service, group: "", name: reviews }], ${spec} }
     expect(await face.send()).toBe('slow');
   });
 
+  test('of 20 calls at once a limit of 3 lets 3 through, and refuses the rest at once', async () => {
+    const busy = await backend('busy');
+    const { face } = await open(service('reviews', [at(busy)]) + policy('connectionPool: { maxRequests: 3 }'));
+    await face.send();
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 20 }, () => face.send({ headers: { 'x-behave': 'hang' }, timeoutMs: 500 })),
+    );
+    const errors = outcomes.map((outcome) => (outcome as PromiseRejectedResult).reason.message as string);
+    expect(errors.filter((code) => code === 'DEADLINE_EXCEEDED').length).toBe(3);
+    expect(errors.filter((code) => code === (isGrpc(faceName) ? 'UNAVAILABLE' : 'CIRCUIT_OPEN')).length).toBe(17);
+    expect(busy.seen.length).toBe(4);
+    expect(await face.send()).toBe('busy');
+  });
+
   test('endpoints come and go under load without a failed call', async () => {
     const [a, b, c] = [await backend('a'), await backend('b'), await backend('c')];
     const { carrier, face } = await open(service('reviews', [at(a), at(b)]));

@@ -44,8 +44,7 @@ export async function openFace(name: FaceName, mesh: Mesh, authority: string): P
     }
     case 'proxy, HTTP': {
       const proxy = await startProxy({ service: mesh.service, listen: '127.0.0.1:0' });
-      const client = new HttpClient(`http://127.0.0.1:${proxy.port}`, { pipelining: 1 });
-      const clients = Array.from({ length: 8 }, () => new HttpClient(`http://127.0.0.1:${proxy.port}`));
+      const clients = Array.from({ length: 20 }, () => new HttpClient(`http://127.0.0.1:${proxy.port}`));
       let turn = 0;
       return {
         async send({ headers = {}, timeoutMs } = {}) {
@@ -60,7 +59,7 @@ export async function openFace(name: FaceName, mesh: Mesh, authority: string): P
           return body.id as string;
         },
         close: async () => {
-          await Promise.all([client, ...clients].map((each) => each.destroy()));
+          await Promise.all(clients.map((each) => each.destroy()));
           await proxy.close();
         },
       };

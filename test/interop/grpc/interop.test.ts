@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { MeshChannel } from '../../../src/client/grpc/channel.js';
 import { systemClock } from '../../../src/core/clock.js';
-import { type Direct, directService } from '../../support/direct-service.js';
+import { silentLogger } from '../../../src/core/log.js';
+import { type Mesh, meshClient } from '../../../src/index.js';
 import { pythonWithGrpc } from '../../support/python.js';
 import { compressedReplyCases, interopCases, type OpenChannel } from './cases.js';
 import { grpcJsServer, type InteropServer, pythonServer } from './servers.js';
@@ -22,26 +23,26 @@ const servers = [
 
 describe.each(servers)('gRPC interop against $name', ({ start, cases, skip }) => {
   let server: InteropServer;
-  const opened: Direct[] = [];
+  let mesh: Mesh;
+  /** The channel that mesh.channel() gives, with a tap between it and the mesh. */
   const open: OpenChannel = (options) => {
     const tapped = newTap();
-    const direct = directService(server.port, tap(tapped));
-    opened.push(direct);
-    return {
-      channel: new MeshChannel(direct.service, `127.0.0.1:${server.port}`, { clock: systemClock, options }),
-      tapped,
-    };
+    const channel = new MeshChannel(tap(tapped)(mesh.service), 'interop', { clock: systemClock, options });
+    return { channel, tapped };
   };
 
   beforeAll(async () => {
-    if (!skip) server = await start();
+    if (skip) return;
+    server = await start();
+    mesh = meshClient({ services: { interop: [`127.0.0.1:${server.port}`] }, logger: silentLogger });
+    await mesh.ready();
   });
   afterAll(async () => {
-    for (const direct of opened) {
-      await direct.close();
-      expect(direct.fixture.limits.open).toBe(0);
-    }
-    if (!skip) await server.close();
+    if (skip) return;
+    for (const { requests, pending } of mesh.configDump().clusters)
+      expect({ requests, pending }).toEqual({ requests: 0, pending: 0 });
+    await mesh.close();
+    await server.close();
   });
 
   test.skipIf(skip).each(cases)('$name', ({ run }) => run(open));
