@@ -8,13 +8,13 @@ import type { ConfigSource } from '../src/core/config-source.js';
 import { headerFields } from '../src/core/headers.js';
 import { silentLogger } from '../src/core/log.js';
 import type { BalancerConfig } from '../src/core/model/cluster.js';
-import type { EndpointConfig } from '../src/core/model/endpoint.js';
 import { systemRandom } from '../src/core/random.js';
 import { localReply } from '../src/core/reply.js';
 import type { Transport } from '../src/core/transport.js';
 import { servicesSource } from '../src/mesh/embedded.js';
 import { createMesh, type Mesh } from '../src/mesh/mesh.js';
 import { createObservability } from '../src/observability/observability.js';
+import { anEndpoint } from '../test/support/endpoints.js';
 import { compareCpu, report } from './lib/compare.js';
 
 const shared = { clock: systemClock, random: systemRandom, logger: silentLogger };
@@ -56,19 +56,8 @@ function picker(config: BalancerConfig, count: number) {
   const balancer = createBalancer(config, shared);
   balancer.update(
     Array.from({ length: count }, (_, i) => {
-      const address = { host: '127.0.0.1', port: i + 1 };
-      const endpoint: EndpointConfig = {
-        key: `127.0.0.1:${i + 1}`,
-        addresses: [address],
-        hostname: undefined,
-        weight: 1,
-        locality: { region: '', zone: '', subZone: '' },
-        localityWeight: 1,
-        priority: 0,
-        health: 'unknown',
-        labels: {},
-      };
-      return new Endpoint(endpoint, new PeakEwma(10_000, 30, systemClock.now()), nullTransport, systemClock.now());
+      const now = systemClock.now();
+      return new Endpoint(anEndpoint(`127.0.0.1:${i + 1}`), new PeakEwma(10_000, 30, now), nullTransport, now);
     }),
   );
   return () => {
