@@ -7,7 +7,7 @@ import { encodeFormData } from './form-data.js';
 import { addField, applyHostHeader } from './headers.js';
 import { PartsBody } from './parts.js';
 import { iterableSource, PulledBody, streamSource } from './source.js';
-import { parseUrl } from './url.js';
+import { type HttpUrl, parseUrl } from './url.js';
 
 /** Whether the connection itself is asked for, not a reply. */
 export const isUpgrade = (options: Dispatcher.DispatchOptions): boolean =>
@@ -22,8 +22,7 @@ export function dispatchedCall(options: Dispatcher.DispatchOptions): Call {
       'dispatch: the mesh carries no upgrades and no CONNECT: give WebSockets a dispatcher of their own (new Agent())',
     );
   }
-  const url = parseUrl(typeof origin === 'string' ? origin : origin.href);
-  if (url === undefined) throw new TypeError(`dispatch: "${String(origin)}" is no http or https origin`);
+  const url = destination(typeof origin === 'string' ? origin : origin.href);
   const headers = fieldsFrom(options.headers);
   const body = bodyFrom(options.body, headers);
   const call = new Call({
@@ -38,6 +37,20 @@ export function dispatchedCall(options: Dispatcher.DispatchOptions): Call {
   });
   applyHostHeader(call);
   return call;
+}
+
+/** Origins seen lately: a service calls few. At this many, all are forgotten. */
+const MAX_ORIGINS = 256;
+const destinations = new Map<string, HttpUrl>();
+
+function destination(origin: string): HttpUrl {
+  const known = destinations.get(origin);
+  if (known !== undefined) return known;
+  const url = parseUrl(origin);
+  if (url === undefined) throw new TypeError(`dispatch: "${origin}" is no http or https origin`);
+  if (destinations.size >= MAX_ORIGINS) destinations.clear();
+  destinations.set(origin, url);
+  return url;
 }
 
 function withQuery(path: string, query: Readonly<Record<string, unknown>>): string {

@@ -151,6 +151,54 @@ describe("the platform's fetch over the mesh's dispatcher", () => {
   });
 });
 
+describe('the headers of a reply', () => {
+  const rawFrom = async (change: (reply: Reply) => void): Promise<string[]> => {
+    const dispatcher = new MeshDispatcher(async (call) => {
+      const reply = await wired.service(call);
+      change(reply);
+      return reply;
+    });
+    const { headers, body } = await request(`${server.origin}/hello`, { dispatcher, responseHeaders: 'raw' });
+    await body.dump();
+    return headers as unknown as string[];
+  };
+
+  test('are those of the wire when no policy read them', async () => {
+    expect(await rawFrom(() => {})).toContain('Date');
+  });
+
+  test('are those that policies left when one read them', async () => {
+    const raw = await rawFrom(({ headers }) => {
+      headers['x-added'] = ['1', '2'];
+      delete headers.date;
+    });
+    expect(raw.join('\n')).toContain('x-added\n1\nx-added\n2');
+    expect(raw.map((each) => each.toLowerCase())).not.toContain('date');
+  });
+
+  test('come as bytes to the controller of undici 7, too, unless a policy read them', async () => {
+    for (const read of [false, true]) {
+      const dispatcher = new MeshDispatcher(async (call) => {
+        const reply = await wired.service(call);
+        if (read) void reply.headers;
+        return reply;
+      });
+      const seen = await new Promise<unknown>((resolve, reject) =>
+        dispatcher.dispatch(
+          { origin: server.origin, path: '/hello', method: 'GET' },
+          {
+            onRequestStart() {},
+            onResponseStart: (controller, _status, headers) =>
+              resolve([Array.isArray(controller.rawHeaders), headers['content-type']]),
+            onResponseError: (_controller, error) => reject(error),
+          },
+        ),
+      );
+      expect(seen).toEqual([!read, 'text/plain']);
+    }
+  });
+});
+
 describe('the dispatcher', () => {
   const options: Dispatcher.DispatchOptions = { origin: 'http://reviews', path: '/', method: 'GET' };
 
