@@ -22,13 +22,13 @@ function meant(value: string): unknown {
 
 test.each(rows)('$what: $value', async ({ value, constant }) => {
   const [file, name] = (constant as string).split(': ') as [string, string];
-  const actual = await valueOf(file, name);
+  const actual = await codeValue(file, name);
   if (value === 'none') expect([undefined, Number.POSITIVE_INFINITY]).toContain(actual);
   else expect(actual).toEqual(meant(value as string));
 });
 
 /** Of an exported constant the value that the program has; of one that is a file's own, what its source says. */
-async function valueOf(file: string, name: string): Promise<unknown> {
+async function codeValue(file: string, name: string): Promise<unknown> {
   expect(existsSync(pathOf(file)), file).toBe(true);
   const [variable, property] = name.split('.') as [string, string?];
   const exported = ((await import(pathToFileURL(pathOf(file)).href)) as Record<string, unknown>)[variable];

@@ -11,7 +11,7 @@ import { available, Workspace } from './support/workspace.js';
  * same instead.
  */
 
-const LANGUAGES = ['js', 'proto', 'sh', 'text', 'yaml', 'python'];
+const LANGUAGES = ['js', 'json', 'proto', 'sh', 'text', 'yaml', 'python'];
 
 const documents = await Promise.all(DOCS.map(async (doc) => ({ doc, text: await readDoc(doc) })));
 
@@ -36,7 +36,7 @@ describe.each(documents.map(({ doc, text }) => ({ doc, parts: sections(text) }))
     }
   });
 
-  test.each(parts.filter(runs))('"$heading" does what it says', { timeout: 120_000 }, async ({ blocks: part }) => {
+  test.each(parts.filter(runs))('$heading does what it says', { timeout: 120_000 }, async ({ blocks: part }) => {
     for (const [i, block] of part.entries()) {
       if (block.note?.startsWith('not run')) continue;
       if (block.file !== undefined) workspace.write(block.file, block.text);
@@ -55,8 +55,7 @@ describe.each(documents.map(({ doc, text }) => ({ doc, parts: sections(text) }))
 });
 
 const runs = ({ blocks }: Section): boolean =>
-  blocks.some((block) => block.file !== undefined || block.language === 'sh') &&
-  blocks.some((block) => !block.note?.startsWith('not run'));
+  blocks.some(({ language, note }) => language === 'sh' && !note?.startsWith('not run'));
 
 /** Programs that are not Node's and not on every system. */
 const missing = ({ text }: Block): boolean => text.startsWith('curl') && !available('curl');

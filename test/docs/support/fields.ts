@@ -61,7 +61,7 @@ export const SUBJECTS = ['metadata', ...KINDS] as const;
 
 /** The generated part of the document for one subject, markers included. */
 export const MARKED = (subject: string): RegExp =>
-  new RegExp(`(<!-- fields: ${subject} -->\\n)([^]*?)(<!-- end of fields -->)`);
+  new RegExp(`(<!-- fields: ${subject} -->\\n)([\\s\\S]*?)(<!-- end of fields -->)`);
 
 function jsonSchema(kind: (typeof KINDS)[number]): JsonSchema {
   return toJsonSchema(SCHEMAS[kind], { target: 'draft-07', typeMode: 'input', errorMode: 'throw' }) as JsonSchema;
@@ -93,7 +93,7 @@ class Walk implements KindFields {
       const meaning = [description, defaultOf(field, description), refer].filter((part) => part !== '').join(' ');
       // An object that says nothing of itself is no field that one sets.
       if (inner === undefined || meaning !== '') {
-        this.rows.push([path, valueOf(field) + (required ? ', required' : ''), meaning]);
+        this.rows.push([path, valueText(field) + (required ? ', required' : ''), meaning]);
       }
       if (inner === undefined || before !== undefined) return;
       this.#shown.set(JSON.stringify(inner.properties), at);
@@ -118,14 +118,14 @@ function defaultOf({ default: value }: JsonSchema, description: string): string 
   return `Default ${String(value)}.`;
 }
 
-function valueOf(field: JsonSchema): string {
+function valueText(field: JsonSchema): string {
   const { minimum, maximum, minItems = 0, maxItems } = field;
   if (field.const !== undefined) return field.const === '' ? '`""`' : `\`${String(field.const)}\``;
   if (field.enum !== undefined) return field.enum.map((name) => `\`${String(name)}\``).join(', ');
-  if (field.anyOf !== undefined) return field.anyOf.map(valueOf).join(' or ');
+  if (field.anyOf !== undefined) return field.anyOf.map(valueText).join(' or ');
   switch (field.type) {
     case 'array': {
-      const of = innerOf(field) === undefined ? ` of ${valueOf(field.items as JsonSchema)}` : '';
+      const of = innerOf(field) === undefined ? ` of ${valueText(field.items as JsonSchema)}` : '';
       if (maxItems === undefined) return `list${of}${minItems > 0 ? `, at least ${minItems}` : ''}`;
       return `list${of}, ${minItems > 0 ? `${minItems} to` : 'at most'} ${maxItems}`;
     }

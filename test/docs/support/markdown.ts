@@ -66,7 +66,7 @@ export function sections(text: string): Section[] {
 
 /** Rows of the first table under a heading, cell by cell, without backquotes. */
 export function table(text: string, heading: string): string[][] {
-  const prose = text.replace(/^```[^]*?^```$/gm, '');
+  const prose = text.replace(/^```[\s\S]*?^```$/gm, '');
   const section = prose.split(new RegExp(`^#{2,4} ${heading}\\n`, 'm'))[1]?.split(/^#{1,4} /m)[0] ?? '';
   const rows = /(?:^\|.*\n)+/m.exec(section)?.[0].trim().split('\n').slice(2);
   if (rows === undefined) throw new Error(`there is no table under "${heading}"`);
