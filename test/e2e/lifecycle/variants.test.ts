@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ControlPlane, startControlPlane } from '../../../src/controlplane/index.js';
 import { tcpServer } from '../../support/http1-fixture.js';
 import { serviceYaml } from '../../support/mesh-yaml.js';
-import { Backend } from '../support/backend.js';
+import type { Backend } from '../support/backend.js';
 import { Opened } from '../robustness/support.js';
 import { runProgram } from './child.js';
 import type { Task } from './program.js';
