@@ -1,4 +1,4 @@
-import { Dispatcher, errors } from 'undici';
+import { Dispatcher, errors } from '../undici.js';
 import type { Service } from '../../core/service.js';
 import { asError, type DispatchExchange } from './dispatch-exchange.js';
 import { exchangeFor } from './dispatch-handlers.js';

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
-import { Client, type Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
+import { Client } from '../../undici.js';
 import { BODY_TIMEOUT_MS, type Exchange, type ExchangeCarrier, UNSENT } from './exchange.js';
 import { requestHeaders } from './headers.js';
 

@@ -1,0 +1,35 @@
+import { readFileSync } from 'node:fs';
+import { Client, Dispatcher, errors } from 'undici';
+import { describe, expect, test } from 'vitest';
+import * as parts from '../../src/client/undici.js';
+import { VERSION } from '../../src/index.js';
+import { checkOptions } from '../../src/mesh/options.js';
+
+describe('the parts of undici that are taken from its files', () => {
+  test('are the very classes that the package exports', () => {
+    expect(parts.Client).toBe(Client);
+    expect(parts.Dispatcher).toBe(Dispatcher);
+    expect(parts.errors.SocketError).toBe(errors.SocketError);
+    expect(typeof parts.util.parseHeaders).toBe('function');
+  });
+});
+
+describe('options of meshClient', () => {
+  test.each([
+    [{ servces: {} }, 'options.servces: unknown field; did you mean "services"?'],
+    [{ services: {}, xds: 'a:1' }, 'options: give only one of services, config and xds, got services and xds'],
+    [{ xds: 'http://a:1' }, 'options.xds: must be host:port, got "http://a:1"'],
+    [{ config: 7 }, 'options.config: must be a path or an array of paths, got 7'],
+    [{ unknownHosts: 'allow' }, 'options.unknownHosts: must be one of passthrough, deny, got "allow"'],
+    [null, 'meshClient(options): must be an object, got null'],
+  ])('%j is refused', (options, message) => {
+    expect(() => checkOptions(options)).toThrow(message);
+  });
+});
+
+test('VERSION is the version of the package', () => {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
+  expect(VERSION).toBe(version);
+});
