@@ -26,7 +26,7 @@ export function send(
   const span = env.tracer?.attempt(call);
   const startedAt = env.clock.now();
   endpoint.inflight++;
-  underWay.begin(call);
+  const place = underWay.begin(call);
   return endpoint
     .transport(call.protocol, https)
     .call(call)
@@ -34,7 +34,7 @@ export function send(
       (reply) => {
         const headAt = env.clock.now();
         reply.onEnd((end) => {
-          underWay.end(call);
+          underWay.end(place);
           const refused = refusedBy(call, reply, end);
           endpoint.latency.observe(
             refused ? Math.max(REFUSAL_LATENCY_MS, headAt - startedAt) : headAt - startedAt,
@@ -45,7 +45,7 @@ export function send(
         return reply;
       },
       (thrown: unknown) => {
-        underWay.end(call);
+        underWay.end(place);
         const error = asMeshError(
           thrown,
           (cause) => new ProtocolError(endpoint.key, String(cause), 'maybe', { cause }),

@@ -135,9 +135,10 @@ export class Cluster {
   /** "wait_for_ready": the call stays until there are endpoints or its deadline passes. */
   #whenEndpoints(call: Call): Promise<Reply> {
     return new Promise((resolve, reject) => {
+      const place = this.underWay.begin(call);
       const leave = (): void => {
         this.#waiting.delete(wake);
-        this.underWay.end(call);
+        this.underWay.end(place);
         call.cancellation.remove(cancelled);
         this.limits.waited();
       };
@@ -151,7 +152,6 @@ export class Cluster {
         reject(reason);
       };
       this.#waiting.add(wake);
-      this.underWay.begin(call);
       call.cancellation.add(cancelled);
     });
   }

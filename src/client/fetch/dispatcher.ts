@@ -1,4 +1,5 @@
-import { Dispatcher, errors } from '../undici.js';
+import errors from 'undici/lib/core/errors.js';
+import Dispatcher from 'undici/lib/dispatcher/dispatcher.js';
 import type { Service } from '../../core/service.js';
 import { asError, type DispatchExchange } from './dispatch-exchange.js';
 import { exchangeFor } from './dispatch-handlers.js';

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Dispatcher } from 'undici';
-import { Client } from '../../undici.js';
+import Client from 'undici/lib/dispatcher/client.js';
 import { BODY_TIMEOUT_MS, type Exchange, type ExchangeCarrier, UNSENT } from './exchange.js';
 import { requestHeaders } from './headers.js';
 

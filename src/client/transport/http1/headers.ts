@@ -1,4 +1,4 @@
-import { util } from '../../undici.js';
+import util from 'undici/lib/core/util.js';
 import { BytesBody } from '../../../core/body.js';
 import type { Call } from '../../../core/call.js';
 import { endToEndHeaders, type HeaderFields } from '../../../core/headers.js';
