@@ -2,8 +2,8 @@ import type { Call } from '../../core/call.js';
 import { MeshClosedError } from '../../core/errors.js';
 
 /**
- * One attempt's place among those under way. Linked by hand: a Set that gains and loses an entry per call keeps its outgrown tables, and the calls
- * that they name, alive until they are collected (core/deadlines.ts), which here made young collections twice as long.
+ * One attempt's place among those under way. Linked by hand, as in core/deadlines.ts: a Set that gains and loses an entry per call keeps its
+ * outgrown tables, and the calls that they name, alive until they are collected.
  */
 class Place {
   previous: Place = this;
@@ -23,8 +23,8 @@ class Place {
 export type UnderWayPlace = Pick<Place, 'leave'>;
 
 /**
- * Attempts under way, of all clusters, those that no target names any more included: what `mesh.close()` has to end. A place in a ring costs one small
- * object an attempt; a listener per call would cost more.
+ * Attempts under way, of all clusters, those that no target names any more included: what `mesh.close()` has to end. A place in a ring
+ * costs one small object an attempt; a listener per call would cost more.
  */
 export class UnderWay {
   readonly #head = new Place(undefined);
