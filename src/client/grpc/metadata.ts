@@ -32,8 +32,12 @@ const HIDDEN = new Set(['grpc-accept-encoding', 'grpc-encoding', 'grpc-message',
 
 /** Header fields as metadata. Several `-bin` values that were joined with commas are split; what is malformed is left out. */
 export function metadataOf(Class: MetadataClass, fields: HeaderFields | undefined): Metadata {
-  if (fields === undefined) return new Class();
-  const visible: HeaderFields = Object.create(null);
-  for (const name in fields) if (!HIDDEN.has(name)) visible[name] = fields[name] as string | string[];
-  return Class.fromHttp2Headers(visible);
+  // Most trailers hold nothing but the status.
+  let visible: HeaderFields | undefined;
+  for (const name in fields) {
+    if (HIDDEN.has(name)) continue;
+    visible ??= Object.create(null) as HeaderFields;
+    visible[name] = fields[name] as string | string[];
+  }
+  return visible === undefined ? new Class() : Class.fromHttp2Headers(visible);
 }

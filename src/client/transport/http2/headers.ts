@@ -35,6 +35,21 @@ const FIELD_OVERHEAD = 32;
 /** nghttp2 sends no header block above 64 KiB; a larger one would end the connection. */
 const MAX_LIST_BYTES = 65_536;
 
+/** How many names are remembered: an application uses a few dozen, a stranger's calls through a proxy may bring others without end. */
+const MAX_REMEMBERED = 512;
+/** Characters; longer ones are no names that come again, and must not be kept. */
+const MAX_REMEMBERED_LENGTH = 64;
+/** Names and methods that were found valid: looking one up costs a fraction of the expression. */
+const remembered = new Set<string>();
+
+/** Whether it is a token in lower case. */
+function isName(name: string): boolean {
+  if (remembered.has(name)) return true;
+  if (!NAME.test(name)) return false;
+  if (remembered.size < MAX_REMEMBERED && name.length <= MAX_REMEMBERED_LENGTH) remembered.add(name);
+  return true;
+}
+
 function checkValue(name: string, value: string): number {
   if (UNSAFE_VALUE.test(value))
     throw new InvalidHeaderError(`header "${name}" holds a character that no header value may hold`);
@@ -49,7 +64,7 @@ export function requestHeaders(call: Call, peerLimit: number): OutgoingHttpHeade
   if (UNSAFE_PATH.test(call.path))
     throw new InvalidHeaderError('the path holds a space or a control character: percent-encode it');
   checkValue(':authority', call.host);
-  if (!NAME.test(call.method.toLowerCase())) throw new InvalidHeaderError(`"${call.method}" is not an HTTP method`);
+  if (!isName(call.method.toLowerCase())) throw new InvalidHeaderError(`"${call.method}" is not an HTTP method`);
   const fields = call.headers;
   const list: OutgoingHttpHeaders = {
     ':method': call.method,
@@ -62,7 +77,7 @@ export function requestHeaders(call: Call, peerLimit: number): OutgoingHttpHeade
     const value = fields[name] as string | string[];
     if (LEFT_OUT.has(name)) continue;
     if (name === 'te' && value !== 'trailers') continue;
-    if (!NAME.test(name)) throw new InvalidHeaderError(`"${name}" is not a header name (lower case, no spaces)`);
+    if (!isName(name)) throw new InvalidHeaderError(`"${name}" is not a header name (lower case, no spaces)`);
     if (typeof value === 'string') bytes += FIELD_OVERHEAD + name.length + checkValue(name, value);
     else for (const each of value) bytes += FIELD_OVERHEAD + name.length + checkValue(name, each);
     list[name] = value;
