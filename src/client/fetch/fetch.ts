@@ -8,9 +8,10 @@ import { decoded } from './decode.js';
 import { AbortedError, FetchError, failedFetch, ReplyTooLargeError } from './errors.js';
 import { applyHostHeader } from './headers.js';
 import { matchesIntegrity } from './integrity.js';
+import { loadResponse, makeResponse } from './make-response.js';
 import { isRedirect, MAX_REDIRECTS, redirected, type Hop } from './redirect.js';
 import { type FetchInput, type FetchRequest, type MeshRequestInit, readRequest, readRequestObject } from './request.js';
-import { MeshResponse, type ResponseInfo } from './response.js';
+import type { ResponseInfo } from './response.js';
 
 export interface FetchEnv {
   /** For what is not http or https (`data:`, `blob:`), and for calls that bring a dispatcher of their own. Default: the fetch of now. */
@@ -26,6 +27,7 @@ export type MeshFetch = (input: FetchInput, init?: MeshRequestInit) => Promise<R
  */
 export function createFetch(service: Service, env: FetchEnv = {}): MeshFetch {
   const platformFetch = env.platformFetch ?? globalThis.fetch;
+  let started = false;
   const start = (
     request: FetchRequest | undefined,
     input: FetchInput,
@@ -34,6 +36,10 @@ export function createFetch(service: Service, env: FetchEnv = {}): MeshFetch {
 
   return (input, init) => {
     try {
+      if (!started) {
+        started = true;
+        void loadResponse();
+      }
       if (init?.dispatcher !== undefined) return platformFetch(input, init);
       if (!(input instanceof Request)) return start(readRequest(input, init), input, init);
       if (!isHttp(input.url)) return platformFetch(input, init);
@@ -64,7 +70,7 @@ class Fetching {
   #hop: Hop;
   #redirects = 0;
   #call: Call | undefined;
-  #resolve!: (response: Response) => void;
+  #resolve!: (response: Response | Promise<Response>) => void;
   #reject!: (error: unknown) => void;
 
   constructor(
@@ -145,11 +151,11 @@ class Fetching {
     };
     if (isBodiless(method, reply.status)) {
       reply.body.cancel();
-      this.#resolve(new MeshResponse(info, null));
+      this.#resolve(makeResponse(info, null));
       return;
     }
     const body = reply.headers['content-encoding'] === undefined ? reply.body : decoded(reply.body, reply.headers);
-    if (this.request.integrity === undefined) this.#resolve(new MeshResponse(info, body));
+    if (this.request.integrity === undefined) this.#resolve(makeResponse(info, body));
     else this.#check(info, body, this.request.integrity);
   }
 
@@ -181,7 +187,7 @@ class Fetching {
     const tooLarge = (limit: number) =>
       new ReplyTooLargeError(`integrity is checked for replies of up to ${limit} bytes`);
     collect(body, MAX_CHECKED_BYTES, tooLarge).then((bytes) => {
-      if (matchesIntegrity(bytes, integrity)) this.#resolve(new MeshResponse(info, new BytesBody(bytes)));
+      if (matchesIntegrity(bytes, integrity)) this.#resolve(makeResponse(info, new BytesBody(bytes)));
       else this.#reject(new FetchError('fetch failed', new Error('integrity mismatch')));
     }, this.#onError);
   }
