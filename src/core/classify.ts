@@ -21,7 +21,7 @@ export function grpcStatusOf(reply: Reply, end: ReplyEnd | undefined): number | 
  * refused ourselves says nothing.
  */
 export function classifyError(error: MeshError): Outcome {
-  if (error.origin === 'mesh' || error.code === 'CANCELLED' || error.code === 'REQUEST_BODY_FAILED') {
+  if (error.origin === 'mesh' || isCallers(error)) {
     return error.code === 'DEADLINE_EXCEEDED' ? 'failure' : 'ignored';
   }
   return 'failure';
@@ -29,7 +29,12 @@ export function classifyError(error: MeshError): Outcome {
 
 /** The same by what the caller got: everything is a failure but what the caller broke off. */
 export function classifyForCaller(error: MeshError): Outcome {
-  return error.code === 'CANCELLED' || error.code === 'REQUEST_BODY_FAILED' ? 'ignored' : 'failure';
+  return isCallers(error) ? 'ignored' : 'failure';
+}
+
+/** The caller broke off, or what it gave cannot be sent: neither the server's doing nor ours. */
+export function isCallers({ code }: MeshError): boolean {
+  return code === 'CANCELLED' || code === 'REQUEST_BODY_FAILED' || code === 'REQUEST_INVALID';
 }
 
 /** Judges a reply at its end. HTTP: 5xx and 429 are the server's failures. gRPC: by status, a missing one is a failure. */

@@ -19,6 +19,7 @@ export const ERROR_CODES = [
   'NO_ROUTE',
   'PROTOCOL_ERROR',
   'REQUEST_BODY_FAILED',
+  'REQUEST_INVALID',
   'STREAM_REFUSED',
   'STREAM_RESET',
   'UNKNOWN_HOST',
@@ -129,6 +130,17 @@ export class RequestBodyError extends MeshError {
   readonly code = 'REQUEST_BODY_FAILED';
   readonly origin = 'workload';
   readonly reached = 'maybe';
+  readonly flag = 'DPE';
+  readonly grpcStatus = 13;
+  readonly httpStatus = 400;
+}
+
+/** The request cannot be sent as it is: a header or a path with characters that the protocol forbids. Nothing was sent. */
+export class InvalidRequestError extends MeshError {
+  override readonly name = 'InvalidRequestError';
+  readonly code = 'REQUEST_INVALID';
+  readonly origin = 'workload';
+  readonly reached = 'no';
   readonly flag = 'DPE';
   readonly grpcStatus = 13;
   readonly httpStatus = 400;

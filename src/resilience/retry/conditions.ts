@@ -1,5 +1,5 @@
 import type { Call } from '../../core/call.js';
-import { grpcStatusOf } from '../../core/classify.js';
+import { grpcStatusOf, isCallers } from '../../core/classify.js';
 import type { MeshError } from '../../core/errors.js';
 import type { RetryCondition, RetryConfig } from '../../core/model/route.js';
 import type { Reply } from '../../core/reply.js';
@@ -53,7 +53,7 @@ export function retriableError(config: RetryConfig, call: Call, error: MeshError
   // Nobody waits any more, or we refused it ourselves: another attempt would meet the same.
   if (call.cancellation.cancelled || (error.origin === 'mesh' && error.name !== 'AttemptTimeoutError'))
     return undefined;
-  if (error.code === 'CANCELLED' || error.code === 'REQUEST_BODY_FAILED') return undefined;
+  if (isCallers(error)) return undefined;
   // "transparent retry" - gRFC A6: it provably never reached the server, so it is safe for every method.
   if (error.reached === 'no') return error.code === 'STREAM_REFUSED' ? 'refused-stream' : 'connect-failure';
   const condition = conditionOfError(on, call, error);

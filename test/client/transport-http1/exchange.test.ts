@@ -92,7 +92,7 @@ test('a header or a path that cannot be written fails as the request of the call
     aCall({ path: '/a b' }),
     aCall({ method: 'G T' }),
   ]) {
-    expect(await failureOf(transport.call(call))).toMatchObject({ code: 'REQUEST_BODY_FAILED', origin: 'workload' });
+    expect(await failureOf(transport.call(call))).toMatchObject({ code: 'REQUEST_INVALID', origin: 'workload' });
   }
   await textOf((await transport.call(aCall())).body);
   expect(server.accepted()).toBe(1);

@@ -96,8 +96,8 @@ describe('a call over HTTP/2', () => {
     server.server.on('stream', (stream) => stream.respond({ ':status': 204 }, { endStream: true }));
     await fixture.transport.call(callOf());
     await expect(fixture.transport.call(callOf({ headers: headerFields(headers) }))).rejects.toMatchObject({
-      name: 'InvalidHeaderError',
-      code: 'PROTOCOL_ERROR',
+      name: 'InvalidRequestError',
+      code: 'REQUEST_INVALID',
       reached: 'no',
     });
     expect((await fixture.transport.call(callOf())).status).toBe(204);

@@ -1,4 +1,4 @@
-import { MeshError, RequestBodyError } from '../../../core/errors.js';
+import { InvalidRequestError, MeshError, RequestBodyError } from '../../../core/errors.js';
 import { ConnectionLostError, ProtocolError } from '../errors.js';
 
 /** How far an exchange had got when it failed. */
@@ -17,11 +17,7 @@ export interface Progress {
 const ATOMIC_WRITE_BYTES = 16_384;
 
 /** undici's codes for a request that it will not write. */
-const REFUSED_REQUEST = new Set([
-  'UND_ERR_INVALID_ARG',
-  'UND_ERR_NOT_SUPPORTED',
-  'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH',
-]);
+const REFUSED_REQUEST = new Set(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED']);
 
 /** What undici, the parser or the kernel reported, as one of ours, with the truth about whether the server got the request. */
 export function exchangeError(endpoint: string, error: unknown, progress: Progress): MeshError {
@@ -29,7 +25,10 @@ export function exchangeError(endpoint: string, error: unknown, progress: Progre
   const { name, code, message, syscall } = describe(error);
   const options = { cause: error };
   if (REFUSED_REQUEST.has(code))
-    return new RequestBodyError(`the request cannot be sent over HTTP/1.1: ${message}`, options);
+    return new InvalidRequestError(`the request cannot be sent over HTTP/1.1: ${message}`, options);
+  if (code === 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH') {
+    return new RequestBodyError(`the request's body is not as long as its content-length: ${message}`, options);
+  }
   if (name === 'HTTPParserError' || code === 'UND_ERR_HEADERS_OVERFLOW' || code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE') {
     return new ProtocolError(endpoint, message, 'yes', options);
   }

@@ -52,7 +52,7 @@ export class Exchange implements Reply, BodySink, BodyProducer {
     private readonly reject: (error: MeshError) => void,
   ) {}
 
-  /** Opens the stream. Throws only an InvalidHeaderError, before anything was sent. */
+  /** Opens the stream. Throws only an InvalidRequestError, before anything was sent. */
   start(): void {
     const { call } = this;
     const headers = requestHeaders(call, this.connection.maxHeaderListBytes);

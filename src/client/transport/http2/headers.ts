@@ -1,17 +1,6 @@
 import type { OutgoingHttpHeaders } from 'node:http2';
 import type { Call } from '../../../core/call.js';
-import { MeshError } from '../../../core/errors.js';
-
-/** A header that cannot be sent over HTTP/2. Found before anything is sent, so that one bad call cannot harm the others' connection. */
-export class InvalidHeaderError extends MeshError {
-  override readonly name = 'InvalidHeaderError';
-  readonly code = 'PROTOCOL_ERROR';
-  readonly origin = 'workload';
-  readonly reached = 'no';
-  readonly flag = 'DPE';
-  readonly grpcStatus = 13;
-  readonly httpStatus = 400;
-}
+import { InvalidRequestError } from '../../../core/errors.js';
 
 /** RFC 9110 section 5.6.2 `token`, in lower case (RFC 9113 section 8.2.1: upper case is malformed). */
 const NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
@@ -52,19 +41,19 @@ function isName(name: string): boolean {
 
 function checkValue(name: string, value: string): number {
   if (UNSAFE_VALUE.test(value))
-    throw new InvalidHeaderError(`header "${name}" holds a character that no header value may hold`);
+    throw new InvalidRequestError(`header "${name}" holds a character that no header value may hold`);
   return value.length;
 }
 
 /**
- * The header list of a request: pseudo-headers from the call, then its fields. Throws an InvalidHeaderError for what cannot be sent.
+ * The header list of a request: pseudo-headers from the call, then its fields. Throws an InvalidRequestError for what cannot be sent, so that one bad call cannot harm the others' connection.
  * `peerLimit` is the server's SETTINGS_MAX_HEADER_LIST_SIZE in bytes.
  */
 export function requestHeaders(call: Call, peerLimit: number): OutgoingHttpHeaders {
   if (UNSAFE_PATH.test(call.path))
-    throw new InvalidHeaderError('the path holds a space or a control character: percent-encode it');
+    throw new InvalidRequestError('the path holds a space or a control character: percent-encode it');
   checkValue(':authority', call.host);
-  if (!isName(call.method.toLowerCase())) throw new InvalidHeaderError(`"${call.method}" is not an HTTP method`);
+  if (!isName(call.method.toLowerCase())) throw new InvalidRequestError(`"${call.method}" is not an HTTP method`);
   const fields = call.headers;
   const list: OutgoingHttpHeaders = {
     ':method': call.method,
@@ -77,14 +66,14 @@ export function requestHeaders(call: Call, peerLimit: number): OutgoingHttpHeade
     const value = fields[name] as string | string[];
     if (LEFT_OUT.has(name)) continue;
     if (name === 'te' && value !== 'trailers') continue;
-    if (!isName(name)) throw new InvalidHeaderError(`"${name}" is not a header name (lower case, no spaces)`);
+    if (!isName(name)) throw new InvalidRequestError(`"${name}" is not a header name (lower case, no spaces)`);
     if (typeof value === 'string') bytes += FIELD_OVERHEAD + name.length + checkValue(name, value);
     else for (const each of value) bytes += FIELD_OVERHEAD + name.length + checkValue(name, each);
     list[name] = value;
   }
   const limit = Math.min(peerLimit, MAX_LIST_BYTES);
   if (bytes > limit) {
-    throw new InvalidHeaderError(
+    throw new InvalidRequestError(
       `the headers are ${bytes} bytes, the server takes at most ${limit} (MAX_HEADER_LIST_SIZE)`,
     );
   }
