@@ -15,7 +15,7 @@ import { servicesSource } from '../src/mesh/embedded.js';
 import { createMesh, type Mesh } from '../src/mesh/mesh.js';
 import { createObservability } from '../src/observability/observability.js';
 import { anEndpoint } from '../test/support/endpoints.js';
-import { compareCpu, report } from './lib/compare.js';
+import { compareCpu, report, type Side } from './lib/compare.js';
 
 const shared = { clock: systemClock, random: systemRandom, logger: silentLogger };
 const answered = Promise.resolve(localReply(200));
@@ -38,18 +38,25 @@ function nullMesh(tracing: 'own' | 'off'): Mesh {
 const aCall = (protocol: 'http' | 'grpc'): Call =>
   new Call({ protocol, scheme: 'http', authority: 'reviews', method: 'GET', path: '/x', headers: headerFields() });
 
-const [full, untraced] = [nullMesh('own'), nullMesh('off')];
+const through = (name: string, protocol: 'http' | 'grpc', tracing: 'own' | 'off'): Side => ({
+  name,
+  open: async () => {
+    const mesh = nullMesh(tracing);
+    return { once: () => mesh.service(aCall(protocol)), close: () => mesh.close() };
+  },
+});
+
 const policies = await compareCpu({
   question: 'All default policies on a null transport (design.md: at most 2 µs)',
   sides: [
-    { name: 'one await', once: () => answered },
-    { name: 'all policies', once: () => untraced.service(aCall('http')) },
-    { name: 'all policies, trace headers', once: () => full.service(aCall('http')) },
-    { name: 'all policies, gRPC', once: () => full.service(aCall('grpc')) },
+    { name: 'one await', open: async () => ({ once: () => answered }) },
+    through('all policies', 'http', 'off'),
+    through('all policies, trace headers', 'http', 'own'),
+    through('all policies, gRPC, trace headers', 'grpc', 'own'),
   ],
   concurrency: 1,
-  perRound: 100_000,
-  rounds: 9,
+  perRun: 400_000,
+  runs: 7,
 });
 
 function picker(config: BalancerConfig, count: number) {
@@ -77,13 +84,14 @@ for (const config of kinds) {
   picks.push(
     await compareCpu({
       question: `100 picks by ${config.kind} among so many endpoints (flat)`,
-      sides: [10, 100, 1_000, 10_000].map((count) => ({ name: `${count}`, once: picker(config, count) })),
+      sides: [10, 100, 1_000, 10_000].map((count) => ({
+        name: `${count}`,
+        open: async () => ({ once: picker(config, count) }),
+      })),
       concurrency: 1,
-      perRound: 5_000,
-      rounds: 9,
+      perRun: 10_000,
+      runs: 5,
     }),
   );
 }
 report(policies, ...picks);
-await full.close();
-await untraced.close();

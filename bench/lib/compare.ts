@@ -1,9 +1,11 @@
-/** Benchmarks compare: two or more ways of doing one thing, in one process, in turns, as ratios. */
+/** Benchmarks compare: two or more ways of doing one thing, in turns, as ratios. */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 
 export interface Side {
   readonly name: string;
-  /** Does the thing once. */
-  readonly once: () => Promise<unknown> | undefined;
+  /** Makes what is needed; `once` does the thing once. Called in the process that measures this side, and nowhere else. */
+  readonly open: () => Promise<{ readonly once: () => unknown; readonly close?: () => unknown }>;
 }
 
 export interface Comparison {
@@ -24,8 +26,10 @@ export interface CompareOptions {
   readonly sides: readonly Side[];
   /** Things under way at once. */
   readonly concurrency: number;
-  readonly perRound: number;
-  readonly rounds: number;
+  /** Things done in one measurement, after as many to warm up. */
+  readonly perRun: number;
+  /** Measurements of each side, in turns. */
+  readonly runs: number;
   /** Highest ratio that design.md allows, by side. */
   readonly budgets?: Readonly<Record<string, number>>;
 }
@@ -33,28 +37,38 @@ export interface CompareOptions {
 /** True when only a sign of life is asked for. */
 export const SMOKE = process.argv.includes('--smoke');
 
-/** This process's CPU time per call, the median of rounds that alternate between the sides. */
+/** Set in a process that measures one side: which, as JSON. */
+const ONE_SIDE = process.env['INMESH_BENCH_SIDE'];
+
+const run = promisify(execFile);
+
+/**
+ * A process's CPU time per call, the median of runs that alternate between the sides. Each run is a process of its own, as an application
+ * uses one side or the other: what V8 learned of one must not slow the other down.
+ */
 export async function compareCpu(options: CompareOptions): Promise<Comparison> {
-  const perRound = SMOKE ? Math.min(200, options.perRound) : options.perRound;
-  const rounds = SMOKE ? 1 : options.rounds;
-  const samples = new Map<Side, number[]>(options.sides.map((side) => [side, []]));
-  for (const side of options.sides) await run(side, SMOKE ? 50 : Math.max(2_000, perRound), options.concurrency);
-  for (let round = 0; round < rounds; round++) {
-    // Each round begins with another side, so that none always runs on the other's garbage.
-    for (let i = 0; i < options.sides.length; i++) {
-      const side = options.sides[(i + round) % options.sides.length] as Side;
-      const before = process.cpuUsage();
-      await run(side, perRound, options.concurrency);
-      const used = process.cpuUsage(before);
-      samples.get(side)?.push((used.user + used.system) / perRound);
+  const { question, sides } = options;
+  if (ONE_SIDE !== undefined) {
+    const { question: asked, name } = JSON.parse(ONE_SIDE) as { question: string; name: string };
+    if (asked === question) await measure(sides.find((side) => side.name === name) as Side, options);
+    return { question, unit: '', rows: [] };
+  }
+  const samples = new Map<Side, number[]>(sides.map((side) => [side, []]));
+  for (let round = 0; round < (SMOKE ? 1 : options.runs); round++) {
+    // Each round begins with another side, so that none always has the machine as the other leaves it.
+    for (let i = 0; i < sides.length; i++) {
+      const side = sides[(i + round) % sides.length] as Side;
+      const env = { ...process.env, INMESH_BENCH_SIDE: JSON.stringify({ question, name: side.name }) };
+      const { stdout } = await run(process.execPath, process.argv.slice(1), { env });
+      samples.get(side)?.push(Number(/^MEASURED (.*)$/m.exec(stdout)?.[1]));
     }
   }
-  const medians = options.sides.map((side) => median(samples.get(side) as number[]));
+  const medians = sides.map((side) => median(samples.get(side) as number[]));
   const base = medians[0] as number;
   return {
-    question: options.question,
+    question,
     unit: 'µs CPU per call',
-    rows: options.sides.map(({ name }, i) => {
+    rows: sides.map(({ name }, i) => {
       const value = medians[i] as number;
       const budget = options.budgets?.[name];
       return { name, value, ratio: value / base, ...(budget === undefined ? {} : { budget }) };
@@ -62,7 +76,18 @@ export async function compareCpu(options: CompareOptions): Promise<Comparison> {
   };
 }
 
-async function run({ once }: Side, count: number, concurrency: number): Promise<void> {
+async function measure(side: Side, { perRun, concurrency }: CompareOptions): Promise<void> {
+  const count = SMOKE ? Math.min(200, perRun) : perRun;
+  const { once, close } = await side.open();
+  await repeat(once, count, concurrency);
+  const before = process.cpuUsage();
+  await repeat(once, count, concurrency);
+  const used = process.cpuUsage(before);
+  await close?.();
+  console.log(`MEASURED ${(used.user + used.system) / count}`);
+}
+
+async function repeat(once: () => unknown, count: number, concurrency: number): Promise<void> {
   let left = count;
   await Promise.all(
     Array.from({ length: concurrency }, async () => {
@@ -79,8 +104,9 @@ export function median(values: readonly number[]): number {
     : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
 }
 
-/** Prints a table for people; the line that starts with `JSON ` is for `bench/run.mjs`. */
+/** Prints a table for people; the line that starts with `JSON ` is for `bench/run.mjs`. Says nothing in a process that measures one side. */
 export function report(...comparisons: readonly Comparison[]): void {
+  if (ONE_SIDE !== undefined) return;
   for (const { question, unit, rows } of comparisons) {
     console.log(`\n${question} (${unit})`);
     const width = Math.max(...rows.map(({ name }) => name.length));
