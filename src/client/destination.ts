@@ -1,4 +1,5 @@
 import type { Call } from '../core/call.js';
+import { keepAlive } from '../core/clock.js';
 import type { ConfigSource } from '../core/config-source.js';
 import { ConfigUnavailableError, MeshClosedError, type MeshError } from '../core/errors.js';
 import type { TargetConfig } from '../core/model/target.js';
@@ -116,8 +117,8 @@ export class Destination {
         ),
       );
     }
-    return new Promise((resolve, reject) => {
-      const { clock, deadlines } = this.env;
+    const { clock, deadlines } = this.env;
+    const waiting = new Promise<Reply>((resolve, reject) => {
       const timer =
         call.deadline === Number.POSITIVE_INFINITY && !call.waitForReady
           ? deadlines.watch(clock.now() + CONFIG_WAIT_MS, () => {
@@ -144,5 +145,6 @@ export class Destination {
       this.#waiting.add(wake);
       call.cancellation.add(cancelled);
     });
+    return keepAlive(clock, waiting);
   }
 }

@@ -22,6 +22,12 @@ export const systemClock: Clock = {
   },
 };
 
+/** Keeps the process from ending while `work` is under way, for waits on what does not (background timers, unreferenced sockets). */
+export function keepAlive<T>(clock: Clock, work: Promise<T>): Promise<T> {
+  const stop = clock.after(MAX_DELAY_MS, () => {});
+  return work.finally(stop);
+}
+
 /** Resolves after `delayMs`, or rejects with the signal's reason when `signal` is aborted first. */
 export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -8,6 +8,7 @@ import { MeshChannel, type MeshChannelEnv } from '../client/grpc/channel.js';
 import { type GrpcClientConstructor, grpcClient } from '../client/grpc/client.js';
 import type { PassthroughOptions } from '../client/passthrough.js';
 import type { ConfigSource } from '../core/config-source.js';
+import { keepAlive } from '../core/clock.js';
 import { Deadlines } from '../core/deadlines.js';
 import { MeshClosedError } from '../core/errors.js';
 import type { Service } from '../core/service.js';
@@ -104,7 +105,7 @@ export function createMesh({ source, unknownHosts, env: parts, observability }: 
     prometheus: (format) => observability.prometheus(format),
     metricProducer: () => observability.metricProducer(),
     configDump: () => dump(destinations, env.clock.now()),
-    ready: () => (closing === undefined ? source.ready() : Promise.reject(new MeshClosedError())),
+    ready: () => (closing === undefined ? keepAlive(env.clock, source.ready()) : Promise.reject(new MeshClosedError())),
     close: () => {
       closing ??= close();
       return closing;

@@ -4,6 +4,9 @@ import type { ChannelCredentials } from '@grpc/grpc-js';
 /**
  * Remembers the sockets that a channel with these credentials connects, so that they can be ended. grpc-js 1.14 does not end the socket of
  * an attempt that a closed channel leaves behind, when the peer accepted it and then said nothing: it would stay until the peer goes.
+ *
+ * And they keep no process alive: a stream to the control plane never ends, and grpc-js holds the process for every call that has not ended. Calls that
+ * wait for their configuration hold it themselves.
  */
 export class HalfOpenSockets {
   readonly #sockets = new Set<Socket>();
@@ -15,6 +18,8 @@ export class HalfOpenSockets {
       const connect = connector.connect.bind(connector);
       connector.connect = (socket) => {
         this.#sockets.add(socket);
+        socket.ref = () => socket;
+        socket.unref();
         socket.once('close', () => this.#sockets.delete(socket));
         return connect(socket);
       };

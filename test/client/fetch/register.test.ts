@@ -3,6 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { compile } from '../../../src/controlplane/compile/compile.js';
+import { servicesToDocuments } from '../../../src/controlplane/compile/shorthand.js';
+import { startControlPlane } from '../../../src/controlplane/index.js';
 import { httpServer, type RunningHttp } from '../../support/http1-fixture.js';
 
 let server: RunningHttp;
@@ -55,6 +58,16 @@ test('an application that is not changed calls through the mesh, by the names th
   );
   expect(output).toBe('200 served true http://reviews/list');
   expect(seen.at(-1)).toMatch(/^reviews \/list inmesh/);
+});
+
+test('the stream to a control plane keeps no program alive that would end by itself', async () => {
+  const { resources } = compile(servicesToDocuments({ reviews: [`127.0.0.1:${server.port}`] }));
+  const plane = await startControlPlane({ resources, listen: '127.0.0.1:0' });
+  const output = await run(`console.log(await (await fetch('http://reviews/list')).text());`, {
+    INMESH_XDS: `127.0.0.1:${plane.port}`,
+  });
+  expect(output).toBe('served');
+  await plane.close();
 });
 
 test("what uses undici's global dispatcher goes through the mesh, too", async () => {
