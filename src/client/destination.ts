@@ -76,7 +76,7 @@ export class Destination {
     const router = this.#router;
     if (router !== undefined) return router.service(call);
     const failure = this.#failure;
-    if (failure !== undefined && !call.waitForReady) return Promise.reject(failure);
+    if (failure !== undefined && (!call.waitForReady || this.#closed)) return Promise.reject(failure);
     return this.#wait(call);
   };
 

@@ -39,10 +39,12 @@ export function isCallers({ code }: MeshError): boolean {
 
 /** Judges a reply at its end. HTTP: 5xx and 429 are the server's failures. gRPC: by status, a missing one is a failure. */
 export function classifyReply(call: Call, reply: Reply, end: ReplyEnd): Outcome {
-  if (end.error !== undefined) return classifyError(end.error);
+  // A head that tells of a failure does so however its body ended.
+  const failedHead = call.protocol === 'http' && (reply.status >= 500 || reply.status === 429);
+  if (end.error !== undefined) return failedHead ? 'failure' : classifyError(end.error);
   if (call.protocol === 'grpc') {
     const status = grpcStatusOf(reply, end);
     return status !== undefined && !GRPC_FAILURES.has(status) ? 'success' : 'failure';
   }
-  return reply.status >= 500 || reply.status === 429 ? 'failure' : 'success';
+  return failedHead ? 'failure' : 'success';
 }

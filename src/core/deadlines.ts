@@ -8,6 +8,8 @@ export interface DeadlineEntry {
 
 /** Width of one slot. A deadline fires at most this many milliseconds late, never early. */
 const SLOT_MS = 4;
+/** 15 s of slots and a little: with the default limit alone there is never a sweep. */
+const MIN_SWEEP = 4_096;
 
 /**
  * A place in a slot's ring. Linked by hand: a Set that gains and loses an entry per call keeps its outgrown tables, and what they name, alive
@@ -61,14 +63,22 @@ export class Deadlines {
   /** The slot that the timer waits for; Infinity when no timer runs. */
   #armedFor = Number.POSITIVE_INFINITY;
   #cancelTimer: (() => void) | undefined;
+  /** So many slots, and the empty ones are looked for; twice as many as were not empty then. */
+  #sweepAt = MIN_SWEEP;
 
   constructor(private readonly clock: Clock) {}
+
+  /** Slots held now, for tests and dumps. */
+  get slots(): number {
+    return this.#slots.size;
+  }
 
   /** Runs `onExpired` once the monotonic time `at` has passed; at the next turn of the loop if it has already. */
   watch(at: number, onExpired: () => void): DeadlineEntry {
     const key = Math.ceil(at / SLOT_MS);
     let slot = this.#slots.get(key);
     if (slot === undefined) {
+      if (this.#slots.size >= this.#sweepAt) this.#sweep();
       slot = new Slot();
       this.#slots.set(key, slot);
       if (key < this.#armedFor) this.#arm(key);
@@ -84,6 +94,12 @@ export class Deadlines {
     this.#cancelTimer = undefined;
     this.#armedFor = Number.POSITIVE_INFINITY;
     this.#slots.clear();
+  }
+
+  /** Long deadlines that are stopped early leave empty slots which the timer would come to in hours. */
+  #sweep(): void {
+    for (const [key, slot] of this.#slots) if (slot.empty) this.#slots.delete(key);
+    this.#sweepAt = Math.max(MIN_SWEEP, 2 * this.#slots.size);
   }
 
   #arm(key: number): void {

@@ -106,6 +106,22 @@ describe('a destination', () => {
     expect(sent.length).toBe(1);
   });
 
+  test('a call that waits for ready does not outlive the mesh, nor a cluster of which nothing more is heard', async () => {
+    const { call, source, destinations, clock } = setup();
+    const early = expect(call({ authority: 'ratings', waitForReady: true })).rejects.toMatchObject({
+      code: 'MESH_CLOSED',
+    });
+    const stranded = call({ waitForReady: true });
+    source.of('reviews').changed(reviews());
+    await clock.advance(0);
+    source
+      .of('reviews')
+      .changed(aTarget([aRoute({ action: aForward({ other: 1 }) })], [aCluster('other', ['10.0.0.9:80'])]));
+    await expect(stranded).rejects.toMatchObject({ code: 'NO_ENDPOINT' });
+    await destinations.close();
+    await early;
+  });
+
   test('a cluster in trouble fails its own calls and no others', async () => {
     const { call, source } = setup();
     const routes = [

@@ -47,6 +47,13 @@ describe('Deadlines', () => {
     expect(fired).toEqual(['early', 'late']);
   });
 
+  test('long deadlines that are stopped early are not kept until they would have passed', async () => {
+    const clock = new FakeClock();
+    const deadlines = new Deadlines(clock);
+    for (let i = 0; i < 20_000; i++) deadlines.watch(clock.now() + 3_600_000 + i * 4, () => {}).stop();
+    expect(deadlines.slots).toBeLessThanOrEqual(4_096);
+  });
+
   test('many calls share one timer, and close leaves none', () => {
     const clock = new FakeClock();
     const deadlines = new Deadlines(clock);

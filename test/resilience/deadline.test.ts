@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { withAmbient } from '../../src/core/ambient.js';
+import { StreamBody } from '../../src/core/body.js';
 import { Cancellation } from '../../src/core/cancellation.js';
 import { Deadlines } from '../../src/core/deadlines.js';
 import { CancelledError } from '../../src/core/errors.js';
@@ -65,6 +66,20 @@ describe('deadline', () => {
     const late = setup(unset, hang);
     const failed = expect(late.call(aCall())).rejects.toThrow('deadline exceeded after 15');
     await late.clock.advance(15_010);
+    await failed;
+  });
+
+  test('an upload takes the time it takes: the wait for the head begins with its last byte', async () => {
+    const { call, clock, service } = setup(unset, (made) => {
+      made.body?.pipe({ write: () => true, end() {}, fail() {} });
+      return new Promise((_, reject) => made.cancellation.add(reject));
+    });
+    const body = new StreamBody({ resume() {}, cancel() {} });
+    const failed = expect(call(aCall({ method: 'POST', body }))).rejects.toThrow('deadline exceeded after 15');
+    await clock.advance(60_000);
+    expect(service.calls[0]?.cancellation.cancelled).toBe(false);
+    body.end();
+    await clock.advance(15_010);
     await failed;
   });
 

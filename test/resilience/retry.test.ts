@@ -126,6 +126,21 @@ describe('retry', () => {
     expect(begun.service.calls.length).toBe(1);
   });
 
+  test('gateway-error covers resets and per-try timeouts, as it does in Envoy', async () => {
+    const config = { on: new Set(['gateway-error' as const]), regardlessOfMethod: true };
+    const { run, service } = setup(config, [lost(), aReply(200)]);
+    expect((await run({ method: 'POST' })).outcome).toBe(200);
+    expect(service.calls.length).toBe(2);
+  });
+
+  test('a discarded reply that does not end is cut after 100 ms', async () => {
+    let cancelled = 0;
+    const body = new StreamBody({ resume() {}, cancel: () => cancelled++ });
+    const { run } = setup({}, [Object.assign(new OpenReply(503), { body }), aReply(200)]);
+    expect((await run()).outcome).toBe(200);
+    expect(cancelled).toBe(1);
+  });
+
   test('when the budget is spent the first failure stands, flagged MB', async () => {
     const { run, service, events } = setup({}, [aReply(503)], { budget: false });
     const { outcome, call, retries } = await run();
@@ -260,6 +275,84 @@ describe('retry of a call with a body', () => {
     expect((await reply).status).toBe(200);
     expect(seen).toEqual(['first between after']);
     expect(resumed).toBe(1);
+  });
+
+  test('an attempt that is over cannot disturb the next one', async () => {
+    const seen: string[] = [];
+    let late: (() => void) | undefined;
+    const body = new StreamBody({ resume() {}, cancel: () => seen.push('cancelled') });
+    const givesUpLate: Step = (call) => {
+      const own = call.body;
+      const flow = own?.pipe({ write: () => true, end() {}, fail() {} });
+      late = () => {
+        own?.cancel();
+        flow?.resume();
+      };
+      return aReply(503);
+    };
+    const { call, clock } = setup({}, [givesUpLate, reading(200, seen)]);
+    const reply = call(aCall({ method: 'PUT', body }));
+    body.write(Buffer.from('first '));
+    for (let i = 0; i < 3; i++) await clock.advance(100);
+    late?.();
+    body.write(Buffer.from('second'));
+    body.end();
+    expect((await reply).status).toBe(200);
+    expect(seen).toEqual(['first second']);
+  });
+
+  test('what comes between the failure and the next attempt is kept, however much it is', async () => {
+    const seen: string[] = [];
+    const body = new StreamBody({ resume() {}, cancel() {} });
+    const failsEarly: Step = (call) => {
+      call.body?.pipe({ write: () => true, end() {}, fail() {} });
+      return aReply(503);
+    };
+    const { call, clock } = setup({}, [failsEarly, reading(200, seen)]);
+    const reply = call(aCall({ method: 'PUT', body }));
+    await clock.advance(0);
+    body.write(new Uint8Array(70_000).fill(97));
+    body.end();
+    for (let i = 0; i < 3; i++) await clock.advance(100);
+    expect((await reply).status).toBe(200);
+    expect(seen[0]?.length).toBe(70_000);
+  });
+
+  test('when no attempt follows after all, the reply that stands goes on reading its request', async () => {
+    const got: string[] = [];
+    const body = new StreamBody({ resume() {}, cancel() {} });
+    const answersEarly: Step = (call) => {
+      call.body?.pipe({
+        write: (chunk) => got.push(Buffer.from(chunk).toString()) > 0,
+        end: () => got.push('end'),
+        fail() {},
+      });
+      return aReply(503);
+    };
+    const { call, clock } = setup({}, [answersEarly], { budget: false });
+    const reply = call(aCall({ method: 'PUT', body }));
+    body.write(Buffer.from('before '));
+    await clock.advance(0);
+    body.write(Buffer.from('after'));
+    body.end();
+    expect((await reply).status).toBe(503);
+    expect(got).toEqual(['before ', 'after', 'end']);
+  });
+
+  test('after the decision the source is told as soon as the attempt lets go', async () => {
+    let cancelled = 0;
+    const body = new StreamBody({ resume() {}, cancel: () => cancelled++ });
+    let attempt: Parameters<Exclude<Step, Error | { status: number }>>[0] | undefined;
+    const { call } = setup({}, [
+      (made) => {
+        attempt = made;
+        made.body?.pipe({ write: () => true, end() {}, fail() {} });
+        return aReply(200);
+      },
+    ]);
+    await call(aCall({ method: 'PUT', body }));
+    attempt?.body?.cancel();
+    expect(cancelled).toBe(1);
   });
 
   test('when the call is over for good, the source of a streamed body is told', async () => {

@@ -24,7 +24,9 @@ export class PeakEwma {
     this.#at = now;
   }
 
-  observe(latencyMs: number, now: number): void {
+  /** `at` may lie in the past, for a reply that took long to end: then it counts as of what is known. */
+  observe(latencyMs: number, at: number): void {
+    const now = Math.max(at, this.#at);
     const weight = this.#fade(now);
     this.#value =
       latencyMs > this.#value * weight

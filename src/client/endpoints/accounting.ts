@@ -22,7 +22,7 @@ export function send(
   const { record } = call;
   record.endpoint = endpoint.key;
   record.version = endpoint.config.labels['version'];
-  if (call.hostFromEndpoint) call.host = endpoint.config.hostname ?? call.host;
+  if (call.hostFromEndpoint) call.host = endpoint.config.hostname ?? call.authority;
   const span = env.tracer?.attempt(call);
   const startedAt = env.clock.now();
   endpoint.inflight++;
@@ -64,8 +64,9 @@ export function send(
 
 /** The server said "not now": 429 and 503, RESOURCE_EXHAUSTED and UNAVAILABLE, or the reply broke off. */
 function refusedBy(call: Call, reply: Reply, end: ReplyEnd): boolean {
+  if (call.protocol === 'http' && (reply.status === 429 || reply.status === 503)) return true;
   if (end.error !== undefined) return end.error.origin === 'network';
-  if (call.protocol === 'http') return reply.status === 429 || reply.status === 503;
+  if (call.protocol === 'http') return false;
   const status = grpcStatusOf(reply, end);
   return status === 8 || status === 14;
 }

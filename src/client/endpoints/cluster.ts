@@ -29,6 +29,8 @@ export class Cluster {
   service: Service;
   #endpoints = new Map<string, Endpoint>();
   #balancer: Balancer;
+  /** Written by `retire`, never reset. */
+  #retired = false;
   /** Attempts of calls that wait for ready; called when endpoints change. Bounded by max_pending_requests. */
   readonly #waiting = new Set<() => void>();
 
@@ -74,6 +76,8 @@ export class Cluster {
 
   /** No target names the cluster any more: connections close as their calls end. */
   retire(): void {
+    this.#retired = true;
+    for (const wake of [...this.#waiting]) wake();
     for (const endpoint of this.#endpoints.values()) endpoint.retire();
   }
 
@@ -128,7 +132,8 @@ export class Cluster {
     const endpoint = this.#balancer.pick(call.tried);
     if (endpoint !== undefined) return send(this.env, this.underWay, endpoint, call.scheme === 'https', call);
     const error = new NoEndpointError(this.config.name);
-    if (!call.waitForReady) return Promise.reject(error);
+    // Of a retired cluster nothing more is heard.
+    if (!call.waitForReady || this.#retired) return Promise.reject(error);
     return this.limits.tryWait() ? this.#whenEndpoints(call) : Promise.reject(this.limits.overflow());
   };
 
@@ -143,7 +148,7 @@ export class Cluster {
         this.limits.waited();
       };
       const wake = (): void => {
-        if (this.#endpoints.size === 0) return;
+        if (this.#endpoints.size === 0 && !this.#retired) return;
         leave();
         resolve(this.#pickAndSend(call));
       };

@@ -125,6 +125,8 @@ class Fetching {
 
   readonly #onError = (error: unknown): void => {
     this.#settled();
+    // Nobody below may have taken it: a host that is denied, a route that is missing.
+    this.#hop.body?.cancel();
     this.#reject(failedFetch(error));
   };
 

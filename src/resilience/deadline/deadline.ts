@@ -1,7 +1,8 @@
 import { ambient } from '../../core/ambient.js';
+import type { Body } from '../../core/body.js';
 import type { Call } from '../../core/call.js';
 import type { Clock } from '../../core/clock.js';
-import type { Deadlines } from '../../core/deadlines.js';
+import type { DeadlineEntry, Deadlines } from '../../core/deadlines.js';
 import type { MeshError } from '../../core/errors.js';
 import type { Reply } from '../../core/reply.js';
 import type { Filter, Service } from '../../core/service.js';
@@ -71,19 +72,47 @@ export const routeDeadline = (route: RouteTimeout, env: DeadlineEnv): Filter | u
 
 /** Cancels the call when its head takes longer. Not a deadline: nobody is told of it, and it ends with the head. */
 function headWithin(limitMs: number, env: DeadlineEnv, next: Service, call: Call): Promise<Reply> {
-  const startedAt = env.clock.now();
-  const entry = env.deadlines.watch(startedAt + limitMs, () => expire(env, call, startedAt));
+  let entry: DeadlineEntry | undefined;
+  let over = false;
+  const wait = (): void => {
+    const startedAt = env.clock.now();
+    if (!over) entry = env.deadlines.watch(startedAt + limitMs, () => expire(env, call, startedAt));
+  };
+  const body = call.body;
+  // Envoy's route timeout "spans between the point at which the entire downstream request has been received and ...": an upload takes its time.
+  if (body === undefined || body.replayable) wait();
+  else call.body = noticedEnd(body, wait);
+  const stop = (): void => {
+    over = true;
+    entry?.stop();
+  };
   return next(call).then(
     (reply) => {
-      entry.stop();
+      stop();
       return reply;
     },
     (error: unknown) => {
-      entry.stop();
+      stop();
       throw error;
     },
   );
 }
+
+/** `body`, which tells when its last byte has been taken. */
+const noticedEnd = (body: Body, ended: () => void): Body => ({
+  size: body.size,
+  replayable: false,
+  cancel: (reason) => body.cancel(reason),
+  pipe: (sink) =>
+    body.pipe({
+      write: (chunk) => sink.write(chunk),
+      end: (trailers) => {
+        ended();
+        sink.end(trailers);
+      },
+      fail: (error) => sink.fail(error),
+    }),
+});
 
 /** Cancels the call when its deadline passes, up to the end of the reply. */
 function watched(env: DeadlineEnv, next: Service, call: Call): Promise<Reply> {

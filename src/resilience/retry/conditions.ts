@@ -64,10 +64,11 @@ function conditionOfError(on: ReadonlySet<RetryCondition>, call: Call, error: Me
   if (error.code === 'DEADLINE_EXCEEDED') {
     // Envoy resets the attempt and would answer 504: "does not respond at all (disconnect/reset/read timeout)" - retry_on reset, 5xx.
     if (call.protocol === 'grpc' && on.has('deadline-exceeded')) return 'deadline-exceeded';
-    if (on.has('gateway-error')) return 'gateway-error';
   }
+  // Envoy's wouldRetryFromReset: any of the three.
   if (on.has('reset')) return 'reset';
   if (on.has('5xx')) return '5xx';
+  if (on.has('gateway-error')) return 'gateway-error';
   if (error.code === 'DEADLINE_EXCEEDED') return undefined;
   const grpc = call.protocol === 'grpc' ? GRPC_CONDITIONS[error.grpcStatus] : undefined;
   return grpc !== undefined && on.has(grpc) ? grpc : undefined;

@@ -5,7 +5,9 @@ import { fullJitter } from '../../core/backoff.js';
 import type { RetryConfig } from '../../core/model/route.js';
 import type { Reply } from '../../core/reply.js';
 import type { Service } from '../../core/service.js';
+import { CancelledError } from '../../core/errors.js';
 import { FailedAttempt, judge, linked, type RetryEnv } from './attempt.js';
+import type { ReplayBody } from './replay.js';
 
 export interface Repetition {
   readonly config: RetryConfig;
@@ -14,10 +16,12 @@ export interface Repetition {
   readonly next: Service;
   /** How the first attempt failed. */
   readonly failure: FailedAttempt;
+  /** The request body, when it is a stream. */
+  readonly replay: ReplayBody | undefined;
 }
 
 /** Makes attempts 2 and on, each after a backoff and a withdrawal from the budget; settles with the last one's outcome. */
-export function repeat({ config, env, call, next, failure }: Repetition): Promise<Reply> {
+export function repeat({ config, env, call, next, failure, replay }: Repetition): Promise<Reply> {
   const tried: string[] = [];
   let last = failure;
   /** Waits for the turn of attempt `number`; rejects with `last` when there is none. */
@@ -26,7 +30,7 @@ export function repeat({ config, env, call, next, failure }: Repetition): Promis
     if (!permitted(config, env, call, number, delayMs)) throw last;
     if (call.record.endpoint !== undefined) tried.push(call.record.endpoint);
     env.meter.event({ kind: 'retry', cluster: env.cluster, reason: last.condition });
-    discard(last.reply?.body);
+    discard(last.reply?.body, env);
     try {
       await pause(call, env, delayMs);
     } catch (reason) {
@@ -37,11 +41,13 @@ export function repeat({ config, env, call, next, failure }: Repetition): Promis
   const attempt = async (number: number): Promise<Reply> => {
     call.record.attempts = number;
     const again = linked(call, number, tried);
+    if (replay !== undefined) again.body = replay.attempt();
     // "grpc-previous-rpc-attempts" - gRFC A6; Envoy's header says the same to everybody else.
     if (call.protocol === 'grpc') again.headers['grpc-previous-rpc-attempts'] = String(number - 1);
     else again.headers['x-envoy-attempt-count'] = String(number);
     try {
       return await judge(config, call, next(again), (failed) => {
+        replay?.freeze();
         last = failed;
         throw failed;
       });
@@ -61,8 +67,9 @@ export function repeat({ config, env, call, next, failure }: Repetition): Promis
       }),
     )
     .catch((error: unknown) => {
-      if (error instanceof FailedAttempt) return error.settle();
-      throw error;
+      if (!(error instanceof FailedAttempt)) throw error;
+      if (error.reply !== undefined) replay?.thaw();
+      return error.settle();
     });
 }
 
@@ -101,19 +108,22 @@ function pause(call: Call, env: RetryEnv, delayMs: number): Promise<void> {
   });
 }
 
-/** Replies that nobody will read are read to their end, so that an HTTP/1.1 connection can serve again; long ones are cut. */
+/** Replies that nobody will read are read to their end, so that an HTTP/1.1 connection can serve again; what is long or slow is cut. */
 const DISCARD_LIMIT_BYTES = 65_536;
+const DISCARD_LIMIT_MS = 100;
 
-function discard(body: Body | undefined): void {
+function discard(body: Body | undefined, env: RetryEnv): void {
   if (body === undefined) return;
+  const cut = (): void => body.cancel(new CancelledError('a reply that another attempt replaces was cut off', 'yes'));
+  const stop = env.clock.after(DISCARD_LIMIT_MS, cut, { background: true });
   let left = DISCARD_LIMIT_BYTES;
   body.pipe({
     write(chunk) {
       left -= chunk.byteLength;
-      if (left < 0) body.cancel();
+      if (left < 0) cut();
       return left >= 0;
     },
-    end() {},
-    fail() {},
+    end: stop,
+    fail: stop,
   });
 }

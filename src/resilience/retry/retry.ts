@@ -1,4 +1,3 @@
-import type { Call } from '../../core/call.js';
 import { MeshError } from '../../core/errors.js';
 import type { RetryConfig } from '../../core/model/route.js';
 import type { Reply } from '../../core/reply.js';
@@ -20,15 +19,16 @@ export const retry =
     const ownSwitch = config.perTryTimeoutMs !== undefined;
     return (call) => {
       env.budget.deposit();
-      const streaming = call.body !== undefined && !call.body.replayable;
-      if (streaming) call.body = new ReplayBody(call.body as NonNullable<Call['body']>);
+      const replay = call.body === undefined || call.body.replayable ? undefined : new ReplayBody(call.body);
+      if (replay !== undefined) call.body = replay.attempt();
       const first = ownSwitch ? linked(call, 1, undefined) : call;
       call.attempt = 1;
       call.record.attempts = 1;
-      const settling = judge(config, call, next(first), (failure) =>
-        import('./repeat.js').then(({ repeat }) => repeat({ config, env, call, next, failure })),
-      );
-      return streaming ? settled(call, settling) : settling;
+      const settling = judge(config, call, next(first), (failure) => {
+        replay?.freeze();
+        return import('./repeat.js').then(({ repeat }) => repeat({ config, env, call, next, failure, replay }));
+      });
+      return replay === undefined ? settling : settled(replay, settling);
     };
   };
 
@@ -41,8 +41,7 @@ const single =
   };
 
 /** Lets the replay buffer go once it is known that no attempt follows. */
-function settled(call: Call, settling: Promise<Reply>): Promise<Reply> {
-  const body = call.body as ReplayBody;
+function settled(body: ReplayBody, settling: Promise<Reply>): Promise<Reply> {
   return settling.then(
     (reply) => {
       body.commit();

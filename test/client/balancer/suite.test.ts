@@ -121,6 +121,13 @@ describe('peak EWMA', () => {
     expect(ewma.value(120_000)).toBeCloseTo(10, 0);
   });
 
+  test('a reply that took long to end does not turn back the time', () => {
+    const ewma = new PeakEwma(10_000, 30, 0);
+    ewma.observe(5_000, 100_000);
+    ewma.observe(10, 10_000);
+    expect(ewma.value(100_000)).toBeGreaterThan(4_990);
+  });
+
   test('what has not been seen for a while fades', () => {
     const ewma = new PeakEwma(10_000, 1_000, 0);
     expect(ewma.value(10_000)).toBeCloseTo(1_000 / Math.E, 0);
