@@ -1,9 +1,6 @@
 /* Does a unary gRPC call through the mesh cost less than the same call through the stock grpc-js channel, or through grpc-js-xds? */
 import http2 from 'node:http2';
 import * as grpc from '@grpc/grpc-js';
-import { startControlPlane } from '../src/controlplane/index.js';
-import { compile } from '../src/controlplane/compile/compile.js';
-import { servicesToDocuments } from '../src/controlplane/compile/shorthand.js';
 import { meshClient } from '../src/index.js';
 import { compareCpu, report, type Side } from './lib/compare.js';
 import { ECHO } from './lib/echo.js';
@@ -61,17 +58,16 @@ const raw = side('raw node:http2', async ({ port }) => {
   return { once, close: () => session.close() };
 });
 
-/** Both clients take their configuration from our control plane, in the same process on either side. */
+/** Both clients take their configuration from our control plane, which runs in a process of its own. */
 const overXds = (name: string, open: (address: string) => Promise<Awaited<ReturnType<Side['open']>>>): Side =>
   side(name, async ({ port }) => {
-    const { resources } = compile(servicesToDocuments({ reviews: [`127.0.0.1:${port}`] }));
-    const plane = await startControlPlane({ resources, listen: '127.0.0.1:0' });
+    const plane = await startPeer('xds', String(port));
     const { once, close } = await open(`127.0.0.1:${plane.port}`);
     return {
       once,
       close: async () => {
         await close?.();
-        await plane.close();
+        plane.stop();
       },
     };
   });

@@ -35,6 +35,7 @@ await build({
     ...chosen.map((name) => join(here, `${name}.ts`)),
     join(here, 'lib', 'peer-http.ts'),
     join(here, 'lib', 'peer-grpc.ts'),
+    join(here, 'lib', 'peer-xds.ts'),
   ],
   outdir: out,
   entryNames: '[name]',

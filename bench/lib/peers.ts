@@ -8,9 +8,9 @@ export interface Peer {
   stop(): void;
 }
 
-export async function startPeer(kind: 'http' | 'grpc'): Promise<Peer> {
+export async function startPeer(kind: 'http' | 'grpc' | 'xds', ...args: string[]): Promise<Peer> {
   const script = fileURLToPath(new URL(`./peer-${kind}.mjs`, import.meta.url));
-  const child: ChildProcess = fork(script, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const child: ChildProcess = fork(script, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   const [message] = (await once(child, 'message')) as [{ port: number }];
   return { port: message.port, stop: () => void child.kill() };
 }
