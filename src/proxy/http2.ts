@@ -122,8 +122,9 @@ class Http2Exchange extends Exchange {
   #closeWhenSent(): void {
     const { stream } = this;
     if (stream.readableEnded || stream.destroyed || stream.session === undefined) return;
-    stream.session.ping(() => {
-      if (!stream.readableEnded && !stream.destroyed) stream.close(constants.NGHTTP2_NO_ERROR);
+    // Node has at most ten PINGs under way and fails the eleventh at once: then the client is left to end its stream.
+    stream.session.ping((error) => {
+      if (error === null && !stream.readableEnded && !stream.destroyed) stream.close(constants.NGHTTP2_NO_ERROR);
     });
   }
 }
