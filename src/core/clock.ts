@@ -27,19 +27,3 @@ export function keepAlive<T>(clock: Clock, work: Promise<T>): Promise<T> {
   const stop = clock.after(MAX_DELAY_MS, () => {});
   return work.finally(stop);
 }
-
-/** Resolves after `delayMs`, or rejects with the signal's reason when `signal` is aborted first. */
-export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(signal.reason);
-    const onAbort = (): void => {
-      stop();
-      reject(signal?.reason);
-    };
-    const stop = clock.after(delayMs, () => {
-      signal?.removeEventListener('abort', onAbort);
-      resolve();
-    });
-    signal?.addEventListener('abort', onAbort, { once: true });
-  });
-}

@@ -48,7 +48,7 @@ const HOP_BY_HOP = new Set([
   'upgrade',
 ]);
 
-/** A copy without hop-by-hop fields and without those that `Connection` nominates. `te: trailers` may travel. */
+/** A copy without hop-by-hop fields and without those that `Connection` nominates. `te` goes too: whoever sends gRPC on sets it anew. */
 export function endToEndHeaders(from: HeaderFields): HeaderFields {
   const nominated = headerValue(from, 'connection');
   const dropped =

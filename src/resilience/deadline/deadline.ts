@@ -23,7 +23,7 @@ export interface RouteTimeout {
 
 /**
  * How long a call to which nobody gave a limit waits for the head of its reply: 15 s, Envoy's `RouteAction.timeout` default.
- * Unlike Envoy's it does not cut a reply that has begun, so that event streams and downloads work without configuration.
+ * As there, it begins when the request has been sent whole; unlike there, it does not cut a reply that has begun, so that event streams and downloads work without configuration.
  */
 export const DEFAULT_HEAD_TIMEOUT_MS = 15_000;
 
