@@ -2,16 +2,28 @@
  * Which folder of `src/` may import which: the table of docs/architecture.md, as data. A folder may always import itself.
  * `import type` counts as well: a layer that knows another's types cannot change without it.
  */
-const LIBRARY = ['core', 'resilience', 'identity', 'observability', 'client', 'server', 'xds', 'controlplane', 'mesh'];
+const LIBRARY = [
+  'core',
+  'routing',
+  'resilience',
+  'identity',
+  'observability',
+  'client',
+  'server',
+  'xds',
+  'controlplane',
+  'mesh',
+];
 
 export const LAYERS = {
   core: [],
+  routing: ['core'],
   resilience: ['core'],
   identity: ['core'],
   observability: ['core'],
-  client: ['core', 'resilience', 'identity'],
-  server: ['core', 'resilience', 'identity'],
-  xds: ['core', 'identity'],
+  client: ['core', 'routing', 'resilience', 'identity'],
+  server: ['core', 'routing', 'resilience', 'identity'],
+  xds: ['core', 'routing', 'identity'],
   controlplane: ['core', 'identity', 'xds/gen', 'xds/wire'],
   proxy: ['core', 'resilience', 'identity', 'client', 'server'],
   mesh: LIBRARY,

@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.js';
 import type { Deadlines } from '../core/deadlines.js';
+import type { LoadRecorder } from '../core/load-reports.js';
 import type { Logger } from '../core/log.js';
 import type { Meter, Tracer } from '../core/meter.js';
 import type { Random } from '../core/random.js';
@@ -13,5 +14,7 @@ export interface ClientEnv {
   readonly logger: Logger;
   readonly meter: Meter;
   readonly tracer: Tracer | undefined;
+  /** Undefined: nobody asks for load reports. */
+  readonly loads?: LoadRecorder | undefined;
   readonly transports: { readonly http1: TransportFactory; readonly http2: TransportFactory };
 }

@@ -80,7 +80,10 @@ function targetFor(
 ): TargetConfig {
   const name = `passthrough:${scheme}://${addressKey({ host, port })}`;
   const cluster: ClusterConfig = {
+    kind: 'leaf',
     name,
+    edsServiceName: undefined,
+    loadReports: undefined,
     statName: 'passthrough',
     balancer: DEFAULT_BALANCER,
     limits: DEFAULT_CIRCUIT_LIMITS,

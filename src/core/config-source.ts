@@ -1,5 +1,7 @@
 import type { MeshError } from './errors.js';
+import type { LoadRecorder } from './load-reports.js';
 import type { TargetConfig } from './model/target.js';
+import type { ResourcesDump } from './resources.js';
 
 /**
  * What a destination's watcher is told. Three callbacks for three meanings (grpc-go, resource_watcher.go), and one for a name
@@ -22,6 +24,10 @@ export interface ConfigSource {
   watch(authority: string, watcher: ConfigWatcher): () => void;
   /** Resolves with the first configuration (embedded) or first contact (control plane); rejects when there can be none. */
   ready(): Promise<void>;
+  /** Who counts load for a control plane that asks; undefined: nobody does. */
+  readonly loads?: LoadRecorder | undefined;
+  /** The resources behind the configuration, for people and tools; undefined: there are none. */
+  dump?(): ResourcesDump | undefined;
   /** Ends every watch, connection, timer and file handle. */
   close(): Promise<void>;
 }

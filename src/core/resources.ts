@@ -27,3 +27,39 @@ export interface ResourceWatcher {
   /** Trouble, but the last value stands. */
   ambient(error: Error): void;
 }
+
+/** Envoy `ClientResourceStatus`, with the two that gRFC A88 adds. */
+export type ResourceState = 'REQUESTED' | 'DOES_NOT_EXIST' | 'ACKED' | 'NACKED' | 'RECEIVED_ERROR' | 'TIMEOUT';
+
+/** One resource that somebody watches, as CSDS shows it (gRFC A40). */
+export interface DumpedResource {
+  readonly type: ResourceType;
+  readonly name: string;
+  readonly state: ResourceState;
+  /** Of the value in use; '' when there is none. */
+  readonly version: string;
+  /** Wall time of the last change of state, in milliseconds; undefined while nothing was heard. */
+  readonly updatedAt: number | undefined;
+  /** The value in use: as it came over the wire, or as the compiler made it. */
+  readonly raw: Uint8Array | Resource | undefined;
+  /** What went wrong last; undefined when nothing has since the last good value. */
+  readonly error:
+    | {
+        readonly details: string;
+        /** Of the update that was refused; '' when it was none. */
+        readonly version: string;
+        readonly attemptedAt: number;
+        /** What was refused; undefined when there is nothing to show. */
+        readonly raw: Uint8Array | Resource | undefined;
+      }
+    | undefined;
+}
+
+/** What a source of resources knows: `ClientConfig` of CSDS. */
+export interface ResourcesDump {
+  /** `envoy.config.core.v3.Node`; undefined: embedded. */
+  readonly node: Resource | undefined;
+  /** `client_scope` (gRFC A71). */
+  readonly scope: string;
+  readonly resources: readonly DumpedResource[];
+}

@@ -4,7 +4,7 @@ import type { Meter } from '../core/meter.js';
 import { VERSION } from '../core/version.js';
 import { type Bootstrap, bootstrapFor, listenerName, loadBootstrap } from '../xds/bootstrap/index.js';
 import { AdsClient } from '../xds/client/index.js';
-import { decoders } from '../xds/resources/decoders.js';
+import { decodersFor } from '../xds/resources/decoders.js';
 import { xdsConfigSource } from '../xds/source.js';
 
 export interface AdsSourceOptions {
@@ -25,7 +25,15 @@ export async function adsSource({ server, service, dns, meter }: AdsSourceOption
     const { uri } = bootstrap.servers[0];
     logger.warn('the bootstrap names several xds_servers: only the first is used by this version', { server: uri });
   }
-  const client = new AdsClient({ server: bootstrap.servers[0], node, decoders, clock, random, logger, meter });
+  const client = new AdsClient({
+    server: bootstrap.servers[0],
+    node,
+    decoders: decodersFor({ certificateProviders: new Set(bootstrap.certificateProviders.keys()) }),
+    clock,
+    random,
+    logger,
+    meter,
+  });
   return xdsConfigSource({
     cache: client,
     listenerName: (authority) => listenerName(listenerTemplate, authority),

@@ -11,7 +11,11 @@ import {
   ROUTE,
 } from '../core/resources.js';
 import type { ResourceCache } from './resource-cache.js';
-import { decoders } from './resources/decoders.js';
+import { runToEnd } from '../core/steps.js';
+import { OWN } from './origin.js';
+import { decodersFor } from './resources/decoders.js';
+
+const decoders = decodersFor({ certificateProviders: new Set() });
 
 /** A resource that could not be used, and why. */
 export interface Refusal {
@@ -121,7 +125,7 @@ function decodeAll(type: ResourceType, set: ResourceSet, before: Entries): Reado
 
 function decode(type: ResourceType, name: string, raw: Resource, old: Entry | undefined): Entry {
   try {
-    return { raw, value: decoders[type](raw, name), error: undefined };
+    return { raw, value: runToEnd<object>(decoders[type](raw, name, OWN)), error: undefined };
   } catch (error) {
     return { raw, value: old?.value, error: error instanceof Error ? error : new Error(String(error)) };
   }

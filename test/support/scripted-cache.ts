@@ -3,7 +3,7 @@ import type { MeshError } from '../../src/core/errors.js';
 import type { TargetConfig } from '../../src/core/model/target.js';
 import { ENDPOINT, type Resource, type ResourceType, type ResourceWatcher } from '../../src/core/resources.js';
 import type { ResourceCache } from '../../src/xds/resource-cache.js';
-import { decoders } from '../../src/xds/resources/decoders.js';
+import { decoders } from './decoders.js';
 
 type Reason = Parameters<ResourceWatcher['failed']>[1];
 type Known = { readonly value: unknown } | { readonly error: Error; readonly reason: Reason };

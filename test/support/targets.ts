@@ -54,7 +54,10 @@ export const aCluster = (
   endpoints: readonly string[],
   more: Partial<ClusterConfig> = {},
 ): ClusterConfig => ({
+  kind: 'leaf',
   name,
+  edsServiceName: undefined,
+  loadReports: undefined,
   statName: name,
   balancer: DEFAULT_BALANCER,
   limits: DEFAULT_CIRCUIT_LIMITS,

@@ -11,7 +11,7 @@ import { attemptFilters, routeFilters } from '../stack.js';
 import { NoRouteError } from './errors.js';
 import { mutateHeaders } from './headers.js';
 import { directReply, redirectReply } from './local.js';
-import { compileMatch, type Predicate } from './match.js';
+import { compileMatch, type Predicate } from '../../routing/match.js';
 import { rewritePath } from './rewrite.js';
 
 interface CompiledRoute {
@@ -32,7 +32,8 @@ export class Router {
     private readonly env: ClientEnv,
   ) {
     for (const [name, cluster] of config.clusters) {
-      if (!(cluster instanceof MeshError)) this.#clusters.set(name, registry.acquire(cluster));
+      if (!(cluster instanceof MeshError) && cluster.kind === 'leaf')
+        this.#clusters.set(name, registry.acquire(cluster));
     }
     this.#routes = config.routes.map((route) => ({
       name: route.name,
@@ -74,6 +75,8 @@ export class Router {
         return respond((call) => redirectReply(call, action, route.match.path));
       case 'direct':
         return respond(() => directReply(action));
+      case 'non_forwarding':
+        return () => Promise.reject(new NoRouteError(`route "${route.name}" is for servers: it forwards nothing`));
       case 'unservable':
         return () => Promise.reject(new NoRouteError(`route "${route.name}" cannot serve calls: ${action.reason}`));
     }

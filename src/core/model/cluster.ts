@@ -46,8 +46,21 @@ export interface TlsOrigination {
   readonly sni: string;
 }
 
+/** Load reports that the control plane asks for (`Cluster.lrs_server`, gRFC A27). */
+export interface LoadReportConfig {
+  /** The server that gets them: the one that the cluster came from. A key of the bootstrap's servers, not for people. */
+  readonly server: string;
+  /** Backend metrics to report (gRFC A85 `lrs_report_endpoint_metrics`); empty: none but those that gRFC A64 names. */
+  readonly metrics: readonly string[];
+}
+
 export interface ClusterConfig {
+  readonly kind: 'leaf';
   readonly name: string;
+  /** `EdsClusterConfig.service_name`, or the cluster's name; undefined when its endpoints do not come over EDS. */
+  readonly edsServiceName: string | undefined;
+  /** Undefined: nobody asks. */
+  readonly loadReports: LoadReportConfig | undefined;
   /** Name for statistics and logs; the name itself when not set (`alt_stat_name`). */
   readonly statName: string;
   readonly balancer: BalancerConfig;
@@ -63,6 +76,20 @@ export interface ClusterConfig {
   readonly endpoints: readonly EndpointConfig[];
   /** Share of calls to drop on purpose, by category (EDS `drop_overloads`), each in [0, 1]. */
   readonly drops: readonly { readonly category: string; readonly share: number }[];
+}
+
+/**
+ * A cluster of clusters (Envoy's aggregate cluster; gRFC A37, A75): the first of its leaves that can serve does. What it has of its own is
+ * what concerns whole calls; limits, balancing and drops are each leaf's.
+ */
+export interface AggregateClusterConfig {
+  readonly kind: 'aggregate';
+  readonly name: string;
+  readonly statName: string;
+  /** Names of clusters that are no aggregates, in order of preference, each once. All are in `TargetConfig.clusters`. */
+  readonly leaves: readonly string[];
+  readonly retryBudget: RetryBudgetConfig;
+  readonly maxRetries: number | undefined;
 }
 
 export const DEFAULT_CONNECT_TIMEOUT_MS = 1_000;

@@ -103,7 +103,9 @@ export type RouteAction =
   | ForwardAction
   | RedirectAction
   | DirectResponseAction
-  /** Matches, and fails with NO_ROUTE: an action that a client cannot serve (gRFC A36 `non_forwarding_action`). */
+  /** For a server: the request is its own to answer. A client fails with NO_ROUTE (gRFC A36). */
+  | { readonly kind: 'non_forwarding' }
+  /** Matches, and fails with NO_ROUTE: an action that is not understood. */
   | { readonly kind: 'unservable'; readonly reason: string };
 
 export interface Route {
@@ -114,4 +116,20 @@ export interface Route {
   /** Already merged: route first, then virtual host, then route configuration (Envoy's order of evaluation). */
   readonly requestHeaders: HeaderMutation | undefined;
   readonly responseHeaders: HeaderMutation | undefined;
+}
+
+/** `route.v3.RouteConfiguration`: a table of routes by host. */
+export interface RouteConfiguration {
+  readonly name: string;
+  /** The port of the authority does not count for choosing a virtual host. */
+  readonly ignorePort: boolean;
+  readonly virtualHosts: readonly VirtualHost[];
+}
+
+export interface VirtualHost {
+  readonly name: string;
+  /** In lower case. */
+  readonly domains: readonly string[];
+  /** Complete: retry policy and header mutations of the outer levels are merged in. */
+  readonly routes: readonly Route[];
 }

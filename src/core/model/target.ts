@@ -1,5 +1,5 @@
 import type { MeshError } from '../errors.js';
-import type { ClusterConfig } from './cluster.js';
+import type { AggregateClusterConfig, ClusterConfig } from './cluster.js';
 import type { Route } from './route.js';
 
 /**
@@ -10,6 +10,9 @@ export interface TargetConfig {
   readonly authority: string;
   /** In order of precedence: the first match wins. */
   readonly routes: readonly Route[];
-  /** A cluster that is in trouble is an error here and leaves the others alone (gRFC A74). */
-  readonly clusters: ReadonlyMap<string, ClusterConfig | MeshError>;
+  /**
+   * Those that routes name, and the leaves of those that are aggregates. One that is in trouble is an error here and leaves the others
+   * alone (gRFC A74).
+   */
+  readonly clusters: ReadonlyMap<string, ClusterConfig | AggregateClusterConfig | MeshError>;
 }

@@ -18,7 +18,14 @@ export function parseBootstrap(json: unknown, defaults: NodeDefaults): Bootstrap
     throw new DecodeError('client_default_listener_resource_name_template', problem);
   }
   const node = root.node === undefined ? {} : parseNode(record(root.node, 'node'));
-  return { servers: [first, ...rest], node: completeNode(node, defaults), listenerTemplate: template };
+  return {
+    servers: [first, ...rest],
+    node: completeNode(node, defaults),
+    listenerTemplate: template,
+    serverListenerTemplate: undefined,
+    certificateProviders: new Map(),
+    authorities: new Map(),
+  };
 }
 
 /** The bootstrap of somebody who names nothing but a control plane's address: plaintext, default template. */
@@ -26,10 +33,23 @@ export function bootstrapFor(uri: string, defaults: NodeDefaults): Bootstrap {
   const server: XdsServer = {
     uri,
     credentials: { kind: 'insecure' },
-    failOnDataErrors: false,
-    resourceTimerIsTransientError: false,
+    callCredentials: [],
+    apiType: 'AGGREGATED_GRPC',
+    features: {
+      ignoreResourceDeletion: false,
+      failOnDataErrors: false,
+      resourceTimerIsTransientError: false,
+      trusted: true,
+    },
   };
-  return { servers: [server], node: completeNode({}, defaults), listenerTemplate: '%s' };
+  return {
+    servers: [server],
+    node: completeNode({}, defaults),
+    listenerTemplate: '%s',
+    serverListenerTemplate: undefined,
+    certificateProviders: new Map(),
+    authorities: new Map(),
+  };
 }
 
 function parseServer(json: unknown, path: string): XdsServer {
@@ -40,8 +60,14 @@ function parseServer(json: unknown, path: string): XdsServer {
   return {
     uri,
     credentials: parseCredentials(array(server.channel_creds, `${path}.channel_creds`), `${path}.channel_creds`),
-    failOnDataErrors: features.includes('fail_on_data_errors'),
-    resourceTimerIsTransientError: features.includes('resource_timer_is_transient_error'),
+    callCredentials: [],
+    apiType: 'AGGREGATED_GRPC',
+    features: {
+      ignoreResourceDeletion: features.includes('ignore_resource_deletion'),
+      failOnDataErrors: features.includes('fail_on_data_errors'),
+      resourceTimerIsTransientError: features.includes('resource_timer_is_transient_error'),
+      trusted: features.includes('trusted_xds_server'),
+    },
   };
 }
 
@@ -76,6 +102,7 @@ function parseTls(config: Json, path: string): ChannelCredentialsConfig {
     caCertificateFile: optionalString(config, 'ca_certificate_file', path),
     certificateFile,
     privateKeyFile,
+    refreshIntervalMs: 600_000,
   };
 }
 

@@ -11,7 +11,7 @@ import {
   type ResourceType,
   type ResourceWatcher,
 } from '../../core/resources.js';
-import type { XdsServer } from '../bootstrap/bootstrap.js';
+import { serverKey, type XdsServer } from '../bootstrap/bootstrap.js';
 import type { ResourceCache } from '../resource-cache.js';
 import { type AdsMethod, adsService } from '../wire/ads.js';
 import { type Codec, loadCodec } from '../wire/codec.js';
@@ -197,6 +197,7 @@ export class AdsClient implements ResourceCache {
       decode: this.options.decoders[type],
       clock: this.options.clock,
       type,
+      origin: { server: serverKey(this.options.server), trusted: this.options.server.features.trusted },
       wanted: (name) => this.#cache.has(type, name),
       cachedDigest: (name) => this.#cache.digest(type, name),
     });

@@ -194,12 +194,12 @@ export class Cache {
     now: number,
   ): void {
     const entry = this.#entries.get(keyOf(type, name));
-    entry?.dataError(state, this.#error(entry, problem), reason, this.options.server.failOnDataErrors, now);
+    entry?.dataError(state, this.#error(entry, problem), reason, this.options.server.features.failOnDataErrors, now);
   }
 
   #await(entry: CacheEntry): void {
     const { clock, server } = this.options;
-    const isTransient = server.resourceTimerIsTransientError;
+    const isTransient = server.features.resourceTimerIsTransientError;
     const delayMs = isTransient ? TRANSIENT_RESOURCE_TIMEOUT_MS : RESOURCE_TIMEOUT_MS;
     const expire = (): void => {
       const error = this.#error(entry, `the control plane ${server.uri} sent nothing for it in ${delayMs} ms`);

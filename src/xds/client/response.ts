@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../../core/clock.js';
 import type { Resource, ResourceType } from '../../core/resources.js';
+import { runToEnd, type Steps } from '../../core/steps.js';
+import type { ResourceOrigin } from '../origin.js';
 import type { Codec } from '../wire/codec.js';
 import type { DiscoveryResponse, RawAny } from '../wire/messages.js';
 
 /** Turns a resource into what watchers get; throws an Error to refuse it. Knows what a resource means; this folder does not. */
-export type ResourceDecoder = (resource: Resource, name: string) => unknown;
+export type ResourceDecoder = (resource: Resource, name: string, origin: ResourceOrigin) => Steps<unknown>;
 
 /** The loop is given back after so many milliseconds of decoding. */
 const SLICE_MS = 8;
@@ -34,6 +36,7 @@ export interface UnpackOptions {
   readonly decode: ResourceDecoder;
   readonly clock: Clock;
   readonly type: ResourceType;
+  readonly origin: ResourceOrigin;
   /** "The client ignores resources it did not ask for." */
   wanted(name: string): boolean;
   /** Digest of the bytes that the cached value was made from; '' when there is none. */
@@ -102,7 +105,9 @@ function decodeOne(name: string, version: string, body: RawAny, options: UnpackO
     if (body.type_url !== type) throw new Error(`is a ${body.type_url}, not a ${type}`);
     const digest = createHash('sha256').update(body.value).digest('base64');
     const same = digest === options.cachedDigest(name);
-    const value = same ? undefined : { decoded: options.decode(codec.decodeResource(type, body.value), name) };
+    const value = same
+      ? undefined
+      : { decoded: runToEnd(options.decode(codec.decodeResource(type, body.value), name, options.origin)) };
     result.good.set(name, { value, digest, version });
   } catch (error) {
     result.bad.set(name, error instanceof Error ? error : new Error(String(error)));

@@ -1,6 +1,6 @@
 import type { DnsOptions } from '../../core/dns.js';
 import { ConfigUnavailableError, type MeshError } from '../../core/errors.js';
-import type { ClusterConfig } from '../../core/model/cluster.js';
+import type { AggregateClusterConfig, ClusterConfig } from '../../core/model/cluster.js';
 import { CLUSTER } from '../../core/resources.js';
 import type { ResourceCache } from '../resource-cache.js';
 import type { Discovery } from '../resources/discovery.js';
@@ -10,7 +10,7 @@ import type { EndpointSource } from './endpoint-source.js';
 import { Slot, type SlotOwner } from './slot.js';
 
 /** What a cluster came to: its configuration with endpoints, or why there is none. */
-export type ClusterState = ClusterConfig | MeshError;
+export type ClusterState = ClusterConfig | AggregateClusterConfig | MeshError;
 
 /**
  * One cluster with what it depends on: CDS, and EDS or DNS. Its trouble stays its own (gRFC A74). When it is told to find its
@@ -81,6 +81,7 @@ export class ClusterNode {
   #follow(discovery: Discovery): void {
     // Equal ones are the same object: `Slot` retains.
     if (discovery === this.#discovery) return;
+    if (discovery.kind === 'aggregate') return;
     const old = this.#source;
     this.#discovery = discovery;
     this.#warming = true;

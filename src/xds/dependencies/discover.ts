@@ -8,7 +8,7 @@ import type { SlotOwner } from './slot.js';
 
 /** The source of endpoints that a cluster asks for. */
 export function discover(
-  discovery: Discovery,
+  discovery: Exclude<Discovery, { readonly kind: 'aggregate' }>,
   cache: ResourceCache,
   dns: DnsOptions,
   owner: SlotOwner,

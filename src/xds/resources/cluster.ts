@@ -22,10 +22,14 @@ export function cluster(message: Message): Cluster {
     throw message.error('lb_subset_config', 'is not supported; use a cluster per subset');
   const connectTimeout = message.duration('connect_timeout');
   if (connectTimeout === 0) throw message.error('connect_timeout', 'must be greater than 0');
+  const found = discovery(message, name);
   return {
     name,
     settings: {
+      kind: 'leaf',
       name,
+      edsServiceName: found.kind === 'eds' ? found.serviceName : undefined,
+      loadReports: undefined,
       statName: message.text('alt_stat_name') || name,
       balancer: balancer(message),
       limits: circuitLimits(message),
@@ -34,6 +38,6 @@ export function cluster(message: Message): Cluster {
       connectTimeoutMs: connectTimeout ?? DEFAULT_CONNECT_TIMEOUT_MS,
       tls: tlsOrigination(message),
     },
-    discovery: discovery(message, name),
+    discovery: found,
   };
 }

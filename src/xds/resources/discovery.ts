@@ -19,7 +19,9 @@ export interface DnsDiscovery {
 export type Discovery =
   | { readonly kind: 'eds'; readonly serviceName: string }
   | { readonly kind: 'static'; readonly assignment: Assignment }
-  | DnsDiscovery;
+  | DnsDiscovery
+  /** Names of clusters, which may be aggregates themselves, in order of preference (gRFC A37). */
+  | { readonly kind: 'aggregate'; readonly clusters: readonly string[] };
 
 /** A shorter `dns_refresh_rate` would only load the resolver. */
 const MIN_REFRESH_MS = 1_000;

@@ -2,7 +2,8 @@ import { extension } from './any.js';
 import { requireAdsOrSelf } from './config-source.js';
 import { checkHttpFilters } from './http-filters.js';
 import type { Message } from './message.js';
-import { type RouteConfiguration, routeConfiguration } from './route.js';
+import type { RouteConfiguration } from '../../core/model/route.js';
+import { routeConfiguration } from './route.js';
 
 const HCM = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
 

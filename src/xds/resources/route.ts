@@ -1,4 +1,4 @@
-import type { HeaderMutation, Route, RouteAction } from '../../core/model/route.js';
+import type { HeaderMutation, Route, RouteAction, RouteConfiguration, VirtualHost } from '../../core/model/route.js';
 import { declaredPlugins, type Plugins } from './cluster-specifier.js';
 import { forwardAction, withClusterHeaders } from './forward-action.js';
 import { headerMutation, mergeMutations } from './header-mutation.js';
@@ -7,23 +7,7 @@ import { directResponseAction, redirectAction } from './local-action.js';
 import type { Message } from './message.js';
 import { retryPolicy } from './retry-policy.js';
 import { routeMatch } from './route-match.js';
-import { domainProblem } from './virtual-host.js';
-
-/** `route.v3.RouteConfiguration`, as much of it as a client uses. */
-export interface RouteConfiguration {
-  readonly name: string;
-  /** The port of the authority does not count for choosing a virtual host. */
-  readonly ignorePort: boolean;
-  readonly virtualHosts: readonly VirtualHost[];
-}
-
-export interface VirtualHost {
-  readonly name: string;
-  /** In lower case. */
-  readonly domains: readonly string[];
-  /** Complete: retry policy and header mutations of the outer levels are merged in. */
-  readonly routes: readonly Route[];
-}
+import { domainProblem } from '../../routing/virtual-host.js';
 
 /** Default of `max_direct_response_body_size_bytes` (route.proto). */
 const MAX_DIRECT_RESPONSE_BODY = 4_096;

@@ -9,7 +9,7 @@ import {
   type ResourceType,
   ROUTE,
 } from '../../../src/core/resources.js';
-import { decoders } from '../../../src/xds/resources/decoders.js';
+import { decoders } from '../../support/decoders.js';
 import { loadCodec } from '../../../src/xds/wire/index.js';
 import { bookinfo, everything } from '../../support/mesh-examples.js';
 import { asJson, compileYaml } from '../../support/mesh-yaml.js';

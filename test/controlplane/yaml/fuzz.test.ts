@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { stringify, parseAllDocuments } from 'yaml';
 import { type CompileResult, compileText, formatProblem } from '../../../src/controlplane/config.js';
 import { RESOURCE_TYPES } from '../../../src/core/resources.js';
-import { decoders } from '../../../src/xds/resources/decoders.js';
+import { decoders } from '../../support/decoders.js';
 import { bookinfo, everything } from '../../support/mesh-examples.js';
 
 const RUNS = 400;

@@ -109,7 +109,7 @@ describe('a resource that does not come (gRFC A57)', () => {
   });
 
   test('is a slow server for 30 s when the server has said that silence means that (gRFC A88)', async () => {
-    const { client, clock } = begin(ads.uri, { resourceTimerIsTransientError: true });
+    const { client, clock } = begin(ads.uri, { features: { ...NO_FEATURES, resourceTimerIsTransientError: true } });
     const watcher = new Recorder();
     client.watch(LISTENER, 'l', watcher);
     const stream = await ads.nextStream();
@@ -178,7 +178,7 @@ describe('a resource that goes (gRFC A88)', () => {
   );
 
   test('goes for good with fail_on_data_errors, and the same bytes bring it back', async () => {
-    const { client } = begin(ads.uri, { failOnDataErrors: true });
+    const { client } = begin(ads.uri, { features: { ...NO_FEATURES, failOnDataErrors: true } });
     const watcher = new Recorder();
     client.watch(CLUSTER, 'a', watcher);
     const stream = await ads.nextStream();

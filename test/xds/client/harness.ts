@@ -1,5 +1,6 @@
 import { noMeter, type MeshEvent } from '../../../src/core/meter.js';
 import { seededRandom } from '../../../src/core/random.js';
+import type { Steps } from '../../../src/core/steps.js';
 import { silentLogger } from '../../../src/core/log.js';
 import {
   CLUSTER,
@@ -19,7 +20,8 @@ export const codec = await loadCodec();
 const bootstrap = bootstrapFor('127.0.0.1:1', { service: 'shop', nodeId: 'node-1', random: seededRandom(1) });
 
 /** The decoder of these tests: hands the resource on, and refuses one that says so in its stat name. */
-function decode(resource: Resource): unknown {
+// biome-ignore lint/correctness/useYield: it has one step
+function* decode(resource: Resource): Steps<unknown> {
   if (resource['alt_stat_name'] === 'bad' || resource['stat_prefix'] === 'bad') throw new Error('stat name is bad');
   return resource;
 }

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { HeaderMutation, Route } from '../../../src/core/model/route.js';
 import { type Resource, ROUTE } from '../../../src/core/resources.js';
-import { decoders } from '../../../src/xds/resources/decoders.js';
+import { decoders } from '../../support/decoders.js';
 import { mergeMutations } from '../../../src/xds/resources/header-mutation.js';
 import { refusal } from '../../support/refusal.js';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { LISTENER, type Resource } from '../../../src/core/resources.js';
-import { decoders } from '../../../src/xds/resources/decoders.js';
+import { decoders } from '../../support/decoders.js';
 import { refusal } from '../../support/refusal.js';
 import { ads, any, connectionManager, listenerResource, routerFilter } from '../../support/xds-resources.js';
 

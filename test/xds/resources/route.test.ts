@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { ForwardAction, Route } from '../../../src/core/model/route.js';
 import { type Resource, ROUTE } from '../../../src/core/resources.js';
-import { decoders } from '../../../src/xds/resources/decoders.js';
+import { decoders } from '../../support/decoders.js';
 import { refusal } from '../../support/refusal.js';
 import { any, routeResource, toCluster } from '../../support/xds-resources.js';
 

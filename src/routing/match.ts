@@ -1,9 +1,12 @@
-import type { Call } from '../../core/call.js';
-import { headerValue } from '../../core/headers.js';
-import type { HeaderMatch, PathMatch, QueryMatch, RouteMatch, StringMatch } from '../../core/model/match.js';
-import type { Random } from '../../core/random.js';
+import type { Call } from '../core/call.js';
+import { headerValue } from '../core/headers.js';
+import type { HeaderMatch, PathMatch, QueryMatch, RouteMatch, StringMatch } from '../core/model/match.js';
+import type { Random } from '../core/random.js';
 
-export type Predicate = (call: Call) => boolean;
+/** What of a request a match looks at: of one that leaves, or of one that came in. */
+export type RequestView = Pick<Call, 'method' | 'path' | 'host' | 'scheme' | 'protocol' | 'headers'>;
+
+export type Predicate = (request: RequestView) => boolean;
 
 /** Compiles a match into one function; undefined when every call matches. */
 export function compileMatch(match: RouteMatch, random: Random): Predicate | undefined {
@@ -68,7 +71,7 @@ function stringTest(match: StringMatch): (text: string) => boolean {
 }
 
 /** What a header matcher sees: pseudo-headers by name, repeated fields joined, gRPC's binary ones not at all (gRFC A28). */
-function visible(call: Call, name: string): string | undefined {
+function visible(call: RequestView, name: string): string | undefined {
   switch (name) {
     case ':method':
       return call.method;

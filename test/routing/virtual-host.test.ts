@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { chooseVirtualHost } from '../../../src/xds/resources/virtual-host.js';
+import { chooseVirtualHost } from '../../src/routing/virtual-host.js';
 
 const hosts = [
   { name: 'all', domains: ['*'] },

@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { compileMatch } from '../../../src/client/router/match.js';
-import { rewritePath } from '../../../src/client/router/rewrite.js';
-import type { CallInit } from '../../../src/core/call.js';
-import { headerFields } from '../../../src/core/headers.js';
-import type { HeaderMatch, PathMatch, QueryMatch, RouteMatch } from '../../../src/core/model/match.js';
-import { seededRandom } from '../../../src/core/random.js';
-import { aCall } from '../../support/calls.js';
-import { aMatch } from '../../support/targets.js';
+import { compileMatch } from '../../src/routing/match.js';
+import { rewritePath } from '../../src/client/router/rewrite.js';
+import type { CallInit } from '../../src/core/call.js';
+import { headerFields } from '../../src/core/headers.js';
+import type { HeaderMatch, PathMatch, QueryMatch, RouteMatch } from '../../src/core/model/match.js';
+import { seededRandom } from '../../src/core/random.js';
+import { aCall } from '../support/calls.js';
+import { aMatch } from '../support/targets.js';
 
 const matches = (match: Partial<RouteMatch>, init: Partial<CallInit>): boolean =>
   compileMatch(aMatch(match), seededRandom(1))?.(aCall(init)) ?? true;

@@ -1,0 +1,40 @@
+import type { Address } from './endpoint.js';
+import type { RouteConfiguration } from './route.js';
+
+/** A server's listener (gRFC A36): what to do with connections that come in at one address. */
+export interface ServerListener {
+  readonly name: string;
+  /** Must be what the server listens on: "host:port" as asked for. */
+  readonly address: Address;
+  /** Those that can match; a chain with criteria that are never met here is left out (gRFC A36). */
+  readonly filterChains: readonly FilterChain[];
+  /** For connections that no other chain matches. */
+  readonly defaultFilterChain: FilterChain | undefined;
+}
+
+export interface FilterChain {
+  /** The configured name, or `filter_chains[<index>]`. */
+  readonly name: string;
+  readonly match: FilterChainMatch;
+  readonly routes:
+    | { readonly kind: 'rds'; readonly name: string }
+    | { readonly kind: 'inline'; readonly config: RouteConfiguration };
+  /** `common_http_protocol_options.max_stream_duration`, in milliseconds; for routes that have none (gRFC A31). */
+  readonly maxStreamDurationMs: number | undefined;
+}
+
+/** Envoy `FilterChainMatch`, the criteria of gRFC A36. An empty list means any. */
+export interface FilterChainMatch {
+  readonly destination: readonly CidrRange[];
+  readonly sourceType: 'any' | 'same_ip_or_loopback' | 'external';
+  readonly source: readonly CidrRange[];
+  readonly sourcePorts: readonly number[];
+  /** True for `transport_protocol: raw_buffer`, which is preferred to one that does not say (Envoy's order of criteria). */
+  readonly rawBuffer: boolean;
+}
+
+export interface CidrRange {
+  /** IPv4 or IPv6, with the bits beyond the prefix cleared, in canonical text. */
+  readonly address: string;
+  readonly prefixLength: number;
+}
