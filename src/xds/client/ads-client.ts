@@ -17,12 +17,12 @@ import { type AdsMethod, adsService } from '../wire/ads.js';
 import { type Codec, loadCodec } from '../wire/codec.js';
 import type { DiscoveryRequest, DiscoveryResponse } from '../wire/messages.js';
 import { Cache, type DumpedResource } from './cache.js';
-import { Connection, type ConnectionOwner } from './connection.js';
+import { Connection, type ConnectionOwner } from './kept-stream.js';
 import { grpcTransport } from './grpc-transport.js';
 import { Ready } from './ready.js';
 import { refusal, type ResourceDecoder, unpack, type Unpacked } from './response.js';
 import { Subscription } from './subscription.js';
-import type { AdsTransport } from './transport.js';
+import type { ServerTransport } from './transport.js';
 
 export interface AdsClientOptions {
   readonly server: XdsServer;
@@ -34,7 +34,7 @@ export interface AdsClientOptions {
   readonly logger: Logger;
   readonly meter: Meter;
   /** How streams are opened. Default: grpc-js, loaded at the first watch. */
-  readonly transport?: (server: XdsServer) => Promise<AdsTransport>;
+  readonly transport?: (server: XdsServer) => Promise<ServerTransport>;
 }
 
 interface Wire {
@@ -102,7 +102,7 @@ export class AdsClient implements ResourceCache {
     this.#ready.fail(new MeshClosedError());
   }
 
-  async #load(): Promise<AdsTransport> {
+  async #load(): Promise<ServerTransport> {
     const { server, transport = grpcTransport } = this.options;
     const [codec, open] = await Promise.all([loadCodec(), transport(server)]);
     this.#wire ??= { codec, method: adsService(codec).StreamAggregatedResources };

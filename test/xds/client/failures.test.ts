@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CLUSTER, ENDPOINT, LISTENER, ROUTE, type ResourceType } from '../../../src/core/resources.js';
 import type { DiscoveryResponse } from '../../../src/xds/wire/index.js';
 import { ScriptedAds, type ScriptedStream } from '../../support/scripted-ads.js';
-import { type Harness, packed, Recorder, start, until } from './harness.js';
+import { type Harness, NO_FEATURES, packed, Recorder, start, until } from './harness.js';
 
 let ads: ScriptedAds;
 let harness: Harness;
@@ -62,7 +62,7 @@ describe('a resource that does not come (gRFC A57)', () => {
       '127.0.0.1:1',
       {},
       {
-        transport: async () => (handlers) => {
+        transport: async () => (_path, handlers) => {
           let written: (() => void)[] = [];
           connect = () => {
             handlers.connected();

@@ -11,13 +11,20 @@ import {
   type ResourceWatcher,
   ROUTE,
 } from '../../../src/core/resources.js';
-import { bootstrapFor, type XdsServer } from '../../../src/xds/bootstrap/index.js';
+import { bootstrapFor, type ServerFeatures, type XdsServer } from '../../../src/xds/bootstrap/index.js';
 import { AdsClient, type AdsClientOptions } from '../../../src/xds/client/index.js';
 import { loadCodec, type RawAny } from '../../../src/xds/wire/index.js';
 import { FakeClock, settle } from '../../support/fake-clock.js';
 
 export const codec = await loadCodec();
 const bootstrap = bootstrapFor('127.0.0.1:1', { service: 'shop', nodeId: 'node-1', random: seededRandom(1) });
+
+export const NO_FEATURES: ServerFeatures = {
+  ignoreResourceDeletion: false,
+  failOnDataErrors: false,
+  resourceTimerIsTransientError: false,
+  trusted: false,
+};
 
 /** The decoder of these tests: hands the resource on, and refuses one that says so in its stat name. */
 // biome-ignore lint/correctness/useYield: it has one step

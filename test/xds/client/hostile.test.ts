@@ -123,7 +123,7 @@ describe('a response that is hostile', () => {
       '127.0.0.1:1',
       {},
       {
-        transport: async () => (given) => {
+        transport: async () => (_path, given) => {
           handlers = given;
           queueMicrotask(() => given.connected());
           return { send: (_bytes, written) => queueMicrotask(written), read() {}, close() {} };
@@ -310,6 +310,7 @@ describe('a server that is hostile', () => {
       caCertificateFile: '/nowhere/ca.pem',
       certificateFile: undefined,
       privateKeyFile: undefined,
+      refreshIntervalMs: 600_000,
     } as const;
     const { client, clock } = begin('127.0.0.1:1', { credentials });
     const watcher = new Recorder();

@@ -36,6 +36,7 @@ describe.skipIf(server === undefined || client === undefined)(
       caCertificateFile: server?.cert,
       certificateFile: undefined,
       privateKeyFile: undefined,
+      refreshIntervalMs: 600_000,
       ...(given as object),
     });
 

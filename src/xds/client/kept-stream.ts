@@ -2,7 +2,7 @@ import { spreadJitter } from '../../core/backoff.js';
 import type { Clock } from '../../core/clock.js';
 import type { Random } from '../../core/random.js';
 import type { DiscoveryRequest } from '../wire/messages.js';
-import type { AdsStream, AdsTransport } from './transport.js';
+import type { XdsStream, ServerTransport } from './transport.js';
 
 /** grpc/doc/connection-backoff.md, which gRFC A57 points to; ± 20 %. */
 const BACKOFF = { baseMs: 1_000, multiplier: 1.6, maxMs: 120_000 };
@@ -10,6 +10,7 @@ const BACKOFF = { baseMs: 1_000, multiplier: 1.6, maxMs: 120_000 };
 export const CONNECT_TIMEOUT_MS = 20_000;
 /** A stream that answered and ended is opened again at once, but a server that does only that is not asked more often than this. */
 const MIN_REOPEN_MS = 1_000;
+const ADS_PATH = '/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources';
 
 /** What the owner of a connection is told and asked. */
 export interface ConnectionOwner {
@@ -32,7 +33,7 @@ export interface ConnectionOwner {
 
 /** Keeps one stream open to one server: connects, waits, tries again, and lets one message in and one out at a time. */
 export class Connection {
-  #stream: AdsStream | undefined;
+  #stream: XdsStream | undefined;
   #started = false;
   #closed = false;
   #cancelTimer: (() => void) | undefined;
@@ -47,7 +48,7 @@ export class Connection {
   #busy = false;
 
   constructor(
-    private readonly transport: () => Promise<AdsTransport>,
+    private readonly transport: () => Promise<ServerTransport>,
     private readonly owner: ConnectionOwner,
     private readonly clock: Clock,
     private readonly random: Random,
@@ -100,13 +101,13 @@ export class Connection {
     );
   }
 
-  #open(transport: AdsTransport): void {
+  #open(transport: ServerTransport): void {
     this.#startedAt = this.clock.now();
     this.#answered = false;
     this.#sentFirst = false;
     this.#writing = false;
     this.#reading = false;
-    const stream: AdsStream = transport({
+    const stream: XdsStream = transport(ADS_PATH, {
       connected: () => {
         if (stream !== this.#stream) return;
         this.#stopTimer();
@@ -133,7 +134,7 @@ export class Connection {
     this.#stream.read();
   }
 
-  #message(stream: AdsStream, bytes: Uint8Array): void {
+  #message(stream: XdsStream, bytes: Uint8Array): void {
     this.#reading = false;
     let dealtWith: Promise<void>;
     try {
@@ -164,7 +165,7 @@ export class Connection {
   }
 
   /** Ends a stream that cannot go on, as if the server could not be reached. */
-  #giveUp(stream: AdsStream, details: string): void {
+  #giveUp(stream: XdsStream, details: string): void {
     stream.close();
     this.#over(details, true);
   }

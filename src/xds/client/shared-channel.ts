@@ -1,0 +1,129 @@
+import type * as grpc from '@grpc/grpc-js';
+import { HalfOpenSockets } from './half-open.js';
+import type { StreamHandlers, XdsStream } from './transport.js';
+
+/** One grpc-js channel: one attempt to connect, and all streams that are opened while what came of it stands. */
+export class SharedChannel {
+  readonly #channel: grpc.ChannelInterface;
+  readonly #sockets: HalfOpenSockets;
+  readonly #streams = new Set<ChannelStream>();
+  #state: 'connecting' | 'ready' | 'broken' = 'connecting';
+
+  constructor(
+    private readonly library: typeof grpc,
+    uri: string,
+    credentials: grpc.ChannelCredentials,
+    options: grpc.ChannelOptions,
+  ) {
+    this.#sockets = new HalfOpenSockets(credentials);
+    this.#channel = new library.Channel(uri, credentials, options);
+    this.#watch();
+  }
+
+  /** False once the connection was lost, could not be made, or was closed with its last stream. */
+  get usable(): boolean {
+    return this.#state !== 'broken';
+  }
+
+  open(path: string, handlers: StreamHandlers): XdsStream {
+    const call = this.#channel.createCall(path, Number.POSITIVE_INFINITY, null, null, null);
+    const stream = new ChannelStream(this.library, call, handlers, () => this.#closed(stream));
+    this.#streams.add(stream);
+    if (this.#state === 'ready') queueMicrotask(() => stream.ready());
+    stream.start();
+    return stream;
+  }
+
+  /** Follows the channel without asking it to connect: the calls do, and a closed channel that is asked connects again, and for ever. */
+  #watch(): void {
+    const { connectivityState } = this.library;
+    const state = this.#channel.getConnectivityState(false);
+    if (state === connectivityState.READY) this.#becameReady();
+    else if (this.#state === 'ready' || state === connectivityState.SHUTDOWN) this.#state = 'broken';
+    if (this.#state === 'broken') return;
+    this.#channel.watchConnectivityState(state, Number.POSITIVE_INFINITY, (error) => {
+      if (error === undefined) this.#watch();
+    });
+  }
+
+  #becameReady(): void {
+    if (this.#state !== 'connecting') return;
+    this.#state = 'ready';
+    for (const stream of [...this.#streams]) stream.ready();
+  }
+
+  #closed(stream: ChannelStream): void {
+    const { connectivityState } = this.library;
+    const wasReady = this.#state === 'ready';
+    // Who gave up before it connected, and whoever saw the connection go, shall not meet the same channel again.
+    if (!wasReady || this.#channel.getConnectivityState(false) !== connectivityState.READY) this.#state = 'broken';
+    this.#streams.delete(stream);
+    if (this.#streams.size > 0) return;
+    this.#state = 'broken';
+    this.#channel.close();
+    // One that is ready says goodbye by itself.
+    if (!wasReady) this.#sockets.destroy();
+  }
+}
+
+/** One call on the channel. */
+class ChannelStream implements XdsStream {
+  #closed = false;
+  #ready = false;
+  #waiting: (() => void) | undefined;
+
+  constructor(
+    private readonly library: typeof grpc,
+    private readonly call: ReturnType<grpc.ChannelInterface['createCall']>,
+    private readonly handlers: StreamHandlers,
+    private readonly onClosed: () => void,
+  ) {}
+
+  start(): void {
+    this.call.start(new this.library.Metadata(), {
+      onReceiveMetadata() {},
+      onReceiveMessage: (message: Uint8Array) => {
+        if (!this.#closed) this.handlers.message(message);
+      },
+      onReceiveStatus: ({ code, details }) => {
+        if (this.#closed) return;
+        this.close();
+        this.handlers.ended({ code, details });
+      },
+    });
+  }
+
+  /** The channel is connected. */
+  ready(): void {
+    if (this.#closed || this.#ready) return;
+    this.#ready = true;
+    this.handlers.connected();
+    this.#waiting?.();
+    this.#waiting = undefined;
+  }
+
+  send(bytes: Uint8Array, written: () => void): void {
+    // grpc-js takes a message into its buffers before there is a connection, and says that it is written.
+    const callback = (): void => {
+      if (this.#closed) return;
+      if (this.#ready) written();
+      else this.#waiting = written;
+    };
+    this.call.sendMessageWithContext({ callback }, asBuffer(bytes));
+  }
+
+  read(): void {
+    this.call.startRead();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.call.cancelWithStatus(this.library.status.CANCELLED, 'closed by the client');
+    this.onClosed();
+  }
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
