@@ -98,6 +98,12 @@ export const NEWER_FIELDS = {
   },
 };
 
+/** Values of enums that are there already. */
+export const NEWER_ENUM_VALUES = {
+  // gRFC A88: what CSDS says of a resource that the server cannot give, or is silent about.
+  'envoy.admin.v3.ClientResourceStatus': { RECEIVED_ERROR: 5, TIMEOUT: 6 },
+};
+
 /**
  * Messages of which inmesh needs to see only that they are there: they keep their name and lose their fields. Nothing that decides
  * who may talk to whom belongs here, but CEL and matcher trees: that they are there is reason enough to refuse (gRFC A41).

@@ -12,7 +12,15 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import protobuf from 'protobufjs';
-import { NEWER_FIELDS, NEWER_TYPES, OPAQUE, PROTO_FILES, ROOT_SERVICES, ROOT_TYPES } from './gen-protos.config.mjs';
+import {
+  NEWER_ENUM_VALUES,
+  NEWER_FIELDS,
+  NEWER_TYPES,
+  OPAQUE,
+  PROTO_FILES,
+  ROOT_SERVICES,
+  ROOT_TYPES,
+} from './gen-protos.config.mjs';
 
 const require = createRequire(import.meta.url);
 const project = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -44,6 +52,8 @@ function load() {
     for (const [name, json] of Object.entries(fields)) type.add(protobuf.Field.fromJSON(name, json));
     for (const name of Object.keys(fields)) type.fields[name].resolve();
   }
+  for (const [fullName, values] of Object.entries(NEWER_ENUM_VALUES))
+    for (const [name, number] of Object.entries(values)) root.lookupEnum(fullName).add(name, number);
   for (const fullName of Object.keys(NEWER_TYPES))
     for (const field of root.lookupType(fullName).fieldsArray) field.resolve();
   return root;
