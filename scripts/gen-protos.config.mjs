@@ -27,6 +27,7 @@ export const PROTO_FILES = [
   `${LB}/round_robin/v3/round_robin.proto`,
   `${LB}/wrr_locality/v3/wrr_locality.proto`,
   'xds/type/v3/typed_struct.proto',
+  'udpa/type/v1/typed_struct.proto',
 ];
 
 const LB_TYPE = 'envoy.extensions.load_balancing_policies';
@@ -58,6 +59,8 @@ export const ROOT_TYPES = [
   `${LB_TYPE}.round_robin.v3.RoundRobin`,
   `${LB_TYPE}.wrr_locality.v3.WrrLocality`,
   'xds.type.v3.TypedStruct',
+  // Its older name, which gRFC A36 and A39 use.
+  'udpa.type.v1.TypedStruct',
   'google.protobuf.Any',
   'google.protobuf.Struct',
   'google.protobuf.Duration',
@@ -90,6 +93,11 @@ export const NEWER_TYPES = {
   },
 };
 export const NEWER_FIELDS = {
+  // gRFC A101.
+  'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext': {
+    auto_host_sni: { type: 'bool', id: 6 },
+    auto_sni_san_validation: { type: 'bool', id: 7 },
+  },
   'envoy.service.discovery.v3.DiscoveryResponse': {
     resource_errors: { rule: 'repeated', type: 'ResourceError', id: 7 },
   },
