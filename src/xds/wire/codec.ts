@@ -1,7 +1,9 @@
 import type { Resource } from '../../core/resources.js';
-import { decodeMessage, type DecodeOptions, messageName, readNameField } from './decode.js';
+import type { Steps } from '../../core/steps.js';
+import { decodeMessage, decodeMessageSteps, type DecodeOptions } from './decode.js';
 import { encodeMessage } from './encode.js';
 import { CodecError } from './error.js';
+import { messageName, readNameField } from './names.js';
 import { type DescriptorNode, type MessageSchema, Schema } from './schema.js';
 
 /** Between protobuf bytes and the plain objects of `core/resources.ts`. Every method throws CodecError and nothing else. */
@@ -16,6 +18,11 @@ export class Codec {
   /** The message that `typeUrl` names, without an '@type' of its own. */
   decodeResource(typeUrl: string, bytes: Uint8Array): Resource {
     return decodeMessage(this.schema, this.#type(typeUrl), bytes);
+  }
+
+  /** The same, with pauses: one resource may be megabytes long. A small one has none. */
+  decodeResourceSteps(typeUrl: string, bytes: Uint8Array): Steps<Resource> {
+    return decodeMessageSteps(this.schema, this.#type(typeUrl), bytes);
   }
 
   encodeResource(typeUrl: string, resource: Resource): Uint8Array<ArrayBuffer> {

@@ -1,13 +1,11 @@
+import type { Steps } from '../../core/steps.js';
 import { CodecError, type FieldPath, pathText } from './error.js';
-import { FIXED32, FIXED64, LENGTH, MalformedError, VARINT, WireReader } from './reader.js';
+import { Frame } from './frame.js';
+import { MAX_ANY_DEPTH, MAX_MESSAGE_DEPTH, MAX_VALUES } from './limits.js';
+import { messageName } from './names.js';
+import { LENGTH, MalformedError, WireReader } from './reader.js';
 import type { FieldSchema, MessageSchema, ScalarType, Schema } from './schema.js';
-
-/** Messages inside messages. "The default limit is 100" - protobuf C++ and Java, CodedInputStream. */
-export const MAX_MESSAGE_DEPTH = 100;
-/** An `Any` inside an `Any`, and so on. The deepest that means anything is 16: load balancing policies (gRFC A52). */
-export const MAX_ANY_DEPTH = 32;
-/** Values in one resource, so that few bytes cannot become much memory: two bytes make an empty message of fifty. */
-export const MAX_VALUES = 10_000_000;
+import { defaultOf, wireTypeOf } from './wire-type.js';
 
 type Plain = Record<string, unknown>;
 
@@ -16,98 +14,228 @@ export interface DecodeOptions {
   readonly rawAny?: boolean;
 }
 
+/** Fields, elements and ends of messages between two pauses: about 0.2 ms of work. A message with fewer is read without any. */
+export const STEP_SIZE = 2_000;
+
 /** One message's bytes as a plain object (shape: `core/resources.ts`). Throws CodecError and nothing else. */
 export function decodeMessage(schema: Schema, type: MessageSchema, bytes: Uint8Array, options?: DecodeOptions): Plain {
-  const decoding = new Decoding(schema, options?.rawAny ?? false);
-  try {
-    return decoding.root(type, bytes);
-  } catch (error) {
-    if (error instanceof MalformedError)
-      throw new CodecError(pathText(decoding.path), `malformed ${type.fullName}: ${error.message}`);
-    throw error;
-  }
+  const decoding = new Decoding(schema, type, bytes, options?.rawAny ?? false);
+  decoding.run(Number.POSITIVE_INFINITY);
+  return decoding.result;
 }
 
+/** The same, with pauses. */
+export function* decodeMessageSteps(schema: Schema, type: MessageSchema, bytes: Uint8Array): Steps<Plain> {
+  const decoding = new Decoding(schema, type, bytes, false);
+  while (!decoding.run(STEP_SIZE)) yield;
+  return decoding.result;
+}
+
+/**
+ * A message that is being read. What is open at the moment is on a stack of its own and not on the language's, so that the work can stop
+ * after any field and go on later.
+ */
 class Decoding {
-  /** Where we are; when something throws, it stays at the place. */
-  readonly path: FieldPath = [];
-  #reader = new WireReader(new Uint8Array(0));
+  readonly result: Plain = {};
+  readonly #reader: WireReader;
+  /** Those up to `#top` are open; the others are kept to be used again. */
+  readonly #frames: Frame[] = [];
+  #top = -1;
   #depth = 0;
   #anyDepth = 0;
   #values = 0;
+  /** The field that is being read, and its place in a list or map: for the error that names it. */
+  #field: FieldSchema | undefined;
+  #index: number | string | undefined;
 
   constructor(
     private readonly schema: Schema,
+    private readonly root: MessageSchema,
+    bytes: Uint8Array,
     private readonly rawAny: boolean,
-  ) {}
-
-  root(type: MessageSchema, bytes: Uint8Array): Plain {
+  ) {
     this.#reader = new WireReader(bytes);
-    return this.#message(type, {});
+    this.#openMessage(root, this.result, this.#reader.end);
   }
 
-  /** Reads up to the reader's end, into `into`: a field that comes again is merged, as the specification has it. */
-  #message(type: MessageSchema, into: Plain): Plain {
-    if (++this.#depth > MAX_MESSAGE_DEPTH)
-      throw new MalformedError(`messages nested more than ${MAX_MESSAGE_DEPTH} deep`);
+  /** Goes on for at most `steps` fields, elements and ends of messages; true when all is read. */
+  run(steps: number): boolean {
     const reader = this.#reader;
-    while (reader.pos < reader.end) {
-      const tag = reader.tag();
-      const field = type.byNumber.get(tag >>> 3);
-      if (field === undefined) reader.skip(tag & 7, tag >>> 3, MAX_MESSAGE_DEPTH - this.#depth);
-      else {
-        this.path.push(field.name);
-        this.#field(field, tag & 7, into);
-        this.path.pop();
+    try {
+      for (let left = steps; left > 0; left--) {
+        const frame = this.#frames[this.#top];
+        if (frame === undefined) return true;
+        if (reader.pos >= reader.end) this.#close(frame);
+        else if (frame.kind === 'message') this.#messageField(frame);
+        else if (frame.kind === 'packed') this.#element(frame.field as FieldSchema, frame.list as unknown[]);
+        else if (frame.kind === 'entry') this.#entryField(frame, frame.field as FieldSchema);
+        else this.#anyField(frame);
       }
+      return this.#top < 0;
+    } catch (error) {
+      if (error instanceof MalformedError)
+        throw new CodecError(this.#path(), `malformed ${this.root.fullName}: ${error.message}`);
+      throw error;
     }
-    this.#depth--;
-    return into;
   }
 
-  #field(field: FieldSchema, wireType: number, into: Plain): void {
+  #messageField(frame: Frame): void {
+    const reader = this.#reader;
+    this.#field = undefined;
+    const tag = reader.tag();
+    const field = (frame.type as MessageSchema).byNumber.get(tag >>> 3);
+    if (field === undefined) {
+      reader.skip(tag & 7, tag >>> 3, MAX_MESSAGE_DEPTH - this.#depth);
+      return;
+    }
+    const { name } = field;
+    const { into } = frame;
+    this.#field = field;
+    this.#index = undefined;
     if (field.mapKey !== undefined) {
-      into[field.name] ??= Object.create(null) as Plain;
-      this.#mapEntry(field, field.mapKey, wireType, into[field.name] as Plain);
+      this.#expect(LENGTH, tag & 7);
+      into[name] ??= Object.create(null) as Plain;
+      const entry = this.#open('entry');
+      entry.into = into[name] as Plain;
+      entry.key = defaultOf(field.mapKey);
+      entry.value = undefined;
     } else if (field.repeated) {
-      into[field.name] ??= [];
-      this.#elements(field, wireType, into[field.name] as unknown[]);
+      into[name] ??= [];
+      this.#elements(field, tag & 7, into[name] as unknown[]);
     } else {
       for (const rival of field.rivals) delete into[rival];
-      into[field.name] = this.#value(field.type, wireType, into[field.name]);
+      into[name] = this.#value(field.type, tag & 7, into[name]);
     }
   }
 
   #elements(field: FieldSchema, wireType: number, list: unknown[]): void {
-    const { type } = field;
-    const expected = wireTypeOf(type);
-    this.path.push(list.length);
-    if (wireType === LENGTH && expected !== LENGTH) {
-      const outer = this.#enter();
-      while (this.#reader.pos < this.#reader.end) list.push(this.#value(type, expected, undefined));
-      this.#leave(outer);
-    } else list.push(this.#value(type, wireType, undefined));
-    this.path.pop();
+    if (wireType === LENGTH && wireTypeOf(field.type) !== LENGTH) this.#open('packed').list = list;
+    else {
+      this.#index = list.length;
+      list.push(this.#value(field.type, wireType, undefined));
+    }
   }
 
-  #mapEntry(field: FieldSchema, keyType: ScalarType, wireType: number, map: Plain): void {
-    this.#expect(LENGTH, wireType);
-    const outer = this.#enter();
+  #element(field: FieldSchema, list: unknown[]): void {
+    this.#field = field;
+    this.#index = list.length;
+    list.push(this.#value(field.type, wireTypeOf(field.type), undefined));
+  }
+
+  /** A key or value of a map's entry; one that is left out is its type's default. */
+  #entryField(frame: Frame, field: FieldSchema): void {
     const reader = this.#reader;
-    // A key or value that is left out is its type's default.
-    let key: unknown = defaultOf(keyType);
-    let value: unknown;
-    while (reader.pos < reader.end) {
-      const tag = reader.tag();
-      if (tag >>> 3 === 1) key = this.#value(keyType, tag & 7, undefined);
-      else if (tag >>> 3 === 2) {
-        this.path.push(String(key));
-        value = this.#value(field.type, tag & 7, value);
-        this.path.pop();
-      } else reader.skip(tag & 7, tag >>> 3, MAX_MESSAGE_DEPTH - this.#depth);
+    const tag = reader.tag();
+    this.#field = field;
+    this.#index = String(frame.key);
+    if (tag >>> 3 === 1) frame.key = this.#value(field.mapKey as ScalarType, tag & 7, undefined);
+    else if (tag >>> 3 === 2) frame.value = this.#value(field.type, tag & 7, frame.value);
+    else reader.skip(tag & 7, tag >>> 3, MAX_MESSAGE_DEPTH - this.#depth);
+  }
+
+  #anyField(frame: Frame): void {
+    const reader = this.#reader;
+    this.#field = undefined;
+    const tag = reader.tag();
+    if (tag >>> 3 === 1) {
+      this.#expect(LENGTH, tag & 7);
+      frame.key = reader.string();
+    } else if (tag >>> 3 === 2) {
+      this.#expect(LENGTH, tag & 7);
+      const end = reader.length();
+      frame.start = reader.pos;
+      frame.valueEnd = end;
+      reader.pos = end;
+    } else reader.skip(tag & 7, tag >>> 3, MAX_MESSAGE_DEPTH - this.#depth);
+  }
+
+  /** A message or an Any is returned empty, and filled by the steps that follow. */
+  #value(type: FieldSchema['type'], wireType: number, before: unknown): unknown {
+    if (++this.#values > MAX_VALUES) throw new MalformedError(`more than ${MAX_VALUES} values`);
+    this.#expect(wireTypeOf(type), wireType);
+    if (typeof type === 'string') return this.#reader.scalar(type);
+    if (type.kind === 'enum') {
+      const number = this.#reader.varint32() | 0;
+      return type.byNumber.get(number) ?? number;
     }
-    this.#leave(outer);
-    map[String(key)] = value ?? this.#default(field.type);
+    if (type.isAny) {
+      const any: Plain = this.rawAny ? { type_url: '', value: undefined } : { '@type': '' };
+      const frame = this.#open('any');
+      frame.type = type;
+      frame.into = any;
+      frame.key = '';
+      frame.start = frame.valueEnd = 0;
+      return any;
+    }
+    // "merged": a field that comes again goes on where the one before ended.
+    const message = (before as Plain | undefined) ?? {};
+    this.#openMessage(type, message, this.#reader.length());
+    return message;
+  }
+
+  #openMessage(type: MessageSchema, into: Plain, end: number): Frame {
+    if (++this.#depth > MAX_MESSAGE_DEPTH)
+      throw new MalformedError(`messages nested more than ${MAX_MESSAGE_DEPTH} deep`);
+    const frame = this.#open('message', end);
+    frame.type = type;
+    frame.into = into;
+    frame.unfolded = false;
+    return frame;
+  }
+
+  /** Narrows the reader to what ends at `end`: the length-delimited value that starts here, when it is not said. */
+  #open(kind: Frame['kind'], end = this.#reader.length()): Frame {
+    const reader = this.#reader;
+    let frame = this.#frames[++this.#top];
+    if (frame === undefined) {
+      frame = new Frame();
+      this.#frames[this.#top] = frame;
+    }
+    frame.kind = kind;
+    frame.field = this.#field;
+    frame.index = this.#index;
+    frame.outerEnd = reader.end;
+    frame.resumeAt = end;
+    reader.end = end;
+    return frame;
+  }
+
+  #close(frame: Frame): void {
+    const reader = this.#reader;
+    this.#top--;
+    reader.end = frame.outerEnd;
+    reader.pos = frame.resumeAt;
+    // What goes wrong from here on is the value's fault, not that of the last field in it.
+    this.#field = frame.field;
+    this.#index = frame.index;
+    if (frame.kind === 'message') {
+      this.#depth--;
+      if (frame.unfolded) this.#anyDepth--;
+    } else if (frame.kind === 'entry') {
+      frame.into[String(frame.key)] = frame.value ?? this.#default((frame.field as FieldSchema).type);
+    } else if (frame.kind === 'any') this.#unfold(frame);
+  }
+
+  /** `{ '@type', …fields }`, or `{ '@type', value }` when the schema does not know the type. */
+  #unfold({ into, key, start, valueEnd, type, resumeAt }: Frame): void {
+    const reader = this.#reader;
+    if (this.rawAny) {
+      into['type_url'] = key;
+      into['value'] = reader.view(start, valueEnd);
+      return;
+    }
+    into['@type'] = key;
+    const packed = this.schema.message(messageName(key as string));
+    // An Any in an Any would need two '@type's in one object; nobody sends it, and its bytes are at hand.
+    if (packed === undefined || packed === type) {
+      into['value'] = new Uint8Array(reader.view(start, valueEnd));
+      return;
+    }
+    if (++this.#anyDepth > MAX_ANY_DEPTH) throw new MalformedError(`Any nested more than ${MAX_ANY_DEPTH} deep`);
+    const content = this.#openMessage(packed, into, valueEnd);
+    content.unfolded = true;
+    content.resumeAt = resumeAt;
+    reader.pos = start;
   }
 
   #default(type: FieldSchema['type']): unknown {
@@ -117,118 +245,24 @@ class Decoding {
     return { [this.rawAny ? 'type_url' : '@type']: '', value: new Uint8Array(0) };
   }
 
-  #value(type: FieldSchema['type'], wireType: number, before: unknown): unknown {
-    if (++this.#values > MAX_VALUES) throw new MalformedError(`more than ${MAX_VALUES} values`);
-    this.#expect(wireTypeOf(type), wireType);
-    if (typeof type === 'string') return this.#scalar(type);
-    if (type.kind === 'enum') {
-      const number = this.#reader.varint32() | 0;
-      return type.byNumber.get(number) ?? number;
-    }
-    const outer = this.#enter();
-    const value = type.isAny ? this.#any(type) : this.#message(type, (before as Plain | undefined) ?? {});
-    this.#leave(outer);
-    return value;
-  }
-
-  #scalar(type: ScalarType): unknown {
-    const reader = this.#reader;
-    switch (type) {
-      case 'int32':
-        return reader.varint32() | 0;
-      case 'uint32':
-        return reader.varint32();
-      default:
-        return reader[type]();
-    }
-  }
-
-  /** `{ '@type', …fields }`, or `{ '@type', value }` when the schema does not know the type. */
-  #any(type: MessageSchema): Plain {
-    let typeUrl = '';
-    let value: Uint8Array = new Uint8Array(0);
-    const reader = this.#reader;
-    while (reader.pos < reader.end) {
-      const tag = reader.tag();
-      if (tag >>> 3 === 1) {
-        this.#expect(LENGTH, tag & 7);
-        typeUrl = reader.string();
-      } else if (tag >>> 3 === 2) {
-        this.#expect(LENGTH, tag & 7);
-        value = reader.view();
-      } else reader.skip(tag & 7, tag >>> 3, MAX_MESSAGE_DEPTH - this.#depth);
-    }
-    if (this.rawAny) return { type_url: typeUrl, value };
-    const packed = this.schema.message(messageName(typeUrl));
-    // An Any in an Any would need two '@type's in one object; nobody sends it, and its bytes are at hand.
-    if (packed === undefined || packed === type) return { '@type': typeUrl, value: new Uint8Array(value) };
-    if (++this.#anyDepth > MAX_ANY_DEPTH) throw new MalformedError(`Any nested more than ${MAX_ANY_DEPTH} deep`);
-    this.#reader = new WireReader(value);
-    const unfolded = this.#message(packed, { '@type': typeUrl });
-    this.#reader = reader;
-    this.#anyDepth--;
-    return unfolded;
-  }
-
-  /** Narrows the reader to the length-delimited value that starts here; returns the end to give back to `#leave`. */
-  #enter(): number {
-    const outer = this.#reader.end;
-    this.#reader.end = this.#reader.length();
-    return outer;
-  }
-
-  #leave(outer: number): void {
-    this.#reader.end = outer;
-  }
-
   #expect(expected: number, found: number): void {
     if (expected !== found) throw new MalformedError(`wire type ${found} where ${expected} belongs`);
   }
-}
 
-/** Field 1 of a message, a string; '' when it is not set. All else is passed over. */
-export function readNameField(fullName: string, bytes: Uint8Array): string {
-  const reader = new WireReader(bytes);
-  let name = '';
-  try {
-    while (reader.pos < reader.end) {
-      const tag = reader.tag();
-      if (tag === ((1 << 3) | LENGTH)) name = reader.string();
-      else reader.skip(tag & 7, tag >>> 3, MAX_MESSAGE_DEPTH);
+  /** Where we are. */
+  #path(): string {
+    const path: FieldPath = [];
+    const add = (field: FieldSchema | undefined, index: number | string | undefined): void => {
+      if (field === undefined) return;
+      path.push(field.name);
+      if (index !== undefined) path.push(index);
+    };
+    for (let i = 1; i <= this.#top; i++) {
+      const { field, index, kind } = this.#frames[i] as Frame;
+      // An entry and a packed list are named by what is in them.
+      if (kind === 'message' || kind === 'any') add(field, index);
     }
-  } catch (error) {
-    if (error instanceof MalformedError) throw new CodecError('', `malformed ${fullName}: ${error.message}`);
-    throw error;
+    add(this.#field, this.#index);
+    return pathText(path);
   }
-  return name;
-}
-
-/** `type.googleapis.com/a.b.C` as `a.b.C`: what follows the last slash. */
-export function messageName(typeUrl: string): string {
-  return typeUrl.slice(typeUrl.lastIndexOf('/') + 1);
-}
-
-export function wireTypeOf(type: FieldSchema['type']): number {
-  if (typeof type !== 'string') return type.kind === 'enum' ? VARINT : LENGTH;
-  switch (type) {
-    case 'string':
-    case 'bytes':
-      return LENGTH;
-    case 'double':
-    case 'fixed64':
-    case 'sfixed64':
-      return FIXED64;
-    case 'float':
-    case 'fixed32':
-    case 'sfixed32':
-      return FIXED32;
-    default:
-      return VARINT;
-  }
-}
-
-function defaultOf(type: ScalarType): unknown {
-  if (type === 'string') return '';
-  if (type === 'bytes') return new Uint8Array(0);
-  return type === 'bool' ? false : 0;
 }

@@ -1,8 +1,10 @@
 import { nearest, shown } from '../../core/decode.js';
-import { messageName, wireTypeOf, MAX_ANY_DEPTH, MAX_MESSAGE_DEPTH } from './decode.js';
 import { CodecError, type FieldPath, pathText } from './error.js';
+import { MAX_ANY_DEPTH, MAX_MESSAGE_DEPTH } from './limits.js';
+import { messageName } from './names.js';
 import { LENGTH } from './reader.js';
 import type { FieldSchema, MessageSchema, ScalarType, Schema } from './schema.js';
+import { wireTypeOf } from './wire-type.js';
 import { WireWriter } from './writer.js';
 
 /**

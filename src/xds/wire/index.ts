@@ -1,4 +1,12 @@
-export { type AdsMethod, adsService } from './ads.js';
+export { type AdsMethod, adsService, type DeltaMethod, type DiscoveryMethods, discoveryMethods } from './ads.js';
 export { type Codec, loadCodec } from './codec.js';
 export { CodecError } from './error.js';
-export type { DiscoveryRequest, DiscoveryResponse, RawAny } from './messages.js';
+export type {
+  DeltaDiscoveryRequest,
+  DeltaDiscoveryResponse,
+  DiscoveryRequest,
+  DiscoveryResponse,
+  RawAny,
+  ResourceError,
+  WrappedResource,
+} from './messages.js';

@@ -24,9 +24,49 @@ export interface DiscoveryResponse {
   readonly type_url?: string;
   readonly nonce?: string;
   readonly control_plane?: { readonly identifier?: string };
-  /** gRFC A88: why single resources cannot be had. */
-  readonly resource_errors?: readonly {
-    readonly resource_name?: { readonly name?: string };
-    readonly error_detail?: { readonly code?: number; readonly message?: string };
-  }[];
+  readonly resource_errors?: readonly ResourceError[];
+}
+
+/** `envoy.service.discovery.v3.ResourceError`, gRFC A88: why one resource cannot be had. */
+export interface ResourceError {
+  readonly resource_name?: { readonly name?: string };
+  readonly error_detail?: { readonly code?: number; readonly message?: string };
+}
+
+/** `envoy.service.discovery.v3.DeltaDiscoveryRequest`, the fields that inmesh reads or writes. */
+export interface DeltaDiscoveryRequest {
+  readonly node?: Resource;
+  readonly type_url?: string;
+  readonly resource_names_subscribe?: readonly string[];
+  readonly resource_names_unsubscribe?: readonly string[];
+  /** By name: what the client still has of an earlier stream. In the first request of a type on a stream, and no other. */
+  readonly initial_resource_versions?: Readonly<Record<string, string>>;
+  /** Of the response that this answers; absent when it only changes what is wanted. */
+  readonly response_nonce?: string;
+  /** `google.rpc.Status`; its presence makes the request a NACK. */
+  readonly error_detail?: { readonly code?: number; readonly message?: string };
+}
+
+/** `envoy.service.discovery.v3.DeltaDiscoveryResponse`, the fields that inmesh reads or writes. */
+export interface DeltaDiscoveryResponse {
+  /** For people only: "not used by the client for anything" - discovery.proto. */
+  readonly system_version_info?: string;
+  readonly resources?: readonly WrappedResource[];
+  readonly type_url?: string;
+  /** Names that do not exist, or no longer. */
+  readonly removed_resources?: readonly string[];
+  readonly nonce?: string;
+  readonly control_plane?: { readonly identifier?: string };
+  readonly resource_errors?: readonly ResourceError[];
+}
+
+/** `envoy.service.discovery.v3.Resource`. In a DiscoveryResponse it travels inside an Any, when the client says that it knows it. */
+export interface WrappedResource {
+  readonly name?: string;
+  readonly aliases?: readonly string[];
+  readonly version?: string;
+  /** Absent in a heartbeat, which renews `ttl` and nothing else. */
+  readonly resource?: RawAny;
+  /** `google.protobuf.Duration`: when it has passed without news, the resource is as though deleted. */
+  readonly ttl?: { readonly seconds?: number; readonly nanos?: number };
 }

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import type { ScalarType } from './schema.js';
 
 /** What is wrong at the reader's position. The decoder adds the field path and throws it as a CodecError. */
 export class MalformedError extends Error {
@@ -120,15 +121,15 @@ export class WireReader {
   }
 
   /** A view of the input: copy it before keeping it. */
-  view(): Uint8Array {
-    const end = this.length();
-    const view = this.#bytes.subarray(this.pos, end);
-    this.pos = end;
-    return view;
+  view(start: number, end: number): Uint8Array {
+    return this.#bytes.subarray(start, end);
   }
 
   bytes(): Uint8Array {
-    return new Uint8Array(this.view());
+    const end = this.length();
+    const copy = new Uint8Array(this.view(this.pos, end));
+    this.pos = end;
+    return copy;
   }
 
   string(): string {
@@ -137,6 +138,19 @@ export class WireReader {
     this.pos = end;
     if (!isUtf8(this.#bytes.subarray(start, end))) throw new MalformedError('a string that is not UTF-8');
     return this.#bytes.toString('utf8', start, end);
+  }
+
+  scalar(type: ScalarType): unknown {
+    switch (type) {
+      case 'string':
+        return this.string();
+      case 'int32':
+        return this.varint32() | 0;
+      case 'uint32':
+        return this.varint32();
+      default:
+        return this[type]();
+    }
   }
 
   /** Passes over a field that nobody knows. Groups are old, but legal. */

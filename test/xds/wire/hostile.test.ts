@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { seededRandom, type Random } from '../../../src/core/random.js';
-import { decodeMessage, MAX_ANY_DEPTH, MAX_MESSAGE_DEPTH } from '../../../src/xds/wire/decode.js';
+import { decodeMessage } from '../../../src/xds/wire/decode.js';
 import { encodeMessage } from '../../../src/xds/wire/encode.js';
 import { CodecError } from '../../../src/xds/wire/error.js';
+import { MAX_ANY_DEPTH, MAX_MESSAGE_DEPTH } from '../../../src/xds/wire/limits.js';
 import { WireWriter } from '../../../src/xds/wire/writer.js';
 import { randomMessage } from '../../support/random-message.js';
 import { EXTENSION_MESSAGES, messageType, RESOURCE_MESSAGES, schema } from './schema.js';
