@@ -1,12 +1,7 @@
 import type { MethodDefinition } from '@grpc/grpc-js';
 import { CLUSTER, ENDPOINT, LISTENER, type ResourceType, ROUTE } from '../../core/resources.js';
 import type { Codec } from './codec.js';
-import type {
-  DeltaDiscoveryRequest,
-  DeltaDiscoveryResponse,
-  DiscoveryRequest,
-  DiscoveryResponse,
-} from './messages.js';
+import type { DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse } from './messages.js';
 
 const PACKAGE = 'envoy.service.discovery.v3';
 

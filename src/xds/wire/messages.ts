@@ -49,7 +49,7 @@ export interface DeltaDiscoveryRequest {
 
 /** `envoy.service.discovery.v3.DeltaDiscoveryResponse`, the fields that inmesh reads or writes. */
 export interface DeltaDiscoveryResponse {
-  /** For people only: "not used by the client for anything" - discovery.proto. */
+  /** "The version of the response data (used for debugging)" - discovery.proto. Clients make nothing of it. */
   readonly system_version_info?: string;
   readonly resources?: readonly WrappedResource[];
   readonly type_url?: string;
