@@ -10,7 +10,7 @@ export type ChannelCredentialsConfig =
       /** PEM; with `privateKeyFile` the client shows a certificate of its own. */
       readonly certificateFile: string | undefined;
       readonly privateKeyFile: string | undefined;
-      /** Milliseconds after which files are read anew. Default 600_000 (gRFC A65). */
+      /** Milliseconds after which files are read anew. Default 600_000 (gRFC A65), at least 1_000. */
       readonly refreshIntervalMs: number;
     };
 
@@ -56,9 +56,9 @@ export interface CertificateProviderConfig {
   readonly certificateFile: string | undefined;
   readonly privateKeyFile: string | undefined;
   readonly caCertificateFile: string | undefined;
-  /** gRFC A87 `spiffe_trust_bundle_map_file`; replaces `caCertificateFile`. */
+  /** gRFC A87 `spiffe_trust_bundle_map_file`; where it is set `caCertificateFile` is not. */
   readonly spiffeTrustBundleMapFile: string | undefined;
-  /** Milliseconds. Default 600_000. */
+  /** Milliseconds after which files are read anew. Default 600_000, at least 1_000. */
   readonly refreshIntervalMs: number;
 }
 
@@ -76,7 +76,7 @@ export interface Bootstrap {
   readonly servers: readonly [XdsServer, ...XdsServer[]];
   /** `envoy.config.core.v3.Node`, in the proto's shape. */
   readonly node: Resource;
-  /** `client_default_listener_resource_name_template`: `%s` stands for the authority. Default `%s`. */
+  /** `client_default_listener_resource_name_template`: `%s`, where there is one, stands for the authority. Default `%s`. */
   readonly listenerTemplate: string;
   /** `server_listener_resource_name_template`: `%s` stands for the address listened on. Undefined: no servers (gRFC A36). */
   readonly serverListenerTemplate: string | undefined;
@@ -89,11 +89,4 @@ export interface Bootstrap {
 /** A text that is the same for servers which are the same: the key of connections and load reports. */
 export function serverKey(server: XdsServer): string {
   return JSON.stringify([server.uri, server.credentials, server.callCredentials, server.apiType, server.features]);
-}
-
-/** Name of the Listener for an authority, gRFC A27 and A47: a template in `xdstp:` form takes it percent-encoded. */
-export function listenerName(template: string, authority: string): string {
-  const name = template.startsWith('xdstp:') ? encodeURIComponent(authority) : authority;
-  // A function, because `$&` in a replacement text would mean something else.
-  return template.replaceAll('%s', () => name);
 }

@@ -5,11 +5,12 @@ export {
   type CallCredentialsConfig,
   type CertificateProviderConfig,
   type ChannelCredentialsConfig,
-  listenerName,
   type ServerFeatures,
   serverKey,
   type XdsServer,
 } from './bootstrap.js';
+export type { BootstrapJson, CredentialsJson, XdsServerJson } from './json.js';
 export { BootstrapError, hasBootstrap, loadBootstrap } from './load.js';
+export { listenerName, serverListenerName, targetListenerName } from './names.js';
 export type { NodeDefaults } from './node.js';
 export { bootstrapFor, parseBootstrap } from './parse.js';

@@ -14,9 +14,14 @@ export interface NodeDefaults {
 
 /**
  * Told to the server with the first request of each stream. "does not support overprovisioning" keeps a server from counting on
- * `overprovisioning_factor` (gRFC A27); "resource-in-sotw" allows it to wrap each resource in a `Resource` (xRFC TP2).
+ * `overprovisioning_factor` (gRFC A27); "resource-in-sotw" allows it to wrap each resource in a `Resource` (xRFC TP2), and
+ * "supports-resource-ttl" to give it a time to live (xDS protocol, "Time to live").
  */
-const CLIENT_FEATURES = ['envoy.lb.does_not_support_overprovisioning', 'xds.config.resource-in-sotw'];
+const CLIENT_FEATURES = [
+  'envoy.lb.does_not_support_overprovisioning',
+  'xds.config.resource-in-sotw',
+  'xds.config.supports-resource-ttl',
+];
 
 /** `node`, completed: `<service>~<host>~<random>` is an id that no other process has. */
 export function completeNode(node: Resource, defaults: NodeDefaults): Resource {

@@ -4,10 +4,12 @@ import type { Resource } from '../../core/resources.js';
 /** Deeper JSON is refused; the wire allows 100 messages inside each other, and a JSON level takes two. */
 const MAX_DEPTH = 32;
 
-/** A JSON object as `google.protobuf.Struct`. */
+/** A JSON object as `google.protobuf.Struct`. Where it was made in code, what is undefined is not there, as in JSON. */
 export function structOf(json: Readonly<Record<string, unknown>>, path: string, depth = 0): Resource {
   const fields: Record<string, unknown> = Object.create(null);
-  for (const [key, value] of Object.entries(json)) fields[key] = jsonValue(value, `${path}.${key}`, depth + 1);
+  for (const [key, value] of Object.entries(json)) {
+    if (value !== undefined) fields[key] = jsonValue(value, `${path}.${key}`, depth + 1);
+  }
   return { fields };
 }
 

@@ -2,20 +2,21 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { seededRandom } from '../../../src/core/random.js';
 import {
   bootstrapFor,
   BootstrapError,
+  type BootstrapJson,
   hasBootstrap,
-  listenerName,
   loadBootstrap,
-  parseBootstrap,
 } from '../../../src/xds/bootstrap/index.js';
 import { loadCodec } from '../../../src/xds/wire/index.js';
+import { decodeError, defaults, parse, server } from './support.js';
 
-const defaults = { service: 'shop', random: seededRandom(1) };
-const server = { server_uri: 'xds:443', channel_creds: [{ type: 'insecure' }] };
-const parse = (json: unknown) => parseBootstrap(json, defaults);
+const CLIENT_FEATURES = [
+  'envoy.lb.does_not_support_overprovisioning',
+  'xds.config.resource-in-sotw',
+  'xds.config.supports-resource-ttl',
+];
 
 describe('a gRPC bootstrap', () => {
   test('is read as the ones of other gRPC languages are', () => {
@@ -23,7 +24,7 @@ describe('a gRPC bootstrap', () => {
       xds_servers: [
         {
           server_uri: 'xds.example:443',
-          channel_creds: [{ type: 'google_default' }, { type: 'insecure' }],
+          channel_creds: [{ type: 'alts' }, { type: 'insecure' }],
           server_features: ['xds_v3', 'fail_on_data_errors', 'resource_timer_is_transient_error'],
         },
         server,
@@ -36,6 +37,7 @@ describe('a gRPC bootstrap', () => {
         something_new: 1,
       },
       client_default_listener_resource_name_template: 'xdstp://a/envoy.config.listener.v3.Listener/%s',
+      server_listener_resource_name_template: 'grpc/server?address=%s',
       certificate_providers: {},
     });
     expect(bootstrap).toEqual({
@@ -43,14 +45,26 @@ describe('a gRPC bootstrap', () => {
         {
           uri: 'xds.example:443',
           credentials: { kind: 'insecure' },
-          failOnDataErrors: true,
-          resourceTimerIsTransientError: true,
+          callCredentials: [],
+          apiType: 'AGGREGATED_GRPC',
+          features: {
+            ignoreResourceDeletion: false,
+            failOnDataErrors: true,
+            resourceTimerIsTransientError: true,
+            trusted: false,
+          },
         },
         {
           uri: 'xds:443',
           credentials: { kind: 'insecure' },
-          failOnDataErrors: false,
-          resourceTimerIsTransientError: false,
+          callCredentials: [],
+          apiType: 'AGGREGATED_GRPC',
+          features: {
+            ignoreResourceDeletion: false,
+            failOnDataErrors: false,
+            resourceTimerIsTransientError: false,
+            trusted: false,
+          },
         },
       ],
       node: {
@@ -74,9 +88,12 @@ describe('a gRPC bootstrap', () => {
           },
         },
         user_agent_name: 'inmesh',
-        client_features: ['envoy.lb.does_not_support_overprovisioning', 'xds.config.resource-in-sotw'],
+        client_features: CLIENT_FEATURES,
       },
       listenerTemplate: 'xdstp://a/envoy.config.listener.v3.Listener/%s',
+      serverListenerTemplate: 'grpc/server?address=%s',
+      certificateProviders: new Map(),
+      authorities: new Map(),
     });
   });
 
@@ -97,27 +114,31 @@ describe('a gRPC bootstrap', () => {
     expect(bootstrapFor('x:1', { ...defaults, nodeId: 'mine' }).node.id).toBe('mine');
   });
 
-  test('tls credentials name their files', () => {
-    const config = {
-      ca_certificate_file: '/ca',
-      certificate_file: '/c',
-      private_key_file: '/k',
-      refresh_interval: '60s',
+  test('is read in the same way when it is an object made in code', () => {
+    const made: BootstrapJson = {
+      xds_servers: [{ ...server, api_type: 'AGGREGATED_DELTA_GRPC' }],
+      node: { id: 'n1', metadata: { kept: 1, left_out: undefined } },
     };
-    const { servers } = parse({ xds_servers: [{ server_uri: 'a', channel_creds: [{ type: 'tls', config }] }] });
-    expect(servers[0].credentials).toEqual({
-      kind: 'tls',
-      caCertificateFile: '/ca',
-      certificateFile: '/c',
-      privateKeyFile: '/k',
-    });
-    const bare = parse({ xds_servers: [{ server_uri: 'a', channel_creds: [{ type: 'tls' }] }] });
-    expect(bare.servers[0].credentials).toMatchObject({ kind: 'tls', caCertificateFile: undefined });
+    const fromCode = parse(made);
+    expect(fromCode).toEqual(parse(JSON.parse(JSON.stringify(made))));
+    expect(fromCode.node['metadata']).toEqual({ fields: { kept: { number_value: 1 } } });
   });
 
-  const tls = (config: unknown): unknown => ({
-    xds_servers: [{ server_uri: 'a', channel_creds: [{ type: 'tls', config }] }],
+  test('without templates asks for the authority as it is, and has no servers', () => {
+    for (const none of [undefined, '']) {
+      const bootstrap = parse({
+        xds_servers: [server],
+        client_default_listener_resource_name_template: none,
+        server_listener_resource_name_template: none,
+      });
+      expect(bootstrap).toMatchObject({ listenerTemplate: '%s', serverListenerTemplate: undefined });
+    }
   });
+
+  test('given as an address means a server that the application itself named: trusted', () => {
+    expect(bootstrapFor('x:1', defaults).servers[0].features.trusted).toBe(true);
+  });
+
   const wrong: [string, unknown, string][] = [
     ['no object', [], 'must be an object, got []'],
     ['no servers', {}, 'xds_servers: must be a list, got undefined'],
@@ -129,31 +150,6 @@ describe('a gRPC bootstrap', () => {
       { xds_servers: [{ server_uri: '' }] },
       'xds_servers[0].server_uri: must be host:port or a gRPC target, got ""',
     ],
-    [
-      'no credentials',
-      { xds_servers: [{ server_uri: 'a' }] },
-      'xds_servers[0].channel_creds: must be a list, got undefined',
-    ],
-    [
-      'credentials we lack',
-      { xds_servers: [{ server_uri: 'a', channel_creds: [{ type: 'google_default' }] }] },
-      'xds_servers[0].channel_creds: must offer "insecure" or "tls", got google_default',
-    ],
-    [
-      'features that are no list',
-      { xds_servers: [{ ...server, server_features: 'x' }] },
-      'xds_servers[0].server_features: must be a list, got "x"',
-    ],
-    [
-      'half a key pair',
-      tls({ certificate_file: '/c' }),
-      'xds_servers[0].channel_creds[0].config: certificate_file and private_key_file go together: set both or none',
-    ],
-    [
-      'a wrong interval',
-      tls({ refresh_interval: '1m' }),
-      'xds_servers[0].channel_creds[0].config.refresh_interval: must be a duration such as "600s", got "1m"',
-    ],
     ['a node id that is none', { xds_servers: [server], node: { id: 5 } }, 'node.id: must be a string, got 5'],
     [
       'a zone that is none',
@@ -161,13 +157,23 @@ describe('a gRPC bootstrap', () => {
       'node.locality.zone: must be a string, got 5',
     ],
     [
-      'a template without a place for the name',
-      { xds_servers: [server], client_default_listener_resource_name_template: 'x' },
-      'client_default_listener_resource_name_template: must contain %s, which stands for the host that is called, got "x"',
+      'metadata that cannot be JSON',
+      { xds_servers: [server], node: { metadata: { at: () => 1 } } },
+      'node.metadata.at: must be JSON, got a function',
+    ],
+    [
+      'a template that is none',
+      { xds_servers: [server], client_default_listener_resource_name_template: 5 },
+      'client_default_listener_resource_name_template: must be a string, got 5',
+    ],
+    [
+      'a server template that is none',
+      { xds_servers: [server], server_listener_resource_name_template: ['%s'] },
+      'server_listener_resource_name_template: must be a string, got ["%s"]',
     ],
   ];
   test.each(wrong)('%s is an error that names the place', (_name, json, message) => {
-    expect(() => parse(json)).toThrow(expect.objectContaining({ name: 'DecodeError', message }));
+    expect(() => parse(json)).toThrow(decodeError(message));
   });
 });
 
@@ -199,12 +205,4 @@ describe('the environment', () => {
     const wrong = loadBootstrap({ GRPC_XDS_BOOTSTRAP_CONFIG: '{"xds_servers":5}' }, defaults);
     await expect(wrong).rejects.toThrow('GRPC_XDS_BOOTSTRAP_CONFIG: xds_servers: must be a list, got 5');
   });
-});
-
-test('a listener is named by the template, percent-encoded in xdstp', () => {
-  expect(listenerName('%s', 'reviews:8080')).toBe('reviews:8080');
-  expect(listenerName('mesh/%s/x', 'a$&b')).toBe('mesh/a$&b/x');
-  expect(listenerName('xdstp://a/envoy.config.listener.v3.Listener/%s', 'a b/c:1')).toBe(
-    'xdstp://a/envoy.config.listener.v3.Listener/a%20b%2Fc%3A1',
-  );
 });
