@@ -1,0 +1,1 @@
+export { LoadReporter, type LoadReporterOptions } from './load-reporter.js';
