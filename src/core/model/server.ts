@@ -16,12 +16,15 @@ export interface FilterChain {
   /** The configured name, or `filter_chains[<index>]`. */
   readonly name: string;
   readonly match: FilterChainMatch;
-  readonly routes:
-    | { readonly kind: 'rds'; readonly name: string }
-    | { readonly kind: 'inline'; readonly config: RouteConfiguration };
+  readonly routes: RouteSource;
   /** `common_http_protocol_options.max_stream_duration`, in milliseconds; for routes that have none (gRFC A31). */
   readonly maxStreamDurationMs: number | undefined;
 }
+
+/** Where a listener's routes come from: by name over RDS, or with the listener. */
+export type RouteSource =
+  | { readonly kind: 'rds'; readonly name: string }
+  | { readonly kind: 'inline'; readonly config: RouteConfiguration };
 
 /** Envoy `FilterChainMatch`, the criteria of gRFC A36. An empty list means any. */
 export interface FilterChainMatch {

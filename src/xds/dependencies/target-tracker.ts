@@ -4,7 +4,7 @@ import type { Route } from '../../core/model/route.js';
 import type { TargetConfig } from '../../core/model/target.js';
 import { LISTENER, ROUTE } from '../../core/resources.js';
 import type { ResourceCache } from '../resource-cache.js';
-import type { Listener } from '../resources/listener.js';
+import type { ClientListener } from '../resources/listener.js';
 import type { RouteConfiguration } from '../../core/model/route.js';
 import { chooseVirtualHost } from '../../routing/virtual-host.js';
 import type { ClusterState } from './cluster-node.js';
@@ -84,6 +84,12 @@ export class TargetTracker {
       return;
     }
     if (listener === undefined) return;
+    if (listener.kind === 'server') {
+      this.#rds.close();
+      const error = new Error('it has no api_listener: it is for a server, not for its clients (gRFC A27)');
+      this.#fail(`listener "${this.options.listenerName}"`, { error, reason: 'invalid' }, 'failed');
+      return;
+    }
     const config = this.#routeConfiguration(listener);
     if (config === 'failed') return;
     if (config !== undefined && !this.#warm(listener, config)) return;
@@ -91,7 +97,7 @@ export class TargetTracker {
   }
 
   /** Undefined while it is awaited. */
-  #routeConfiguration(listener: Listener): RouteConfiguration | 'failed' | undefined {
+  #routeConfiguration(listener: ClientListener): RouteConfiguration | 'failed' | undefined {
     if (listener.routes.kind === 'inline') {
       this.#rds.close();
       return listener.routes.config;
@@ -110,7 +116,7 @@ export class TargetTracker {
   }
 
   /** Takes up the new routes if all of their clusters are known. False when there are none for this authority. */
-  #warm(listener: Listener, config: RouteConfiguration): boolean {
+  #warm(listener: ClientListener, config: RouteConfiguration): boolean {
     const { authority } = this.options;
     const virtualHost = chooseVirtualHost(config.virtualHosts, authority, config.ignorePort);
     if (virtualHost === undefined) {

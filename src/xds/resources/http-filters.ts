@@ -1,61 +1,85 @@
-import { type Extension, extension } from './any.js';
+import { extension } from './any.js';
+import { FILTERS, type FilterKind, OVERRIDES, ROUTER, type Side } from './filter-kinds.js';
+import type { Unsupported } from './listener-unsupported.js';
 import type { Message } from './message.js';
 
-const ROUTER = 'envoy.extensions.filters.http.router.v3.Router';
-const FAULT = 'envoy.extensions.filters.http.fault.v3.HTTPFault';
-/** An override for a filter that only servers run: without effect at a client (gRFC A41). */
-const RBAC_OVERRIDE = 'envoy.extensions.filters.http.rbac.v3.RBACPerRoute';
 const OVERRIDE_WRAPPER = 'envoy.config.route.v3.FilterConfig';
 
-/** Checks the HTTP filters of a client's listener by the rules of gRFC A39. */
-export function checkHttpFilters(hcm: Message): void {
-  const filters = hcm.messages('http_filters');
+/** Checks `HttpConnectionManager.http_filters` by the rules of gRFC A39. */
+export function checkHttpFilters(hcm: Message, side: Side, unsupported: Unsupported): void {
   const names = new Set<string>();
-  const kept: { readonly filter: Message; readonly terminal: boolean }[] = [];
-  for (const filter of filters) {
+  const kept: { readonly filter: Message; readonly kind: FilterKind }[] = [];
+  for (const filter of hcm.messages('http_filters')) {
     const name = filter.requiredText('name');
-    if (names.has(name)) throw filter.error('name', `must not be repeated in http_filters, got "${name}" again`);
+    // gRFC A39: "Every filter in the list must have a unique instance name."
+    if (names.has(name))
+      throw filter.error('name', `must not be repeated in http_filters, got "${name.slice(0, 80)}" again`);
     names.add(name);
-    const kind = filterKind(filter);
-    if (kind !== 'skipped') kept.push({ filter, terminal: kind === 'terminal' });
+    const kind = checkFilter(filter, side, unsupported);
+    if (kind !== undefined) kept.push({ filter, kind });
   }
-  kept.forEach(({ filter, terminal }, i) => {
+  // gRFC A39: "validation will fail if a terminal filter is not the last filter in the chain or if a non-terminal filter is the last"
+  kept.forEach(({ filter, kind: { terminal } }, i) => {
     const last = i === kept.length - 1;
     if (terminal && !last) throw filter.error('', 'is a terminal filter, and must be the last one');
     if (last && !terminal) throw filter.error('', `is the last filter, and must be a terminal one (${ROUTER})`);
   });
+  // gRFC A39: "There must be at least one filter in the list"
   if (kept.length === 0) throw hcm.error('http_filters', `must not be empty: it needs at least ${ROUTER}`);
 }
 
-function filterKind(filter: Message): 'terminal' | 'passing' | 'skipped' {
-  const config = filter.message('typed_config');
-  const found = config === undefined ? undefined : extension(config);
-  if (found?.type === ROUTER) return 'terminal';
-  if (found?.type === FAULT && !injectsFault(found)) return 'passing';
-  if (filter.flag('is_optional')) return 'skipped';
-  const what = found === undefined ? 'a filter without typed_config' : `filter "${found.type}"`;
-  throw filter.error('typed_config', `${what} is not supported by a client; remove it, or set is_optional`);
+/** One `HttpFilter`; undefined when it is left out. */
+function checkFilter(filter: Message, side: Side, unsupported: Unsupported): FilterKind | undefined {
+  const optional = filter.flag('is_optional');
+  const disabled = filter.flag('disabled');
+  if (filter.oneof('typed_config', 'config_discovery') !== 'typed_config') {
+    if (optional) return undefined;
+    const what = filter.has('config_discovery')
+      ? 'a filter that comes by config_discovery'
+      : 'a filter without typed_config';
+    throw filter.error('typed_config', `${what} is not supported by a ${side}; remove it, or set is_optional`);
+  }
+  const config = filter.required('typed_config');
+  const { type, kind: form } = extension(config);
+  const kind = FILTERS.get(type);
+  // gRFC A39: "Any unknown config type will cause the Listener resource to be NACKed, unless the is_optional field is true"
+  if (kind === undefined || !kind.sides.includes(side)) {
+    if (optional) return undefined;
+    throw filter.error('typed_config', `filter "${type}" is not supported by a ${side}; remove it, or set is_optional`);
+  }
+  if (kind.check !== undefined) {
+    if (form === 'struct') throw filter.error('typed_config', `must be a ${type} itself, not a TypedStruct`);
+    // A39: "the fields in the filter config will be validated", whether it is optional or not.
+    kind.check(config);
+  }
+  const lacking = kind.lacking(config, disabled);
+  if (lacking === undefined) return kind;
+  if (optional) return undefined;
+  unsupported.add(filter.error('typed_config', `filter "${type}" is not supported by a ${side}: ${lacking}`));
+  return kind;
 }
 
 /** `typed_per_filter_config` of a virtual host, route or cluster weight: an override that would have an effect must be understood. */
 export function checkFilterOverrides(owner: Message): void {
   for (const [, value] of owner.map('typed_per_filter_config')) {
     const wrapped = extension(value).type === OVERRIDE_WRAPPER;
-    if (wrapped && value.flag('is_optional')) continue;
-    const config = wrapped ? value.message('config') : value;
-    // Disabled, or nothing but a wrapper: no effect.
-    if (config === undefined || (wrapped && value.flag('disabled'))) continue;
-    const found = extension(config);
-    if (found.type === RBAC_OVERRIDE || (found.type === FAULT && !injectsFault(found))) continue;
-    throw config.error(
-      '',
-      `override for filter "${found.type}" is not supported; remove it, or wrap it in a FilterConfig with is_optional`,
-    );
+    if (wrapped && value.flag('disabled')) continue;
+    checkOverride(value, wrapped ? value.message('config') : value, wrapped && value.flag('is_optional'));
   }
 }
 
-/** Istio puts a fault filter that does nothing into every listener for gRPC. */
-function injectsFault(fault: Extension): boolean {
-  if (fault.kind === 'struct') return true;
-  return ['delay', 'abort', 'response_rate_limit'].some((name) => fault.message.has(name));
+function checkOverride(owner: Message, config: Message | undefined, optional: boolean): void {
+  const { type, kind: form } = config === undefined ? { type: '', kind: 'message' } : extension(config);
+  const override = OVERRIDES.get(type);
+  if (config === undefined || override === undefined) {
+    // gRFC A39: a known filter's "top-level config type" is no override of it, and is_optional is for types that are not known.
+    if (optional && !FILTERS.has(type)) return;
+    const what = `override for filter "${type}" is not supported`;
+    throw (config ?? owner).error('', `${what}; remove it, or wrap it in a FilterConfig with is_optional`);
+  }
+  if (form === 'struct') throw config.error('', `must be a ${type} itself, not a TypedStruct`);
+  override.check?.(config);
+  const lacking = override.lacking(config, false);
+  if (lacking !== undefined && !optional)
+    throw config.error('', `override for filter "${type}" is not supported: ${lacking}`);
 }

@@ -1,56 +1,37 @@
-import { extension } from './any.js';
-import { requireAdsOrSelf } from './config-source.js';
-import { checkHttpFilters } from './http-filters.js';
+import type { RouteSource, ServerListener } from '../../core/model/server.js';
+import type { Steps } from '../../core/steps.js';
+import type { DecoderContext } from './context.js';
+import { connectionManager, HCM } from './listener-http.js';
+import { Unsupported } from './listener-unsupported.js';
 import type { Message } from './message.js';
-import type { RouteConfiguration } from '../../core/model/route.js';
-import { routeConfiguration } from './route.js';
+import { serverListener } from './server-listener.js';
 
-const HCM = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
+/** `listener.v3.Listener`: an API listener is a client's and says where the routes are; one with an address is a server's (gRFC A36). */
+export type Listener = ClientListener | { readonly kind: 'server'; readonly listener: ServerListener };
 
-/** `listener.v3.Listener` as a client uses it: an API listener, which says where the routes are. */
-export interface Listener {
+export interface ClientListener {
+  readonly kind: 'api';
   readonly name: string;
-  readonly routes:
-    | { readonly kind: 'rds'; readonly name: string }
-    | { readonly kind: 'inline'; readonly config: RouteConfiguration };
+  readonly routes: RouteSource;
   /** `common_http_protocol_options.max_stream_duration`: for routes that have none (gRFC A31). Its idle_timeout is a server's matter. */
   readonly maxStreamDurationMs: number | undefined;
 }
 
-export function listener(message: Message): Listener {
+export function* listener(message: Message, context: DecoderContext): Steps<Listener> {
+  // Where both are set, the API listener counts, as in all of gRPC's implementations.
   const api = message.message('api_listener');
-  if (api === undefined)
-    throw message.error('api_listener', 'must be set: a client needs an API listener, not one with an address');
+  if (api !== undefined) return yield* clientListener(message, api);
+  if (!message.has('address'))
+    throw message.error('', 'must have api_listener (for a client) or address (for a server)');
+  return { kind: 'server', listener: yield* serverListener(message, context) };
+}
+
+function* clientListener(message: Message, api: Message): Steps<ClientListener> {
   const hcm = api.required('api_listener');
-  if (extension(hcm).type !== HCM) throw api.error('api_listener', `must be a ${HCM}, got "${hcm.type}"`);
-  checkConnectionManager(hcm);
-  return {
-    name: message.text('name'),
-    routes: routeSpecifier(hcm),
-    maxStreamDurationMs: hcm.message('common_http_protocol_options')?.duration('max_stream_duration'),
-  };
-}
-
-/** Settings that would make a server believe what a client says of its address: gRFC A41 refuses them. */
-function checkConnectionManager(hcm: Message): void {
-  if (hcm.uint32('xff_num_trusted_hops') !== 0)
-    throw hcm.error('xff_num_trusted_hops', 'must be 0 or not set (gRFC A41)');
-  if (hcm.messages('original_ip_detection_extensions').length > 0) {
-    throw hcm.error('original_ip_detection_extensions', 'must be empty (gRFC A41)');
-  }
-  checkHttpFilters(hcm);
-}
-
-function routeSpecifier(hcm: Message): Listener['routes'] {
-  switch (hcm.oneof('rds', 'route_config', 'scoped_routes')) {
-    case 'rds': {
-      const rds = hcm.required('rds');
-      requireAdsOrSelf(rds.required('config_source'));
-      return { kind: 'rds', name: rds.requiredText('route_config_name') };
-    }
-    case 'route_config':
-      return { kind: 'inline', config: routeConfiguration(hcm.required('route_config')) };
-    default:
-      throw hcm.error('', 'must have rds or route_config');
-  }
+  // gRFC A27: "must be … HttpConnectionManager"
+  if (hcm.type !== `type.googleapis.com/${HCM}`) throw api.error('api_listener', `must be a ${HCM}, got "${hcm.type}"`);
+  const unsupported = new Unsupported();
+  const manager = yield* connectionManager(hcm, 'client', unsupported);
+  unsupported.throwIfAny();
+  return { kind: 'api', name: message.text('name'), ...manager };
 }

@@ -214,11 +214,6 @@ describe('TLS to an external service', () => {
     ],
     ['parameters', tls({ sni: 'a', common_tls_context: { ...roots, tls_params: {} } }), 'tls_params: is not supported'],
     [
-      'renegotiation',
-      tls({ sni: 'a', common_tls_context: roots, allow_renegotiation: true }),
-      'allow_renegotiation: is not supported',
-    ],
-    [
       'another name to verify',
       tls({ sni: 'a', common_tls_context: sans({ san_type: 'URI', matcher: { exact: 'a' } }) }),
       'match_typed_subject_alt_names: must have the exact DNS name "a"',

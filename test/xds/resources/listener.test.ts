@@ -1,10 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { LISTENER, type Resource } from '../../../src/core/resources.js';
+import type { ClientListener } from '../../../src/xds/resources/listener.js';
 import { decoders } from '../../support/decoders.js';
 import { refusal } from '../../support/refusal.js';
 import { ads, any, connectionManager, listenerResource, routerFilter } from '../../support/xds-resources.js';
 
-const decode = (resource: Resource) => decoders[LISTENER](resource, 'reviews');
+const decode = (resource: Resource): ClientListener => {
+  const listener = decoders[LISTENER](resource, 'reviews');
+  if (listener.kind === 'server') throw new Error('is a listener for a server');
+  return listener;
+};
 const withHcm = (fields: Resource) => decode(listenerResource('reviews', 'routes', fields));
 const FAULT = 'envoy.extensions.filters.http.fault.v3.HTTPFault';
 
@@ -13,6 +18,7 @@ const HCM = 'api_listener.api_listener';
 describe('a listener for a client', () => {
   test('names the route configuration to ask for', () => {
     expect(decode(listenerResource('reviews', 'routes'))).toEqual({
+      kind: 'api',
       name: 'reviews',
       routes: { kind: 'rds', name: 'routes' },
       maxStreamDurationMs: undefined,
@@ -42,9 +48,9 @@ describe('a listener for a client', () => {
 describe('a listener is refused', () => {
   test.each<[string, () => unknown, string]>([
     [
-      'when it is a server’s, without api_listener',
-      () => decode({ name: 'reviews', address: {} }),
-      'api_listener: must be set',
+      'when it has neither api_listener nor address',
+      () => decode({ name: 'reviews' }),
+      'must have api_listener (for a client) or address (for a server)',
     ],
     [
       'when api_listener is no HttpConnectionManager',

@@ -1,0 +1,49 @@
+import { checkFault, injectsFault } from './filter-fault.js';
+import { checkRbac, checkRbacOverride } from './filter-rbac.js';
+import type { Message } from './message.js';
+
+/** Who runs a filter: "independent sets of supported filters on the client and server side" (gRFC A39). */
+export type Side = 'client' | 'server';
+
+/** One entry of gRFC A39's registry: a type of message that configures a filter. */
+export interface FilterKind {
+  readonly sides: readonly Side[];
+  /** Whether it answers the request, and so must be the last one. */
+  readonly terminal: boolean;
+  /** Throws when the configuration is wrong. Undefined: all of its fields are ignored. */
+  readonly check: ((config: Message) => void) | undefined;
+  /** Why this version cannot do what the configuration, which is right, asks for; undefined: it can. */
+  readonly lacking: (config: Message, disabled: boolean) => string | undefined;
+}
+
+export const ROUTER = 'envoy.extensions.filters.http.router.v3.Router';
+const FAULT = 'envoy.extensions.filters.http.fault.v3.HTTPFault';
+const RBAC = 'envoy.extensions.filters.http.rbac.v3.RBAC';
+const RBAC_OVERRIDE = 'envoy.extensions.filters.http.rbac.v3.RBACPerRoute';
+
+const faultLacking = (fault: Message, disabled: boolean): string | undefined =>
+  injectsFault(fault) && !disabled ? 'faults are not injected by this version' : undefined;
+
+/** By the type of `HttpFilter.typed_config`. */
+export const FILTERS: ReadonlyMap<string, FilterKind> = new Map<string, FilterKind>([
+  // gRFC A39: "All fields will be ignored."
+  [ROUTER, { sides: ['client', 'server'], terminal: true, check: undefined, lacking: () => undefined }],
+  [FAULT, { sides: ['client'], terminal: false, check: checkFault, lacking: faultLacking }],
+  [
+    RBAC,
+    {
+      sides: ['server'],
+      terminal: false,
+      check: checkRbac,
+      // Also one that has no rules, only logs (A41: "as if RBAC was not configured") or is disabled: a route can give it rules.
+      lacking: () => 'policies are not enforced by this version, and never ignored',
+    },
+  ],
+]);
+
+/** By the type of an override in `typed_per_filter_config`; which side runs the filter cannot be known there (gRFC A39). */
+export const OVERRIDES: ReadonlyMap<string, Omit<FilterKind, 'sides' | 'terminal'>> = new Map([
+  [FAULT, { check: checkFault, lacking: faultLacking }],
+  // No server with an RBAC filter is accepted, and a client runs none: without effect.
+  [RBAC_OVERRIDE, { check: checkRbacOverride, lacking: () => undefined }],
+]);

@@ -1,0 +1,46 @@
+import type { FilterChain } from '../../core/model/server.js';
+import type { Steps } from '../../core/steps.js';
+import { extension } from './any.js';
+import type { DecoderContext } from './context.js';
+import { connectionManager, HCM } from './listener-http.js';
+import type { Unsupported } from './listener-unsupported.js';
+import type { Message } from './message.js';
+import { checkDownstreamTls } from './tls-downstream.js';
+
+type Parts = Omit<FilterChain, 'name' | 'match'>;
+
+/** `listener.v3.FilterChain` without its match: its one network filter, and how connections are protected. */
+export function* filterChain(chain: Message, context: DecoderContext, unsupported: Unsupported): Steps<Parts> {
+  // It puts a listener filter in front (listener_components.proto), and gRFC A36 has none.
+  if (chain.boolValue('use_proxy_proto') === true)
+    throw chain.error('use_proxy_proto', 'must be false or not set: listener filters are not supported (gRFC A36)');
+  const manager = yield* connectionManager(networkFilter(chain), 'server', unsupported);
+  const socket = chain.message('transport_socket');
+  if (socket !== undefined) checkDownstreamTls(socket, context, unsupported);
+  return manager;
+}
+
+/** gRFC A36: "exactly one entry for the … HttpConnectionManager filter … as the last entry in the list"; there is no other that is supported. */
+function networkFilter(chain: Message): Message {
+  const names = new Set<string>();
+  let found: Message | undefined;
+  for (const filter of chain.messages('filters')) {
+    const name = filter.requiredText('name');
+    // gRFC A36: "the filter names are unique within the filters list"
+    if (names.has(name))
+      throw filter.error('name', `must not be repeated in filters, got "${name.slice(0, 80)}" again`);
+    names.add(name);
+    if (filter.oneof('typed_config', 'config_discovery') === 'config_discovery')
+      throw filter.error('config_discovery', 'is not supported; use typed_config');
+    const config = filter.required('typed_config');
+    // gRFC A36: "If the type is udpa.type.v1.TypedStruct, then its type_url is used instead."
+    const { kind, type } = extension(config);
+    if (type !== HCM) throw filter.error('typed_config', `network filter "${type}" is not supported; only ${HCM} is`);
+    if (kind === 'struct') throw filter.error('typed_config', `must be a ${HCM} itself, not a TypedStruct`);
+    if (found !== undefined)
+      throw filter.error('', 'is a second HttpConnectionManager; there must be exactly one (gRFC A36)');
+    found = config;
+  }
+  if (found === undefined) throw chain.error('filters', `must have a ${HCM} (gRFC A36)`);
+  return found;
+}
