@@ -9,6 +9,8 @@ export interface MetricSum {
 /** Names are a backend's choice (`named_metrics.*`): so many are kept in one interval, and what has another name is passed over. */
 export const MAX_METRICS = 1_000;
 
+const NO_SUMS: ReadonlyMap<string, MetricSum> = new Map();
+
 /** Sums of backend metrics by the name that they have in the report. */
 export class MetricSums {
   #sums = new Map<string, MetricSum>();
@@ -29,8 +31,9 @@ export class MetricSums {
 
   /** "Locally aggregated stats will be cleared" with each report, and so are the names - A64 */
   take(): ReadonlyMap<string, MetricSum> {
+    if (this.#sums.size === 0) return NO_SUMS;
     const taken = this.#sums;
-    if (taken.size > 0) this.#sums = new Map();
+    this.#sums = new Map();
     return taken;
   }
 
