@@ -75,13 +75,13 @@ class Server {
   }
 
   answer(wanted: readonly string[], all: boolean, seconds: number): void {
+    // What waits was made for the answer before: it leaves first, as it would on a stream.
+    this.flush();
     this.#wanted = new Set(wanted);
     const response: LoadStatsResponse = {
       ...(all ? { send_all_clusters: true } : { clusters: wanted }),
       load_reporting_interval: { seconds, nanos: 0 },
     };
-    // What waits was made for the answer before: it leaves first, as it would on a stream.
-    this.flush();
     this.#handlers?.message(codec.encodeMessage(`${PACKAGE}.LoadStatsResponse`, response));
   }
 
