@@ -1,8 +1,7 @@
 import { type ClusterConfig, DEFAULT_CONNECT_TIMEOUT_MS } from '../../core/model/cluster.js';
 import type { Steps } from '../../core/steps.js';
-import type { ResourceOrigin } from '../origin.js';
 import { checkPerHostLimits, circuitLimits, retryBudget } from './circuit-limits.js';
-import type { DecoderContext } from './context.js';
+import type { ReadContext } from './context.js';
 import { type Discovery, discovery } from './discovery.js';
 import { httpProtocol } from './http-protocol.js';
 import { balancer } from './load-balancing.js';
@@ -19,7 +18,7 @@ export interface Cluster {
   readonly discovery: Discovery;
 }
 
-export function* cluster(message: Message, context: DecoderContext, origin: ResourceOrigin): Steps<Cluster> {
+export function* cluster(message: Message, context: ReadContext): Steps<Cluster> {
   const name = message.requiredText('name');
   // Envoy would choose among the endpoints by their metadata; to send to all of them would be wrong.
   if (message.has('lb_subset_config'))
@@ -35,7 +34,7 @@ export function* cluster(message: Message, context: DecoderContext, origin: Reso
       kind: 'leaf',
       name,
       edsServiceName: found.kind === 'eds' ? found.serviceName : undefined,
-      loadReports: loadReports(message, origin),
+      loadReports: loadReports(message, context.origin),
       statName: message.text('alt_stat_name') || name,
       // "we will use the LB policy configured in the underlying cluster" - A75: an aggregate's own is not looked at.
       balancer: found.kind === 'aggregate' ? { kind: 'round_robin' } : balancer(message),

@@ -1,3 +1,5 @@
+import { TYPE_PREFIX } from '../../core/resources.js';
+import type { Steps } from '../../core/steps.js';
 import { requireAdsOrSelf } from './config-source.js';
 import { type Assignment, loadAssignment } from './endpoint.js';
 import type { Message } from './message.js';
@@ -26,11 +28,10 @@ export type Discovery =
 /** A shorter `dns_refresh_rate` would only load the resolver. */
 const MIN_REFRESH_MS = 1_000;
 
-export function discovery(cluster: Message, name: string): Discovery {
-  if (cluster.oneof('type', 'cluster_type') === 'cluster_type') {
-    const type = cluster.required('cluster_type').text('name');
-    throw cluster.error('cluster_type', `"${type}" is not supported; use type EDS, STATIC, STRICT_DNS or LOGICAL_DNS`);
-  }
+const AGGREGATE = 'envoy.extensions.clusters.aggregate.v3.ClusterConfig';
+
+export function* discovery(cluster: Message, name: string): Steps<Discovery> {
+  if (cluster.oneof('type', 'cluster_type') === 'cluster_type') return aggregate(cluster.required('cluster_type'));
   const type = cluster.choice('type', ['STATIC', 'STRICT_DNS', 'LOGICAL_DNS', 'EDS', 'ORIGINAL_DST']);
   switch (type) {
     case 'EDS':
@@ -38,15 +39,32 @@ export function discovery(cluster: Message, name: string): Discovery {
     case 'STATIC':
       return {
         kind: 'static',
-        assignment: loadAssignment(cluster.required('load_assignment'), { hosts: 'ip', eds: false }),
+        assignment: yield* loadAssignment(cluster.required('load_assignment'), { hosts: 'ip', eds: false }),
       };
     case 'STRICT_DNS':
-      return dnsDiscovery(cluster, 'strict_dns');
+      return yield* dnsDiscovery(cluster, 'strict_dns');
     case 'LOGICAL_DNS':
-      return dnsDiscovery(cluster, 'logical_dns');
+      return yield* dnsDiscovery(cluster, 'logical_dns');
     default:
       throw cluster.error('type', `must be EDS, STATIC, STRICT_DNS or LOGICAL_DNS, got ${type}`);
   }
+}
+
+/** gRFC A37: "The `type_url` field must have the value …aggregate.v3.ClusterConfig"; there is no other type of this kind. */
+function aggregate(type: Message): Discovery {
+  const config = type.required('typed_config');
+  if (config.type !== TYPE_PREFIX + AGGREGATE) {
+    throw type.error(
+      'typed_config',
+      `must be a ${AGGREGATE}, got "${config.type}"; or use type EDS, STATIC, STRICT_DNS or LOGICAL_DNS`,
+    );
+  }
+  const clusters = config.texts('clusters');
+  // "The `clusters` field must have at least one entry." - A37
+  if (clusters.length === 0) throw config.error('clusters', 'must have at least one cluster (gRFC A37)');
+  const nameless = clusters.indexOf('');
+  if (nameless >= 0) throw config.error(`clusters[${nameless}]`, 'must not be empty');
+  return { kind: 'aggregate', clusters };
 }
 
 function edsDiscovery(cluster: Message, name: string): Discovery {
@@ -59,9 +77,9 @@ function edsDiscovery(cluster: Message, name: string): Discovery {
   return { kind: 'eds', serviceName: serviceName === '' ? name : serviceName };
 }
 
-function dnsDiscovery(cluster: Message, kind: DnsDiscovery['kind']): DnsDiscovery {
+function* dnsDiscovery(cluster: Message, kind: DnsDiscovery['kind']): Steps<DnsDiscovery> {
   const load = cluster.required('load_assignment');
-  const assignment = loadAssignment(load, { hosts: 'ip-or-name', eds: false });
+  const assignment = yield* loadAssignment(load, { hosts: 'ip-or-name', eds: false });
   const several = assignment.endpoints.find(({ addresses }) => addresses.length > 1);
   if (several !== undefined)
     throw load.error('endpoints', `additional_addresses are not supported with DNS, got some for ${several.key}`);

@@ -1,4 +1,5 @@
 import { addressKey, type EndpointConfig, type HealthStatus, type Locality } from '../../core/model/endpoint.js';
+import type { Steps } from '../../core/steps.js';
 import { type Hosts, socketAddress } from './address.js';
 import { type Message, UINT32_MAX } from './message.js';
 import { fractionalPercent } from './percent.js';
@@ -20,12 +21,14 @@ export interface AssignmentRules {
 /** "lte: 128" - endpoint_components.proto */
 const MAX_PRIORITY = 128;
 
-export function loadAssignment(message: Message, rules: AssignmentRules): Assignment {
+/** Pauses after each endpoint. */
+export function* loadAssignment(message: Message, rules: AssignmentRules): Steps<Assignment> {
   const endpoints: EndpointConfig[] = [];
   const addresses = new Set<string>();
   const priorities = new Map<number, { readonly localities: Set<string>; weight: number }>();
-  for (const group of message.messages('endpoints')) {
-    const found = localityGroup(group, rules, addresses);
+  for (const group of message.each('endpoints')) {
+    yield;
+    const found = yield* localityGroup(group, rules, addresses);
     if (found === undefined) continue;
     let priority = priorities.get(found.priority);
     if (priority === undefined) {
@@ -60,14 +63,17 @@ interface Group {
 }
 
 /** `LocalityLbEndpoints`; undefined when it gets no calls. */
-function localityGroup(group: Message, rules: AssignmentRules, addresses: Set<string>): Group | undefined {
+function* localityGroup(group: Message, rules: AssignmentRules, addresses: Set<string>): Steps<Group | undefined> {
+  const id = rules.eds ? group.required('locality') : group.message('locality');
+  const localityWeight = group.uint32Value('load_balancing_weight') ?? (rules.eds ? 0 : 1);
+  // "If the `load_balancing_weight` field is unset, the `endpoints` entry is skipped" - A27; C-core and Go skip 0 too, with all that is in it.
+  if (localityWeight === 0) return undefined;
   if (group.oneof('load_balancer_endpoints', 'leds_cluster_locality_config') !== undefined) {
     throw group.error(
       '',
       'only lb_endpoints are supported, not load_balancer_endpoints or leds_cluster_locality_config',
     );
   }
-  const id = rules.eds ? group.required('locality') : group.message('locality');
   const locality: Locality = {
     region: id?.text('region') ?? '',
     zone: id?.text('zone') ?? '',
@@ -75,18 +81,17 @@ function localityGroup(group: Message, rules: AssignmentRules, addresses: Set<st
   };
   const priority = group.uint32('priority');
   if (priority > MAX_PRIORITY) throw group.error('priority', `must be at most ${MAX_PRIORITY}, got ${priority}`);
-  const localityWeight = group.uint32Value('load_balancing_weight') ?? (rules.eds ? 0 : 1);
   const endpoints: EndpointConfig[] = [];
   let weights = 0;
-  for (const lbEndpoint of group.messages('lb_endpoints')) {
+  for (const lbEndpoint of group.each('lb_endpoints')) {
+    yield;
     const found = endpoint(lbEndpoint, { locality, localityWeight, priority }, rules, addresses);
     weights += found.weight;
     if (weights > UINT32_MAX)
       throw lbEndpoint.error('load_balancing_weight', `weights of a locality must add up to at most ${UINT32_MAX}`);
     if (found.health !== undefined) endpoints.push({ ...found, health: found.health });
   }
-  // One without a weight, or with 0, is not used (gRFC A27), but checked all the same.
-  return localityWeight === 0 ? undefined : { locality, priority, weight: localityWeight, endpoints };
+  return { locality, priority, weight: localityWeight, endpoints };
 }
 
 type Place = Pick<EndpointConfig, 'locality' | 'localityWeight' | 'priority'>;

@@ -1,12 +1,11 @@
 import { checkFault, injectsFault } from './filter-fault.js';
 import { checkRbac, checkRbacOverride } from './filter-rbac.js';
 import type { Message } from './message.js';
-
-/** Who runs a filter: "independent sets of supported filters on the client and server side" (gRFC A39). */
-export type Side = 'client' | 'server';
+import type { Side } from './side.js';
 
 /** One entry of gRFC A39's registry: a type of message that configures a filter. */
 export interface FilterKind {
+  /** "Independent sets of supported filters on the client and server side" (gRFC A39). */
   readonly sides: readonly Side[];
   /** Whether it answers the request, and so must be the last one. */
   readonly terminal: boolean;

@@ -1,6 +1,8 @@
 import type { PathMatch } from '../../core/model/match.js';
-import type { ForwardAction, HeaderMutation, RetryConfig } from '../../core/model/route.js';
+import type { ForwardAction, HeaderMutation, RetryConfig, WeightedCluster } from '../../core/model/route.js';
+import type { ResourceOrigin } from '../origin.js';
 import { type ClusterWeight, clusterSpecifier, type Plugins } from './cluster-specifier.js';
+import { checkHashPolicies } from './hash-policy.js';
 import { mergeMutations } from './header-mutation.js';
 import { isHeaderValue } from './header-name.js';
 import type { Message } from './message.js';
@@ -13,35 +15,42 @@ export interface Surroundings {
   readonly plugins: Plugins;
   /** The virtual host's policy: for routes that have none of their own; never mixed with one (gRFC A44). */
   readonly retry: RetryConfig | undefined;
+  readonly origin: ResourceOrigin;
 }
 
 export interface Forward {
   readonly action: ForwardAction;
   /** The clusters with their own header mutations only. */
-  readonly clusters: readonly ClusterWeight[];
+  readonly clusters: readonly [ClusterWeight, ...ClusterWeight[]];
 }
 
 /**
  * `route.v3.RouteAction`; undefined when the route is to be ignored. Not read, because they only tune what a client does not do:
- * mirroring, hash policies (no hashing balancer), rate limits, CORS, upgrades, hedging, internal redirects, priorities, subsets.
+ * mirroring, rate limits, CORS, upgrades, hedging, internal redirects, priorities, subsets.
  */
 export function forwardAction(action: Message, around: Surroundings): Forward | undefined {
   const clusters = clusterSpecifier(action, around.plugins);
   const own = action.message('retry_policy');
-  const [first, ...others] = (clusters ?? []).map(
-    ({ name, weight }) => ({ name, weight, requestHeaders: undefined, responseHeaders: undefined }) as const,
-  );
+  // What gRPC checks is checked in a route that is ignored too; what only we do not support does no harm there.
   const rest = {
     timeoutMs: action.duration('timeout'),
     maxStreamDurationMs: maxStreamDuration(action.message('max_stream_duration')),
     retry: own === undefined ? around.retry : retryPolicy(own),
-    pathRewrite: pathRewrite(action, around.match),
-    hostRewrite: hostRewrite(action),
   };
-  if (clusters === undefined || first === undefined) return undefined;
+  checkHashPolicies(action);
+  if (clusters === undefined) return undefined;
+  const [first, ...others] = clusters.map(withoutHeaders) as [WeightedCluster, ...WeightedCluster[]];
+  const rewrites = { pathRewrite: pathRewrite(action, around.match), hostRewrite: hostRewrite(action, around.origin) };
   const totalWeight = clusters.reduce((sum, { weight }) => sum + weight, 0);
-  return { action: { kind: 'forward', clusters: [first, ...others], totalWeight, ...rest }, clusters };
+  return { action: { kind: 'forward', clusters: [first, ...others], totalWeight, ...rest, ...rewrites }, clusters };
 }
+
+const withoutHeaders = ({ name, weight }: ClusterWeight): WeightedCluster => ({
+  name,
+  weight,
+  requestHeaders: undefined,
+  responseHeaders: undefined,
+});
 
 /**
  * Gives each cluster the mutations of all levels when any has some of its own; the route then carries none. So whoever applies
@@ -72,7 +81,7 @@ function maxStreamDuration(config: Message | undefined): number | undefined {
   return config?.duration('grpc_timeout_header_max') ?? config?.duration('max_stream_duration');
 }
 
-function hostRewrite(action: Message): ForwardAction['hostRewrite'] {
+function hostRewrite(action: Message, origin: ResourceOrigin): ForwardAction['hostRewrite'] {
   switch (action.oneof('host_rewrite_literal', 'auto_host_rewrite', 'host_rewrite_header', 'host_rewrite_path_regex')) {
     case 'host_rewrite_literal': {
       const value = action.text('host_rewrite_literal');
@@ -81,8 +90,11 @@ function hostRewrite(action: Message): ForwardAction['hostRewrite'] {
         throw action.error('host_rewrite_literal', 'must be a host, with or without a port');
       return { kind: 'literal', value };
     }
-    case 'auto_host_rewrite':
-      return action.boolValue('auto_host_rewrite') ? { kind: 'endpoint' } : undefined;
+    case 'auto_host_rewrite': {
+      const wanted = action.boolValue('auto_host_rewrite');
+      // "if the `trusted_xds_server` server option is present" - A81; from another server it is not looked at.
+      return wanted && origin.trusted ? { kind: 'endpoint' } : undefined;
+    }
     case 'host_rewrite_header':
     case 'host_rewrite_path_regex':
       throw action.error('', 'only host_rewrite_literal and auto_host_rewrite are supported to rewrite the host');

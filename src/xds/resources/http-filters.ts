@@ -1,7 +1,8 @@
 import { extension } from './any.js';
-import { FILTERS, type FilterKind, OVERRIDES, ROUTER, type Side } from './filter-kinds.js';
+import { FILTERS, type FilterKind, OVERRIDES, ROUTER } from './filter-kinds.js';
 import type { Unsupported } from './listener-unsupported.js';
 import type { Message } from './message.js';
+import type { Side } from './side.js';
 
 const OVERRIDE_WRAPPER = 'envoy.config.route.v3.FilterConfig';
 

@@ -1,11 +1,13 @@
 import type { RouteSource } from '../../core/model/server.js';
 import type { Steps } from '../../core/steps.js';
+import type { ResourceOrigin } from '../origin.js';
 import { requireAdsOrSelf } from './config-source.js';
-import type { Side } from './filter-kinds.js';
 import { checkHttpFilters } from './http-filters.js';
 import type { Unsupported } from './listener-unsupported.js';
 import type { Message } from './message.js';
 import { routeConfiguration } from './route.js';
+import type { ReadContext } from './context.js';
+import type { Side } from './side.js';
 
 export const HCM = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
 
@@ -16,7 +18,12 @@ export interface ConnectionManager {
 }
 
 /** `HttpConnectionManager`, by the rules of gRFC A27, A39 and A41. "Independent of the Listener type" (A41), but for its filters. */
-export function* connectionManager(hcm: Message, side: Side, unsupported: Unsupported): Steps<ConnectionManager> {
+export function* connectionManager(
+  hcm: Message,
+  side: Side,
+  unsupported: Unsupported,
+  { origin }: ReadContext,
+): Steps<ConnectionManager> {
   // gRFC A41: "must be unset or zero", as the address of the peer is taken to be that of the connection.
   if (hcm.uint32('xff_num_trusted_hops') !== 0)
     throw hcm.error('xff_num_trusted_hops', 'must be 0 or not set (gRFC A41)');
@@ -25,13 +32,12 @@ export function* connectionManager(hcm: Message, side: Side, unsupported: Unsupp
     throw hcm.error('original_ip_detection_extensions', 'must be empty (gRFC A41)');
   checkHttpFilters(hcm, side, unsupported);
   return {
-    routes: yield* routeSource(hcm),
+    routes: yield* routeSource(hcm, origin),
     maxStreamDurationMs: hcm.message('common_http_protocol_options')?.duration('max_stream_duration'),
   };
 }
 
-// biome-ignore lint/correctness/useYield: steps come with the reader of route configurations
-function* routeSource(hcm: Message): Steps<RouteSource> {
+function* routeSource(hcm: Message, origin: ResourceOrigin): Steps<RouteSource> {
   switch (hcm.oneof('rds', 'route_config', 'scoped_routes')) {
     case 'rds': {
       const rds = hcm.required('rds');
@@ -39,7 +45,7 @@ function* routeSource(hcm: Message): Steps<RouteSource> {
       return { kind: 'rds', name: rds.requiredText('route_config_name') };
     }
     case 'route_config':
-      return { kind: 'inline', config: routeConfiguration(hcm.required('route_config')) };
+      return { kind: 'inline', config: yield* routeConfiguration(hcm.required('route_config'), origin) };
     default:
       throw hcm.error('', 'must have rds or route_config');
   }

@@ -1,6 +1,6 @@
 import type { RouteSource, ServerListener } from '../../core/model/server.js';
 import type { Steps } from '../../core/steps.js';
-import type { DecoderContext } from './context.js';
+import type { ReadContext } from './context.js';
 import { connectionManager, HCM } from './listener-http.js';
 import { Unsupported } from './listener-unsupported.js';
 import type { Message } from './message.js';
@@ -17,21 +17,21 @@ export interface ClientListener {
   readonly maxStreamDurationMs: number | undefined;
 }
 
-export function* listener(message: Message, context: DecoderContext): Steps<Listener> {
+export function* listener(message: Message, context: ReadContext): Steps<Listener> {
   // Where both are set, the API listener counts, as in all of gRPC's implementations.
   const api = message.message('api_listener');
-  if (api !== undefined) return yield* clientListener(message, api);
+  if (api !== undefined) return yield* clientListener(message, api, context);
   if (!message.has('address'))
     throw message.error('', 'must have api_listener (for a client) or address (for a server)');
   return { kind: 'server', listener: yield* serverListener(message, context) };
 }
 
-function* clientListener(message: Message, api: Message): Steps<ClientListener> {
+function* clientListener(message: Message, api: Message, context: ReadContext): Steps<ClientListener> {
   const hcm = api.required('api_listener');
   // gRFC A27: "must be … HttpConnectionManager"
   if (hcm.type !== `type.googleapis.com/${HCM}`) throw api.error('api_listener', `must be a ${HCM}, got "${hcm.type}"`);
   const unsupported = new Unsupported();
-  const manager = yield* connectionManager(hcm, 'client', unsupported);
+  const manager = yield* connectionManager(hcm, 'client', unsupported, context);
   unsupported.throwIfAny();
   return { kind: 'api', name: message.text('name'), ...manager };
 }

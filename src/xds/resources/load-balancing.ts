@@ -1,16 +1,26 @@
-import { type BalancerConfig, DEFAULT_BALANCER } from '../../core/model/cluster.js';
+import type { BalancerConfig } from '../../core/model/cluster.js';
 import { type Extension, extension } from './any.js';
+import { checkClientSideWrr, checkMaglev, checkRingHash, leastRequest, peakEwma } from './load-balancing-configs.js';
 import type { Message } from './message.js';
 
 const POLICIES = 'envoy.extensions.load_balancing_policies';
-/** Deeper nesting is refused (gRFC A52). */
+const PEAK_EWMA = 'inmesh.dev/peak_ewma';
+/** "Configurations that require more than 16 levels of recursion are considered invalid" - A52 */
 const MAX_DEPTH = 16;
-const HOUR_MS = 3_600_000;
 
-/** A policy's configuration read; undefined when it has none that is supported inside. */
+/** A policy's configuration read; undefined when there is no balancer for it, or for what is inside. */
 type Reader = (config: Extension, depth: number) => BalancerConfig | undefined;
 
-const READERS: ReadonlyMap<string, Reader> = new Map<string, Reader>([
+/** A policy that is known but for which there is no balancer: its configuration must be right, and then it is passed over. */
+const unsupported =
+  (check: (config: Message) => void): Reader =>
+  ({ message }) => {
+    check(message);
+    return undefined;
+  };
+
+/** Policies of the API by the name of their message, ours by the type that a TypedStruct names (gRFC A52). */
+const SUPPORTED: ReadonlyMap<string, Reader> = new Map<string, Reader>([
   [`${POLICIES}.round_robin.v3.RoundRobin`, () => ({ kind: 'round_robin' })],
   [`${POLICIES}.random.v3.Random`, () => ({ kind: 'random' })],
   [`${POLICIES}.least_request.v3.LeastRequest`, ({ message }) => leastRequest(message)],
@@ -19,7 +29,18 @@ const READERS: ReadonlyMap<string, Reader> = new Map<string, Reader>([
     `${POLICIES}.wrr_locality.v3.WrrLocality`,
     ({ message }, depth) => supported(message.required('endpoint_picking_policy'), depth + 1, []),
   ],
-  ['inmesh.dev/peak_ewma', peakEwma],
+  [PEAK_EWMA, peakEwma],
+]);
+
+const UNSUPPORTED: ReadonlyMap<string, Reader> = new Map<string, Reader>([
+  [
+    `${POLICIES}.ring_hash.v3.RingHash`,
+    // DEFAULT_HASH "currently defaults to XX_HASH" - ring_hash.proto
+    unsupported((config) => checkRingHash(config, ['DEFAULT_HASH', 'XX_HASH', 'MURMUR_HASH_2'])),
+  ],
+  [`${POLICIES}.maglev.v3.Maglev`, unsupported(checkMaglev)],
+  [`${POLICIES}.client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin`, unsupported(checkClientSideWrr)],
+  [`${POLICIES}.pick_first.v3.PickFirst`, unsupported((config) => void config.flag('shuffle_address_list'))],
 ]);
 
 /**
@@ -33,25 +54,33 @@ export function balancer(cluster: Message): BalancerConfig {
   const found = supported(policy, 1, seen);
   if (found !== undefined) return found;
   const got = seen.length === 0 ? 'none' : seen.join(', ');
+  // "The function does not find any supported policy in the list" - A52
   throw cluster.error(
     'load_balancing_policy.policies',
-    `must have a supported policy (${[...READERS.keys()].join(', ')}), got ${got}`,
+    `must have a supported policy (${[...SUPPORTED.keys()].join(', ')}), got ${got}`,
   );
 }
 
 function supported(policy: Message, depth: number, seen: string[]): BalancerConfig | undefined {
   if (depth > MAX_DEPTH) throw policy.error('', `policies must not be nested more than ${MAX_DEPTH} deep (gRFC A52)`);
-  for (const candidate of policy.messages('policies')) {
+  for (const candidate of policy.each('policies')) {
     const any = candidate.required('typed_extension_config').message('typed_config');
     if (any === undefined) continue;
     const config = extension(any);
-    const found = READERS.get(config.type)?.(config, depth);
+    const found = readerOf(config)?.(config, depth);
     if (found !== undefined) return found;
     seen.push(config.type);
   }
   return undefined;
 }
 
+/** "Any entry not in the above list is unsupported and will be skipped" - A52; so is a policy of the API in a TypedStruct. */
+function readerOf({ kind, type }: Extension): Reader | undefined {
+  const own = type === PEAK_EWMA;
+  return own === (kind === 'struct') ? (SUPPORTED.get(type) ?? UNSUPPORTED.get(type)) : undefined;
+}
+
+/** `Cluster.lb_policy` with the configuration that belongs to it; optional, "defaults will be assumed for all of its values" (A42, A48). */
 function lbPolicy(cluster: Message): BalancerConfig {
   const policy = cluster.choice('lb_policy', [
     'ROUND_ROBIN',
@@ -69,31 +98,18 @@ function lbPolicy(cluster: Message): BalancerConfig {
       return { kind: 'random' };
     case 'LEAST_REQUEST':
       return leastRequest(cluster.message('least_request_lb_config'));
-    default:
-      throw cluster.error(
-        'lb_policy',
-        `must be ROUND_ROBIN, LEAST_REQUEST or RANDOM when load_balancing_policy is not set, got ${policy}`,
-      );
+    case 'RING_HASH': {
+      const config = cluster.message('ring_hash_lb_config');
+      if (config !== undefined) checkRingHash(config, ['XX_HASH', 'MURMUR_HASH_2']);
+      break;
+    }
+    case 'MAGLEV': {
+      const config = cluster.message('maglev_lb_config');
+      if (config !== undefined) checkMaglev(config);
+    }
   }
-}
-
-/** Two choices when not set; less is refused, and more than ten are ten (gRFC A48). */
-function leastRequest(config: Message | undefined): BalancerConfig {
-  const choices = config?.uint32Value('choice_count') ?? 2;
-  // "If choice_count < 2, the config will be rejected." - A48
-  if (config !== undefined && choices < 2) throw config.error('choice_count', `must be at least 2, got ${choices}`);
-  return { kind: 'least_request', choiceCount: Math.min(choices, 10) };
-}
-
-const DEFAULTS = DEFAULT_BALANCER as Extract<BalancerConfig, { kind: 'peak_ewma' }>;
-
-/** `inmesh.dev/peak_ewma` in a TypedStruct: `decay_ms`, 1 ms to 1 h, and `default_rtt_ms`, 0 to 1 h. */
-function peakEwma(config: Extension): BalancerConfig {
-  const settings = config.kind === 'struct' ? config.settings : undefined;
-  if (settings === undefined) return DEFAULTS;
-  return {
-    kind: 'peak_ewma',
-    decayMs: settings.number('decay_ms', 1, HOUR_MS, DEFAULTS.decayMs),
-    defaultRttMs: settings.number('default_rtt_ms', 0, HOUR_MS, DEFAULTS.defaultRttMs),
-  };
+  throw cluster.error(
+    'lb_policy',
+    `must be ROUND_ROBIN, LEAST_REQUEST or RANDOM when load_balancing_policy is not set, got ${policy}`,
+  );
 }

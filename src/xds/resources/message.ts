@@ -82,7 +82,13 @@ export class Message {
   }
 
   messages(name: string): Message[] {
-    return this.#list(name).map((item, i) => new Message(item, `${this.at(name)}[${i}]`));
+    return [...this.each(name)];
+  }
+
+  /** The same one by one, for lists that may be long. */
+  *each(name: string): Generator<Message, void, undefined> {
+    const path = this.at(name);
+    for (const [i, item] of this.#list(name).entries()) yield new Message(item, `${path}[${i}]`);
   }
 
   texts(name: string): string[] {
@@ -160,6 +166,22 @@ export class Message {
   /** `google.protobuf.UInt32Value`; one that is there without a value is 0. */
   uint32Value(name: string): number | undefined {
     return this.message(name)?.uint32('value');
+  }
+
+  /** `google.protobuf.UInt64Value`. */
+  uint64Value(name: string): number | undefined {
+    const value = this.message(name);
+    const number = value?.int64('value');
+    if (value !== undefined && number !== undefined && number < 0)
+      throw value.error('value', `must be 0 or more, got ${number}`);
+    return number;
+  }
+
+  /** `google.protobuf.UInt32Value` that says how many of a hundred. */
+  percentValue(name: string): number | undefined {
+    const percent = this.uint32Value(name);
+    if (percent !== undefined && percent > 100) throw this.error(name, `must be at most 100, got ${percent}`);
+    return percent;
   }
 
   /** `google.protobuf.BoolValue`. */

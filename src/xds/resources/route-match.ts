@@ -4,12 +4,13 @@ import type { Message } from './message.js';
 import { fractionalPercent } from './percent.js';
 import { queryMatch, regexMatcher } from './string-match.js';
 
-/** Conditions on a downstream connection or on other filters' findings. A client has neither, so they never hold. */
-const NEVER = ['tls_context', 'dynamic_metadata', 'filter_state'] as const;
+/** Conditions on what other filters found. There are none, so they never hold. */
+const NEVER = ['dynamic_metadata', 'filter_state'] as const;
 
 /**
  * `route.v3.RouteMatch`; undefined when it asks for what no call of a client can have. To ignore only the condition would send calls
- * where they must not go; gRFC A28 ignores the whole route too where it cannot evaluate a match.
+ * where they must not go; gRFC A28 ignores the whole route too where it cannot evaluate a match ("always evaluates to false"). Of
+ * `tls_context` it says otherwise: "This matcher will be ignored (but the other matchers in the route will be evaluated)".
  */
 export function routeMatch(match: Message): RouteMatch | undefined {
   const found: RouteMatch = {

@@ -1,4 +1,7 @@
 import type { HeaderMutation, Route, RouteAction, RouteConfiguration, VirtualHost } from '../../core/model/route.js';
+import type { Steps } from '../../core/steps.js';
+import { domainProblem } from '../../routing/virtual-host.js';
+import type { ResourceOrigin } from '../origin.js';
 import { declaredPlugins, type Plugins } from './cluster-specifier.js';
 import { forwardAction, withClusterHeaders } from './forward-action.js';
 import { headerMutation, mergeMutations } from './header-mutation.js';
@@ -7,13 +10,13 @@ import { directResponseAction, redirectAction } from './local-action.js';
 import type { Message } from './message.js';
 import { retryPolicy } from './retry-policy.js';
 import { routeMatch } from './route-match.js';
-import { domainProblem } from '../../routing/virtual-host.js';
 
 /** Default of `max_direct_response_body_size_bytes` (route.proto). */
 const MAX_DIRECT_RESPONSE_BODY = 4_096;
 
 /** What routes inherit from the levels around them. */
 interface Level {
+  readonly origin: ResourceOrigin;
   readonly plugins: Plugins;
   readonly maxBody: number;
   /** Header mutations of route configuration and virtual host, inner one first. */
@@ -28,10 +31,12 @@ interface Level {
   readonly specificWins: boolean;
 }
 
-export function routeConfiguration(config: Message): RouteConfiguration {
+/** `route.v3.RouteConfiguration`. Pauses after each route and each domain. */
+export function* routeConfiguration(config: Message, origin: ResourceOrigin): Steps<RouteConfiguration> {
   if (config.has('vhds'))
     throw config.error('vhds', 'on-demand virtual hosts are not supported; list them in virtual_hosts');
   const level: Level = {
+    origin,
     plugins: declaredPlugins(config),
     maxBody: config.uint32Value('max_direct_response_body_size_bytes') ?? MAX_DIRECT_RESPONSE_BODY,
     outer: { request: [headerMutation(config, 'request')], response: [headerMutation(config, 'response')] },
@@ -39,27 +44,16 @@ export function routeConfiguration(config: Message): RouteConfiguration {
   };
   checkFilterOverrides(config);
   const domains = new Set<string>();
-  return {
-    name: config.text('name'),
-    ignorePort: config.flag('ignore_port_in_host_matching'),
-    virtualHosts: config.messages('virtual_hosts').map((virtualHost) => decodeVirtualHost(virtualHost, level, domains)),
-  };
+  const virtualHosts: VirtualHost[] = [];
+  for (const virtualHost of config.each('virtual_hosts'))
+    virtualHosts.push(yield* decodeVirtualHost(virtualHost, level, domains));
+  return { name: config.text('name'), ignorePort: config.flag('ignore_port_in_host_matching'), virtualHosts };
 }
 
-function decodeVirtualHost(virtualHost: Message, level: Level, taken: Set<string>): VirtualHost {
+function* decodeVirtualHost(virtualHost: Message, level: Level, taken: Set<string>): Steps<VirtualHost> {
   if (virtualHost.has('matcher')) throw virtualHost.error('matcher', 'is not supported; use routes');
   checkFilterOverrides(virtualHost);
-  const domains = virtualHost.texts('domains').map((domain, i) => {
-    const lower = domain.toLowerCase();
-    // "must be unique across all virtual hosts or the config will fail to load" - route_components.proto
-    const problem =
-      domainProblem(lower) ??
-      (taken.has(lower) ? `must be unique in the route configuration, got "${domain}" again` : undefined);
-    if (problem !== undefined) throw virtualHost.error(`domains[${i}]`, problem);
-    taken.add(lower);
-    return lower;
-  });
-  if (domains.length === 0) throw virtualHost.error('domains', 'must have at least one domain');
+  const domains = yield* decodeDomains(virtualHost, taken);
   const retry = virtualHost.message('retry_policy');
   const inner: Level = {
     ...level,
@@ -70,11 +64,30 @@ function decodeVirtualHost(virtualHost: Message, level: Level, taken: Set<string
   };
   const inherited = retry === undefined ? undefined : retryPolicy(retry);
   const routes: Route[] = [];
-  virtualHost.messages('routes').forEach((message, i) => {
-    const route = decodeRoute(message, i, inner, inherited);
+  let index = 0;
+  for (const message of virtualHost.each('routes')) {
+    yield;
+    const route = decodeRoute(message, index++, inner, inherited);
     if (route !== undefined) routes.push(route);
-  });
+  }
   return { name: virtualHost.text('name'), domains, routes };
+}
+
+function* decodeDomains(virtualHost: Message, taken: Set<string>): Steps<readonly string[]> {
+  const domains: string[] = [];
+  for (const [i, domain] of virtualHost.texts('domains').entries()) {
+    yield;
+    const lower = domain.toLowerCase();
+    // "must be unique across all virtual hosts or the config will fail to load" - route_components.proto
+    const problem =
+      domainProblem(lower) ??
+      (taken.has(lower) ? `must be unique in the route configuration, got "${domain}" again` : undefined);
+    if (problem !== undefined) throw virtualHost.error(`domains[${i}]`, problem);
+    taken.add(lower);
+    domains.push(lower);
+  }
+  if (domains.length === 0) throw virtualHost.error('domains', 'must have at least one domain');
+  return domains;
 }
 
 /** `route.v3.Route`; undefined when a client has to ignore it. */
@@ -97,7 +110,12 @@ function decodeRoute(
   const path = match?.path ?? { kind: 'prefix', value: '', ignoreCase: false };
   switch (route.oneof('route', 'redirect', 'direct_response', 'filter_action', 'non_forwarding_action')) {
     case 'route': {
-      const forward = forwardAction(route.required('route'), { match: path, plugins: level.plugins, retry });
+      const forward = forwardAction(route.required('route'), {
+        match: path,
+        plugins: level.plugins,
+        retry,
+        origin: level.origin,
+      });
       if (forward === undefined) return undefined;
       ({ action, perCluster: inClusters } = withClusterHeaders(forward, levels));
       break;
@@ -109,7 +127,7 @@ function decodeRoute(
       action = directResponseAction(route.required('direct_response'), level.maxBody);
       break;
     case 'non_forwarding_action':
-      action = { kind: 'unservable', reason: 'its non_forwarding_action is for servers only (gRFC A36)' };
+      action = { kind: 'non_forwarding' };
       break;
     case 'filter_action':
       action = { kind: 'unservable', reason: 'its filter_action is not supported' };

@@ -1,7 +1,7 @@
 import type { FilterChain } from '../../core/model/server.js';
 import type { Steps } from '../../core/steps.js';
 import { extension } from './any.js';
-import type { DecoderContext } from './context.js';
+import type { ReadContext } from './context.js';
 import { connectionManager, HCM } from './listener-http.js';
 import type { Unsupported } from './listener-unsupported.js';
 import type { Message } from './message.js';
@@ -10,11 +10,11 @@ import { checkDownstreamTls } from './tls-downstream.js';
 type Parts = Omit<FilterChain, 'name' | 'match'>;
 
 /** `listener.v3.FilterChain` without its match: its one network filter, and how connections are protected. */
-export function* filterChain(chain: Message, context: DecoderContext, unsupported: Unsupported): Steps<Parts> {
+export function* filterChain(chain: Message, context: ReadContext, unsupported: Unsupported): Steps<Parts> {
   // It puts a listener filter in front (listener_components.proto), and gRFC A36 has none.
   if (chain.boolValue('use_proxy_proto') === true)
     throw chain.error('use_proxy_proto', 'must be false or not set: listener filters are not supported (gRFC A36)');
-  const manager = yield* connectionManager(networkFilter(chain), 'server', unsupported);
+  const manager = yield* connectionManager(networkFilter(chain), 'server', unsupported, context);
   const socket = chain.message('transport_socket');
   if (socket !== undefined) checkDownstreamTls(socket, context, unsupported);
   return manager;

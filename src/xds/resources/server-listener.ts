@@ -1,14 +1,14 @@
 import type { FilterChain, ServerListener } from '../../core/model/server.js';
 import type { Steps } from '../../core/steps.js';
 import { socketAddress } from './address.js';
-import type { DecoderContext } from './context.js';
+import type { ReadContext } from './context.js';
 import { Unsupported } from './listener-unsupported.js';
 import type { Message } from './message.js';
 import { ANY_CONNECTION, ChainMatches } from './server-chain-match.js';
 import { filterChain } from './server-filter-chain.js';
 
 /** `listener.v3.Listener` with an address: a server's (gRFC A36). */
-export function* serverListener(message: Message, context: DecoderContext): Steps<ServerListener> {
+export function* serverListener(message: Message, context: ReadContext): Steps<ServerListener> {
   checkUnsupportedFields(message);
   const address = socketAddress(message.required('address'), 'ip');
   const unsupported = new Unsupported();

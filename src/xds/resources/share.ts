@@ -1,3 +1,8 @@
+import type { Steps } from '../../core/steps.js';
+
+/** A value of more parts than this is walked in steps: about 0.2 ms of work. */
+const LARGE = 1_000;
+
 /**
  * Freezes a model value with all that it consists of. Sets, maps and bytes are only read by their types; class instances
  * (a SafeRegex) look after themselves.
@@ -11,62 +16,147 @@ export function deepFreeze<T>(value: T): T {
   return Object.freeze(value);
 }
 
+/** The same, with pauses where there is much. */
+export function* deepFreezeSteps<T>(value: T): Steps<T> {
+  if (!isLarge(value)) return deepFreeze(value);
+  if (Array.isArray(value)) {
+    for (const item of value) {
+      if (isLarge(item)) yield* deepFreezeSteps(item);
+      else deepFreeze(item);
+      yield;
+    }
+  } else if (isPlain(value)) for (const key of Object.keys(value)) yield* deepFreezeSteps(value[key]);
+  return Object.freeze(value);
+}
+
 /**
  * `next`, made of as many objects of `previous` as are equal: what did not change keeps its identity, so that whoever comes after
  * can compare by reference and keep state. Members of a list are recognised by their `key`, else by their `name`, else by place.
+ * Objects that are in both already cost one comparison, however large they are.
  */
 export function retain<T>(previous: unknown, next: T): T {
-  // Compared before anything is built: most of a large update has not changed.
-  if (equal(previous, next)) return previous as T;
-  if (Array.isArray(next)) return (Array.isArray(previous) ? retainList(previous, next) : next) as T;
-  if (isPlain(next)) return (isPlain(previous) ? retainObject(previous, next) : next) as T;
-  return next;
-}
-
-function equal(a: unknown, b: unknown): boolean {
-  if (Object.is(a, b)) return true;
-  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
-  if (Array.isArray(a)) return Array.isArray(b) && a.length === b.length && a.every((item, i) => equal(item, b[i]));
-  if (!isPlain(a) || !isPlain(b)) return equalLeaves(a, b);
-  const keys = Object.keys(a);
-  return keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && equal(a[key], b[key]));
-}
-
-function retainObject(previous: Plain, next: Plain): Plain {
-  const merged: Plain = Object.create(Object.getPrototypeOf(next));
-  for (const key of Object.keys(next)) {
-    const value = retain(Object.hasOwn(previous, key) ? previous[key] : undefined, next[key]);
-    // Not an assignment: a label may be called `__proto__`.
-    Object.defineProperty(merged, key, { value, enumerable: true });
+  if (Object.is(previous, next)) return next;
+  if (Array.isArray(next)) {
+    if (!Array.isArray(previous)) return next;
+    const partner = partners(previous);
+    return merged(
+      previous,
+      next,
+      next.map((item, i) => retain(partner(item, i), item)),
+    );
   }
-  return Object.freeze(merged);
+  if (!isPlain(next)) return (equalLeaves(previous, next) ? previous : next) as T;
+  if (!isPlain(previous)) return next;
+  const values: unknown[] = [];
+  for (const key of Object.keys(next)) values.push(retain(own(previous, key), next[key]));
+  return withValues(previous, next, values);
 }
 
-function retainList(previous: readonly unknown[], next: readonly unknown[]): readonly unknown[] {
-  // Names need not be unique: of several the first goes with the first, and so on.
-  const byIdentity = new Map<string, unknown[]>();
-  for (const item of [...previous].reverse()) {
+/** The same, with pauses where there is much. */
+export function* retainSteps<T>(previous: unknown, next: T): Steps<T> {
+  if (Object.is(previous, next)) return next;
+  if (!isLarge(next)) return retain(previous, next);
+  if (Array.isArray(next)) {
+    if (!Array.isArray(previous)) return next;
+    const partner = partners(previous);
+    const items: unknown[] = [];
+    for (const [i, item] of next.entries()) {
+      const before = partner(item, i);
+      items.push(isLarge(item) ? yield* retainSteps(before, item) : retain(before, item));
+      yield;
+    }
+    return merged(previous, next, items);
+  }
+  if (!isPlain(next) || !isPlain(previous)) return next;
+  const values: unknown[] = [];
+  for (const key of Object.keys(next)) values.push(yield* retainSteps(own(previous, key), next[key]));
+  return withValues(previous, next, values);
+}
+
+/**
+ * Which member of `previous` a member of `next` is compared with. Most lists stay in order, so those at the same place are tried first;
+ * from the first that differs on they are looked up. Names need not be unique: of several the first goes with the first, and so on.
+ */
+function partners(previous: readonly unknown[]): (item: unknown, at: number) => unknown {
+  let inOrder = true;
+  let byIdentity = new Map<string, unknown[]>();
+  return (item, at) => {
     const id = identity(item);
+    if (inOrder) {
+      const before = previous[at];
+      if (Object.is(before, item) || identity(before) === id) return before;
+      inOrder = false;
+      byIdentity = grouped(previous, at);
+    }
+    return id === undefined ? previous[at] : byIdentity.get(id)?.pop();
+  };
+}
+
+/** Members from `start` on by identity, the last one first. */
+function grouped(list: readonly unknown[], start: number): Map<string, unknown[]> {
+  const groups = new Map<string, unknown[]>();
+  for (let i = list.length - 1; i >= start; i--) {
+    const id = identity(list[i]);
     if (id === undefined) continue;
-    const others = byIdentity.get(id);
-    if (others === undefined) byIdentity.set(id, [item]);
-    else others.push(item);
+    const others = groups.get(id);
+    if (others === undefined) groups.set(id, [list[i]]);
+    else others.push(list[i]);
   }
-  const merged = next.map((item, i) => {
-    const id = identity(item);
-    return retain(id === undefined ? previous[i] : byIdentity.get(id)?.pop(), item);
-  });
-  return Object.freeze(merged);
+  return groups;
 }
 
-/** What is neither list nor plain object: sets of numbers or texts, bytes, compiled expressions. */
+/** Of three equal lists the one that came first. */
+function merged<T>(previous: readonly unknown[], next: T & readonly unknown[], items: readonly unknown[]): T {
+  if (previous.length === items.length && items.every((item, i) => Object.is(item, previous[i]))) return previous as T;
+  return items.every((item, i) => Object.is(item, next[i])) ? next : (Object.freeze(items) as T);
+}
+
+/** The same for objects: `values` are those of `next`'s keys, in order. */
+function withValues<T>(previous: Plain, next: T & Plain, values: readonly unknown[]): T {
+  const keys = Object.keys(next);
+  const isPrevious = (key: string, i: number): boolean =>
+    Object.hasOwn(previous, key) && Object.is(values[i], previous[key]);
+  if (keys.length === Object.keys(previous).length && keys.every(isPrevious)) return previous as T;
+  if (keys.every((key, i) => Object.is(values[i], next[key]))) return next;
+  const result: Plain = Object.create(Object.getPrototypeOf(next));
+  for (const [i, key] of keys.entries()) {
+    // Not an assignment: a label may be called `__proto__`.
+    Object.defineProperty(result, key, { value: values[i], enumerable: true });
+  }
+  return Object.freeze(result) as T;
+}
+
+/** Sets of numbers or texts, bytes, compiled expressions. */
 function equalLeaves(a: unknown, b: unknown): boolean {
   if (a instanceof Set && b instanceof Set) return a.size === b.size && [...a].every((item) => b.has(item));
   if (a instanceof Uint8Array && b instanceof Uint8Array) return Buffer.compare(a, b) === 0;
   return isRegex(a) && isRegex(b) && a.source === b.source;
 }
 
+/** Whether a value has more than LARGE parts. */
+function isLarge(value: unknown): boolean {
+  return partsLeft(value, LARGE) <= 0;
+}
+
+/** `limit` less the number of parts, and 0 or less as soon as there are more. */
+function partsLeft(value: unknown, limit: number): number {
+  let left = limit - 1;
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length && left > 0; i++) left = partsLeft(value[i], left);
+  } else if (isPlain(value)) {
+    for (const key of Object.keys(value)) {
+      if (left <= 0) break;
+      left = partsLeft(value[key], left);
+    }
+  }
+  return left;
+}
+
 type Plain = Record<string, unknown>;
+
+function own(object: Plain, key: string): unknown {
+  return Object.hasOwn(object, key) ? object[key] : undefined;
+}
 
 function isPlain(value: unknown): value is Plain {
   if (typeof value !== 'object' || value === null) return false;

@@ -1,6 +1,6 @@
 import type { DecoderContext } from './context.js';
-import type { Side } from './filter-kinds.js';
 import type { Message } from './message.js';
+import type { Side } from './side.js';
 import { providerInstance } from './tls-providers.js';
 import { checkValidationContext, type Roots, validationRoots } from './tls-validation.js';
 
