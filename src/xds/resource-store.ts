@@ -1,10 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { Clock } from '../core/clock.js';
 import {
   CLUSTER,
+  type DumpedResource,
   ENDPOINT,
   LISTENER,
   RESOURCE_TYPES,
   type Resource,
+  type ResourcesDump,
   type ResourceSet,
   type ResourceType,
   type ResourceWatcher,
@@ -24,11 +27,11 @@ export interface Refusal {
   readonly error: Error;
 }
 
-/** One resource: as it came last, and the last model value that could be made of it. */
-type Entry = { readonly raw: Resource } & (
+/** One resource: as it came last, when (wall time, milliseconds), and the last model value that could be made of it. */
+type Entry = { readonly raw: Resource; readonly at: number | undefined } & (
   | { readonly value: object; readonly error: undefined }
-  /** Refused; the value is of an earlier version. */
-  | { readonly value: object | undefined; readonly error: Error }
+  /** Refused; the value, and what it was made of, are of an earlier version. */
+  | { readonly value: object | undefined; readonly good: Resource | undefined; readonly error: Error }
 );
 
 type Entries = Readonly<Record<ResourceType, ReadonlyMap<string, Entry>>>;
@@ -43,6 +46,9 @@ export class ResourceStore implements ResourceCache {
   #loaded = false;
   readonly #watchers = new Map<string, Set<ResourceWatcher>>();
 
+  /** `clock` dates what is dumped. */
+  constructor(private readonly clock?: Pick<Clock, 'wallTime'>) {}
+
   /** Resources watched now. */
   get watched(): number {
     return this.#watchers.size;
@@ -55,11 +61,12 @@ export class ResourceStore implements ResourceCache {
   update(set: ResourceSet): readonly Refusal[] {
     const before = this.#entries;
     const first = !this.#loaded;
+    const now = this.clock?.wallTime();
     this.#entries = {
-      [CLUSTER]: decodeAll(CLUSTER, set, before),
-      [ENDPOINT]: decodeAll(ENDPOINT, set, before),
-      [LISTENER]: decodeAll(LISTENER, set, before),
-      [ROUTE]: decodeAll(ROUTE, set, before),
+      [CLUSTER]: decodeAll(CLUSTER, set, before, now),
+      [ENDPOINT]: decodeAll(ENDPOINT, set, before, now),
+      [LISTENER]: decodeAll(LISTENER, set, before, now),
+      [ROUTE]: decodeAll(ROUTE, set, before, now),
     };
     this.#loaded = true;
     for (const type of RESOURCE_TYPES) {
@@ -88,6 +95,15 @@ export class ResourceStore implements ResourceCache {
     };
   }
 
+  /** What is watched, as the ADS client would show it; there are no versions, and no node. */
+  dump(): ResourcesDump {
+    const resources = [...this.#watchers.keys()].map((key) => {
+      const [type, name] = JSON.parse(key) as [ResourceType, string];
+      return dumped(type, name, this.#entries[type].get(name), this.#loaded);
+    });
+    return { node: undefined, scope: '', resources };
+  }
+
   #notify(type: ResourceType, name: string): void {
     const watchers = this.#watchers.get(watchKey(type, name));
     if (watchers === undefined) return;
@@ -114,21 +130,41 @@ export class ResourceStore implements ResourceCache {
 
 const watchKey = (type: ResourceType, name: string): string => JSON.stringify([type, name]);
 
-function decodeAll(type: ResourceType, set: ResourceSet, before: Entries): ReadonlyMap<string, Entry> {
+function decodeAll(
+  type: ResourceType,
+  set: ResourceSet,
+  before: Entries,
+  now: number | undefined,
+): ReadonlyMap<string, Entry> {
   const decoded = new Map<string, Entry>();
   for (const [name, raw] of set[type]) {
     const old = before[type].get(name);
-    decoded.set(name, old !== undefined && isDeepStrictEqual(old.raw, raw) ? old : decode(type, name, raw, old));
+    decoded.set(name, old !== undefined && isDeepStrictEqual(old.raw, raw) ? old : decode(type, name, raw, old, now));
   }
   return decoded;
 }
 
-function decode(type: ResourceType, name: string, raw: Resource, old: Entry | undefined): Entry {
+function decode(type: ResourceType, name: string, raw: Resource, old: Entry | undefined, at: number | undefined): Entry {
   try {
-    return { raw, value: runToEnd<object>(decoders[type](raw, name, OWN)), error: undefined };
-  } catch (error) {
-    return { raw, value: old?.value, error: error instanceof Error ? error : new Error(String(error)) };
+    return { raw, at, value: runToEnd<object>(decoders[type](raw, name, OWN)), error: undefined };
+  } catch (thrown) {
+    const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+    return { raw, at, value: old?.value, good: old === undefined ? undefined : goodOf(old), error };
   }
+}
+
+const goodOf = (entry: Entry): Resource | undefined => (entry.error === undefined ? entry.raw : entry.good);
+
+function dumped(type: ResourceType, name: string, entry: Entry | undefined, loaded: boolean): DumpedResource {
+  const base = { type, name, version: '' };
+  if (entry === undefined) {
+    const state = loaded ? 'DOES_NOT_EXIST' : 'REQUESTED';
+    return { ...base, state, updatedAt: undefined, raw: undefined, error: undefined };
+  }
+  const { raw, at: updatedAt, error } = entry;
+  if (error === undefined) return { ...base, state: 'ACKED', updatedAt, raw, error: undefined };
+  const refused = { details: error.message, version: '', attemptedAt: updatedAt ?? 0, raw };
+  return { ...base, state: 'NACKED', updatedAt, raw: entry.good, error: refused };
 }
 
 function tell(watcher: ResourceWatcher, type: ResourceType, name: string, entry: Entry | undefined): void {

@@ -1,7 +1,9 @@
 import type { ConfigSource, ConfigWatcher } from '../core/config-source.js';
 import type { DnsOptions } from '../core/dns.js';
 import { MeshClosedError } from '../core/errors.js';
+import type { LoadRecorder } from '../core/load-reports.js';
 import type { Logger } from '../core/log.js';
+import type { ResourcesDump } from '../core/resources.js';
 import { Clusters } from './dependencies/clusters.js';
 import { TargetTracker } from './dependencies/target-tracker.js';
 import type { ResourceCache } from './resource-cache.js';
@@ -14,6 +16,10 @@ export interface XdsConfigSourceOptions {
   /** For clusters that are found by DNS. */
   readonly dns: DnsOptions;
   readonly logger: Logger;
+  /** Who counts load for a control plane that asks; undefined: nobody does. */
+  readonly loads?: LoadRecorder | undefined;
+  /** The resources behind the configuration; undefined: they are not shown. */
+  readonly dump?: () => ResourcesDump | undefined;
   /** When the first resources, or the control plane, are there. */
   readonly ready: () => Promise<void>;
   /** Ends what feeds the cache. */
@@ -28,8 +34,16 @@ interface Destination {
   replay: ((watcher: ConfigWatcher) => void) | undefined;
 }
 
+export interface XdsConfigSource extends ConfigSource {
+  /**
+   * Keeps a cluster in the configuration of an authority that is watched, though no route may name it any more, until the result is called
+   * (gRFC A74's dynamic subscription): for calls that chose it and have not picked yet.
+   */
+  holdCluster(authority: string, cluster: string): () => void;
+}
+
 /** A ConfigSource on xDS resources, wherever they come from. Watchers of one authority share all that is behind it. */
-export function xdsConfigSource(options: XdsConfigSourceOptions): ConfigSource {
+export function xdsConfigSource(options: XdsConfigSourceOptions): XdsConfigSource {
   const { cache, logger } = options;
   const clusters = new Clusters(cache, options.dns);
   const destinations = new Map<string, Destination>();
@@ -74,7 +88,10 @@ export function xdsConfigSource(options: XdsConfigSourceOptions): ConfigSource {
         destination.tracker.close();
       };
     },
+    holdCluster: (authority, cluster) => destinations.get(authority)?.tracker.hold(cluster) ?? (() => {}),
     ready: () => options.ready(),
+    loads: options.loads,
+    dump: () => options.dump?.(),
     close() {
       closing ??= (async () => {
         for (const { tracker, watchers } of destinations.values()) {

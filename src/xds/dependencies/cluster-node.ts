@@ -1,19 +1,28 @@
 import type { DnsOptions } from '../../core/dns.js';
 import { ConfigUnavailableError, type MeshError } from '../../core/errors.js';
-import type { AggregateClusterConfig, ClusterConfig } from '../../core/model/cluster.js';
+import type { ClusterConfig } from '../../core/model/cluster.js';
 import { CLUSTER } from '../../core/resources.js';
 import type { ResourceCache } from '../resource-cache.js';
+import type { Cluster } from '../resources/cluster.js';
 import type { Discovery } from '../resources/discovery.js';
 import { retain } from '../resources/share.js';
 import { discover } from './discover.js';
 import type { EndpointSource } from './endpoint-source.js';
 import { Slot, type SlotOwner } from './slot.js';
 
-/** What a cluster came to: its configuration with endpoints, or why there is none. */
-export type ClusterState = ClusterConfig | AggregateClusterConfig | MeshError;
+/** An aggregate as its own resource has it: its members may be aggregates themselves, and nothing is known of them here. */
+export interface AggregateMembers {
+  readonly kind: 'members';
+  readonly settings: Cluster['settings'];
+  /** In order of preference. */
+  readonly members: readonly string[];
+}
+
+/** What a cluster's own resources came to: its configuration with endpoints, or its members, or why there is neither. */
+export type NodeState = ClusterConfig | AggregateMembers | MeshError;
 
 /**
- * One cluster with what it depends on: CDS, and EDS or DNS. Its trouble stays its own (gRFC A74). When it is told to find its
+ * One cluster with what it alone depends on: CDS, and EDS or DNS. Its trouble stays its own (gRFC A74). When it is told to find its
  * endpoints elsewhere, the configuration from before stands until the new ones are known (warming, as in Envoy).
  */
 export class ClusterNode {
@@ -22,7 +31,7 @@ export class ClusterNode {
   #source: EndpointSource | undefined;
   /** The source has not yet given the endpoints that `state` has. */
   #warming = false;
-  #state: ClusterState | undefined;
+  #state: NodeState | undefined;
   readonly #listeners = new Set<SlotOwner>();
   readonly #owner: SlotOwner = {
     changed: () => this.#update(),
@@ -40,7 +49,7 @@ export class ClusterNode {
   }
 
   /** Undefined until it is known. */
-  get state(): ClusterState | undefined {
+  get state(): NodeState | undefined {
     return this.#state;
   }
 
@@ -68,6 +77,10 @@ export class ClusterNode {
     if (trouble !== undefined) {
       this.#leaveSource();
       this.#become(this.#unavailable('its Cluster resource', trouble.error));
+    } else if (value?.discovery.kind === 'aggregate') {
+      const { settings, discovery } = value;
+      this.#leaveSource();
+      this.#become(retain(this.#state, Object.freeze({ kind: 'members', settings, members: discovery.clusters })));
     } else if (value !== undefined) {
       this.#follow(value.discovery);
       const source = this.#source;
@@ -78,10 +91,9 @@ export class ClusterNode {
     }
   }
 
-  #follow(discovery: Discovery): void {
+  #follow(discovery: Exclude<Discovery, { readonly kind: 'aggregate' }>): void {
     // Equal ones are the same object: `Slot` retains.
     if (discovery === this.#discovery) return;
-    if (discovery.kind === 'aggregate') return;
     const old = this.#source;
     this.#discovery = discovery;
     this.#warming = true;
@@ -108,7 +120,7 @@ export class ClusterNode {
     return new ConfigUnavailableError(`cluster "${this.name}": ${what} cannot be used: ${cause.message}`, { cause });
   }
 
-  #become(state: ClusterState): void {
+  #become(state: NodeState): void {
     if (state === this.#state) return;
     this.#state = state;
     for (const listener of [...this.#listeners]) listener.changed();

@@ -1,11 +1,11 @@
 import type { DnsOptions } from '../../core/dns.js';
 import type { ResourceCache } from '../resource-cache.js';
-import { ClusterNode, type ClusterState } from './cluster-node.js';
+import { ClusterNode, type NodeState } from './cluster-node.js';
 import type { SlotOwner } from './slot.js';
 
 /** One user's hold on a cluster. */
 export interface ClusterHold {
-  readonly state: ClusterState | undefined;
+  readonly state: NodeState | undefined;
   release(): void;
 }
 

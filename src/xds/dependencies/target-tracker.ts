@@ -1,16 +1,16 @@
 import type { ConfigWatcher } from '../../core/config-source.js';
 import { ConfigUnavailableError, type MeshError } from '../../core/errors.js';
-import type { Route } from '../../core/model/route.js';
+import { LayeredMap } from '../../core/layered-map.js';
+import type { Route, RouteConfiguration } from '../../core/model/route.js';
 import type { TargetConfig } from '../../core/model/target.js';
 import { LISTENER, ROUTE } from '../../core/resources.js';
-import type { ResourceCache } from '../resource-cache.js';
-import type { ClientListener } from '../resources/listener.js';
-import type { RouteConfiguration } from '../../core/model/route.js';
 import { chooseVirtualHost } from '../../routing/virtual-host.js';
-import type { ClusterState } from './cluster-node.js';
-import type { ClusterHold, Clusters } from './clusters.js';
+import type { ResourceCache } from '../resource-cache.js';
+import type { Listener } from '../resources/listener.js';
+import type { Clusters } from './clusters.js';
 import { clusterNames, targetRoutes } from './routes.js';
 import { Slot, type SlotOwner, type Trouble } from './slot.js';
+import { type ClusterState, TargetClusters } from './target-clusters.js';
 
 export interface TrackerOptions {
   readonly authority: string;
@@ -20,29 +20,44 @@ export interface TrackerOptions {
   readonly clusters: Clusters;
 }
 
+type ApiListener = Extract<Listener, { readonly kind: 'api' }>;
+
+/** Routes, the clusters that they name, and where they came from. */
+interface Routes {
+  readonly routes: readonly Route[];
+  readonly names: readonly string[];
+  readonly rdsName: string | undefined;
+}
+
 /**
- * Everything that one destination depends on (gRFC A74): LDS → RDS → CDS → EDS or DNS. It publishes a configuration only when
- * every cluster that its routes name is known, be it as trouble; until then the one from before stands, and goes on to follow its
+ * Everything that one destination depends on (gRFC A74): LDS → RDS → CDS → EDS or DNS, through aggregates. It publishes a configuration only
+ * when every cluster that its routes lead to is known, be it as trouble; until then the one from before stands, and goes on to follow its
  * clusters. Trouble with LDS or RDS is the destination's; trouble with a cluster is that cluster's alone.
  *
- * What happens within one turn is published once, at its end, so that an update of many resources is never seen in part.
+ * What happens within one turn is published once, at its end, so that an update of many resources is never seen in part. A change of clusters
+ * that leaves the routes as they are costs what changed, not what there is.
  */
 export class TargetTracker {
   readonly #owner: SlotOwner = {
-    changed: () => this.#schedule(),
-    ambient: (error) => {
-      if (this.#published !== undefined) this.out.ambient(this.#unavailable('last configuration stands', error));
-    },
+    changed: () => this.#outdate(),
+    ambient: (error) => this.#ambient(error),
   };
   readonly #lds: Slot<typeof LISTENER>;
   readonly #rds: Slot<typeof ROUTE>;
-  /** Clusters of the routes that serve and of those that warm. */
-  readonly #held = new Map<string, ClusterHold>();
-  /** The routes that serve, and where they came from. */
-  #active: { readonly routes: readonly Route[]; readonly rdsName: string | undefined } | undefined;
-  #published: TargetConfig | undefined;
+  /** Of the routes that serve, of those that warm, and of those who hold more. */
+  readonly #clusters: TargetClusters;
+  /** Clusters held beside the routes, and how often. */
+  readonly #extra = new Map<string, number>();
+  /** The routes that serve. */
+  #active: Routes | undefined;
+  #published: (TargetConfig & { readonly clusters: LayeredMap<string, ClusterState> }) | undefined;
   /** What was told last when it was not a configuration: nothing is told twice. */
   #toldTrouble: Error | 'unknown' | undefined;
+  /** More than the clusters in `#changed` may be another: all is to be looked at. */
+  #outdated = false;
+  /** New routes wait for clusters that are not known. */
+  #warming = false;
+  readonly #changed = new Set<string>();
   #scheduled = false;
   #closed = false;
 
@@ -52,12 +67,39 @@ export class TargetTracker {
   ) {
     this.#lds = new Slot(options.cache, LISTENER, this.#owner);
     this.#rds = new Slot(options.cache, ROUTE, this.#owner);
+    this.#clusters = new TargetClusters(options.clusters, {
+      changed: (name) => {
+        this.#changed.add(name);
+        this.#schedule();
+      },
+      ambient: (error) => this.#ambient(error),
+    });
   }
 
   /** Begins to watch; tells what can be told at once before it returns. */
   start(): void {
     this.#lds.point(this.options.listenerName);
     this.#evaluate();
+  }
+
+  /**
+   * Keeps the cluster in the configuration, whether routes name it or not, until the result is called: "an API to subscribe to a particular
+   * cluster resource whose name was not present in the route configuration" - gRFC A74.
+   */
+  hold(cluster: string): () => void {
+    this.#extra.set(cluster, (this.#extra.get(cluster) ?? 0) + 1);
+    this.#outdate();
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      const left = (this.#extra.get(cluster) ?? 1) - 1;
+      if (left > 0) this.#extra.set(cluster, left);
+      else {
+        this.#extra.delete(cluster);
+        this.#outdate();
+      }
+    };
   }
 
   close(): void {
@@ -67,16 +109,43 @@ export class TargetTracker {
     this.#drop();
   }
 
+  #outdate(): void {
+    this.#outdated = true;
+    this.#schedule();
+  }
+
   #schedule(): void {
-    if (this.#scheduled) return;
+    if (this.#scheduled || this.#closed) return;
     this.#scheduled = true;
     queueMicrotask(() => {
       this.#scheduled = false;
-      if (!this.#closed) this.#evaluate();
+      if (this.#closed) return;
+      if (this.#outdated || !this.#follow()) this.#evaluate();
     });
   }
 
+  /** Takes over changes of clusters alone. False when all must be looked at. */
+  #follow(): boolean {
+    const last = this.#published;
+    const others: [string, ClusterState][] = [];
+    for (const name of this.#changed) {
+      if (!this.#clusters.refresh(name, last?.clusters.get(name))) return false;
+      const state = this.#clusters.state(name);
+      if (last?.clusters.has(name) && state !== undefined) others.push([name, state as ClusterState]);
+    }
+    // The last of those that new routes wait for has come.
+    if (this.#warming && this.#clusters.complete) return false;
+    this.#changed.clear();
+    if (last === undefined) return this.#warming;
+    const differ = others.filter(([name, state]) => last.clusters.get(name) !== state);
+    if (differ.length > 0) this.#tell(last.routes, last.clusters.with(differ));
+    return true;
+  }
+
   #evaluate(): void {
+    this.#outdated = false;
+    this.#warming = false;
+    this.#changed.clear();
     const { value: listener, trouble } = this.#lds;
     if (trouble !== undefined) {
       this.#rds.close();
@@ -84,9 +153,10 @@ export class TargetTracker {
       return;
     }
     if (listener === undefined) return;
-    if (listener.kind === 'server') {
+    // "When the received listener resource is a socket listener instead of an API listener" - gRFC A74
+    if (listener.kind !== 'api') {
       this.#rds.close();
-      const error = new Error('it has no api_listener: it is for a server, not for its clients (gRFC A27)');
+      const error = new Error('it is a listener of a server, with an address; a client needs one with api_listener');
       this.#fail(`listener "${this.options.listenerName}"`, { error, reason: 'invalid' }, 'failed');
       return;
     }
@@ -97,7 +167,7 @@ export class TargetTracker {
   }
 
   /** Undefined while it is awaited. */
-  #routeConfiguration(listener: ClientListener): RouteConfiguration | 'failed' | undefined {
+  #routeConfiguration(listener: ApiListener): RouteConfiguration | 'failed' | undefined {
     if (listener.routes.kind === 'inline') {
       this.#rds.close();
       return listener.routes.config;
@@ -116,7 +186,7 @@ export class TargetTracker {
   }
 
   /** Takes up the new routes if all of their clusters are known. False when there are none for this authority. */
-  #warm(listener: ClientListener, config: RouteConfiguration): boolean {
+  #warm(listener: ApiListener, config: RouteConfiguration): boolean {
     const { authority } = this.options;
     const virtualHost = chooseVirtualHost(config.virtualHosts, authority, config.ignorePort);
     if (virtualHost === undefined) {
@@ -124,37 +194,37 @@ export class TargetTracker {
       this.#fail(`route configuration "${config.name}"`, { error, reason: 'invalid' }, 'failed');
       return false;
     }
-    const routes = targetRoutes(virtualHost.routes, listener.maxStreamDurationMs, this.#active?.routes);
-    const names = clusterNames(routes);
-    for (const name of names) {
-      if (!this.#held.has(name)) this.#held.set(name, this.options.clusters.hold(name, this.#owner));
+    const active = this.#active;
+    const routes = targetRoutes(virtualHost.routes, listener.maxStreamDurationMs, active?.routes);
+    const names = active?.routes === routes ? active.names : clusterNames(routes);
+    const serving = active === undefined ? [] : active.names;
+    this.#clusters.hold(names, [...this.#extra.keys(), ...serving]);
+    if (!this.#clusters.complete) {
+      this.#warming = true;
+      return true;
     }
-    const keep = new Set(names);
-    const known = names.every((name) => this.#held.get(name)?.state !== undefined);
-    if (known) {
-      this.#active = { routes, rdsName: this.#rds.name };
-      this.#toldTrouble = undefined;
-    } else if (this.#active !== undefined) for (const name of clusterNames(this.#active.routes)) keep.add(name);
-    for (const [name, hold] of this.#held) {
-      if (keep.has(name)) continue;
-      this.#held.delete(name);
-      hold.release();
-    }
+    this.#active = { routes, names, rdsName: this.#rds.name };
+    this.#toldTrouble = undefined;
+    if (serving !== names) this.#clusters.hold(names, this.#extra.keys());
     return true;
   }
 
   #publish(): void {
     if (this.#active === undefined) return;
-    const { routes } = this.#active;
-    const clusters = new Map<string, ClusterState>();
-    for (const name of clusterNames(routes)) {
-      const state = this.#held.get(name)?.state;
-      if (state !== undefined) clusters.set(name, state);
-    }
+    const { routes, names } = this.#active;
     const last = this.#published;
+    const clusters = this.#clusters.collect([...names, ...this.#extra.keys()], last?.clusters);
     if (last !== undefined && last.routes === routes && sameEntries(last.clusters, clusters)) return;
+    this.#tell(routes, clusters);
+  }
+
+  #tell(routes: readonly Route[], clusters: LayeredMap<string, ClusterState>): void {
     this.#published = Object.freeze({ authority: this.options.authority, routes, clusters });
     this.out.changed(this.#published);
+  }
+
+  #ambient(error: Error): void {
+    if (this.#published !== undefined) this.out.ambient(this.#unavailable('last configuration stands', error));
   }
 
   #fail(what: string, { error, reason }: Trouble, whenAbsent: 'unknown' | 'failed'): void {
@@ -173,8 +243,7 @@ export class TargetTracker {
   }
 
   #drop(): void {
-    for (const hold of this.#held.values()) hold.release();
-    this.#held.clear();
+    this.#clusters.release();
     this.#active = undefined;
     this.#published = undefined;
   }

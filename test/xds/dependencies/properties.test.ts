@@ -32,7 +32,9 @@ function checkComplete(config: TargetConfig): void {
   expect([...config.clusters.keys()].sort()).toEqual([...named].sort());
   expect(Object.isFrozen(config) && config.routes.every(Object.isFrozen)).toBe(true);
   for (const state of config.clusters.values())
-    if (!(state instanceof Error)) expect(Object.isFrozen(state) && Object.isFrozen(state.endpoints)).toBe(true);
+    if (!(state instanceof Error)) {
+      expect(Object.isFrozen(state) && Object.isFrozen(state.kind === 'leaf' ? state.endpoints : state.leaves)).toBe(true);
+    }
 }
 
 type Step = (cache: ScriptedCache) => void;
