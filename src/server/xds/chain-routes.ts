@@ -1,0 +1,103 @@
+import type { MeshError } from '../../core/errors.js';
+import type { Route, RouteConfiguration } from '../../core/model/route.js';
+import type { FilterChain } from '../../core/model/server.js';
+import type { Random } from '../../core/random.js';
+import { compileMatch, type Predicate, type RequestView } from '../../routing/match.js';
+import { chooseVirtualHost } from '../../routing/virtual-host.js';
+
+/** What becomes of a request. */
+export type Decision = Serve | Refuse;
+
+export interface Serve {
+  readonly kind: 'serve';
+  readonly route: Route;
+}
+
+/** gRPC callers get UNAVAILABLE in every case (gRFC A36), others a 404 for `no-route`, as from Envoy, and else a 503. */
+export interface Refuse {
+  readonly kind: 'refuse';
+  readonly reason: 'no-route' | 'unsupported-action' | 'no-configuration';
+  /** For the caller; names no more of the configuration than the caller has to know. */
+  readonly message: string;
+}
+
+interface Host {
+  readonly domains: readonly string[];
+  readonly routes: readonly { readonly matches: Predicate | undefined; readonly decision: Decision }[];
+}
+
+const NO_ROUTE: Refuse = { kind: 'refuse', reason: 'no-route', message: 'no route of this server matches the request' };
+const UNSUPPORTED: Refuse = {
+  kind: 'refuse',
+  reason: 'unsupported-action',
+  message: 'the route that matches the request is not for a server (its action is not non_forwarding_action)',
+};
+const NO_CONFIGURATION: Refuse = {
+  kind: 'refuse',
+  reason: 'no-configuration',
+  message: 'the route configuration of this server cannot be used',
+};
+
+/** The routes of one filter chain, which may change under its connections: an update over RDS applies from the next request on. */
+export class ChainRoutes {
+  /** What the tables below were compiled from. */
+  #config: RouteConfiguration | MeshError | undefined;
+  #hosts: readonly Host[] = [];
+  #ignorePort = false;
+  #problems: readonly string[] = [];
+
+  constructor(
+    readonly chain: FilterChain,
+    private readonly random: Random,
+  ) {}
+
+  /** What is wrong with the configuration, though it applies: gRFC A36, "configuration error logging". Empty: nothing. */
+  get problems(): readonly string[] {
+    return this.#problems;
+  }
+
+  /** Milliseconds that a request may take; undefined: no limit of the server's own. Envoy: 0 turns the limit off. */
+  get maxDurationMs(): number | undefined {
+    return this.chain.maxStreamDurationMs || undefined;
+  }
+
+  /** Takes over what its chain names; an inline configuration is the chain's own. */
+  update(routes: ReadonlyMap<string, RouteConfiguration | MeshError>): void {
+    const { routes: source } = this.chain;
+    const config = source.kind === 'inline' ? source.config : routes.get(source.name);
+    if (config === undefined || config === this.#config) return;
+    this.#config = config;
+    if (config instanceof Error) {
+      this.#hosts = [];
+      this.#problems = [`chain "${this.chain.name}": ${config.message}`];
+      return;
+    }
+    this.#ignorePort = config.ignorePort;
+    this.#hosts = config.virtualHosts.map(({ domains, routes: own }) => ({
+      domains,
+      routes: own.map((route) => ({ matches: compileMatch(route.match, this.random), decision: decision(route) })),
+    }));
+    this.#problems = config.virtualHosts.flatMap((host) =>
+      host.routes
+        .filter(({ action }) => action.kind !== 'non_forwarding')
+        .map(
+          ({ name }) =>
+            `chain "${this.chain.name}", route "${name}" of virtual host "${host.name}" in "${config.name}": requests that match it ` +
+            'are refused, because its action is not non_forwarding_action',
+        ),
+    );
+  }
+
+  /** "The VirtualHost is selected on a per-RPC basis using the RPC's requested `:authority`" - gRFC A36; the first route that matches wins. */
+  decide(request: RequestView): Decision {
+    if (this.#config === undefined || this.#config instanceof Error) return NO_CONFIGURATION;
+    const host = chooseVirtualHost(this.#hosts, request.host, this.#ignorePort);
+    if (host === undefined) return NO_ROUTE;
+    for (const { matches, decision } of host.routes) if (matches === undefined || matches(request)) return decision;
+    return NO_ROUTE;
+  }
+}
+
+/** "a Route with an inappropriate `action` causes RPCs matching that route ... to fail with UNAVAILABLE" - gRFC A36. */
+const decision = (route: Route): Decision =>
+  route.action.kind === 'non_forwarding' ? { kind: 'serve', route } : UNSUPPORTED;

@@ -1,0 +1,27 @@
+import type { MeshError } from '../../core/errors.js';
+import type { Address } from '../../core/model/endpoint.js';
+import type { RouteConfiguration } from '../../core/model/route.js';
+import type { ServerListener } from '../../core/model/server.js';
+
+/**
+ * All that a server needs at one moment. Complete: whatever route configuration a chain names is in `routes`, or the reason why there is
+ * none. Frozen. A listener that did not change is the same object as before.
+ */
+export interface ServerConfig {
+  readonly listener: ServerListener;
+  /** By name. */
+  readonly routes: ReadonlyMap<string, RouteConfiguration | MeshError>;
+}
+
+/** What a server is told of its configuration: three callbacks for three meanings, as `ConfigWatcher` has them. */
+export interface ServerConfigWatcher {
+  /** Replaces the one before. */
+  changed(config: ServerConfig): void;
+  /** There is none, and one from before is void. */
+  failed(error: MeshError): void;
+  /** Trouble, but the last configuration stands. */
+  ambient(error: MeshError): void;
+}
+
+/** Watches the configuration for an address that a server listens on, until the result is called. May call back before it returns. */
+export type WatchServer = (address: Address, watcher: ServerConfigWatcher) => () => void;

@@ -1,0 +1,115 @@
+import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
+import type { Refuse } from './chain-routes.js';
+import type { Acceptor, Connection, Face, FaceEnv } from './face.js';
+import { gateEvents } from './gate.js';
+import { Http2Drain } from './http2-drain.js';
+import { Http2View } from './http-view.js';
+import { refusalStatus } from './http1-connection.js';
+
+/** RFC 9113 section 7. */
+const NO_ERROR = 0;
+const CANCEL = 8;
+/** grpc/doc/statuscodes.md. */
+const UNAVAILABLE = '14';
+
+/** A node:http2 server without TLS: HTTP/2 with prior knowledge. */
+export class Http2Face implements Face {
+  readonly allowHalfOpen = false;
+  readonly #sessions = new WeakMap<ServerHttp2Session, Connection>();
+  readonly #removeGates: () => void;
+  /** The one whose session is being made. */
+  #accepting: { readonly connection: Connection; readonly drains: Set<Http2Drain> } | undefined;
+  #onServerClosed: () => void = () => {};
+
+  constructor(
+    private readonly server: Http2Server,
+    private readonly env: FaceEnv,
+  ) {
+    this.#removeGates = gateEvents(server, {
+      session: (session: ServerHttp2Session) => this.#session(session),
+      stream: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => this.#stream(stream, headers),
+    });
+  }
+
+  get maxConnections(): number | undefined {
+    return this.server.maxConnections;
+  }
+
+  open(): Acceptor {
+    const drains = new Set<Http2Drain>();
+    return {
+      accept: (connection) => {
+        this.#accepting = { connection, drains };
+        this.server.emit('connection', connection.socket);
+        this.#accepting = undefined;
+      },
+      drain: () => {
+        for (const drain of [...drains]) drain.begin();
+      },
+    };
+  }
+
+  onClosed(closed: (force: boolean) => Promise<void>): void {
+    this.#onServerClosed = () => void closed(false);
+    this.server.once('close', this.#onServerClosed);
+  }
+
+  close(): void {
+    this.server.off('close', this.#onServerClosed);
+    this.#removeGates();
+  }
+
+  /** Node makes the session while it is handed the connection. */
+  #session(session: ServerHttp2Session): boolean {
+    if (this.#accepting === undefined) return true;
+    const { connection, drains } = this.#accepting;
+    this.#sessions.set(session, connection);
+    const drain = new Http2Drain(session);
+    drains.add(drain);
+    session.once('close', () => drains.delete(drain));
+    // A client that breaks the protocol ends its session, not the process.
+    session.on('error', (error) => this.env.logger.debug('HTTP/2 client failed', { error: String(error) }));
+    return true;
+  }
+
+  #stream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
+    const connection =
+      stream.session === undefined ? undefined : this.#sessions.get(stream.session as ServerHttp2Session);
+    if (connection === undefined) return true;
+    const view = new Http2View(headers);
+    const { routes } = connection;
+    const decision = routes.decide(view);
+    if (decision.kind === 'refuse') {
+      refuse(stream, decision, view.protocol === 'grpc');
+      return false;
+    }
+    const { maxDurationMs } = routes;
+    if (maxDurationMs !== undefined) {
+      const { deadlines, clock } = this.env;
+      // Reset, as when the client goes away: the application is free to respond until it hears of the end.
+      const limit = deadlines.watch(clock.now() + maxDurationMs, () => stream.close(CANCEL));
+      stream.once('close', () => limit.stop());
+    }
+    return true;
+  }
+}
+
+function refuse(stream: ServerHttp2Stream, decision: Refuse, grpc: boolean): void {
+  stream.on('error', () => {});
+  // "A server MAY ... request that the client abort transmission of a request without error by sending a RST_STREAM" - RFC 9113 section 8.1
+  stream.once('finish', () => stream.close(NO_ERROR));
+  if (!grpc) {
+    stream.respond({ ':status': refusalStatus(decision), 'content-type': 'text/plain' });
+    stream.end(`${decision.message}\n`);
+    return;
+  }
+  stream.respond(
+    {
+      ':status': 200,
+      'content-type': 'application/grpc',
+      'grpc-status': UNAVAILABLE,
+      'grpc-message': encodeURIComponent(decision.message),
+    },
+    { endStream: true },
+  );
+}

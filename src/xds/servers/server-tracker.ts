@@ -1,0 +1,163 @@
+import { SocketAddress } from 'node:net';
+import { ConfigUnavailableError, type MeshError } from '../../core/errors.js';
+import { type Address, addressKey } from '../../core/model/endpoint.js';
+import type { RouteConfiguration } from '../../core/model/route.js';
+import type { ServerListener } from '../../core/model/server.js';
+import { LISTENER } from '../../core/resources.js';
+import { Slot, type SlotOwner, type Trouble } from '../dependencies/slot.js';
+import type { ResourceCache } from '../resource-cache.js';
+import { RouteSlots } from './route-slots.js';
+
+export interface ServerTrackerOptions {
+  /** What the server listens on. */
+  readonly address: Address;
+  /** Name of the Listener to ask for: the bootstrap's `server_listener_resource_name_template`. */
+  readonly listenerName: string;
+  readonly cache: ResourceCache;
+}
+
+/** What a server is told (`ServerConfigWatcher` of the server's side). */
+export interface ServerWatcher {
+  changed(config: {
+    readonly listener: ServerListener;
+    readonly routes: ReadonlyMap<string, RouteConfiguration | MeshError>;
+  }): void;
+  failed(error: MeshError): void;
+  ambient(error: MeshError): void;
+}
+
+/**
+ * Everything that a server depends on (gRFC A36): its Listener, and the RouteConfigurations that the filter chains name. "Applying updates to a
+ * Listener should be delayed until dependent resources have been attempted to be loaded": until then the one from before stands, and goes on to
+ * follow its routes. Trouble with the Listener is the server's; trouble with a RouteConfiguration is that of the chains which name it.
+ *
+ * What happens within one turn is published once, at its end.
+ */
+export class ServerTracker {
+  readonly #owner: SlotOwner = {
+    changed: () => this.#schedule(),
+    ambient: (error) => {
+      if (this.#published !== undefined) this.out.ambient(this.#unavailable('last configuration stands', error));
+    },
+  };
+  readonly #lds: Slot<typeof LISTENER>;
+  readonly #rds: RouteSlots;
+  /** The listener that serves. */
+  #active: ServerListener | undefined;
+  #published:
+    | { readonly listener: ServerListener; readonly routes: ReadonlyMap<string, RouteConfiguration | MeshError> }
+    | undefined;
+  /** What was told last when it was not a configuration: nothing is told twice. */
+  #told: string | undefined;
+  #scheduled = false;
+  #closed = false;
+
+  constructor(
+    private readonly options: ServerTrackerOptions,
+    private readonly out: ServerWatcher,
+  ) {
+    this.#lds = new Slot(options.cache, LISTENER, this.#owner);
+    this.#rds = new RouteSlots(options.cache, this.#owner);
+  }
+
+  /** Begins to watch; tells what can be told at once before it returns. */
+  start(): void {
+    this.#lds.point(this.options.listenerName);
+    this.#evaluate();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#lds.close();
+    this.#rds.close();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    queueMicrotask(() => {
+      this.#scheduled = false;
+      if (!this.#closed) this.#evaluate();
+    });
+  }
+
+  #evaluate(): void {
+    const { value, trouble } = this.#lds;
+    if (trouble !== undefined) {
+      this.#fail(trouble);
+      return;
+    }
+    if (value === undefined) return;
+    const problem = value.kind === 'server' ? this.#addressProblem(value.listener) : CLIENT_LISTENER;
+    if (problem !== undefined || value.kind !== 'server') {
+      this.#fail({ error: new Error(problem), reason: 'invalid' });
+      return;
+    }
+    const { listener } = value;
+    const names = routeNames(listener);
+    this.#rds.want(names);
+    if (this.#rds.settled(names)) this.#active = listener;
+    if (this.#active === undefined) return;
+    this.#rds.keep(new Set([...names, ...routeNames(this.#active)]));
+    this.#publish(this.#active);
+  }
+
+  /** "The XdsServer must be "not serving" if the address does not match." - gRFC A36 */
+  #addressProblem({ address }: ServerListener): string | undefined {
+    const own = this.options.address;
+    if (address.port === own.port && canonical(address.host) === canonical(own.host)) return undefined;
+    return `its address ${addressKey(address)} is not the one that the server listens on, ${addressKey(own)}`;
+  }
+
+  #publish(listener: ServerListener): void {
+    const routes = new Map<string, RouteConfiguration | MeshError>();
+    for (const name of routeNames(listener)) {
+      const known = this.#rds.known(name);
+      if (known !== undefined) routes.set(name, known);
+    }
+    const last = this.#published;
+    if (last !== undefined && last.listener === listener && sameEntries(last.routes, routes)) return;
+    this.#told = undefined;
+    this.#published = Object.freeze({ listener, routes });
+    this.out.changed(this.#published);
+  }
+
+  #fail({ error, reason }: Trouble): void {
+    this.#rds.close();
+    this.#active = undefined;
+    this.#published = undefined;
+    const told = this.#unavailable(`listener "${this.options.listenerName}" cannot be used (${reason})`, error);
+    if (told.message === this.#told) return;
+    this.#told = told.message;
+    this.out.failed(told);
+  }
+
+  #unavailable(what: string, cause: Error): MeshError {
+    return new ConfigUnavailableError(`server ${addressKey(this.options.address)}: ${what}: ${cause.message}`, {
+      cause,
+    });
+  }
+}
+
+const CLIENT_LISTENER = 'it is one for clients (api_listener): a server needs one with an address and filter chains';
+
+/** Every RouteConfiguration that a chain names, each once. */
+function routeNames({ filterChains, defaultFilterChain }: ServerListener): ReadonlySet<string> {
+  const chains = defaultFilterChain === undefined ? filterChains : [...filterChains, defaultFilterChain];
+  return new Set(chains.flatMap(({ routes }) => (routes.kind === 'rds' ? [routes.name] : [])));
+}
+
+/** `0:0:0:0:0:0:0:0` is `::`; what is no IP address stays as it is. */
+function canonical(host: string): string {
+  try {
+    return new SocketAddress({ address: host, family: host.includes(':') ? 'ipv6' : 'ipv4' }).address;
+  } catch {
+    return host;
+  }
+}
+
+function sameEntries<V>(a: ReadonlyMap<string, V>, b: ReadonlyMap<string, V>): boolean {
+  if (a.size !== b.size) return false;
+  for (const [name, value] of b) if (a.get(name) !== value) return false;
+  return true;
+}

@@ -1,0 +1,46 @@
+import type { Logger } from '../../core/log.js';
+import { type Address, addressKey } from '../../core/model/endpoint.js';
+import { ConfigUnavailableError } from '../../core/errors.js';
+import type { ResourceCache } from '../resource-cache.js';
+import { ServerTracker, type ServerWatcher } from './server-tracker.js';
+
+export interface WatchServersOptions {
+  readonly cache: ResourceCache;
+  /** Name of the Listener for an address as listened on (`host:port`); undefined: the bootstrap has no template for servers. */
+  readonly listenerName: (address: string) => string | undefined;
+  readonly logger: Logger;
+}
+
+/** Watches the configuration of servers, one watch for each call, until its result is called. */
+export function watchServers({ cache, listenerName, logger }: WatchServersOptions) {
+  return (address: Address, watcher: ServerWatcher): (() => void) => {
+    const name = listenerName(addressKey(address));
+    if (name === undefined) {
+      // "if it is not present in the bootstrap then server creation or start will fail or the XdsServer will become "not serving"" - A36
+      guarded(logger, () => watcher.failed(new ConfigUnavailableError(NO_TEMPLATE)));
+      return () => {};
+    }
+    const tracker = new ServerTracker(
+      { address, listenerName: name, cache },
+      {
+        changed: (config) => guarded(logger, () => watcher.changed(config)),
+        failed: (error) => guarded(logger, () => watcher.failed(error)),
+        ambient: (error) => guarded(logger, () => watcher.ambient(error)),
+      },
+    );
+    tracker.start();
+    return () => tracker.close();
+  };
+}
+
+const NO_TEMPLATE =
+  'the bootstrap has no server_listener_resource_name_template: add one, e.g. "grpc/server?xds.resource.listening_address=%s"';
+
+/** What a server does with its configuration must not keep others from theirs. */
+function guarded(logger: Logger, tell: () => void): void {
+  try {
+    tell();
+  } catch (error) {
+    logger.error('a server failed to take over its configuration', { error: String(error) });
+  }
+}
