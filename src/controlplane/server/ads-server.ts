@@ -1,12 +1,21 @@
-import type { Server } from '@grpc/grpc-js';
+import type { Server, ServerDuplexStream } from '@grpc/grpc-js';
 import type { Clock } from '../../core/clock.js';
 import type { Logger } from '../../core/log.js';
 import { addressKey } from '../../core/model/endpoint.js';
-import { adsService, type Codec } from '../../xds/wire/index.js';
+import { RESOURCE_TYPES, type ResourceType } from '../../core/resources.js';
+import {
+  type Codec,
+  type DeltaDiscoveryRequest,
+  type DeltaDiscoveryResponse,
+  type DiscoveryRequest,
+  type DiscoveryResponse,
+  discoveryMethods,
+} from '../../xds/wire/index.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
 import { type AdsServerLimits, DEFAULT_LIMITS } from './limits.js';
 import type { ListenAddress } from './listen-address.js';
-import { type AdsCall, Session } from './session.js';
+import { Session } from './session.js';
+import { incremental, stateOfTheWorld, type Wording } from './wire.js';
 
 export interface AdsServerOptions {
   readonly codec: Codec;
@@ -31,7 +40,10 @@ const CHANNEL_OPTIONS = {
   'grpc.max_receive_message_length': 4 * 1024 * 1024,
 };
 
-/** Serves snapshots over the aggregated discovery service, state of the world, to any xDS client. */
+/**
+ * Serves snapshots to any xDS client, in all four variants of the protocol: state of the world or incremental, on one stream for all types
+ * (ADS) or on one for each. Only ADS can order updates of different types: make before break needs it.
+ */
 export class AdsServer {
   readonly #options: AdsServerOptions;
   readonly #limits: AdsServerLimits;
@@ -62,9 +74,18 @@ export class AdsServer {
     const address = addressKey({ host, port });
     const grpc = await import('@grpc/grpc-js');
     const server = new grpc.Server(CHANNEL_OPTIONS);
-    server.addService(adsService(this.#options.codec), {
-      StreamAggregatedResources: (call: AdsCall) => this.#accept(call),
-    });
+    for (const only of [undefined, ...RESOURCE_TYPES]) {
+      const { stream, delta } = discoveryMethods(this.#options.codec, only);
+      server.addService(
+        { stream, delta },
+        {
+          stream: (call: ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>) =>
+            this.#accept(call, stateOfTheWorld, only),
+          delta: (call: ServerDuplexStream<DeltaDiscoveryRequest, DeltaDiscoveryResponse>) =>
+            this.#accept(call, incremental, only),
+        },
+      );
+    }
     this.#server = server;
     return new Promise((resolve, reject) => {
       server.bindAsync(address, grpc.ServerCredentials.createInsecure(), (error, bound) => {
@@ -88,7 +109,11 @@ export class AdsServer {
     return this.#closing;
   }
 
-  #accept(call: AdsCall): void {
+  #accept<Request, Response>(
+    call: ServerDuplexStream<Request, Response>,
+    wording: Wording<Request, Response>,
+    only: ResourceType | undefined,
+  ): void {
     if (this.#closing !== undefined || this.#sessions.size >= this.#limits.maxStreams) {
       const details = this.#closing
         ? 'the control plane is closing'
@@ -99,11 +124,12 @@ export class AdsServer {
     }
     const { clock, logger, identifier } = this.#options;
     const { maxNames, holdMs, warmingMs } = this.#limits;
+    const options = { clock, logger, identifier, only, maxNames, holdMs, warmingMs };
     const onClosed = (): void => {
       this.#sessions.delete(session);
       this.#behind.delete(session);
     };
-    const session = new Session(call, { clock, logger, identifier, maxNames, holdMs, warmingMs, onClosed });
+    const session = new Session(call, wording, { ...options, onClosed });
     this.#sessions.add(session);
     if (this.#snapshot !== undefined) session.target(this.#snapshot);
   }

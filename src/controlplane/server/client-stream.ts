@@ -1,19 +1,17 @@
 import type { Clock } from '../../core/clock.js';
 import { CLUSTER, ENDPOINT, LISTENER, RESOURCE_TYPES, ROUTE, type ResourceType } from '../../core/resources.js';
 import { endpointsOf } from '../snapshot/references.js';
-import type { Snapshot, SnapshotResource, TypeSnapshot } from '../snapshot/snapshot.js';
-import { type Plan, plan } from '../subscription/plan.js';
-import {
-  forget,
-  isOutstanding,
-  noSubscription,
-  type RequestOutcome,
-  receive,
-  responded,
-  type Subscription,
-  type SubscriptionRequest,
-} from '../subscription/subscription.js';
-import { HeldClusters } from './held-clusters.js';
+import type { Snapshot, SnapshotResource } from '../snapshot/snapshot.js';
+import { changesBetween } from '../subscription/changes.js';
+import { isSpeechDue, type Plan, plan } from '../subscription/plan.js';
+import { subscribe, type Wanted } from '../subscription/subscribe.js';
+import { type Answer, type Difference, type RequestOutcome, Subscription } from '../subscription/subscription.js';
+import { Warming } from './warming.js';
+
+/** What one request says about one type. */
+export interface StreamRequest extends Answer {
+  readonly wanted: Wanted;
+}
 
 /** One response, ready to be written. */
 export interface StreamResponse {
@@ -21,41 +19,40 @@ export interface StreamResponse {
   readonly version: string;
   readonly nonce: string;
   readonly resources: readonly SnapshotResource[];
-  /** Names that were asked for, do not exist, and were not yet said not to (gRFC A88: each error is sent once). */
+  /** Names that do not exist, and were not yet said not to. */
   readonly absent: readonly string[];
 }
 
 export interface ClientStreamOptions {
   readonly clock: Clock;
+  /** The incremental protocol; otherwise state of the world. */
+  readonly incremental: boolean;
   readonly send: (response: StreamResponse) => void;
-  /** How long a removed cluster is kept for a client that has been sent the new routes, in milliseconds. */
+  /** How long what is gone is kept for a client that has been sent what takes its place, in milliseconds. */
   readonly holdMs: number;
   /** How long new routes wait for a client to ask for the endpoints of the clusters they need, in milliseconds. */
   readonly warmingMs: number;
 }
 
 /**
- * What one client is sent, and in which order. Without a socket: requests and snapshots go in, responses come out.
+ * What one client is sent, and in which order, in either protocol. Without a socket: requests and snapshots go in, responses come out.
  *
  * Make before break: types are served in the order CDS, EDS, LDS, RDS, and nothing overtakes an earlier type that has something to
  * say. A type is not pushed again before its last response was answered; what changed meanwhile goes out with the answer, so only
- * the newest counts. Removed clusters stay until the client needs them no longer (HeldClusters).
+ * the newest counts. What is removed stays until the client needs it no longer (HeldResources).
  */
 export class ClientStream {
   readonly #options: ClientStreamOptions;
-  /** In the order in which they are served. Written by `request` and `#respond`. */
+  /** In the order in which the client asked for the types. */
   readonly #subscriptions = new Map<ResourceType, Subscription>();
-  readonly #held = new HeldClusters();
-  /** Endpoint sets of clusters that this client was sent for the first time, and not their endpoints yet. */
-  readonly #warming = new Set<string>();
+  readonly #warming: Warming;
   #target: Snapshot | undefined;
   #nonces = 0;
-  /** Set when routes first wait for `#warming`; monotonic milliseconds. */
-  #warmingUntil: number | undefined;
   #cancelTimer: (() => void) | undefined;
 
   constructor(options: ClientStreamOptions) {
     this.#options = options;
+    this.#warming = new Warming(options.warmingMs);
   }
 
   /** Types the client has asked for, as they stand. */
@@ -65,26 +62,40 @@ export class ClientStream {
 
   /** Everything that this client wants of the newest configuration has been sent and accepted. */
   get synced(): boolean {
+    const target = this.#target;
     for (const [type, subscription] of this.#subscriptions) {
       if (subscription.last !== undefined && subscription.last.answer !== 'acked') return false;
-      if (this.#plan(type) !== undefined) return false;
+      if (subscription.held.size > 0) return false;
+      if (target !== undefined && isSpeechDue(subscription, subscription.available(target.types[type]))) return false;
     }
-    return this.#held.size === 0;
+    return true;
   }
 
   /** A request of the client, at wall time `at`. */
-  request(type: ResourceType, request: SubscriptionRequest, at: number): RequestOutcome {
-    const before = this.#subscriptions.get(type) ?? noSubscription(type);
-    const { subscription, outcome } = receive(before, request, at);
-    this.#subscriptions.set(type, subscription);
-    if (outcome !== 'stale') this.#advance();
+  request(type: ResourceType, { wanted, ...answer }: StreamRequest, at: number): RequestOutcome {
+    let subscription = this.#subscriptions.get(type);
+    const first = subscription === undefined;
+    if (subscription === undefined) {
+      subscription = new Subscription(type, this.#options.incremental);
+      this.#subscriptions.set(type, subscription);
+    }
+    const outcome = subscription.answered(answer, at);
+    subscribe(subscription, wanted, first);
+    // "The management server should not send a DiscoveryResponse for any DiscoveryRequest that has a stale nonce." It is noted all the
+    // same: a name that is dropped in this request and comes back in the next one has to be sent again. But in the incremental
+    // protocol "the server must honor changes to the subscription state even if the nonce is stale" - xds_protocol, of both.
+    if (outcome !== 'stale' || this.#options.incremental) this.#advance();
     return outcome;
   }
 
   /** The newest configuration. */
   target(snapshot: Snapshot): void {
+    const before = this.#target;
     this.#target = snapshot;
-    this.#held.keep(snapshot.types[CLUSTER]);
+    if (before !== undefined) {
+      const changes = changesBetween(before, snapshot);
+      for (const [type, subscription] of this.#subscriptions) subscription.changed(changes[type]);
+    }
     this.#advance();
   }
 
@@ -99,76 +110,55 @@ export class ClientStream {
   #advance(): void {
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
-    if (this.#target === undefined) return;
-    if (!this.#pushAll()) return;
-    if (this.#held.size === 0) return;
-    // Every new route is on its way to the client: now what is old may go.
-    this.#held.startBound(this.#options.clock.now(), this.#options.holdMs);
-    this.#releaseClusters();
-    this.#pushAll();
-    const expiry = this.#routesRefused() ? undefined : this.#held.nextExpiry();
-    if (expiry !== undefined) this.#wakeAt(expiry);
+    const target = this.#target;
+    if (target === undefined) return;
+    if (!this.#pushAll(target)) return;
+    if (!this.#holds()) return;
+    // All that is new is on its way to the client: now what is old may go.
+    this.#release();
+    this.#pushAll(target);
+    this.#wakeAtExpiry();
   }
 
   /** One pass over the types in order; false when one of them has to wait. */
-  #pushAll(): boolean {
+  #pushAll(target: Snapshot): boolean {
     for (const type of RESOURCE_TYPES) {
-      const next = this.#plan(type);
-      if (next === undefined) continue;
-      const subscription = this.#subscriptions.get(type) as Subscription;
-      if (isOutstanding(subscription)) return false;
-      if ((type === LISTENER || type === ROUTE) && this.#isWarming()) return false;
-      this.#respond(subscription, next);
+      const subscription = this.#subscriptions.get(type);
+      if (subscription === undefined) continue;
+      const available = subscription.available(target.types[type]);
+      if (!isSpeechDue(subscription, available)) continue;
+      if (subscription.isOutstanding) return false;
+      if ((type === LISTENER || type === ROUTE) && this.#isWarming(target)) return false;
+      const next = plan(subscription, available);
+      if (next !== undefined) this.#respond(subscription, next);
+      // One response does not hold everything: the rest follows when it was answered, and later types after that.
+      if (subscription.isDue(available)) return false;
     }
     return true;
   }
 
-  #plan(type: ResourceType): Plan | undefined {
-    const subscription = this.#subscriptions.get(type);
-    return subscription === undefined || this.#target === undefined
-      ? undefined
-      : plan(subscription, this.#available(type));
-  }
-
-  #available(type: ResourceType): TypeSnapshot {
-    const target = (this.#target as Snapshot).types[type];
-    return type === CLUSTER ? this.#held.over(target) : target;
-  }
-
-  #respond(before: Subscription, next: Plan): void {
-    const { type } = before;
-    const { version, resources } = next;
+  #respond(subscription: Subscription, { version, resources, absent, difference }: Plan): void {
+    const { type } = subscription;
     const nonce = String(++this.#nonces);
-    this.#subscriptions.set(type, responded(before, { ...next, nonce, at: this.#options.clock.wallTime() }));
-    if (type === CLUSTER) this.#clustersSent(before, resources);
-    if (type === ENDPOINT) this.#warmed(resources.map(({ name }) => name));
-    this.#options.send({
-      type,
-      version,
-      nonce,
-      resources,
-      absent: next.absent.filter((name) => !before.absent.has(name)),
-    });
+    const sentAt = this.#options.clock.wallTime();
+    subscription.responded(difference, { nonce, version, resources: resources.map(({ name }) => name), sentAt });
+    if (type === CLUSTER) this.#clustersSent(subscription, difference);
+    if (type === ENDPOINT) this.#warming.warmed(difference.changed);
+    this.#options.send({ type, version, nonce, resources, absent });
   }
 
   /**
    * "Warming of Cluster is completed only when a new ClusterLoadAssignment response is supplied by management server even though there
    * is no change in endpoints" (xds_protocol): so the endpoints of what is new or changed are sent after it, in any case.
    */
-  #clustersSent(before: Subscription, resources: readonly SnapshotResource[]): void {
-    this.#held.sent(resources);
-    const needed = new Set(resources.map(({ resource }) => endpointsOf(resource)));
-    this.#warmed([...this.#warming].filter((name) => !needed.has(name)));
-    const changed: string[] = [];
-    for (const { name, version, resource } of resources) {
-      if (before.sent.get(name) === version) continue;
-      const endpoints = endpointsOf(resource);
-      if (endpoints === undefined) continue;
-      changed.push(endpoints);
-      if (before.wildcard) this.#warming.add(endpoints);
+  #clustersSent({ wildcard }: Subscription, { changed, gone }: Difference): void {
+    const endpoints = this.#subscriptions.get(ENDPOINT);
+    for (const { name, resource } of changed) {
+      const named = endpointsOf(resource);
+      if (named !== undefined && endpoints?.sent.has(named)) endpoints.tellAgain(named);
+      this.#warming.sent(name, wildcard ? named : undefined);
     }
-    const subscription = this.#subscriptions.get(ENDPOINT);
-    if (subscription !== undefined) this.#subscriptions.set(ENDPOINT, forget(subscription, changed));
+    for (const name of gone) this.#warming.sent(name, undefined);
   }
 
   /**
@@ -176,50 +166,39 @@ export class ClientStream {
    * the updates for a route" (xds_protocol). A client that already serves gets changed routes only after the endpoints of what they
    * may name; one that has no routes yet has nothing that could break.
    */
-  #isWarming(): boolean {
-    const endpoints = this.#available(ENDPOINT).resources;
-    if (!this.#hasRoutes() || ![...this.#warming].some((name) => endpoints.has(name))) {
-      this.#warmingUntil = undefined;
-      return false;
-    }
-    const now = this.#options.clock.now();
-    this.#warmingUntil ??= now + this.#options.warmingMs;
-    if (now < this.#warmingUntil) {
-      this.#wakeAt(this.#warmingUntil);
-      return true;
-    }
-    this.#warmed([...this.#warming]);
+  #isWarming(target: Snapshot): boolean {
+    const hasRoutes = this.#routing().some(({ sent }) => sent.size > 0);
+    const { resources } = target.types[ENDPOINT];
+    const until = this.#warming.waitsUntil(this.#options.clock.now(), (name) => hasRoutes && resources.has(name));
+    if (until !== undefined) this.#wakeAt(until);
+    return until !== undefined;
+  }
+
+  #holds(): boolean {
+    for (const { held } of this.#subscriptions.values()) if (held.size > 0) return true;
     return false;
   }
 
-  /** Routes wait for these endpoints no longer. */
-  #warmed(endpoints: readonly string[]): void {
-    for (const name of endpoints) this.#warming.delete(name);
-    if (this.#warming.size === 0) this.#warmingUntil = undefined;
-  }
-
-  #hasRoutes(): boolean {
-    return this.#routing().some(({ sent }) => sent.size > 0);
-  }
-
-  #releaseClusters(): void {
-    const clusters = this.#subscriptions.get(CLUSTER);
-    const named = clusters !== undefined && !clusters.wildcard;
+  /**
+   * Until it has the new routes, a client needs what the old ones name; one that refused them goes on with the old ones. A client that
+   * asks by name tells when it has switched: it changes over only when everything new has arrived (gRFC A74).
+   */
+  #release(): void {
+    const now = this.#options.clock.now();
     const applied = this.#routesApplied();
-    // Until it has the new routes, a client needs what the old ones name; one that refused them goes on with the old ones. A client
-    // that names its clusters tells when it has switched: it changes over only when everything new has arrived (gRFC A74).
-    this.#held.release((name) => !applied || (named && clusters.names.has(name)));
-    if (!this.#routesRefused()) this.#held.dropExpired(this.#options.clock.now());
+    const expiredAt = this.#routesRefused() ? undefined : now;
+    for (const subscription of this.#subscriptions.values()) {
+      subscription.held.startBound(now, this.#options.holdMs);
+      const { wildcard, names } = subscription;
+      subscription.release(wildcard ? () => !applied : (name) => names.has(name), expiredAt);
+    }
   }
 
   /** Listeners and routes were accepted, and no route that is gone is still asked for. */
   #routesApplied(): boolean {
-    for (const subscription of this.#routing()) {
-      if (isOutstanding(subscription) || subscription.refused.size > 0) return false;
-    }
-    const existing = this.#available(ROUTE).resources;
-    for (const name of this.#subscriptions.get(ROUTE)?.sent.keys() ?? []) if (!existing.has(name)) return false;
-    return true;
+    return this.#routing().every(
+      ({ isOutstanding, refused, held }) => !isOutstanding && refused.size + held.size === 0,
+    );
   }
 
   #routesRefused(): boolean {
@@ -229,6 +208,12 @@ export class ClientStream {
   /** What decides which clusters the client uses. */
   #routing(): Subscription[] {
     return [LISTENER, ROUTE].flatMap((type) => this.#subscriptions.get(type as ResourceType) ?? []);
+  }
+
+  #wakeAtExpiry(): void {
+    if (this.#routesRefused()) return;
+    const expiries = [...this.#subscriptions.values()].flatMap(({ held }) => held.nextExpiry() ?? []);
+    if (expiries.length > 0) this.#wakeAt(Math.min(...expiries));
   }
 
   #wakeAt(at: number): void {

@@ -2,19 +2,20 @@ import type { ServerDuplexStream, ServerErrorResponse } from '@grpc/grpc-js';
 import type { Clock } from '../../core/clock.js';
 import type { Logger } from '../../core/log.js';
 import { RESOURCE_TYPES, type ResourceType } from '../../core/resources.js';
-import type { DiscoveryRequest, DiscoveryResponse } from '../../xds/wire/index.js';
 import { shortType } from '../snapshot/consistency.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
+import type { Wanted } from '../subscription/subscribe.js';
 import { ClientStream, type StreamResponse } from './client-stream.js';
 import { type NodeInfo, nodeInfo, UNKNOWN_NODE } from './node-info.js';
-
-export type AdsCall = ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>;
+import type { ReadRequest, Wording } from './wire.js';
 
 export interface SessionOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   /** `control_plane.identifier` of every response. */
   readonly identifier: string;
+  /** The type whose own service was called; undefined: the aggregated one. */
+  readonly only: ResourceType | undefined;
   /** Names that one client may ask for, of each type. */
   readonly maxNames: number;
   readonly holdMs: number;
@@ -24,7 +25,6 @@ export interface SessionOptions {
 
 /** google.rpc.Code, as far as we use it. */
 const INVALID_ARGUMENT = 3;
-const NOT_FOUND = 5;
 const RESOURCE_EXHAUSTED = 8;
 const INTERNAL = 13;
 
@@ -34,18 +34,29 @@ export class Session {
   readonly peer: string;
   /** Wall time in milliseconds. */
   readonly connectedAt: number;
+  readonly #options: SessionOptions;
+  readonly #call: { end(): unknown; emit(event: 'error', status: Partial<ServerErrorResponse>): boolean };
   #node: NodeInfo = UNKNOWN_NODE;
   #closed = false;
 
-  constructor(
-    private readonly call: AdsCall,
-    private readonly options: SessionOptions,
-  ) {
+  constructor(call: ServerDuplexStream<unknown, unknown>, wording: Wording<unknown, unknown>, options: SessionOptions) {
+    const { clock, holdMs, warmingMs, identifier } = options;
+    this.#call = call;
+    this.#options = options;
     this.peer = call.getPeer();
-    this.connectedAt = options.clock.wallTime();
-    const { clock, holdMs, warmingMs } = options;
-    this.stream = new ClientStream({ clock, holdMs, warmingMs, send: (response) => this.#write(response) });
-    call.on('data', (request: DiscoveryRequest) => this.#guarded(() => this.#request(request)));
+    this.connectedAt = clock.wallTime();
+    this.stream = new ClientStream({
+      clock,
+      holdMs,
+      warmingMs,
+      incremental: wording.incremental,
+      send: (response) => {
+        if (this.#closed) return;
+        call.write(wording.write(response, identifier));
+        this.#sent(response);
+      },
+    });
+    call.on('data', (request) => this.#guarded(() => this.#request(wording.read(request))));
     call.on('end', () => this.end());
     for (const event of ['cancelled', 'error', 'close'] as const) call.on(event, () => this.#closedBy(event));
   }
@@ -61,54 +72,56 @@ export class Session {
   /** Ends the stream with OK, after what was written. */
   end(): void {
     if (this.#closed) return;
-    this.call.end();
+    this.#call.end();
     this.#closedBy('end');
   }
 
-  #request(request: DiscoveryRequest): void {
-    const { logger, clock, maxNames } = this.options;
-    if (request.node !== undefined && this.#node === UNKNOWN_NODE) this.#introduce(nodeInfo(request.node));
-    const typeUrl = request.type_url ?? '';
-    // "This is implicit in requests made via singleton xDS APIs such as CDS, LDS, etc. but is required for ADS." - discovery.proto
-    if (typeUrl === '')
-      return this.#refuse(
-        INVALID_ARGUMENT,
-        'type_url is missing: on an aggregated stream every request names its type',
-      );
-    const names = request.resource_names ?? [];
-    if (names.length > maxNames) {
-      return this.#refuse(
-        RESOURCE_EXHAUSTED,
-        `${names.length} resource names asked for, at most ${maxNames} are allowed`,
-      );
-    }
-    const type = RESOURCE_TYPES.find((known) => known === typeUrl);
-    if (type === undefined) {
-      // An Envoy may ask for secrets or run-time layers on the same stream: it waits, and works with what it has.
-      logger.debug('type is not served', { node: this.#node.id, peer: this.peer, type: typeUrl });
-      return;
-    }
-    const error = request.error_detail && {
-      code: request.error_detail.code ?? 0,
-      message: request.error_detail.message ?? '',
-    };
-    const nonce = request.response_nonce ?? '';
-    const outcome = this.stream.request(type, { names, nonce, error }, clock.wallTime());
+  #request({ node, typeUrl, ...request }: ReadRequest): void {
+    const { logger, clock } = this.#options;
+    if (node !== undefined && this.#node === UNKNOWN_NODE) this.#introduce(nodeInfo(node));
+    const type = this.#type(typeUrl);
+    if (type === undefined || this.#isTooMuch(namesIn(request.wanted))) return;
+    const outcome = this.stream.request(type, request, clock.wallTime());
+    const subscription = this.stream.subscriptions.get(type);
+    // In the incremental protocol each request adds to those before.
+    if (this.#isTooMuch(subscription?.size ?? 0)) return;
     const log = outcome === 'rejected' ? logger.warn : logger.debug;
     log.call(logger, `client request: ${outcome}`, {
       ...this.#who(type),
-      nonce,
-      ...(outcome === 'rejected' ? { version: this.#rejectedVersion(type), detail: error?.message } : {}),
+      nonce: request.nonce,
+      ...(outcome === 'rejected' ? { version: subscription?.rejection?.version, detail: request.error?.message } : {}),
     });
   }
 
-  #rejectedVersion(type: ResourceType): string | undefined {
-    return this.stream.subscriptions.get(type)?.rejection?.version;
+  /** The type that a request is about; undefined when it is not served, or the stream was refused. */
+  #type(typeUrl: string): ResourceType | undefined {
+    const { only, logger } = this.#options;
+    // "This is implicit in requests made via singleton xDS APIs such as CDS, LDS, etc. but is required for ADS." - discovery.proto
+    if (only !== undefined) {
+      if (typeUrl === '' || typeUrl === only) return only;
+      this.#refuse(INVALID_ARGUMENT, `type_url is ${typeUrl}: this stream is of ${only} alone`);
+      return undefined;
+    }
+    if (typeUrl === '') {
+      this.#refuse(INVALID_ARGUMENT, 'type_url is missing: on an aggregated stream every request names its type');
+      return undefined;
+    }
+    const type = RESOURCE_TYPES.find((known) => known === typeUrl);
+    // An Envoy may ask for secrets or run-time layers on the same stream: it waits, and works with what it has.
+    if (type === undefined) logger.debug('type is not served', { node: this.#node.id, peer: this.peer, type: typeUrl });
+    return type;
+  }
+
+  #isTooMuch(names: number): boolean {
+    const { maxNames } = this.#options;
+    if (names <= maxNames) return false;
+    this.#refuse(RESOURCE_EXHAUSTED, `${names} resource names asked for, at most ${maxNames} are allowed`);
+    return true;
   }
 
   #introduce(node: NodeInfo): void {
     this.#node = node;
-    this.options.logger.info('client connected', {
+    this.#options.logger.info('client connected', {
       node: node.id,
       cluster: node.cluster,
       userAgent: node.userAgent,
@@ -116,18 +129,9 @@ export class Session {
     });
   }
 
-  #write({ type, version, nonce, resources, absent }: StreamResponse): void {
-    if (this.#closed) return;
-    this.call.write({
-      version_info: version,
-      type_url: type,
-      nonce,
-      resources: resources.map(({ bytes }) => ({ type_url: type, value: bytes })),
-      control_plane: { identifier: this.options.identifier },
-      // Spares clients that know gRFC A88 the 15 s for which all others wait before they believe it.
-      ...(absent.length > 0 ? { resource_errors: absent.map((name) => notFound(type, name)) } : {}),
-    });
-    this.options.logger.debug('response sent', { ...this.#who(type), version, nonce, resources: resources.length });
+  #sent({ type, version, nonce, resources }: StreamResponse): void {
+    const { logger } = this.#options;
+    logger.debug('response sent', { ...this.#who(type), version, nonce, resources: resources.length });
   }
 
   #who(type: ResourceType): Record<string, unknown> {
@@ -140,27 +144,28 @@ export class Session {
     try {
       task();
     } catch (error) {
-      this.options.logger.error('stream failed', { node: this.#node.id, peer: this.peer, error: String(error) });
+      this.#options.logger.error('stream failed', { node: this.#node.id, peer: this.peer, error: String(error) });
       this.#refuse(INTERNAL, 'the control plane failed to serve this stream: see its log');
     }
   }
 
   #refuse(code: number, details: string): void {
-    this.options.logger.warn('stream refused', { node: this.#node.id, peer: this.peer, details });
+    this.#options.logger.warn('stream refused', { node: this.#node.id, peer: this.peer, details });
     const status: Partial<ServerErrorResponse> = { code, details };
-    this.call.emit('error', status);
+    this.#call.emit('error', status);
   }
 
   #closedBy(event: string): void {
     if (this.#closed) return;
     this.#closed = true;
     this.stream.close();
-    this.options.logger.info('client disconnected', { node: this.#node.id, peer: this.peer, by: event });
-    this.options.onClosed();
+    this.#options.logger.info('client disconnected', { node: this.#node.id, peer: this.peer, by: event });
+    this.#options.onClosed();
   }
 }
 
-const notFound = (type: ResourceType, name: string) => ({
-  resource_name: { name },
-  error_detail: { code: NOT_FOUND, message: `${shortType(type)} "${name}" does not exist in the configuration` },
-});
+function namesIn(wanted: Wanted): number {
+  if ('names' in wanted) return wanted.names.length;
+  const { subscribe, unsubscribe, versions } = wanted;
+  return Math.max(subscribe.length, unsubscribe.length, Object.keys(versions).length);
+}

@@ -1,42 +1,51 @@
-import type { SnapshotResource, TypeSnapshot } from '../snapshot/snapshot.js';
-import { isFullSet, type Subscription } from './subscription.js';
+import type { SnapshotResource } from '../snapshot/snapshot.js';
+import type { Available } from './held.js';
+import { type Difference, isFullSet, type Subscription } from './subscription.js';
 
 /** What a response has to carry. */
 export interface Plan {
   readonly version: string;
   readonly resources: readonly SnapshotResource[];
-  /** Names asked for that do not exist. LDS and CDS only: no other type is asked for before something has named it. */
+  /**
+   * Names that do not exist: in the incremental protocol all that the client has or asked for, in the other what it asked for by name,
+   * and LDS and CDS only, for no other type is asked for before something has named it.
+   */
   readonly absent: readonly string[];
+  /** What the client knows afterwards and did not before. */
+  readonly difference: Difference;
 }
+
+/**
+ * Resources of one response, in bytes; what is more goes out in the next, when this one was answered. Half of what a gRPC client takes
+ * in one message when nobody has told it otherwise (4 MiB). LDS and CDS in state of the world cannot be divided.
+ */
+const MAX_RESPONSE_BYTES = 2 * 1024 * 1024;
 
 /** What the client must be sent so that it has all that it wants of `available`; undefined when it has. */
-export function plan(subscription: Subscription, available: TypeSnapshot): Plan | undefined {
-  return isFullSet(subscription.type) ? fullSet(subscription, available) : additions(subscription, available);
+export function plan(subscription: Subscription, available: Available): Plan | undefined {
+  if (!isSpeechDue(subscription, available)) return undefined;
+  const { version } = available;
+  const { incremental, names, type } = subscription;
+  const divisible = incremental || !isFullSet(type);
+  const difference = subscription.difference(available, divisible ? MAX_RESPONSE_BYTES : Number.POSITIVE_INFINITY);
+  const { changed, gone } = difference;
+  if (divisible) return { version, resources: changed, absent: gone, difference };
+  // Absence means deletion, so a response holds everything that is wanted, changed or not.
+  const resources = subscription.wildcard ? [...available.values()] : existing(names, available);
+  return { version, resources, absent: gone.filter((name) => names.has(name)), difference };
 }
 
-/** LDS and CDS: absence means deletion, so a response holds everything that is wanted, changed or not. */
-function fullSet(subscription: Subscription, { version, resources: all }: TypeSnapshot): Plan | undefined {
-  const { wildcard, names, sent, last } = subscription;
-  const resources = wildcard ? [...all.values()] : existing(names, all);
-  const absent = [...names].filter((name) => !all.has(name));
-  const same =
-    resources.length === sent.size &&
-    resources.every((resource) => sent.get(resource.name) === resource.version) &&
-    absent.every((name) => subscription.absent.has(name));
-  // The first request is answered even when there is nothing: an Envoy waits for the answer before it starts to listen.
-  return same && last !== undefined ? undefined : { version, resources, absent };
+/** Whether there is something to say. */
+export function isSpeechDue(subscription: Subscription, available: Available): boolean {
+  // The first request of LDS and CDS is answered even when there is nothing: an Envoy waits for the answer before it starts to listen.
+  if (subscription.last === undefined && isFullSet(subscription.type)) return true;
+  return subscription.isDue(available);
 }
 
-/** All other types: absence says nothing, so a response holds what the client lacks; what does not exist is not answered. */
-function additions({ names, sent }: Subscription, { version, resources: all }: TypeSnapshot): Plan | undefined {
-  const resources = existing(names, all).filter((resource) => sent.get(resource.name) !== resource.version);
-  return resources.length === 0 ? undefined : { version, resources, absent: [] };
-}
-
-function existing(names: Iterable<string>, all: ReadonlyMap<string, SnapshotResource>): SnapshotResource[] {
+function existing(names: Iterable<string>, available: Available): SnapshotResource[] {
   const found: SnapshotResource[] = [];
   for (const name of names) {
-    const resource = all.get(name);
+    const resource = available.get(name);
     if (resource !== undefined) found.push(resource);
   }
   return found;

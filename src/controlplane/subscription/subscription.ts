@@ -1,13 +1,23 @@
 import { CLUSTER, LISTENER, type ResourceType } from '../../core/resources.js';
+import type { SnapshotResource, TypeSnapshot } from '../snapshot/snapshot.js';
+import type { TypeChanges } from './changes.js';
+import { type Available, HeldResources } from './held.js';
 
-/** What one DiscoveryRequest says about one type. */
-export interface SubscriptionRequest {
-  readonly names: readonly string[];
+/** How a client answers a response. */
+export interface Answer {
   /** Nonce of the response that it answers; empty when it answers none. */
   readonly nonce: string;
   /** Its presence, never a version, says that the response was refused. */
   readonly error: { readonly code: number; readonly message: string } | undefined;
 }
+
+export type RequestOutcome =
+  /** Answers an older response than the last. */
+  | 'stale'
+  | 'acked'
+  | 'rejected'
+  /** Says only what is wanted. */
+  | 'subscribed';
 
 /** The last response of the type on this stream. */
 export interface LastResponse {
@@ -29,150 +39,247 @@ export interface Rejection {
   readonly at: number;
 }
 
-/**
- * What one client wants of one type, what it was sent, and what it said to that: for the life of one stream. A plain value; each
- * function here makes the next one.
- */
-export interface Subscription {
-  readonly type: ResourceType;
-  /** Everything of the type is wanted, whatever its name. LDS and CDS only. */
-  readonly wildcard: boolean;
-  /** What was asked for by name. */
-  readonly names: ReadonlySet<string>;
-  /** Something was named on this stream, so that an empty list no longer means everything. */
-  readonly hasNamed: boolean;
-  /** Versions by name of what was sent and is still wanted, refused or not: the same again would be refused again. */
-  readonly sent: ReadonlyMap<string, string>;
-  /** Names of which the client was told that they do not exist. */
-  readonly absent: ReadonlySet<string>;
-  /** Names among `sent` of which the client may still have what it had before: they came in a response that it refused. */
-  readonly refused: ReadonlySet<string>;
-  readonly last: LastResponse | undefined;
-  /** Version accepted last. */
-  readonly ackedVersion: string | undefined;
-  readonly rejection: Rejection | undefined;
+/** Between what the client has and what there is for it. */
+export interface Difference {
+  /** What it wants and lacks. */
+  readonly changed: readonly SnapshotResource[];
+  /** Names of what it has or asked for, that do not exist, and of which it was not told. */
+  readonly gone: readonly string[];
 }
 
-export type RequestOutcome =
-  /** Answers an older response than the last: nothing is to be sent for it. */
-  | 'stale'
-  | 'acked'
-  | 'rejected'
-  /** Says only what is wanted. */
-  | 'subscribed';
+/** What the client is known to have: what was sent, or what it says that it kept from an earlier stream. */
+type Sent = SnapshotResource | { readonly version: string };
 
 /** LDS and CDS: "the server must include the complete state of the world" - xds_protocol, Grouping Resources into Responses. */
 export const isFullSet = (type: ResourceType): boolean => type === LISTENER || type === CLUSTER;
 
-/** The state of a type before its first request on a stream. */
-export const noSubscription = (type: ResourceType): Subscription => ({
-  type,
-  wildcard: false,
-  names: new Set(),
-  hasNamed: false,
-  sent: new Map(),
-  absent: new Set(),
-  refused: new Set(),
-  last: undefined,
-  ackedVersion: undefined,
-  rejection: undefined,
-});
+/**
+ * What one client wants of one type, what it was sent, and what it said to that: for the life of one stream, in either protocol. Names
+ * whose state at the client may be wrong are `due`; all others are right, and nobody looks at them.
+ */
+export class Subscription {
+  /** Everything of the type is wanted, whatever its name. LDS and CDS only. */
+  wildcard = false;
+  /** State of the world: something was named on this stream, so that to name nothing no longer means everything. */
+  hasNamed = false;
+  /** What was asked for by name. Written by `want` and `drop`. */
+  readonly names = new Set<string>();
+  /** By name: what the client has, refused or not (the same again would be refused again). Only what is wanted. */
+  readonly sent = new Map<string, Sent>();
+  /** Names asked for of which the client was told that they do not exist. */
+  readonly absent = new Set<string>();
+  /** Names among `sent` of which the client may still have what it had before: they came in a response that it refused. */
+  readonly refused = new Set<string>();
+  /** What is gone and kept for this client. */
+  readonly held = new HeldResources();
+  last: LastResponse | undefined;
+  /** Version accepted last. */
+  ackedVersion: string | undefined;
+  rejection: Rejection | undefined;
 
-/** A response that is not answered yet: nothing more of this type is to be pushed. */
-export const isOutstanding = (subscription: Subscription): boolean => subscription.last?.answer === 'none';
+  readonly #due = new Set<string>();
+  /** Every name that there is, or that the client has, is due. */
+  #allDue = false;
+  /** Among `#due`: the client is to be told of them even if it has been, for it may have forgotten. */
+  readonly #owed = new Set<string>();
+  /** Among `#owed`: names that are covered by `*` alone. */
+  readonly #dropped = new Set<string>();
 
-/** Applies a request that arrived at wall time `at`. */
-export function receive(
-  before: Subscription,
-  request: SubscriptionRequest,
-  at: number,
-): { readonly subscription: Subscription; readonly outcome: RequestOutcome } {
-  const { last } = before;
-  const wanted = subscribe(before, request.names);
-  if (last === undefined) return { subscription: wanted, outcome: 'subscribed' };
-  if (request.nonce !== '' && request.nonce !== last.nonce) {
-    // "The management server should not send a DiscoveryResponse for any DiscoveryRequest that has a stale nonce." - xds_protocol. It
-    // is noted all the same: a name that is dropped in this request and comes back in the next one has to be sent again.
-    return { subscription: wanted, outcome: 'stale' };
+  constructor(
+    readonly type: ResourceType,
+    /** The client speaks the incremental protocol: it is told what changed, and of every name that does not exist. */
+    readonly incremental: boolean,
+  ) {}
+
+  /** How many names this client makes us remember. */
+  get size(): number {
+    return this.names.size + this.#dropped.size;
   }
-  // Clients that subscribe before they have read a response send no nonce.
-  if (request.nonce === '' || last.answer !== 'none') return { subscription: wanted, outcome: 'subscribed' };
-  const refused = new Set(wanted.refused);
-  if (request.error === undefined) {
-    for (const name of last.resources) refused.delete(name);
-    return {
-      subscription: {
-        ...wanted,
-        refused,
-        last: { ...last, answer: 'acked', answeredAt: at },
-        ackedVersion: last.version,
-      },
-      outcome: 'acked',
-    };
+
+  /** A response that is not answered yet: nothing more of this type is to be pushed. */
+  get isOutstanding(): boolean {
+    return this.last?.answer === 'none';
   }
-  for (const name of last.resources) if (wanted.sent.has(name)) refused.add(name);
-  return {
-    subscription: {
-      ...wanted,
-      refused,
-      last: { ...last, answer: 'rejected', answeredAt: at },
-      rejection: { version: last.version, code: request.error.code, message: request.error.message, at },
-    },
-    outcome: 'rejected',
-  };
-}
 
-/** The newest request's names are the whole subscription. */
-function subscribe(before: Subscription, requested: readonly string[]): Subscription {
-  const names = new Set(requested);
-  const star = isFullSet(before.type) && names.delete('*');
-  const hasNamed = before.hasNamed || requested.length > 0;
-  // "once the client does explicitly subscribe to a resource name (whether it be "*" or any other name), then this legacy semantic
-  // is no longer available" - xds_protocol, of an empty list that stands for "*".
-  const wildcard = star || (isFullSet(before.type) && !hasNamed);
-  if (wildcard === before.wildcard && sameNames(names, before.names)) {
-    return hasNamed === before.hasNamed ? before : { ...before, hasNamed };
+  wants(name: string): boolean {
+    return this.wildcard || this.names.has(name);
   }
-  const sent = new Map<string, string>();
-  for (const [name, version] of before.sent) {
-    // "the server must resend any newly requested resources, even if it previously sent those": `sent` forgets them.
-    if (names.has(name) ? before.names.has(name) : wildcard) sent.set(name, version);
+
+  /** Asks for `name`, or asks again: the client is told, whatever it was sent before. */
+  want(name: string): void {
+    this.names.add(name);
+    this.#dropped.delete(name);
+    this.tellAgain(name);
   }
-  const absent = new Set([...before.absent].filter((name) => names.has(name)));
-  const refused = new Set([...before.refused].filter((name) => sent.has(name)));
-  return { ...before, wildcard, names, hasNamed, sent, absent, refused };
-}
 
-function sameNames(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
-  if (a.size !== b.size) return false;
-  for (const name of a) if (!b.has(name)) return false;
-  return true;
-}
+  /** The name is no longer asked for; `*` may still cover it. */
+  drop(name: string): void {
+    if (!this.names.delete(name)) return;
+    this.absent.delete(name);
+    if (!this.wildcard) this.#letGo(name);
+    else if (this.incremental) {
+      // "it does not know whether or not to continue to cache the resource. To address this, the server must send a response that
+      // includes the specific resource in either the removed_resources field […] or in the resources field" - xds_protocol
+      this.#dropped.add(name);
+      this.tellAgain(name);
+    }
+  }
 
-/** What `responded` has to know of a response. */
-export interface Written {
-  readonly nonce: string;
-  readonly version: string;
-  readonly resources: readonly { readonly name: string; readonly version: string }[];
-  /** Names that the response says do not exist, now or earlier. */
-  readonly absent: readonly string[];
-  /** Wall time in milliseconds. */
-  readonly at: number;
-}
+  /** Asks for everything, or asks again. */
+  wantAll(): void {
+    this.wildcard = true;
+    this.#allDue = true;
+    for (const name of this.sent.keys()) this.tellAgain(name);
+  }
 
-/** After a response was written. For LDS and CDS its resources are all that the client now has; for others they add to that. */
-export function responded(before: Subscription, { nonce, version, resources, absent, at }: Written): Subscription {
-  const sent = new Map(isFullSet(before.type) ? undefined : before.sent);
-  for (const resource of resources) sent.set(resource.name, resource.version);
-  const names = resources.map(({ name }) => name);
-  const last: LastResponse = { nonce, version, resources: names, sentAt: at, answeredAt: undefined, answer: 'none' };
-  const refused = new Set([...before.refused].filter((name) => sent.has(name)));
-  return { ...before, sent, absent: new Set(absent), refused, last };
-}
+  /** From now on only what was named is wanted. */
+  dropAll(): void {
+    this.wildcard = false;
+    this.#allDue = false;
+    for (const name of [...this.sent.keys(), ...this.#due]) if (!this.names.has(name)) this.#letGo(name);
+  }
 
-/** As though `names` had never been sent: they go out again with the next response. */
-export function forget(before: Subscription, names: Iterable<string>): Subscription {
-  const sent = new Map(before.sent);
-  for (const name of names) sent.delete(name);
-  return sent.size === before.sent.size ? before : { ...before, sent };
+  /** What is wanted of this name goes out with the next response, though it may have been sent before. */
+  tellAgain(name: string): void {
+    if (!this.wants(name)) return;
+    this.#owed.add(name);
+    this.#due.add(name);
+  }
+
+  /** The client says that it has this version of `name`. Of names that it does not want that means nothing. */
+  has(name: string, version: string): void {
+    if (!this.wants(name)) return;
+    this.sent.set(name, { version });
+    this.#owed.delete(name);
+    this.#due.add(name);
+  }
+
+  /** The configuration has changed. What is gone stays with a client that has it; listeners do not, for nothing uses them. */
+  changed({ changed, removed }: TypeChanges): void {
+    for (const name of changed) {
+      this.held.drop(name);
+      if (this.wants(name)) this.#due.add(name);
+    }
+    for (const name of removed) {
+      const sent = this.sent.get(name);
+      if (sent !== undefined && 'bytes' in sent && this.type !== LISTENER) this.held.hold(sent);
+      else if (this.wants(name)) this.#due.add(name);
+    }
+  }
+
+  /** What is held goes, as far as `stillNeeded` does not claim it, or because it has been held for long enough. */
+  release(stillNeeded: (name: string) => boolean, expiredAt?: number): void {
+    for (const name of this.held.release(stillNeeded)) this.#due.add(name);
+    if (expiredAt !== undefined) for (const name of this.held.expire(expiredAt)) this.#due.add(name);
+  }
+
+  /** What there is for this client: `target`, and what is held. */
+  available(target: TypeSnapshot): Available {
+    return this.held.over(target);
+  }
+
+  /** The client lacks something of what there is, or has to be told that there is no such thing. */
+  isDue(available: Available): boolean {
+    this.#spread(available);
+    for (const name of this.#due) {
+      if (this.#differs(name, available)) return true;
+      this.#settle(name);
+    }
+    return false;
+  }
+
+  /** All of it, or so much that its resources have `maxBytes` together, and one of them at least: the rest remains due. */
+  difference(available: Available, maxBytes: number): Difference {
+    this.#spread(available);
+    const changed: SnapshotResource[] = [];
+    const gone: string[] = [];
+    let bytes = 0;
+    for (const name of this.#due) {
+      if (!this.#differs(name, available)) {
+        this.#settle(name);
+        continue;
+      }
+      const resource = available.get(name);
+      if (resource === undefined) gone.push(name);
+      else {
+        bytes += resource.bytes.length;
+        if (bytes > maxBytes && changed.length > 0) break;
+        changed.push(resource);
+      }
+    }
+    return { changed, gone };
+  }
+
+  /** After `difference` was told, in a response that carried `resources`. */
+  responded({ changed, gone }: Difference, response: Omit<LastResponse, 'answer' | 'answeredAt'>): void {
+    for (const resource of changed) {
+      this.sent.set(resource.name, resource);
+      this.absent.delete(resource.name);
+      this.#settle(resource.name);
+    }
+    for (const name of gone) {
+      this.sent.delete(name);
+      this.refused.delete(name);
+      if (this.names.has(name)) this.absent.add(name);
+      this.#settle(name);
+    }
+    this.last = { ...response, answer: 'none', answeredAt: undefined };
+  }
+
+  /** What a request that arrived at wall time `at` says to the last response. */
+  answered({ nonce, error }: Answer, at: number): RequestOutcome {
+    const { last } = this;
+    // A nonce of another stream is none.
+    if (last === undefined || nonce === '') return 'subscribed';
+    if (nonce !== last.nonce) return 'stale';
+    // Clients that subscribe between two responses repeat the nonce of the first (SotW).
+    if (last.answer !== 'none') return 'subscribed';
+    this.last = { ...last, answer: error === undefined ? 'acked' : 'rejected', answeredAt: at };
+    if (error === undefined) {
+      for (const name of last.resources) this.refused.delete(name);
+      this.ackedVersion = last.version;
+      return 'acked';
+    }
+    for (const name of last.resources) if (this.sent.has(name)) this.refused.add(name);
+    this.rejection = { version: last.version, code: error.code, message: error.message, at };
+    return 'rejected';
+  }
+
+  #differs(name: string, available: Available): boolean {
+    const resource = available.get(name);
+    const sent = this.sent.get(name);
+    const owed = this.#owed.has(name);
+    if (resource !== undefined) {
+      if (!this.wants(name)) return false;
+      if (sent?.version !== resource.version || owed) return true;
+      this.sent.set(name, resource);
+      return false;
+    }
+    // "for other resource types, the API provides no mechanism for the server to tell the client that resources have been deleted"
+    if (this.incremental || isFullSet(this.type)) {
+      return sent !== undefined || owed || (this.names.has(name) && !this.absent.has(name));
+    }
+    this.sent.delete(name);
+    return false;
+  }
+
+  #settle(name: string): void {
+    this.#due.delete(name);
+    this.#owed.delete(name);
+    this.#dropped.delete(name);
+  }
+
+  #letGo(name: string): void {
+    this.sent.delete(name);
+    this.refused.delete(name);
+    this.held.drop(name);
+    this.#settle(name);
+  }
+
+  #spread(available: Available): void {
+    if (!this.#allDue) return;
+    this.#allDue = false;
+    for (const { name } of available.values()) this.#due.add(name);
+    for (const name of this.sent.keys()) this.#due.add(name);
+  }
 }

@@ -35,6 +35,7 @@ function open() {
     clock,
     holdMs: HOLD_MS,
     warmingMs: WARMING_MS,
+    incremental: false,
     send: (response) => sent.push(response),
   });
   return {
@@ -44,7 +45,7 @@ function open() {
     /** A request that answers the newest response of its type, if there is one. */
     ask: (type: ResourceType, names: string[] = [], error?: typeof REFUSAL) => {
       const nonce = sent.findLast((response) => response.type === type)?.nonce ?? '';
-      return stream.request(type, { names, nonce, error }, 0);
+      return stream.request(type, { wanted: { names }, nonce, error }, 0);
     },
     /** What was written since the last look, as `CDS a b`. */
     written: () => {
@@ -87,6 +88,8 @@ it('new clusters, their endpoints, then routes; and only when those were accepte
   ask(ROUTE, ['a-routes']);
   expect(written()).toEqual(['CDS new']);
   ask(CLUSTER);
+  expect(stream.synced).toBe(false);
+  ask(ENDPOINT, ['new']);
   expect(stream.synced).toBe(true);
 });
 
@@ -152,7 +155,7 @@ describe('the bounds', () => {
     target(meshOf({ a: ['new'] }));
     ask(ROUTE, ['a-routes']);
     ask(CLUSTER, ['new', 'old']);
-    expect(written()).toEqual(['RDS a-routes', 'CDS new old']);
+    expect(written()).toEqual(['RDS a-routes', 'CDS old new']);
     ask(CLUSTER, ['new', 'old']);
     await clock.advance(HOLD_MS);
     expect(written()).toEqual(['CDS new']);

@@ -42,6 +42,7 @@ function run(make: () => EnvoyModel | GrpcModel, chapters: Story, refuse: (n: nu
     clock,
     holdMs: 15_000,
     warmingMs: 5_000,
+    incremental: false,
     send: (response) => client.responses.push(response),
   });
   let snapshot: Snapshot | undefined;

@@ -31,7 +31,7 @@ abstract class ModelClient {
     const next = this.requests.shift();
     if (next === undefined) return;
     const error = next.refused ? { code: 3, message: 'refused by the test' } : undefined;
-    stream.request(next.type, { names: next.names, nonce: next.nonce, error }, 0);
+    stream.request(next.type, { wanted: { names: next.names }, nonce: next.nonce, error }, 0);
   }
 
   /** The client reads one response and answers it; a refused one changes nothing. */

@@ -1,170 +1,248 @@
 import { describe, expect, it } from 'vitest';
 import { buildSnapshot } from '../../../src/controlplane/snapshot/snapshot.js';
 import { plan } from '../../../src/controlplane/subscription/plan.js';
+import { subscribe } from '../../../src/controlplane/subscription/subscribe.js';
+import { type RequestOutcome, Subscription } from '../../../src/controlplane/subscription/subscription.js';
 import {
-  forget,
-  isOutstanding,
-  noSubscription,
-  receive,
-  responded,
-  type Subscription,
-} from '../../../src/controlplane/subscription/subscription.js';
-import { CLUSTER, ENDPOINT, LISTENER, type ResourceSet, ROUTE } from '../../../src/core/resources.js';
+  CLUSTER,
+  ENDPOINT,
+  LISTENER,
+  type ResourceSet,
+  type ResourceType,
+  ROUTE,
+} from '../../../src/core/resources.js';
 import { jsonEncode, meshOf } from '../../support/mesh-resources.js';
+import { changesBetween } from '../../../src/controlplane/subscription/changes.js';
 
 const snapshot = (set: ResourceSet) => buildSnapshot(set, jsonEncode);
 const two = snapshot(meshOf({ a: ['c1'], b: ['c2'] }));
 
-const ask = (before: Subscription, names: string[], nonce = '', error?: { code: number; message: string }) =>
-  receive(before, { names, nonce, error }, 5_000);
+/** A state-of-the-world subscription, and what it is told of `target`. */
+class Listing {
+  readonly subscription: Subscription;
+  #target = two;
+  #asked = false;
 
-const names = (subscription: Subscription, types = two.types) =>
-  plan(subscription, types[subscription.type])?.resources.map(({ name }) => name);
+  constructor(type: ResourceType) {
+    this.subscription = new Subscription(type, false);
+  }
 
-/** Sends what is planned, under `nonce`. */
-function send(before: Subscription, nonce: string, types = two.types): Subscription {
-  const next = plan(before, types[before.type]);
-  if (next === undefined) throw new Error('nothing to send');
-  return responded(before, { ...next, nonce, at: 4_000 });
+  ask(names: string[], nonce = '', error?: { code: number; message: string }): RequestOutcome {
+    const outcome = this.subscription.answered({ nonce, error }, 5_000);
+    subscribe(this.subscription, { names }, !this.#asked);
+    this.#asked = true;
+    return outcome;
+  }
+
+  configure(set: ResourceSet): this {
+    const next = snapshot(set);
+    this.subscription.changed(changesBetween(this.#target, next)[this.subscription.type]);
+    this.#target = next;
+    return this;
+  }
+
+  get version() {
+    return this.#target.types[this.subscription.type].version;
+  }
+
+  plan() {
+    return plan(this.subscription, this.subscription.available(this.#target.types[this.subscription.type]));
+  }
+
+  /** Names that are to be sent now. */
+  get due(): string[] | undefined {
+    return this.plan()?.resources.map(({ name }) => name);
+  }
+
+  /** Sends what is planned, under `nonce`. */
+  send(nonce: string): this {
+    const next = this.plan();
+    if (next === undefined) throw new Error('nothing to send');
+    const { difference, version, resources } = next;
+    const names = resources.map(({ name }) => name);
+    this.subscription.responded(difference, { nonce, version, resources: names, sentAt: 4_000 });
+    return this;
+  }
+}
+
+/** Has asked for `names`, and accepted what it got under nonce 1. */
+function accepted(type: ResourceType, ...names: string[]): Listing {
+  const listing = new Listing(type);
+  listing.ask(names);
+  listing.send('1').ask(names, '1');
+  return listing;
 }
 
 describe('what is wanted', () => {
   it('an empty list means everything of LDS and CDS while nothing was ever named', () => {
     for (const type of [LISTENER, CLUSTER] as const) {
-      expect(ask(noSubscription(type), []).subscription.wildcard).toBe(true);
+      const listing = new Listing(type);
+      listing.ask([]);
+      expect(listing.subscription.wildcard).toBe(true);
     }
   });
 
   it('an empty list means nothing for RDS and EDS', () => {
     for (const type of [ROUTE, ENDPOINT] as const) {
-      const { subscription } = ask(noSubscription(type), []);
-      expect(subscription.wildcard).toBe(false);
-      expect(names(subscription)).toBeUndefined();
+      const listing = new Listing(type);
+      listing.ask([]);
+      expect(listing.subscription.wildcard).toBe(false);
+      expect(listing.due).toBeUndefined();
     }
   });
 
   it('follows the four steps of the protocol document: empty, "*" and A, A, empty', () => {
-    let { subscription } = ask(noSubscription(LISTENER), []);
-    expect(names(subscription)).toEqual(['a', 'b']);
-    subscription = ask(send(subscription, '1'), ['*', 'a'], '1').subscription;
-    expect(subscription).toMatchObject({ wildcard: true });
-    subscription = ask(subscription, ['a'], '1').subscription;
-    expect(subscription).toMatchObject({ wildcard: false });
-    expect(names(subscription)).toEqual(['a']);
-    subscription = ask(send(subscription, '2'), [], '2').subscription;
-    expect(subscription).toMatchObject({ wildcard: false });
-    expect(subscription.names.size).toBe(0);
-    expect(names(subscription)).toBeUndefined();
+    const listing = new Listing(LISTENER);
+    listing.ask([]);
+    expect(listing.due).toEqual(['a', 'b']);
+    listing.send('1').ask(['*', 'a'], '1');
+    expect(listing.subscription.wildcard).toBe(true);
+    expect(listing.due).toEqual(['a', 'b']);
+    listing.ask(['a'], '1');
+    expect(listing.subscription.wildcard).toBe(false);
+    expect(listing.due).toEqual(['a']);
+    listing.send('2').ask([], '2');
+    expect(listing.subscription.wildcard).toBe(false);
+    expect(listing.subscription.size).toBe(0);
+    expect(listing.due).toBeUndefined();
   });
 
   it('"*" is a wildcard for LDS and CDS, and a name like any other for RDS and EDS', () => {
-    expect(ask(noSubscription(CLUSTER), ['*']).subscription.wildcard).toBe(true);
-    expect(ask(noSubscription(ROUTE), ['*']).subscription).toMatchObject({ wildcard: false });
+    for (const type of [LISTENER, CLUSTER, ROUTE, ENDPOINT] as const) {
+      const listing = new Listing(type);
+      listing.ask(['*']);
+      expect(listing.subscription.wildcard).toBe(type === LISTENER || type === CLUSTER);
+    }
   });
 
   it('the newest request is the whole subscription', () => {
-    const { subscription } = ask(ask(noSubscription(ENDPOINT), ['c1']).subscription, ['c2']);
-    expect([...subscription.names]).toEqual(['c2']);
+    const listing = new Listing(ENDPOINT);
+    listing.ask(['c1']);
+    listing.ask(['c2']);
+    expect([...listing.subscription.names]).toEqual(['c2']);
   });
 
   it('a repeated name counts once', () => {
-    const { subscription } = ask(noSubscription(ENDPOINT), ['c1', 'c1']);
-    expect(names(subscription)).toEqual(['c1']);
+    const listing = new Listing(ENDPOINT);
+    listing.ask(['c1', 'c1']);
+    expect(listing.due).toEqual(['c1']);
   });
 });
 
 describe('what is sent', () => {
   it('LDS and CDS: everything that is wanted, though only one resource changed', () => {
-    const acked = ask(send(ask(noSubscription(CLUSTER), []).subscription, '1'), [], '1').subscription;
-    expect(names(acked)).toBeUndefined();
-    expect(names(acked, snapshot(meshOf({ a: ['c1'], b: ['c2', 'c3'] })).types)).toEqual(['c1', 'c2', 'c3']);
+    const acked = accepted(CLUSTER);
+    expect(acked.due).toBeUndefined();
+    expect(acked.configure(meshOf({ a: ['c1'], b: ['c2', 'c3'] })).due).toEqual(['c1', 'c2', 'c3']);
   });
 
   it('LDS and CDS: a removal is a response without it', () => {
-    const acked = ask(send(ask(noSubscription(CLUSTER), []).subscription, '1'), [], '1').subscription;
-    expect(names(acked, snapshot(meshOf({ a: ['c1'] })).types)).toEqual(['c1']);
+    const acked = accepted(LISTENER);
+    expect(acked.configure(meshOf({ a: ['c1'] })).due).toEqual(['a']);
   });
 
   it('RDS and EDS: only what the client lacks', () => {
-    const acked = ask(send(ask(noSubscription(ENDPOINT), ['c1']).subscription, '1'), ['c1', 'c2'], '1').subscription;
-    expect(names(acked)).toEqual(['c2']);
+    const acked = accepted(ENDPOINT, 'c1');
+    acked.ask(['c1', 'c2'], '1');
+    expect(acked.due).toEqual(['c2']);
   });
 
   it('a change of what the client did not ask for sends nothing', () => {
-    const acked = ask(send(ask(noSubscription(LISTENER), ['a']).subscription, '1'), ['a'], '1').subscription;
-    expect(names(acked, snapshot(meshOf({ a: ['c1'], other: ['c1'] })).types)).toBeUndefined();
+    const acked = accepted(LISTENER, 'a');
+    expect(acked.configure(meshOf({ a: ['c1'], b: ['c2'], other: ['c1'] })).due).toBeUndefined();
   });
 
   it('a name that was dropped and named again is sent again, though nothing changed', () => {
-    let subscription = send(ask(noSubscription(ENDPOINT), ['c1']).subscription, '1');
-    subscription = ask(ask(subscription, [], '1').subscription, ['c1'], '1').subscription;
-    expect(names(subscription)).toEqual(['c1']);
+    const acked = accepted(ENDPOINT, 'c1');
+    acked.ask([], '1');
+    acked.ask(['c1'], '1');
+    expect(acked.due).toEqual(['c1']);
   });
 
   it('a name that a wildcard covered before it was named is sent again', () => {
-    const subscription = ask(send(ask(noSubscription(CLUSTER), []).subscription, '1'), ['*', 'c1'], '1').subscription;
-    expect(names(subscription)).toEqual(['c1', 'c2']);
+    const acked = accepted(CLUSTER);
+    acked.ask(['*', 'c1'], '1');
+    expect(acked.due).toEqual(['c1', 'c2']);
   });
 
   it('what was refused is not sent again until its content changes', () => {
-    const refused = ask(send(ask(noSubscription(ENDPOINT), ['c1']).subscription, '1'), ['c1'], '1', {
-      code: 3,
-      message: 'bad',
-    }).subscription;
-    expect(names(refused)).toBeUndefined();
-    expect(names(refused, snapshot(meshOf({ a: ['c1'] }, 9_999)).types)).toEqual(['c1']);
+    const listing = new Listing(ENDPOINT);
+    listing.ask(['c1']);
+    listing.send('1').ask(['c1'], '1', { code: 3, message: 'bad' });
+    expect(listing.due).toBeUndefined();
+    expect(listing.configure(meshOf({ a: ['c1'] }, 9_999)).due).toEqual(['c1']);
   });
 
   it('the first request of LDS and CDS is answered even when there is nothing', () => {
-    const nothing = snapshot(meshOf({})).types;
-    expect(names(ask(noSubscription(CLUSTER), []).subscription, nothing)).toEqual([]);
-    expect(names(ask(noSubscription(ENDPOINT), ['x']).subscription, nothing)).toBeUndefined();
+    for (const [type, answered] of [
+      [CLUSTER, []],
+      [ENDPOINT, undefined],
+    ] as const) {
+      const listing = new Listing(type).configure(meshOf({}));
+      listing.ask(type === CLUSTER ? [] : ['x']);
+      expect(listing.due).toEqual(answered);
+    }
   });
 
   it('a listener that does not exist is said not to exist, once, and sent when it does', () => {
-    const asked = ask(noSubscription(LISTENER), ['a', 'c']).subscription;
-    expect(plan(asked, two.types[LISTENER])).toMatchObject({ absent: ['c'] });
-    const told = ask(send(asked, '1'), ['a', 'c'], '1').subscription;
-    expect(plan(told, two.types[LISTENER])).toBeUndefined();
-    const now = snapshot(meshOf({ a: ['c1'], c: ['c1'] })).types;
-    expect(plan(told, now[LISTENER])).toMatchObject({ absent: [] });
-    expect(names(told, now)).toEqual(['a', 'c']);
-    const another = ask(told, ['a', 'c', 'd'], '1').subscription;
-    expect(plan(another, two.types[LISTENER])).toMatchObject({ absent: ['c', 'd'] });
+    const listing = new Listing(LISTENER);
+    listing.ask(['a', 'c']);
+    expect(listing.plan()).toMatchObject({ absent: ['c'] });
+    listing.send('1').ask(['a', 'c'], '1');
+    expect(listing.plan()).toBeUndefined();
+    listing.ask(['a', 'c', 'd'], '1');
+    expect(listing.plan()).toMatchObject({ absent: ['d'] });
+    listing.configure(meshOf({ a: ['c1'], c: ['c1'] }));
+    expect(listing.plan()).toMatchObject({ absent: ['d'] });
+    expect(listing.due).toEqual(['a', 'c']);
   });
 
-  it('what is forgotten goes out again', () => {
-    const acked = ask(
-      send(ask(noSubscription(ENDPOINT), ['c1', 'c2']).subscription, '1'),
-      ['c1', 'c2'],
-      '1',
-    ).subscription;
-    expect(names(forget(acked, ['c2', 'unknown']))).toEqual(['c2']);
+  it('what is to be told again goes out again', () => {
+    const acked = accepted(ENDPOINT, 'c1', 'c2');
+    acked.subscription.tellAgain('c2');
+    acked.subscription.tellAgain('unknown');
+    expect(acked.due).toEqual(['c2']);
+  });
+
+  it('what is gone stays for who has it, until it is released; and comes back as it is then configured', () => {
+    const acked = accepted(CLUSTER);
+    acked.configure(meshOf({ a: ['c1'] }));
+    expect(acked.due).toBeUndefined();
+    acked.subscription.release(() => true);
+    expect(acked.due).toBeUndefined();
+    acked.subscription.release(() => false);
+    expect(acked.due).toEqual(['c1']);
   });
 });
 
 describe('answers', () => {
-  const sent = send(ask(noSubscription(CLUSTER), []).subscription, '7');
+  function sent(): Listing {
+    const listing = new Listing(CLUSTER);
+    listing.ask([]);
+    return listing.send('7');
+  }
 
   it('a response stands out until it is answered', () => {
-    expect(isOutstanding(sent)).toBe(true);
-    expect(isOutstanding(ask(sent, [], '7').subscription)).toBe(false);
+    const listing = sent();
+    expect(listing.subscription.isOutstanding).toBe(true);
+    listing.ask([], '7');
+    expect(listing.subscription.isOutstanding).toBe(false);
   });
 
   it('the last nonce without error_detail accepts', () => {
-    const { subscription, outcome } = ask(sent, [], '7');
-    expect(outcome).toBe('acked');
-    expect(subscription).toMatchObject({
+    const listing = sent();
+    expect(listing.ask([], '7')).toBe('acked');
+    expect(listing.subscription).toMatchObject({
       ackedVersion: two.types[CLUSTER].version,
       last: { answer: 'acked', answeredAt: 5_000 },
     });
   });
 
   it('the last nonce with error_detail refuses, whatever its code', () => {
-    const { subscription, outcome } = ask(sent, [], '7', { code: 0, message: 'c1: bad' });
-    expect(outcome).toBe('rejected');
-    expect(subscription.ackedVersion).toBeUndefined();
-    expect(subscription.rejection).toEqual({
+    const listing = sent();
+    expect(listing.ask([], '7', { code: 0, message: 'c1: bad' })).toBe('rejected');
+    expect(listing.subscription.ackedVersion).toBeUndefined();
+    expect(listing.subscription.rejection).toEqual({
       version: two.types[CLUSTER].version,
       code: 0,
       message: 'c1: bad',
@@ -173,39 +251,40 @@ describe('answers', () => {
   });
 
   it('a refusal is remembered after a later version was accepted', () => {
-    const refused = ask(sent, [], '7', { code: 3, message: 'bad' }).subscription;
-    const next = snapshot(meshOf({ a: ['c9'] })).types;
-    const acked = ask(send(refused, '8', next), [], '8').subscription;
-    expect(acked).toMatchObject({ ackedVersion: next[CLUSTER].version, rejection: { message: 'bad' } });
+    const listing = sent();
+    listing.ask([], '7', { code: 3, message: 'bad' });
+    listing.configure(meshOf({ a: ['c9'], b: ['c1', 'c2'] }));
+    listing.send('8').ask([], '8');
+    expect(listing.subscription).toMatchObject({ ackedVersion: listing.version, rejection: { message: 'bad' } });
   });
 
   it('an older nonce answers nothing; what it names is noted, so that a name dropped and named again is sent again', () => {
-    const types = snapshot(meshOf({ a: ['c1'], b: ['c2'] }, 9_999)).types;
-    const acked = ask(send(ask(noSubscription(ENDPOINT), ['c1']).subscription, '1'), ['c1', 'c2'], '1').subscription;
-    const again = send(acked, '2', types);
-    const { subscription, outcome } = ask(again, ['c2'], '1');
-    expect(outcome).toBe('stale');
-    expect(isOutstanding(subscription)).toBe(true);
-    expect(names(ask(subscription, ['c1', 'c2'], '2').subscription, types)).toEqual(['c1']);
+    const listing = accepted(ENDPOINT, 'c1');
+    listing.ask(['c1', 'c2'], '1');
+    listing.configure(meshOf({ a: ['c1'], b: ['c2'] }, 9_999)).send('2');
+    expect(listing.ask(['c2'], '1')).toBe('stale');
+    expect(listing.subscription.isOutstanding).toBe(true);
+    listing.ask(['c1', 'c2'], '2');
+    expect(listing.due).toEqual(['c1']);
   });
 
   it('a nonce from another stream is taken for none', () => {
-    const { subscription, outcome } = ask(noSubscription(CLUSTER), [], '3');
-    expect(outcome).toBe('subscribed');
-    expect(names(subscription)).toEqual(['c1', 'c2']);
+    const listing = new Listing(CLUSTER);
+    expect(listing.ask([], '3')).toBe('subscribed');
+    expect(listing.due).toEqual(['c1', 'c2']);
   });
 
   it('a second request with the same nonce changes what is wanted and answers nothing', () => {
-    const acked = ask(sent, [], '7').subscription;
-    const { subscription, outcome } = ask(acked, ['c1'], '7', { code: 3, message: 'late' });
-    expect(outcome).toBe('subscribed');
-    expect(subscription.rejection).toBeUndefined();
-    expect([...subscription.names]).toEqual(['c1']);
+    const listing = sent();
+    listing.ask([], '7');
+    expect(listing.ask(['c1'], '7', { code: 3, message: 'late' })).toBe('subscribed');
+    expect(listing.subscription.rejection).toBeUndefined();
+    expect([...listing.subscription.names]).toEqual(['c1']);
   });
 
   it('a request without a nonce changes what is wanted and leaves the response unanswered', () => {
-    const { subscription, outcome } = ask(sent, ['*', 'c1']);
-    expect(outcome).toBe('subscribed');
-    expect(isOutstanding(subscription)).toBe(true);
+    const listing = sent();
+    expect(listing.ask(['*', 'c1'])).toBe('subscribed');
+    expect(listing.subscription.isOutstanding).toBe(true);
   });
 });
