@@ -1,0 +1,53 @@
+import type * as grpc from '@grpc/grpc-js';
+import type { Clock } from '../../../core/clock.js';
+import type { Logger } from '../../../core/log.js';
+import type { Random } from '../../../core/random.js';
+import type { XdsServer } from '../../bootstrap/bootstrap.js';
+import { CertificateFiles } from './certificate-files.js';
+import { JwtTokenFile } from './jwt-token-file.js';
+
+export interface CredentialsEnv {
+  readonly clock: Pick<Clock, 'now' | 'wallTime'>;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+/**
+ * Credentials for a server of the bootstrap: call once for each server, and the result once for each channel. It holds the files that were read
+ * last and the token, needs no closing, and throws what keeps it from making any; that may be mended before the next channel.
+ */
+export function channelCredentials(
+  library: typeof grpc,
+  server: XdsServer,
+  env: CredentialsEnv,
+): () => grpc.ChannelCredentials {
+  const { credentials: config, callCredentials, uri } = server;
+  if (config.kind === 'insecure') {
+    if (callCredentials.length === 0) return () => library.credentials.createInsecure();
+    // "a call credential can only be communicated over a secure channel" - L62
+    return () => {
+      throw new Error(`call_creds of ${uri} are not sent in plain text: its channel_creds must be "tls"`);
+    };
+  }
+  const files = new CertificateFiles(config, env.clock, env.logger);
+  const tokens = callCredentials.map(({ file }) => tokenCredentials(library, new JwtTokenFile({ file, ...env })));
+  return () =>
+    tokens.reduce<grpc.ChannelCredentials>(
+      (channel, token) => library.credentials.combineChannelCredentials(channel, token),
+      files.use(({ ca, privateKey, certificate }) => library.credentials.createSsl(ca, privateKey, certificate)),
+    );
+}
+
+/** "a header named authorization. The header value will be the string Bearer (note trailing space) followed by the token value." - A97 */
+function tokenCredentials(library: typeof grpc, file: JwtTokenFile): grpc.CallCredentials {
+  return library.credentials.createFromMetadataGenerator((_options, callback) => {
+    file.token().then(
+      (token) => {
+        const metadata = new library.Metadata();
+        metadata.set('authorization', `Bearer ${token}`);
+        callback(null, metadata);
+      },
+      (error: Error) => callback(error),
+    );
+  });
+}

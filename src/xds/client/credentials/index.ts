@@ -1,0 +1,1 @@
+export { channelCredentials, type CredentialsEnv } from './channel.js';
