@@ -18,7 +18,10 @@ describe('a cluster', () => {
     expect(decode(clusterResource('c'))).toEqual({
       name: 'c',
       settings: {
+        kind: 'leaf',
         name: 'c',
+        edsServiceName: 'c',
+        loadReports: undefined,
         statName: 'c',
         balancer: { kind: 'round_robin' },
         limits: { maxConnections: 1024, maxPendingRequests: 1024, maxRequests: 1024, maxRetries: undefined },
@@ -326,11 +329,6 @@ describe('discovery', () => {
     ],
     ['ORIGINAL_DST', { type: 'ORIGINAL_DST' }, 'type: must be EDS, STATIC'],
     ['an unknown type', { type: 99 }, 'type: must be one of'],
-    [
-      'an aggregate',
-      { type: undefined, cluster_type: { name: 'envoy.clusters.aggregate' } },
-      'cluster_type: "envoy.clusters.aggregate" is not supported',
-    ],
   ])('is refused: %s', (_, fields, message) => {
     expect(refusal(() => decode(clusterResource('c', fields)))).toContain(message);
   });

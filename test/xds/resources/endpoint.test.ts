@@ -169,11 +169,6 @@ describe('an assignment is refused', () => {
       'endpoints[0].lb_endpoints[1].endpoint.address: must not be repeated in the cluster, got 10.0.0.1:80 again',
     ],
     [
-      'when an address is there twice, in a locality that is left out',
-      () => endpoints(locality([ip(1)]), { locality: { zone: 'b' }, lb_endpoints: [ip(1)] }),
-      'must not be repeated in the cluster',
-    ],
-    [
       'when an address is no IP',
       address({ address: 'example.com', port_value: 80 }),
       'address.socket_address.address: must be an IP address',

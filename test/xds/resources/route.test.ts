@@ -124,7 +124,6 @@ describe('a route is ignored, and the others stand', () => {
         route: { weighted_clusters: { clusters: [{ cluster_header: 'x', weight: { value: 1 } }] } },
       },
     ],
-    ['tls_context', { match: { prefix: '/', tls_context: {} }, route: { cluster: 'c' } }],
     ['dynamic_metadata', { match: { prefix: '/', dynamic_metadata: [{}] }, route: { cluster: 'c' } }],
     [
       'an optional inline plugin',
@@ -232,8 +231,14 @@ describe('actions', () => {
     expect(action.kind === 'direct' && Buffer.from(action.body).toString()).toBe('té');
   });
 
-  test('non_forwarding_action matches and cannot be served (A36); so do filter_action and none at all', () => {
-    for (const action of [{ non_forwarding_action: {} }, { filter_action: {} }, {}]) {
+  test('non_forwarding_action matches, and is for servers (A36)', () => {
+    expect(decodeRoute({ match: { prefix: '/' }, non_forwarding_action: {} }).action).toEqual({
+      kind: 'non_forwarding',
+    });
+  });
+
+  test('filter_action and none at all match, and cannot be served', () => {
+    for (const action of [{ filter_action: {} }, {}]) {
       expect(decodeRoute({ name: 'n', match: { prefix: '/' }, ...action })).toMatchObject({
         name: 'n',
         action: { kind: 'unservable' },
