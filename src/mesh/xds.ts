@@ -3,7 +3,7 @@ import type { DnsOptions } from '../core/dns.js';
 import type { Meter } from '../core/meter.js';
 import { VERSION } from '../core/version.js';
 import { type Bootstrap, bootstrapFor, listenerName, loadBootstrap } from '../xds/bootstrap/index.js';
-import { AdsClient } from '../xds/client/index.js';
+import { XdsClient } from '../xds/client/index.js';
 import { decodersFor } from '../xds/resources/decoders.js';
 import { xdsConfigSource } from '../xds/source.js';
 
@@ -20,15 +20,11 @@ export interface AdsSourceOptions {
 export async function adsSource({ server, service, dns, meter }: AdsSourceOptions): Promise<ConfigSource> {
   const { clock, random, logger } = dns;
   const bootstrap = await findBootstrap(server, { service, version: VERSION, random });
-  const { node, listenerTemplate } = bootstrap;
-  if (bootstrap.servers.length > 1) {
-    const { uri } = bootstrap.servers[0];
-    logger.warn('the bootstrap names several xds_servers: only the first is used by this version', { server: uri });
-  }
-  const client = new AdsClient({
-    server: bootstrap.servers[0],
-    node,
+  const { listenerTemplate } = bootstrap;
+  const client = new XdsClient({
+    bootstrap,
     decoders: decodersFor({ certificateProviders: new Set(bootstrap.certificateProviders.keys()) }),
+    scope: '#client',
     clock,
     random,
     logger,

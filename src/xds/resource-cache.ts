@@ -1,6 +1,6 @@
 import type { ResourceType, ResourceWatcher } from '../core/resources.js';
 
-/** Where decoded resources come from: the ADS client's cache, or the embedded store. */
+/** Where decoded resources come from: the xDS client's cache, or the embedded store. */
 export interface ResourceCache {
   /**
    * Watches one resource until the result is called. Tells what is known at once, before it returns; a resource of which nothing is

@@ -1,7 +1,3 @@
-export { AdsClient, type AdsClientOptions } from './ads-client.js';
-export type { DumpedResource } from './cache.js';
-export type { ResourceState } from './cache-entry.js';
-export type { ResourceDecoder } from './response.js';
 export type {
   ServerConnections,
   ServerTransport,
@@ -10,3 +6,5 @@ export type {
   TransportFactory,
   XdsStream,
 } from './transport.js';
+export type { ResourceDecoder } from './unpack.js';
+export { XdsClient, type XdsClientOptions } from './xds-client.js';

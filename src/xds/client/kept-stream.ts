@@ -1,8 +1,7 @@
 import { spreadJitter } from '../../core/backoff.js';
 import type { Clock } from '../../core/clock.js';
 import type { Random } from '../../core/random.js';
-import type { DiscoveryRequest } from '../wire/messages.js';
-import type { XdsStream, ServerTransport } from './transport.js';
+import type { ServerTransport, StreamEnd, XdsStream } from './transport.js';
 
 /** grpc/doc/connection-backoff.md, which gRFC A57 points to; ± 20 %. */
 const BACKOFF = { baseMs: 1_000, multiplier: 1.6, maxMs: 120_000 };
@@ -10,29 +9,34 @@ const BACKOFF = { baseMs: 1_000, multiplier: 1.6, maxMs: 120_000 };
 export const CONNECT_TIMEOUT_MS = 20_000;
 /** A stream that answered and ended is opened again at once, but a server that does only that is not asked more often than this. */
 const MIN_REOPEN_MS = 1_000;
-const ADS_PATH = '/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources';
 
-/** What the owner of a connection is told and asked. */
-export interface ConnectionOwner {
-  /** A new stream: the server knows nothing. */
-  opened(): void;
+/** One message to send. */
+export interface Outgoing {
+  readonly bytes: Uint8Array;
+  /** It left on a connection that stands. */
+  written(): void;
+}
+
+/** What the owner of a stream is told and asked. */
+export interface StreamOwner {
+  /** A new stream begins, of which the server knows nothing; returns the gRPC method to call. */
+  opening(): string;
   connected(): void;
-  /** The next request to send, or undefined. Asked whenever one can leave, so what is told is never old. */
-  nextRequest(): DiscoveryRequest | undefined;
-  encode(request: DiscoveryRequest, first: boolean): Uint8Array;
-  /** The request left on a connection that stands. */
-  written(request: DiscoveryRequest): void;
+  /** The next message to send, or undefined. Asked whenever one can leave, so what is told is never old. `first` on this stream. */
+  next(first: boolean): Outgoing | undefined;
   /**
-   * A message. Throws at once when it is no response; resolves when it is dealt with, and only then is the next one read. `live` tells
+   * A message. Throws at once when it cannot be understood; resolves when it is dealt with, and only then is the next one read. `live` tells
    * whether the stream it came on still stands.
    */
   received(bytes: Uint8Array, live: () => boolean): Promise<void>;
+  /** The stream was refused before any response. True: the owner goes on in another way, at once. */
+  refused(end: StreamEnd): boolean;
   /** The stream ended. `failed`: before any response, which is a connectivity error (gRFC A57). */
   ended(details: string, failed: boolean): void;
 }
 
 /** Keeps one stream open to one server: connects, waits, tries again, and lets one message in and one out at a time. */
-export class Connection {
+export class KeptStream {
   #stream: XdsStream | undefined;
   #started = false;
   #closed = false;
@@ -49,7 +53,7 @@ export class Connection {
 
   constructor(
     private readonly transport: () => Promise<ServerTransport>,
-    private readonly owner: ConnectionOwner,
+    private readonly owner: StreamOwner,
     private readonly clock: Clock,
     private readonly random: Random,
   ) {}
@@ -64,21 +68,21 @@ export class Connection {
   pump(): void {
     const stream = this.#stream;
     if (stream === undefined || this.#writing) return;
-    const request = this.owner.nextRequest();
-    if (request === undefined) return;
-    let bytes: Uint8Array;
+    let message: Outgoing | undefined;
     try {
-      bytes = this.owner.encode(request, !this.#sentFirst);
+      message = this.owner.next(!this.#sentFirst);
     } catch (error) {
       this.#giveUp(stream, `a request cannot be written: ${(error as Error).message}`);
       return;
     }
+    if (message === undefined) return;
+    const { bytes, written } = message;
     this.#sentFirst = true;
     this.#writing = true;
     stream.send(bytes, () => {
       if (stream !== this.#stream) return;
       this.#writing = false;
-      this.owner.written(request);
+      written();
       this.pump();
     });
   }
@@ -107,7 +111,7 @@ export class Connection {
     this.#sentFirst = false;
     this.#writing = false;
     this.#reading = false;
-    const stream: XdsStream = transport(ADS_PATH, {
+    const stream: XdsStream = transport(this.owner.opening(), {
       connected: () => {
         if (stream !== this.#stream) return;
         this.#stopTimer();
@@ -116,14 +120,12 @@ export class Connection {
       message: (bytes) => {
         if (stream === this.#stream) this.#message(stream, bytes);
       },
-      ended: ({ code, details }) => {
-        if (stream !== this.#stream) return;
-        this.#over(`stream ended with gRPC status ${code}: ${details || 'no details'}`, !this.#answered);
+      ended: (end) => {
+        if (stream === this.#stream) this.#ended(end);
       },
     });
     this.#stream = stream;
     this.#timer(CONNECT_TIMEOUT_MS, () => this.#giveUp(stream, `not connected after ${CONNECT_TIMEOUT_MS} ms`));
-    this.owner.opened();
     this.pump();
     this.#read();
   }
@@ -141,7 +143,7 @@ export class Connection {
       dealtWith = this.owner.received(bytes, () => stream === this.#stream);
     } catch (error) {
       // Without type and nonce it cannot even be refused.
-      this.#giveUp(stream, `the server sent what is no DiscoveryResponse: ${(error as Error).message}`);
+      this.#giveUp(stream, `the server sent what is no response: ${(error as Error).message}`);
       return;
     }
     this.#answered = true;
@@ -162,6 +164,17 @@ export class Connection {
     if (this.#closed) return;
     this.pump();
     this.#read();
+  }
+
+  #ended(end: StreamEnd): void {
+    if (!this.#answered && this.owner.refused(end)) {
+      this.#stream = undefined;
+      this.#stopTimer();
+      this.#connect();
+      return;
+    }
+    // "we do not consider it an error if the ADS stream was closed after having received a response" - A57
+    this.#over(`stream ended with gRPC status ${end.code}: ${end.details || 'no details'}`, !this.#answered);
   }
 
   /** Ends a stream that cannot go on, as if the server could not be reached. */

@@ -1,6 +1,7 @@
 /** A promise that is settled once, from outside, and that nobody has to listen to. */
 export class Ready {
   readonly promise: Promise<void>;
+  #settled = false;
   #resolve: () => void = () => {};
   #reject: (error: Error) => void = () => {};
 
@@ -13,11 +14,17 @@ export class Ready {
     this.promise.catch(() => {});
   }
 
+  get isSettled(): boolean {
+    return this.#settled;
+  }
+
   succeed(): void {
+    this.#settled = true;
     this.#resolve();
   }
 
   fail(error: Error): void {
+    this.#settled = true;
     this.#reject(error);
   }
 }

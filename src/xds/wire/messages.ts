@@ -55,6 +55,8 @@ export interface DeltaDiscoveryResponse {
   readonly type_url?: string;
   /** Names that do not exist, or no longer. */
   readonly removed_resources?: readonly string[];
+  /** xRFC TP2: the same, when names come with dynamic parameters. */
+  readonly removed_resource_names?: readonly { readonly name?: string }[];
   readonly nonce?: string;
   readonly control_plane?: { readonly identifier?: string };
   readonly resource_errors?: readonly ResourceError[];
@@ -63,6 +65,8 @@ export interface DeltaDiscoveryResponse {
 /** `envoy.service.discovery.v3.Resource`. In a DiscoveryResponse it travels inside an Any, when the client says that it knows it. */
 export interface WrappedResource {
   readonly name?: string;
+  /** xRFC TP2: the name, when it comes with dynamic parameters. */
+  readonly resource_name?: { readonly name?: string };
   readonly aliases?: readonly string[];
   readonly version?: string;
   /** Absent in a heartbeat, which renews `ttl` and nothing else. */

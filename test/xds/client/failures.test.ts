@@ -51,7 +51,7 @@ describe('a resource that does not come (gRFC A57)', () => {
     const late = new Recorder();
     client.watch(LISTENER, 'nobody', late);
     expect(late.told).toEqual(['failed: does-not-exist']);
-    expect(client.dump()).toMatchObject([{ state: 'DOES_NOT_EXIST', version: '' }]);
+    expect(client.dump().resources).toMatchObject([{ state: 'DOES_NOT_EXIST', version: '' }]);
     await answer(stream, LISTENER, ['nobody']);
     expect(watcher.told).toEqual(['failed: does-not-exist', 'changed']);
   });
@@ -119,7 +119,7 @@ describe('a resource that does not come (gRFC A57)', () => {
     expect(watcher.told).toEqual([]);
     await clock.advance(1);
     expect(watcher.told).toEqual(['failed: unreachable']);
-    expect(client.dump()).toMatchObject([{ state: 'TIMEOUT' }]);
+    expect(client.dump().resources).toMatchObject([{ state: 'TIMEOUT' }]);
   });
 
   test('need not be waited for when the server says why (xRFC TP3)', async () => {
@@ -147,7 +147,7 @@ describe('a resource that does not come (gRFC A57)', () => {
       'Listener "none": the control plane has an error for it, status 5: because (node "node-1")',
     );
     expect(clock.pending).toBe(1);
-    expect(client.dump().map(({ state }) => state)).toEqual([
+    expect(client.dump().resources.map(({ state }) => state)).toEqual([
       'RECEIVED_ERROR',
       'RECEIVED_ERROR',
       'RECEIVED_ERROR',
@@ -173,7 +173,7 @@ describe('a resource that goes (gRFC A88)', () => {
       expect(late.told).toEqual(['changed', 'ambient']);
       await answer(stream, type, ['a']);
       expect(watcher.told).toEqual(['changed', 'ambient', 'changed']);
-      expect(client.dump()).toMatchObject([{ state: 'ACKED', error: undefined }]);
+      expect(client.dump().resources).toMatchObject([{ state: 'ACKED', error: undefined }]);
     },
   );
 

@@ -11,8 +11,8 @@ import {
   type ResourceWatcher,
   ROUTE,
 } from '../../../src/core/resources.js';
-import { bootstrapFor, type ServerFeatures, type XdsServer } from '../../../src/xds/bootstrap/index.js';
-import { AdsClient, type AdsClientOptions } from '../../../src/xds/client/index.js';
+import { type Bootstrap, bootstrapFor, type ServerFeatures, type XdsServer } from '../../../src/xds/bootstrap/index.js';
+import { XdsClient, type XdsClientOptions } from '../../../src/xds/client/index.js';
 import { loadCodec, type RawAny } from '../../../src/xds/wire/index.js';
 import { FakeClock, settle } from '../../support/fake-clock.js';
 
@@ -34,19 +34,33 @@ function* decode(resource: Resource): Steps<unknown> {
 }
 
 export interface Harness {
-  readonly client: AdsClient;
+  readonly client: XdsClient;
   readonly clock: FakeClock;
   readonly events: MeshEvent[];
 }
 
-export function start(uri: string, server: Partial<XdsServer> = {}, options: Partial<AdsClientOptions> = {}): Harness {
+/** A server of the bootstrap, as it is when nothing else is said. */
+export const serverAt = (uri: string, server: Partial<XdsServer> = {}): XdsServer => ({
+  ...bootstrap.servers[0],
+  uri,
+  ...server,
+});
+
+/** A client of one server. */
+export const start = (
+  uri: string,
+  server: Partial<XdsServer> = {},
+  options: Partial<XdsClientOptions> & { readonly node?: Resource } = {},
+): Harness => startWith({ servers: [serverAt(uri, server)], ...(options.node && { node: options.node }) }, options);
+
+/** A client with this bootstrap. */
+export function startWith(given: Partial<Bootstrap>, options: Partial<XdsClientOptions> = {}): Harness {
   const clock = new FakeClock();
   const events: MeshEvent[] = [];
-  const decoders = { [LISTENER]: decode, [ROUTE]: decode, [CLUSTER]: decode, [ENDPOINT]: decode };
-  const client = new AdsClient({
-    server: { ...bootstrap.servers[0], uri, ...server },
-    node: bootstrap.node,
-    decoders,
+  const client = new XdsClient({
+    bootstrap: { ...bootstrap, ...given },
+    decoders: { [LISTENER]: decode, [ROUTE]: decode, [CLUSTER]: decode, [ENDPOINT]: decode },
+    scope: '#test',
     clock,
     // In the middle of the jitter: waits are exactly what the rule says.
     random: { next: () => 0.5, int: () => 0 },

@@ -55,9 +55,7 @@ describe('a response that is hostile', () => {
     stream.send(Buffer.from('0a ff ff ff ff ff'.replaceAll(' ', ''), 'hex'));
     await stream.ended;
     expect(watcher.told).toEqual(['changed', 'ambient']);
-    expect(watcher.errors[0]?.message).toMatch(
-      /sent what is no DiscoveryResponse: version_info: malformed .*truncated/,
-    );
+    expect(watcher.errors[0]?.message).toMatch(/sent what is no response: version_info: malformed .*truncated/);
     expect(harness.clock.pending).toBe(1);
     await harness.clock.advance(1_000);
     expect(await (await ads.nextStream()).next()).toMatchObject({ version_info: 'v1' });
@@ -106,7 +104,7 @@ describe('a response that is hostile', () => {
     const detail = (await stream.next()).error_detail?.message ?? '';
     expect(detail.length).toBeLessThan(20_000);
     expect(detail).toMatch(/^"cluster-0": stat name is bad; .*… \(1000 in all\)$/);
-    expect(client.dump().every(({ state }) => state === 'NACKED')).toBe(true);
+    expect(client.dump().resources.every(({ state }) => state === 'NACKED')).toBe(true);
   });
 
   test('noise and mutations never escape: each is answered, passed over, or ends the stream', async () => {
@@ -395,7 +393,7 @@ test('sequences of names and responses: the subscription is always what is watch
     expect(
       client
         .dump()
-        .map(({ name }) => name)
+        .resources.map(({ name }) => name)
         .sort(),
     ).toEqual([...watched.keys()].sort());
   }

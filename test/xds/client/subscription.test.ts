@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { CLUSTER } from '../../../src/core/resources.js';
-import { Subscription } from '../../../src/xds/client/subscription.js';
+import { SotwSubscription } from '../../../src/xds/client/subscription/sotw.js';
 
-function subscribed(...names: string[]): Subscription {
-  const subscription = new Subscription(CLUSTER);
+function subscribed(...names: string[]): SotwSubscription {
+  const subscription = new SotwSubscription(CLUSTER, () => 0);
   for (const name of names) subscription.add(name);
   subscription.streamOpened();
   return subscription;
@@ -15,7 +15,7 @@ describe('a subscription', () => {
     expect(subscription.pending).toBe(false);
     subscription.add('a');
     expect(subscription.pending).toBe(true);
-    expect(subscription.request()).toEqual({ type_url: CLUSTER, resource_names: ['a'] });
+    expect(subscription.request().message).toEqual({ type_url: CLUSTER, resource_names: ['a'] });
     expect(subscription.pending).toBe(false);
   });
 
@@ -31,13 +31,13 @@ describe('a subscription', () => {
     subscription.request();
     subscription.remove('a');
     expect(subscription.pending).toBe(true);
-    expect(subscription.request()).toEqual({ type_url: CLUSTER, resource_names: [] });
+    expect(subscription.request().message).toEqual({ type_url: CLUSTER, resource_names: [] });
   });
 
   test('accepts: version and nonce are the new ones', () => {
     const subscription = subscribed('a');
     subscription.request();
-    expect(subscription.accepted('v1', 'n1')).toEqual({
+    expect(subscription.accepted('v1', 'n1').message).toEqual({
       type_url: CLUSTER,
       resource_names: ['a'],
       version_info: 'v1',
@@ -49,12 +49,12 @@ describe('a subscription', () => {
     const subscription = subscribed('a');
     subscription.request();
     subscription.accepted('v1', 'n1');
-    expect(subscription.rejected('n2', 'why')).toMatchObject({
+    expect(subscription.rejected('n2', 'why').message).toMatchObject({
       version_info: 'v1',
       response_nonce: 'n2',
       error_detail: { code: 3, message: 'why' },
     });
-    expect(subscription.rejected('n3', 'why')).toMatchObject({ version_info: 'v1', response_nonce: 'n3' });
+    expect(subscription.rejected('n3', 'why').message).toMatchObject({ version_info: 'v1', response_nonce: 'n3' });
   });
 
   test('on a new stream has its version, no nonce, and everything to ask again', () => {
@@ -64,7 +64,11 @@ describe('a subscription', () => {
     subscription.streamOpened();
     expect(subscription.asked).toBe(false);
     expect(subscription.pending).toBe(true);
-    expect(subscription.request()).toEqual({ type_url: CLUSTER, resource_names: ['a', 'b'], version_info: 'v1' });
+    expect(subscription.request().message).toEqual({
+      type_url: CLUSTER,
+      resource_names: ['a', 'b'],
+      version_info: 'v1',
+    });
   });
 
   test('keeps a version that was accepted after its stream had gone', () => {
@@ -72,6 +76,6 @@ describe('a subscription', () => {
     subscription.request();
     subscription.acceptedAfterStream('v9');
     subscription.streamOpened();
-    expect(subscription.request()).toMatchObject({ version_info: 'v9' });
+    expect(subscription.request().message).toMatchObject({ version_info: 'v9' });
   });
 });

@@ -1,0 +1,176 @@
+import type { Clock } from '../../core/clock.js';
+import type { Logger } from '../../core/log.js';
+import type { Random } from '../../core/random.js';
+import type { Resource, ResourceType } from '../../core/resources.js';
+import { type DiscoveryMethods, discoveryMethods } from '../wire/ads.js';
+import type { Codec } from '../wire/codec.js';
+import { type Delivery, deltaDelivery, sotwDelivery } from './delivery.js';
+import { KeptStream, type Outgoing, type StreamOwner } from './kept-stream.js';
+import { DeltaSubscription, type Held } from './subscription/delta.js';
+import { SotwSubscription } from './subscription/sotw.js';
+import type { Subscription, TypeRequest } from './subscription/subscription.js';
+import type { ServerTransport, StreamEnd } from './transport.js';
+
+/** gRPC status of a method that the server does not have. */
+const UNIMPLEMENTED = 12;
+
+/** What a stream needs of the session that it belongs to. */
+export interface StreamHost {
+  /** Sent with the first request of each stream. */
+  readonly node: Resource;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** True: incremental. May become false, for all streams of the server. */
+  readonly isDelta: boolean;
+  /** Loads what is needed, `codec` included. */
+  transport(): Promise<ServerTransport>;
+  readonly codec: Codec;
+  /** The server does not know incremental streams: `isDelta` is false from now on. */
+  deltaUnknown(): void;
+  held(type: ResourceType): Held;
+  connected(): void;
+  ended(stream: DiscoveryStream, details: string, failed: boolean): void;
+  /** These were asked for on a connection that stands. */
+  asked(type: ResourceType, names: readonly string[]): void;
+  /** Takes over a response; resolves with why it is refused, or undefined. */
+  process(delivery: Delivery, subscription: Subscription): Promise<string | undefined>;
+}
+
+/** One discovery stream: aggregated, or of one type alone; state of the world, or incremental. */
+export class DiscoveryStream implements StreamOwner {
+  readonly #kept: KeptStream;
+  readonly #subscriptions = new Map<ResourceType, Subscription>();
+  /** ACKs and NACKs of this stream that wait to be sent. At most one a response, and the next is read when it is gone. */
+  #answers: { readonly type: ResourceType; readonly request: TypeRequest }[] = [];
+  #isDelta: boolean;
+  /** The type of the response that is being dealt with: a change of names waits for its answer. */
+  #processing: ResourceType | undefined;
+  #isConnected = false;
+
+  /** `only`: the type whose own service it uses; undefined: aggregated. */
+  constructor(
+    private readonly host: StreamHost,
+    readonly types: readonly ResourceType[],
+    private readonly only: ResourceType | undefined,
+  ) {
+    this.#isDelta = host.isDelta;
+    for (const type of types) this.#subscriptions.set(type, this.#newSubscription(type));
+    this.#kept = new KeptStream(() => host.transport(), this, host.clock, host.random);
+  }
+
+  get isConnected(): boolean {
+    return this.#isConnected;
+  }
+
+  subscription(type: ResourceType): Subscription {
+    const subscription = this.#subscriptions.get(type);
+    if (subscription === undefined) throw new Error(`this stream does not carry ${type}`);
+    return subscription;
+  }
+
+  start(): void {
+    this.#kept.start();
+  }
+
+  pump(): void {
+    this.#kept.pump();
+  }
+
+  close(): void {
+    this.#kept.close();
+  }
+
+  opening(): string {
+    if (this.#isDelta !== this.host.isDelta) this.#changeProtocol();
+    this.#answers = [];
+    for (const subscription of this.#subscriptions.values()) subscription.streamOpened();
+    return (this.#isDelta ? this.#methods.delta : this.#methods.stream).path;
+  }
+
+  connected(): void {
+    this.#isConnected = true;
+    this.host.connected();
+  }
+
+  next(first: boolean): Outgoing | undefined {
+    const next = this.#answers.shift() ?? this.#nextChange();
+    if (next === undefined) return undefined;
+    const { type, request } = next;
+    const message = first ? { ...request.message, node: this.host.node } : request.message;
+    const method = this.#isDelta ? this.#methods.delta : this.#methods.stream;
+    return {
+      bytes: method.requestSerialize(message),
+      written: () => this.host.asked(type, request.names),
+    };
+  }
+
+  received(bytes: Uint8Array, live: () => boolean): Promise<void> {
+    const { codec, logger } = this.host;
+    const { stream, delta } = this.#methods;
+    const delivery = this.#isDelta
+      ? deltaDelivery(delta.responseDeserialize(bytes as Buffer))
+      : sotwDelivery(codec, stream.responseDeserialize(bytes as Buffer));
+    const subscription = this.#subscriptions.get(delivery.type as ResourceType);
+    if (subscription?.asked !== true) {
+      logger.warn('the control plane sent a type that was not asked for', { type: delivery.type });
+      return Promise.resolve();
+    }
+    return this.#process(delivery, subscription, live);
+  }
+
+  refused({ code }: StreamEnd): boolean {
+    if (code !== UNIMPLEMENTED || !this.#isDelta) return false;
+    this.#isConnected = false;
+    this.host.deltaUnknown();
+    return true;
+  }
+
+  ended(details: string, failed: boolean): void {
+    this.host.ended(this, details, failed);
+    this.#isConnected = false;
+  }
+
+  get #methods(): DiscoveryMethods {
+    return discoveryMethods(this.host.codec, this.only);
+  }
+
+  #newSubscription(type: ResourceType): Subscription {
+    if (this.#isDelta) return new DeltaSubscription(type, this.host.held(type));
+    return new SotwSubscription(type, () => this.host.clock.now());
+  }
+
+  #changeProtocol(): void {
+    this.#isDelta = this.host.isDelta;
+    for (const [type, before] of this.#subscriptions) {
+      const subscription = this.#newSubscription(type);
+      for (const name of before.names) subscription.add(name);
+      this.#subscriptions.set(type, subscription);
+    }
+  }
+
+  #nextChange(): { readonly type: ResourceType; readonly request: TypeRequest } | undefined {
+    for (const [type, subscription] of this.#subscriptions) {
+      if (type !== this.#processing && subscription.pending) return { type, request: subscription.request() };
+    }
+    return undefined;
+  }
+
+  async #process(delivery: Delivery, subscription: Subscription, live: () => boolean): Promise<void> {
+    const { type } = subscription;
+    this.#processing = type;
+    let detail: string | undefined;
+    try {
+      detail = await this.host.process(delivery, subscription);
+    } finally {
+      this.#processing = undefined;
+    }
+    const { version, nonce } = delivery;
+    if (!live()) {
+      if (detail === undefined) subscription.acceptedAfterStream(version);
+      return;
+    }
+    const request = detail === undefined ? subscription.accepted(version, nonce) : subscription.rejected(nonce, detail);
+    this.#answers.push({ type, request });
+  }
+}

@@ -1,0 +1,145 @@
+import type { Resource, ResourceType } from '../../core/resources.js';
+import type { Steps } from '../../core/steps.js';
+import type { ResourceOrigin } from '../origin.js';
+import type { Codec } from '../wire/codec.js';
+import type { RawAny } from '../wire/messages.js';
+import type { Arrival } from './cache-entry.js';
+import type { DeliveredResource, Delivery } from './delivery.js';
+import { canonicalName } from './names.js';
+
+/**
+ * Turns a resource into what watchers get; throws an Error to refuse it. Knows what a resource means; this folder does not. `previous` is what
+ * it made of the same name before (which is why only the decoder knows its type); what it gives back unchanged is no news to watchers.
+ */
+export type ResourceDecoder = (
+  resource: Resource,
+  name: string,
+  origin: ResourceOrigin,
+  previous?: never,
+) => Steps<unknown>;
+
+/** A refused resource that is larger than this is not kept for whoever looks for the mistake. In bytes. */
+export const MAX_KEPT_REFUSAL_BYTES = 1_048_576;
+
+export interface GoodResource {
+  /** Undefined: the same bytes as the value that is cached. */
+  readonly value: { readonly decoded: unknown; readonly raw: Uint8Array } | undefined;
+  /** As the server calls it. */
+  readonly resourceName: string;
+  /** The resource's own, or else the response's. */
+  readonly version: string;
+  readonly ttlMs: number | undefined;
+}
+
+export interface BadResource {
+  readonly error: Error;
+  readonly version: string;
+  /** What was refused; undefined when there is nothing to show, or too much. */
+  readonly raw: Uint8Array | undefined;
+}
+
+/** A response, resource by resource, by the names that were asked for. Only those are in it. */
+export interface Unpacked {
+  readonly good: Map<string, GoodResource>;
+  readonly bad: Map<string, BadResource>;
+  /** What has no name: a resource that cannot be read so far, or says it has none. */
+  readonly nameless: string[];
+  /** There, but without content: only its time to live is new. */
+  readonly heartbeats: Map<string, { readonly version: string; readonly ttlMs: number | undefined }>;
+}
+
+export interface UnpackOptions {
+  readonly codec: Codec;
+  readonly decode: ResourceDecoder;
+  readonly type: ResourceType;
+  readonly origin: ResourceOrigin;
+  /** "The client ignores resources it did not ask for." */
+  wanted(name: string): boolean;
+  /** What is cached; undefined when nothing is. */
+  cached(name: string): Arrival | undefined;
+}
+
+/** Reads and decodes what a response carries, with pauses: ten megabytes must not stop the calls that are under way. */
+export function* unpack(delivery: Delivery, options: UnpackOptions): Steps<Unpacked> {
+  const result: Unpacked = { good: new Map(), bad: new Map(), nameless: [], heartbeats: new Map() };
+  for (let i = 0; i < delivery.count; i++) {
+    yield* unpackOne(delivery, i, options, result);
+    yield;
+  }
+  return result;
+}
+
+function* unpackOne(delivery: Delivery, index: number, options: UnpackOptions, result: Unpacked): Steps<void> {
+  const { codec, type } = options;
+  let resource: DeliveredResource;
+  let resourceName: string;
+  try {
+    resource = delivery.resource(index);
+    resourceName = resource.name;
+    if (resourceName === '' && resource.body?.type_url === type) {
+      resourceName = codec.resourceName(type, resource.body.value);
+    }
+  } catch (error) {
+    result.nameless.push(`resources[${index}]: ${(error as Error).message}`);
+    return;
+  }
+  const { body } = resource;
+  if (resourceName === '') {
+    const problem =
+      body === undefined || body.type_url === type ? 'has no name' : `is a ${body.type_url}, not a ${type}`;
+    result.nameless.push(`resources[${index}]: ${problem}`);
+    return;
+  }
+  const version = resource.version || delivery.version;
+  // "Both the names and aliases of resources should be checked" - xds_protocol
+  for (const given of new Set([resourceName, ...resource.aliases])) {
+    const name = canonicalName(type, given);
+    if (!options.wanted(name) || result.bad.has(name)) continue;
+    if (result.good.delete(name) || result.heartbeats.delete(name)) {
+      // "Clients should NACK responses that contain multiple instances of the same resource name." - xds_protocol
+      result.bad.set(name, { error: new Error('is in the response twice'), version, raw: kept(body) });
+    } else if (body === undefined) result.heartbeats.set(name, { version, ttlMs: resource.ttlMs });
+    else yield* decodeOne(name, { resourceName, version, ttlMs: resource.ttlMs }, body, options, result);
+  }
+}
+
+function* decodeOne(
+  name: string,
+  about: Omit<GoodResource, 'value'>,
+  body: RawAny,
+  options: UnpackOptions,
+  result: Unpacked,
+): Steps<void> {
+  const { codec, type } = options;
+  try {
+    if (body.type_url !== type) throw new Error(`is a ${body.type_url}, not a ${type}`);
+    const cached = options.cached(name);
+    const isSame = cached?.server === options.origin.server && Buffer.compare(cached.raw, body.value) === 0;
+    if (isSame) {
+      result.good.set(name, { ...about, value: undefined });
+      return;
+    }
+    const resource = yield* codec.decodeResourceSteps(type, body.value);
+    const decoded = yield* options.decode(resource, about.resourceName, options.origin, cached?.value as never);
+    // A copy: a view would keep the whole response in memory.
+    result.good.set(name, { ...about, value: { decoded, raw: new Uint8Array(body.value) } });
+  } catch (thrown) {
+    const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+    result.bad.set(name, { error, version: about.version, raw: kept(body) });
+  }
+}
+
+function kept(body: RawAny | undefined): Uint8Array | undefined {
+  return body === undefined || body.value.length > MAX_KEPT_REFUSAL_BYTES ? undefined : new Uint8Array(body.value);
+}
+
+/** At most so many characters of explanation go into a NACK. */
+const MAX_DETAIL = 16_384;
+
+/** What a NACK says: every bad resource by name (gRFC A46); undefined when there is nothing to refuse. */
+export function refusal({ bad, nameless }: Unpacked): string | undefined {
+  if (bad.size === 0 && nameless.length === 0) return undefined;
+  const lines = [...nameless, ...[...bad].map(([name, { error }]) => `"${name}": ${error.message}`)];
+  const text = lines.join('; ');
+  return text.length <= MAX_DETAIL ? text : `${text.slice(0, MAX_DETAIL)}… (${lines.length} in all)`;
+}

@@ -1,0 +1,244 @@
+import type { Clock } from '../../core/clock.js';
+import type { ResourceType } from '../../core/resources.js';
+import type { Steps } from '../../core/steps.js';
+import type { ServerFeatures } from '../bootstrap/bootstrap.js';
+import type { ResourceError } from '../wire/messages.js';
+import type { Cache } from './cache.js';
+import type { CacheEntry, Trouble } from './cache-entry.js';
+import { canonicalName } from './names.js';
+import type { GoodResource, Unpacked } from './unpack.js';
+
+/** "the client should assume that the resource does not exist if the server has not sent it within 15 seconds" - A57 */
+export const RESOURCE_TIMEOUT_MS = 15_000;
+/** "The timer will be set for 30 seconds instead of 15" when it means slowness, not absence - A88 */
+export const TRANSIENT_RESOURCE_TIMEOUT_MS = 30_000;
+
+/** gRPC statuses of `resource_errors` that speak of the resource and not of the server (xRFC TP3). */
+const NOT_FOUND = 5;
+const PERMISSION_DENIED = 7;
+
+/** A server, as far as what it says about resources depends on it. */
+export interface Source {
+  readonly key: string;
+  readonly uri: string;
+  readonly features: ServerFeatures;
+  /** It is still asked for the resource. */
+  serves(entry: CacheEntry): boolean;
+  /** It has the last word on the resource: a server that is being fallen back from has not, until it delivers (gRFC A71). */
+  decides(entry: CacheEntry): boolean;
+  /** It delivered the resource, which is about to be taken over from `before`, the key of the server that the last value is of. */
+  delivered(entry: CacheEntry, before: string | undefined): void;
+  /** `Subscription.doubtfulUntil`. */
+  doubtfulUntil(entry: CacheEntry): number | undefined;
+}
+
+/** What a response says beside its resources. */
+export interface Absences {
+  readonly errors: readonly ResourceError[];
+  /** Names that are gone by the server's word. */
+  readonly removed: readonly string[];
+  /** All names that were asked for, when the response is the full set, and what is not in it is gone. */
+  readonly complete: ReadonlySet<string> | undefined;
+}
+
+type Kind = Pick<Trouble, 'state' | 'reason'>;
+const DOES_NOT_EXIST: Kind = { state: 'DOES_NOT_EXIST', reason: 'does-not-exist' };
+const TIMEOUT: Kind = { state: 'TIMEOUT', reason: 'unreachable' };
+const NACKED: Kind = { state: 'NACKED', reason: 'invalid' };
+const RECEIVED_ERROR: Kind = { state: 'RECEIVED_ERROR', reason: 'invalid' };
+
+export interface UpdatesOptions {
+  /** `node.id`, for whoever reads the server's log. */
+  readonly nodeId: string;
+  readonly clock: Clock;
+}
+
+/** What servers say, and what they do not say in time, carried into the cache by the rules of A53, A57, A71 and A88. */
+export class Updates {
+  constructor(
+    private readonly cache: Cache,
+    private readonly options: UpdatesOptions,
+  ) {}
+
+  /** The server was asked on a live connection: the wait begins, unless something is known or waited for already. */
+  asked(entry: CacheEntry, source: Source): void {
+    if (entry.state !== 'REQUESTED' || entry.stopTimer !== undefined) return;
+    const isTransient = source.features.resourceTimerIsTransientError;
+    const delayMs = isTransient ? TRANSIENT_RESOURCE_TIMEOUT_MS : RESOURCE_TIMEOUT_MS;
+    const problem = `the control plane ${source.uri} sent nothing for it in ${delayMs} ms`;
+    this.#await(entry, delayMs, () => this.#trouble(entry, problem, isTransient ? TIMEOUT : DOES_NOT_EXIST, false));
+  }
+
+  /** Nobody is asked any more: it cannot time out. */
+  stopWaiting(entry: CacheEntry): void {
+    entry.stopTimer?.();
+    entry.stopTimer = undefined;
+  }
+
+  unreachable(entry: CacheEntry, details: string): void {
+    entry.transientError(this.#error(entry, details), this.options.clock.wallTime());
+  }
+
+  /** Takes over what a response brought and tells watchers, with pauses; returns how many resources are new or other ones. */
+  *apply(type: ResourceType, unpacked: Unpacked, absences: Absences, source: Source): Steps<number> {
+    let changed = 0;
+    for (const [name, good] of unpacked.good) {
+      const entry = this.#served(type, name, source);
+      if (entry !== undefined && this.#accept(entry, good, source)) changed++;
+      yield;
+    }
+    for (const [name, { version, ttlMs }] of unpacked.heartbeats) {
+      const entry = this.#decided(type, name, source);
+      // "These resources will not be treated as resource updates, but only as TTL updates." - xds_protocol
+      if (entry?.arrival?.version === version && entry.arrival.server === source.key) this.#expire(entry, ttlMs);
+    }
+    for (const [name, { error, version, raw }] of unpacked.bad) {
+      const entry = this.#decided(type, name, source);
+      const refused = { version, raw };
+      if (entry !== undefined) this.#dataError(entry, source, `is refused: ${error.message}`, NACKED, refused);
+      yield;
+    }
+    yield* this.#applyAbsences(type, unpacked, absences, source);
+    return changed;
+  }
+
+  /** The server is heard again after it could not be reached. */
+  *contactRestored(source: Source): Steps<void> {
+    for (const entry of [...this.cache.all()]) {
+      if (entry.watchers.size > 0 && source.decides(entry)) entry.contactRestored();
+      yield;
+    }
+  }
+
+  #served(type: ResourceType, name: string, source: Source): CacheEntry | undefined {
+    const entry = this.cache.get(type, name);
+    return entry !== undefined && source.serves(entry) ? entry : undefined;
+  }
+
+  #decided(type: ResourceType, name: string, source: Source): CacheEntry | undefined {
+    const entry = this.cache.get(type, name);
+    return entry !== undefined && source.decides(entry) ? entry : undefined;
+  }
+
+  #accept(entry: CacheEntry, good: GoodResource, source: Source): boolean {
+    const before = entry.arrival;
+    const value = good.value ?? (before && { decoded: before.value, raw: before.raw });
+    // The value that it is the same as has gone since.
+    if (value === undefined) return false;
+    source.delivered(entry, before?.server);
+    const { version, resourceName } = good;
+    const arrival = { value: value.decoded, raw: value.raw, version, resourceName, server: source.key };
+    const changed = entry.accept(arrival, this.options.clock.wallTime());
+    this.#expire(entry, good.ttlMs);
+    return changed;
+  }
+
+  *#applyAbsences(type: ResourceType, unpacked: Unpacked, absences: Absences, source: Source): Steps<void> {
+    const reported = new Set<string>();
+    for (const { resource_name: resource, error_detail: status } of absences.errors) {
+      const entry = this.#decided(type, canonicalName(type, resource?.name ?? ''), source);
+      if (entry !== undefined) {
+        reported.add(entry.name);
+        this.#received(entry, source, status?.code ?? 0, status?.message || 'no message');
+      }
+      yield;
+    }
+    for (const given of absences.removed) {
+      for (const entry of this.#named(type, canonicalName(type, given), source)) {
+        // In delta the word is explicit, for every type: also of what the client has never seen.
+        if (!reported.has(entry.name)) this.#deleted(entry, source);
+      }
+      yield;
+    }
+    // What has no name may be any of those that seem to be missing.
+    if (absences.complete === undefined || unpacked.nameless.length > 0) return;
+    const { good, bad, heartbeats } = unpacked;
+    for (const name of [...absences.complete]) {
+      const entry = this.#decided(type, name, source);
+      if (entry === undefined || good.has(name) || bad.has(name) || heartbeats.has(name) || reported.has(name))
+        continue;
+      this.#absent(entry, source);
+      yield;
+    }
+  }
+
+  /** An error in place of the resource: gRFC A88, "Support for Errors Provided by the xDS server". */
+  #received(entry: CacheEntry, source: Source, code: number, message: string): void {
+    const problem = `the control plane has an error for it, status ${code}: ${message}`;
+    if (code === NOT_FOUND) this.#dataError(entry, source, problem, { ...RECEIVED_ERROR, reason: 'does-not-exist' });
+    else if (code === PERMISSION_DENIED) this.#dataError(entry, source, problem, RECEIVED_ERROR);
+    else this.#trouble(entry, problem, { ...RECEIVED_ERROR, reason: 'unreachable' }, false);
+  }
+
+  /** Entries that the server knows by this name: one that was asked for so, or (xds_protocol, aliases) by another. */
+  #named(type: ResourceType, name: string, source: Source): CacheEntry[] {
+    const entry = this.cache.get(type, name);
+    const found = entry === undefined ? [...this.cache.all(type)].filter((other) => isCalled(other, name)) : [entry];
+    return found.filter((other) => source.decides(other));
+  }
+
+  /** Not in a full set. "it may not be possible for the client to know that a resource does not exist" if it was never there - xds_protocol */
+  #absent(entry: CacheEntry, source: Source): void {
+    if (entry.arrival === undefined || entry.state === 'DOES_NOT_EXIST') return;
+    const until = source.doubtfulUntil(entry);
+    if (until === undefined) this.#deleted(entry, source);
+    else if (entry.stopTimer === undefined) {
+      // The response may be older than the request that names it anew: gone only if no other comes that has it.
+      this.#await(entry, until - this.options.clock.now(), () => this.#deleted(entry, source));
+    }
+  }
+
+  #deleted(entry: CacheEntry, { features }: Source): void {
+    const problem =
+      entry.arrival === undefined ? 'does not exist, says the control plane' : 'was deleted by the control plane';
+    // A53: "ignore_resource_deletion" - the value is kept, be other data errors fatal or not.
+    const drop = features.failOnDataErrors && !features.ignoreResourceDeletion;
+    this.#trouble(entry, problem, DOES_NOT_EXIST, drop);
+  }
+
+  #dataError(
+    entry: CacheEntry,
+    { features }: Source,
+    problem: string,
+    kind: Pick<Trouble, 'state' | 'reason'>,
+    refused?: Trouble['refused'],
+  ): void {
+    this.#trouble(entry, problem, refused === undefined ? kind : { ...kind, refused }, features.failOnDataErrors);
+  }
+
+  #trouble(
+    entry: CacheEntry,
+    problem: string,
+    kind: Pick<Trouble, 'state' | 'reason' | 'refused'>,
+    drop: boolean,
+  ): void {
+    entry.dataError({ ...kind, error: this.#error(entry, problem), drop }, this.options.clock.wallTime());
+  }
+
+  /** "To update the TTL associated with a Resource, the management server resends the resource with a new TTL." */
+  #expire(entry: CacheEntry, ttlMs: number | undefined): void {
+    entry.stopExpiry?.();
+    entry.stopExpiry = undefined;
+    if (ttlMs === undefined) return;
+    const expire = (): void => {
+      entry.stopExpiry = undefined;
+      // The very purpose of a TTL is that the value does not outlive it.
+      this.#trouble(entry, `its time to live of ${ttlMs} ms has passed`, DOES_NOT_EXIST, true);
+    };
+    entry.stopExpiry = this.options.clock.after(ttlMs, expire, { background: true });
+  }
+
+  #await(entry: CacheEntry, delayMs: number, expire: () => void): void {
+    entry.stopTimer = this.options.clock.after(delayMs, expire, { background: true });
+  }
+
+  /** Names the resource and, for whoever reads the server's log, the node (gRFC A74). */
+  #error(entry: CacheEntry, problem: string): Error {
+    const kind = entry.type.slice(entry.type.lastIndexOf('.') + 1);
+    return new Error(`${kind} "${entry.name}": ${problem} (node "${this.options.nodeId}")`);
+  }
+}
+
+/** The server's name for it is another than the one it was asked for by. */
+const isCalled = ({ type, arrival }: CacheEntry, name: string): boolean =>
+  arrival !== undefined && canonicalName(type, arrival.resourceName) === name;
