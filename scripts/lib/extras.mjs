@@ -3,9 +3,9 @@
  * it are left out, and the run says so and why.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { cache } from './project.mjs';
+import { cache, root } from './project.mjs';
 
 const succeeds = (command, args) => spawnSync(command, args, { stdio: 'ignore', timeout: 60_000 }).status === 0;
 
@@ -56,8 +56,57 @@ function python() {
     : { missing: 'grpcio was installed but cannot be imported' };
 }
 
+/**
+ * Two control planes that we did not write, as programs: `example` is go-control-plane's own example server, `plane` is made of its library
+ * (test/interop/go/plane). Built from the Go module proxy; built again when the source has changed.
+ */
+function goControlPlane() {
+  const given = process.env.INMESH_GO_PLANES;
+  if (given !== undefined) return { env: { INMESH_GO_PLANES: given } };
+  const go = (args, cwd) => {
+    const { status, stdout, stderr } = spawnSync('go', args, { cwd, encoding: 'utf8', timeout: 600_000 });
+    if (status === 0) return stdout;
+    throw new Error(`go ${args.join(' ')}: ${stderr?.trim().split('\n').at(-1) || 'it did not end in time'}`);
+  };
+  const source = join(root, 'test', 'interop', 'go', 'plane');
+  const folder = join(cache, 'go');
+  const suffix = process.platform === 'win32' ? '.exe' : '';
+  const [plane, example] = ['plane', 'example'].map((name) => join(folder, name + suffix));
+  const sources = ['main.go', 'go.mod', 'go.sum'].map((name) => statSync(join(source, name)).mtimeMs);
+  const built = [plane, example].map((path) => (existsSync(path) ? statSync(path).mtimeMs : 0));
+  if (Math.min(...built) > Math.max(...sources)) return { env: { INMESH_GO_PLANES: folder } };
+  if (!succeeds('go', ['version'])) return { missing: 'no Go on this machine' };
+  mkdirSync(folder, { recursive: true });
+  console.log('building go-control-plane for the interoperability tests (once)');
+  try {
+    go(['build', '-mod=readonly', '-o', plane, '.'], source);
+    const module = JSON.parse(go(['list', '-m', '-json', 'github.com/envoyproxy/go-control-plane'], source));
+    const copy = join(folder, 'go-control-plane');
+    rmSync(copy, { recursive: true, force: true });
+    cpSync(module.Dir, copy, { recursive: true });
+    // Files of the module cache are read-only, and so are their copies.
+    spawnSync('chmod', ['-R', 'u+w', copy]);
+    // The folders that these point to are modules of their own, and not in the archive.
+    for (const name of ['envoy', 'ratelimit']) go(['mod', 'edit', `-dropreplace=${module.Path}/${name}`], copy);
+    // The example listens on every interface; tests listen on none but loopback.
+    const server = join(copy, 'internal', 'example', 'server.go');
+    const text = readFileSync(server, 'utf8').replaceAll(
+      'fmt.Sprintf(":%d", port)',
+      'fmt.Sprintf("127.0.0.1:%d", port)',
+    );
+    writeFileSync(server, text);
+    go(['build', '-mod=mod', '-o', example, './internal/example/main'], copy);
+  } catch (error) {
+    return { missing: error.message };
+  }
+  return { env: { INMESH_GO_PLANES: folder } };
+}
+
 /** Name, what it is for, and how to get it: `env` for the tests, or why it is missing. */
-const EXTRAS = [{ name: 'Python grpcio', usedBy: 'test/interop', provide: python }];
+const EXTRAS = [
+  { name: 'Python grpcio', usedBy: 'test/interop', provide: python },
+  { name: 'go-control-plane', usedBy: 'test/interop/go', provide: goControlPlane },
+];
 
 /** Provides all it can. */
 export function provideExtras() {
