@@ -55,7 +55,7 @@ export class ChainMatches {
     for (const combination of product(criteria)) {
       const other = this.#taken.get(combination);
       if (other !== undefined) {
-        const whose = other === chain.path ? 'more than once' : `as ${other} has them`;
+        const whose = other === chain.path ? 'more than once' : `as ${other}`;
         throw chain.error('filter_chain_match', `must be unique, but has the same criteria ${whose} (gRFC A36)`);
       }
       this.#taken.set(combination, chain.path);
