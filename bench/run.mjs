@@ -36,6 +36,7 @@ await build({
     join(here, 'lib', 'peer-http.ts'),
     join(here, 'lib', 'peer-grpc.ts'),
     join(here, 'lib', 'peer-xds.ts'),
+    join(here, 'lib', 'peer-plane.ts'),
   ],
   outdir: out,
   entryNames: '[name]',

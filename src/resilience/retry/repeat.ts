@@ -24,9 +24,12 @@ export interface Repetition {
 export function repeat({ config, env, call, next, failure, replay }: Repetition): Promise<Reply> {
   const tried: string[] = [];
   let last = failure;
+  /** Attempts that a server may have seen: "not including transparent retries" (gRFC A6). */
+  let seen = 0;
   /** Waits for the turn of attempt `number`; rejects with `last` when there is none. */
   const turn = async (number: number): Promise<void> => {
     const delayMs = fullJitter(config, number - 1, env.random);
+    if (last.error?.reached !== 'no') seen++;
     if (!permitted(config, env, call, number, delayMs)) throw last;
     if (call.record.endpoint !== undefined) tried.push(call.record.endpoint);
     env.meter.event({ kind: 'retry', cluster: env.cluster, reason: last.condition });
@@ -43,8 +46,9 @@ export function repeat({ config, env, call, next, failure, replay }: Repetition)
     const again = linked(call, number, tried);
     if (replay !== undefined) again.body = replay.attempt();
     // "grpc-previous-rpc-attempts" - gRFC A6; Envoy's header says the same to everybody else.
-    if (call.protocol === 'grpc') again.headers['grpc-previous-rpc-attempts'] = String(number - 1);
-    else again.headers['x-envoy-attempt-count'] = String(number);
+    if (call.protocol === 'grpc') {
+      if (seen > 0) again.headers['grpc-previous-rpc-attempts'] = String(seen);
+    } else again.headers['x-envoy-attempt-count'] = String(number);
     try {
       return await judge(config, call, next(again), (failed) => {
         replay?.freeze();
