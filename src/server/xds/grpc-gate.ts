@@ -34,7 +34,7 @@ export class GrpcConnections {
 const ends = ({ remoteAddress, remotePort, localAddress, localPort }: ConnectionInfo): string =>
   `${remoteAddress}|${remotePort}|${localAddress}|${localPort}`;
 
-/** Serves calls as the routes of their connection's filter chain decide. Must be the first: later ones see only calls that are served. */
+/** Serves calls as the routes of their connection's filter chain decide. Must be the first: the later ones hear only of calls that are served. */
 export function routing(connections: GrpcConnections): ServerInterceptor {
   return (method, call) => {
     let limit: DeadlineEntry | undefined;

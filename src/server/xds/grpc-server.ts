@@ -52,8 +52,8 @@ export class XdsServer extends Server implements HasFace {
   }
 
   override forceShutdown(): void {
-    void this.#close(true);
     super.forceShutdown();
+    void this.#close(true);
   }
 
   async #close(force: boolean): Promise<void> {
