@@ -1,12 +1,12 @@
 import type { Call } from '../core/call.js';
 import { keepAlive } from '../core/clock.js';
-import type { ConfigSource } from '../core/config-source.js';
 import { ConfigUnavailableError, MeshClosedError, type MeshError } from '../core/errors.js';
 import type { TargetConfig } from '../core/model/target.js';
 import type { Reply } from '../core/reply.js';
 import type { Service } from '../core/service.js';
 import type { ClusterRegistry } from './endpoints/registry.js';
 import type { ClientEnv } from './env.js';
+import type { HoldingSource } from './holding-source.js';
 import { Router } from './router/router.js';
 
 /** A call without a limit of its own waits this long for the first configuration: xDS's does-not-exist timer (A57), 15 s. */
@@ -26,7 +26,7 @@ export class Destination {
 
   constructor(
     readonly authority: string,
-    source: ConfigSource,
+    private readonly source: HoldingSource,
     private readonly registry: ClusterRegistry,
     private readonly env: ClientEnv,
     fallback: (use: (config: TargetConfig) => void, fail: (error: MeshError) => void) => () => void,
@@ -91,10 +91,11 @@ export class Destination {
   #use(config: TargetConfig): void {
     if (this.#closed) return;
     const before = this.#router;
-    // Clusters are acquired by the new one before the old one lets go, so that those in both live on.
-    this.#router = new Router(config, this.registry, this.env);
+    // Nobody waits where there is a router already.
+    if (before?.update(config) === true) return;
+    this.#router = new Router(config, this.registry, this.env, before);
     this.#failure = undefined;
-    before?.release();
+    before?.release((cluster) => this.source.holdCluster?.(this.authority, cluster));
     this.#wake();
   }
 

@@ -1,10 +1,10 @@
 import type { Call } from '../core/call.js';
-import type { ConfigSource } from '../core/config-source.js';
 import { MeshClosedError } from '../core/errors.js';
 import { type Service, stack } from '../core/service.js';
 import { Destination } from './destination.js';
 import { ClusterRegistry } from './endpoints/registry.js';
 import type { ClientEnv } from './env.js';
+import type { HoldingSource } from './holding-source.js';
 import { type PassthroughOptions, passthrough } from './passthrough.js';
 import { callFilters } from './stack.js';
 
@@ -19,7 +19,7 @@ export class Destinations {
   #closed = false;
 
   constructor(
-    private readonly source: ConfigSource,
+    private readonly source: HoldingSource,
     private readonly env: ClientEnv,
     private readonly unknownHosts: PassthroughOptions,
   ) {

@@ -2,12 +2,13 @@ import { callDeadline, routeDeadline } from '../resilience/deadline/deadline.js'
 import { attemptTimeout } from '../resilience/deadline/attempt-timeout.js';
 import { type CircuitLimits, requestLimit } from '../resilience/concurrency/circuit-limits.js';
 import { retry } from '../resilience/retry/retry.js';
+import type { ClusterLoad } from '../core/load-reports.js';
 import type { ClusterConfig } from '../core/model/cluster.js';
 import { DEFAULT_RETRY, type ForwardAction } from '../core/model/route.js';
 import type { Filter } from '../core/service.js';
 import { carryDeadline } from './endpoints/carry.js';
-import type { Cluster } from './endpoints/cluster.js';
 import { drops } from './endpoints/drops.js';
+import type { Upstream } from './endpoints/upstream.js';
 import type { ClientEnv } from './env.js';
 import { observe } from './observe.js';
 
@@ -23,15 +24,15 @@ export const callFilters = (env: ClientEnv): Filter[] => [
   callDeadline(env), // above the destination: the time limit covers waiting for configuration as well
 ];
 
-/** Once per call, for the route and the cluster that it chose. */
-export const routeFilters = (action: ForwardAction, cluster: Cluster, env: ClientEnv): Filter[] =>
+/** Once per call, for the route and the cluster that it chose, which may be an aggregate. */
+export const routeFilters = (action: ForwardAction, cluster: Upstream, env: ClientEnv): Filter[] =>
   present([
     routeDeadline(action, env), // above retry: one deadline covers every attempt and every backoff
     retry(action.retry ?? DEFAULT_RETRY, {
       clock: env.clock,
       random: env.random,
       meter: env.meter,
-      cluster: cluster.config.statName,
+      cluster: cluster.statName,
       limits: cluster.limits,
       // Read through the cluster: an update may replace it.
       budget: { deposit: () => cluster.budget.deposit(), tryWithdraw: () => cluster.budget.tryWithdraw() },
@@ -45,9 +46,14 @@ export const attemptFilters = (action: ForwardAction, env: ClientEnv): Filter[] 
   ]);
 
 /** Once per attempt, by the cluster's settings. */
-export const clusterFilters = (config: ClusterConfig, limits: CircuitLimits, env: ClientEnv): Filter[] =>
+export const clusterFilters = (
+  config: ClusterConfig,
+  limits: CircuitLimits,
+  load: ClusterLoad | undefined,
+  env: ClientEnv,
+): Filter[] =>
   present([
-    drops(config, env), // "Drops before the breaker" - gRFC A32: what is dropped does not count as a request
+    drops(config, load, env), // "Drops before the breaker" - gRFC A32: what is dropped does not count as a request
     requestLimit(limits), // above the pick: a refused attempt loads no endpoint
     carryDeadline(env), // last: what is left now is what the server is told
   ]);

@@ -29,19 +29,15 @@ export class LayeredMap<K, V> implements ReadonlyMap<K, V> {
     return new LayeredMap(base, new Map());
   }
 
-  /**
-   * Keys whose value is another one (by reference), or is not there, in `before`; keys of `before` that are gone are not among them. Looks at
-   * the changes alone where both share a base.
-   */
-  *changedSince(before: ReadonlyMap<K, V>): Generator<K, void, undefined> {
-    if (before instanceof LayeredMap && before.#base === this.#base) {
-      for (const [key, value] of this.#layer) if (!Object.is(before.get(key), value)) yield key;
-      for (const key of before.#layer.keys()) {
-        if (!this.#layer.has(key) && !Object.is(before.get(key), this.#base.get(key))) yield key;
-      }
-      return;
+  /** What `changedKeys` says, from the changes alone; undefined when the two have no base in common. */
+  changedSince(before: LayeredMap<K, V>): K[] | undefined {
+    if (before.#base !== this.#base) return undefined;
+    const changed: K[] = [];
+    for (const [key, value] of this.#layer) if (!Object.is(before.get(key), value)) changed.push(key);
+    for (const key of before.#layer.keys()) {
+      if (!this.#layer.has(key) && !Object.is(before.get(key), this.#base.get(key))) changed.push(key);
     }
-    for (const [key, value] of this) if (!before.has(key) || !Object.is(before.get(key), value)) yield key;
+    return changed;
   }
 
   get size(): number {
@@ -75,4 +71,15 @@ export class LayeredMap<K, V> implements ReadonlyMap<K, V> {
   forEach(visit: (value: V, key: K, map: ReadonlyMap<K, V>) => void): void {
     for (const [key, value] of this) visit(value, key, this);
   }
+}
+
+/** Keys of `after` whose value is another one (by reference) than in `before`, or was not there. Those that are gone are not among them. */
+export function changedKeys<K, V>(before: ReadonlyMap<K, V>, after: ReadonlyMap<K, V>): readonly K[] {
+  if (before instanceof LayeredMap && after instanceof LayeredMap) {
+    const known = (after as LayeredMap<K, V>).changedSince(before as LayeredMap<K, V>);
+    if (known !== undefined) return known;
+  }
+  const changed: K[] = [];
+  for (const [key, value] of after) if (!before.has(key) || !Object.is(before.get(key), value)) changed.push(key);
+  return changed;
 }

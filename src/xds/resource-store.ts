@@ -144,7 +144,13 @@ function decodeAll(
   return decoded;
 }
 
-function decode(type: ResourceType, name: string, raw: Resource, old: Entry | undefined, at: number | undefined): Entry {
+function decode(
+  type: ResourceType,
+  name: string,
+  raw: Resource,
+  old: Entry | undefined,
+  at: number | undefined,
+): Entry {
   try {
     return { raw, at, value: runToEnd<object>(decoders[type](raw, name, OWN)), error: undefined };
   } catch (thrown) {

@@ -1,7 +1,9 @@
 import type { Call } from '../../core/call.js';
 import { classifyError, classifyReply, grpcStatusOf, type Outcome } from '../../core/classify.js';
 import { asMeshError, type MeshError } from '../../core/errors.js';
+import type { LocalityLoad } from '../../core/load-reports.js';
 import type { AttemptSpan } from '../../core/meter.js';
+import { backendMetrics } from '../../core/orca.js';
 import type { Reply, ReplyEnd } from '../../core/reply.js';
 import type { ClientEnv } from '../env.js';
 import { ProtocolError } from '../transport/errors.js';
@@ -26,6 +28,8 @@ export function send(
   const span = env.tracer?.attempt(call);
   const startedAt = env.clock.now();
   endpoint.inflight++;
+  const { load } = endpoint;
+  load?.started();
   const place = underWay.begin(call);
   return endpoint
     .transport(call.protocol, https)
@@ -33,6 +37,7 @@ export function send(
     .then(
       (reply) => {
         const headAt = env.clock.now();
+        if (endpoint.reach !== 'reached') endpoint.reached(headAt);
         reply.onEnd((end) => {
           underWay.end(place);
           const refused = refusedBy(call, reply, end);
@@ -40,7 +45,9 @@ export function send(
             refused ? Math.max(REFUSAL_LATENCY_MS, headAt - startedAt) : headAt - startedAt,
             headAt,
           );
-          finish(env, endpoint, call, startedAt, span, reply, end, end.error, classifyReply(call, reply, end));
+          const outcome = classifyReply(call, reply, end);
+          if (load !== undefined) countReply(load, call, reply, end, outcome);
+          finish(env, endpoint, call, startedAt, span, reply, end, end.error, outcome);
         });
         return reply;
       },
@@ -56,10 +63,20 @@ export function send(
         if (error.code === 'DEADLINE_EXCEEDED') endpoint.latency.observe(now - startedAt, now);
         else if (outcome === 'failure') endpoint.latency.observe(Math.max(REFUSAL_LATENCY_MS, now - startedAt), now);
         record.raise(error.flag);
+        load?.finished(false, undefined);
         finish(env, endpoint, call, startedAt, span, undefined, undefined, error, outcome);
+        if (error.code === 'CONNECT_FAILED') endpoint.connectFailed(now);
+        else if (error.reached === 'yes') endpoint.reached(now);
         throw error;
       },
     );
+}
+
+/** gRFC A27: a call succeeded when its status is OK. HTTP has none: there it is what counts as a success elsewhere. */
+function countReply(load: LocalityLoad, call: Call, reply: Reply, end: ReplyEnd, outcome: Outcome): void {
+  const succeeded =
+    call.protocol === 'grpc' ? end.error === undefined && grpcStatusOf(reply, end) === 0 : outcome === 'success';
+  load.finished(succeeded, load.wantsMetrics ? backendMetrics(end.trailers, reply.headers) : undefined);
 }
 
 /** The server said "not now": 429 and 503, RESOURCE_EXHAUSTED and UNAVAILABLE, or the reply broke off. */

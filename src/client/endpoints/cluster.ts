@@ -7,32 +7,48 @@ import { type Service, stack } from '../../core/service.js';
 import type { Transport } from '../../core/transport.js';
 import { CircuitLimits } from '../../resilience/concurrency/circuit-limits.js';
 import { RetryBudget } from '../../resilience/retry/budget.js';
-import { type Balancer, createBalancer } from '../balancer/balancer.js';
+import { createBalancer } from '../balancer/balancer.js';
 import { PeakEwma } from '../balancer/peak-ewma.js';
 import type { ClientEnv } from '../env.js';
 import { clusterFilters } from '../stack.js';
 import { send } from './accounting.js';
+import { LoadAccount } from './cluster-load.js';
 import { Endpoint } from './endpoint.js';
 import { NoEndpointError } from './errors.js';
+import { type Rank, serveByRank } from './failover.js';
+import { FAILOVER_MS, Level } from './level.js';
+import { byPriority } from './priorities.js';
 import type { UnderWay } from './under-way.js';
-import { usableEndpoints } from './usable.js';
+import { waitFor } from './waiting.js';
+
+/** Whose calls in back-off or in a queue keep a cluster alive. */
+export type Busy = Pick<CircuitLimits, 'requests' | 'retries' | 'pending'>;
 
 /**
  * One destination cluster at run time, shared by all that call it: endpoints with their load, limits, retry budget. A new configuration changes what
  * changed and keeps the rest: counters, latencies and connections of endpoints that remain.
  */
-export class Cluster {
+export class Cluster implements Rank {
   config: ClusterConfig;
   readonly limits: CircuitLimits;
   budget: RetryBudget;
   /** One attempt: limits, pick, send. */
   service: Service;
+  /** Others can serve in its place: it is a leaf of an aggregate, and not the last. Written by the aggregate. */
+  hasStandIn = false;
+  /** Called when endpoints change. Bounded by max_pending_requests. */
+  readonly bells = new Set<() => void>();
+  /** Of aggregates that the cluster is a leaf of. */
+  readonly #dependants = new Set<Busy>();
+  readonly #load: LoadAccount;
   #endpoints = new Map<string, Endpoint>();
-  #balancer: Balancer;
-  /** Written by `retire`, never reset. */
-  #retired = false;
-  /** Attempts of calls that wait for ready; called when endpoints change. Bounded by max_pending_requests. */
-  readonly #waiting = new Set<() => void>();
+  /** By priority, the first one first; those without endpoints are not there. */
+  #levels: ReadonlyMap<number, Level> = new Map();
+  #ranks: readonly Level[] = [];
+  /** The level that there is, when there is one: nearly always. */
+  #only: Level | undefined;
+  /** Nothing more will be heard of it: written by `forsake`. */
+  #forsaken = false;
 
   constructor(
     config: ClusterConfig,
@@ -40,10 +56,11 @@ export class Cluster {
     private readonly underWay: UnderWay,
   ) {
     this.config = config;
-    this.limits = new CircuitLimits(config.statName, config.limits, env.meter);
+    this.#load = new LoadAccount(() => env.loads);
+    this.#load.update(config);
+    this.limits = new CircuitLimits(config.statName, config.limits, this.#load.watch(env.meter));
     this.budget = new RetryBudget(config.retryBudget, env.clock);
-    this.#balancer = createBalancer(config.balancer, env);
-    this.service = stack(clusterFilters(config, this.limits, env), this.#pickAndSend);
+    this.service = this.#stack();
     this.#updateEndpoints(config.endpoints, false);
   }
 
@@ -51,39 +68,95 @@ export class Cluster {
     return [...this.#endpoints.values()];
   }
 
+  get statName(): string {
+    return this.config.statName;
+  }
+
+  /** Whether a call has chosen it and is not done with it: under way, waiting, or between two attempts. */
+  get busy(): boolean {
+    if (isBusy(this.limits)) return true;
+    for (const dependant of this.#dependants) if (isBusy(dependant)) return true;
+    return false;
+  }
+
+  /** It has no endpoint that could take a call. */
+  get empty(): boolean {
+    return this.#ranks.length === 0;
+  }
+
+  /** Nothing more will be heard of it. */
+  get forsaken(): boolean {
+    return this.#forsaken;
+  }
+
+  usable(now: number): boolean {
+    return this.#ranks.some((level) => level.usable(now));
+  }
+
+  due(now: number): boolean {
+    return this.#ranks.some((level) => level.due(now));
+  }
+
+  hasOther(tried: readonly string[], now: number): boolean {
+    return this.#ranks.some((level) => level.hasOther(tried, now));
+  }
+
   update(config: ClusterConfig): void {
     const before = this.config;
     if (config === before) return;
     this.config = config;
+    this.#forsaken = false;
     this.limits.update(config.limits);
     const b = config.retryBudget;
     const old = before.retryBudget;
     if (b.retryRatio !== old.retryRatio || b.minRetriesPerSecond !== old.minRetriesPerSecond || b.ttlMs !== old.ttlMs) {
       this.budget = new RetryBudget(b, this.env.clock);
     }
-    this.service = stack(clusterFilters(config, this.limits, this.env), this.#pickAndSend);
+    const account = this.#load.update(config);
+    if (account || config.drops !== before.drops) this.service = this.#stack();
     const balancer = JSON.stringify(config.balancer) !== JSON.stringify(before.balancer);
-    if (balancer) this.#balancer = createBalancer(config.balancer, this.env);
+    if (balancer) for (const level of this.#ranks) level.balancer = createBalancer(config.balancer, this.env);
     const reconnect =
       config.protocol !== before.protocol ||
       config.tls?.sni !== before.tls?.sni ||
       (config.tls === undefined) !== (before.tls === undefined) ||
       config.connectTimeoutMs !== before.connectTimeoutMs ||
       config.idleTimeoutMs !== before.idleTimeoutMs;
-    if (reconnect || balancer || config.endpoints !== before.endpoints)
+    if (reconnect || balancer || account || config.endpoints !== before.endpoints)
       this.#updateEndpoints(config.endpoints, reconnect);
   }
 
-  /** No target names the cluster any more: connections close as their calls end. */
+  /** Keeps the cluster alive while calls of an aggregate that it is a leaf of may come. */
+  serves(dependant: Busy): void {
+    for (const other of this.#dependants) if (!isBusy(other)) this.#dependants.delete(other);
+    this.#dependants.add(dependant);
+  }
+
+  /** No target names the cluster any more, and nobody tells of it: calls that wait for endpoints wait in vain. */
+  forsake(): void {
+    this.#forsaken = true;
+    this.#ring();
+  }
+
+  /** Neither is any call left: connections close as those that are open end. */
   retire(): void {
-    this.#retired = true;
-    for (const wake of [...this.#waiting]) wake();
+    this.forsake();
+    this.#load.close();
     for (const endpoint of this.#endpoints.values()) endpoint.retire();
   }
 
   /** Ends all connections at once. */
   async close(): Promise<void> {
+    this.#load.close();
     await Promise.all([...this.#endpoints.values()].map((endpoint) => endpoint.close()));
+  }
+
+  #stack(): Service {
+    return stack(clusterFilters(this.config, this.limits, this.#load.load, this.env), this.#pickAndSend);
+  }
+
+  #ring(): void {
+    for (const bell of [...this.bells]) bell();
   }
 
   #updateEndpoints(configs: readonly EndpointConfig[], reconnect: boolean): void {
@@ -93,12 +166,29 @@ export class Cluster {
     for (const config of configs) {
       const kept = reconnect ? undefined : before.get(config.key);
       if (kept !== undefined) kept.config = config;
-      after.set(config.key, kept ?? new Endpoint(config, this.#latency(now), this.#connect, now));
+      const endpoint = kept ?? new Endpoint(config, this.#latency(now), this.#connect, now);
+      endpoint.load = this.#load.ofEndpoint(config);
+      after.set(config.key, endpoint);
     }
     this.#endpoints = after;
+    this.#rank([...after.values()]);
     for (const endpoint of before.values()) if (after.get(endpoint.key) !== endpoint) endpoint.retire();
-    this.#balancer.update(usableEndpoints([...after.values()]));
-    for (const wake of [...this.#waiting]) wake();
+    this.#ring();
+  }
+
+  /** A level outlives changes of its endpoints: what is known of them goes with them, its place in its back-off stays. */
+  #rank(endpoints: readonly Endpoint[]): void {
+    const levels = new Map<number, Level>();
+    for (const [priority, group] of byPriority(endpoints)) {
+      const level =
+        this.#levels.get(priority) ?? new Level(createBalancer(this.config.balancer, this.env), this.env.random);
+      levels.set(priority, level);
+      level.update(group);
+    }
+    for (const [priority, level] of this.#levels) if (!levels.has(priority)) level.update([]);
+    this.#levels = levels;
+    this.#ranks = [...levels.values()];
+    this.#only = this.#ranks.length === 1 ? this.#ranks[0] : undefined;
   }
 
   #latency(now: number): PeakEwma {
@@ -116,10 +206,13 @@ export class Cluster {
     const origination: TlsOrigination | undefined =
       tls ?? (https ? { sni: config.hostname ?? config.addresses[0].host } : undefined);
     const open = http2 ? transports.http2 : transports.http1;
+    // The failover timer of gRFC A56 for the call that connects, too: where others can serve, nobody waits for longer.
+    const last = this.#ranks.at(-1);
+    const standIn = this.hasStandIn || this.#endpoints.get(config.key)?.level !== last;
     return open({
       endpoint: config,
       tls: origination,
-      connectTimeoutMs,
+      connectTimeoutMs: standIn ? Math.min(connectTimeoutMs, FAILOVER_MS) : connectTimeoutMs,
       idleTimeoutMs,
       limits: this.limits,
       clock,
@@ -129,35 +222,26 @@ export class Cluster {
 
   readonly #pickAndSend: Service = (call) => {
     if (this.underWay.closed) return Promise.reject(new MeshClosedError());
-    const endpoint = this.#balancer.pick(call.tried);
-    if (endpoint !== undefined) return send(this.env, this.underWay, endpoint, call.scheme === 'https', call);
-    const error = new NoEndpointError(this.config.name);
-    // Of a retired cluster nothing more is heard.
-    if (!call.waitForReady || this.#retired) return Promise.reject(error);
-    return this.limits.tryWait() ? this.#whenEndpoints(call) : Promise.reject(this.limits.overflow());
+    if (this.#only !== undefined) return this.#send(call, this.#only);
+    if (this.empty) return this.#none(call);
+    return serveByRank(this.#ranks, this.env.clock, call, (level) => this.#send(call, level));
   };
 
-  /** "wait_for_ready": the call stays until there are endpoints or its deadline passes. */
-  #whenEndpoints(call: Call): Promise<Reply> {
-    return new Promise((resolve, reject) => {
-      const place = this.underWay.begin(call);
-      const leave = (): void => {
-        this.#waiting.delete(wake);
-        this.underWay.end(place);
-        call.cancellation.remove(cancelled);
-        this.limits.waited();
-      };
-      const wake = (): void => {
-        if (this.#endpoints.size === 0 && !this.#retired) return;
-        leave();
-        resolve(this.#pickAndSend(call));
-      };
-      const cancelled = (reason: Error): void => {
-        leave();
-        reject(reason);
-      };
-      this.#waiting.add(wake);
-      call.cancellation.add(cancelled);
-    });
+  #send(call: Call, level: Level): Promise<Reply> {
+    if (!level.ready) level.taken(this.env.clock.now());
+    const endpoint = level.balancer.pick(call.tried);
+    return endpoint === undefined
+      ? this.#none(call)
+      : send(this.env, this.underWay, endpoint, call.scheme === 'https', call);
+  }
+
+  #none(call: Call): Promise<Reply> {
+    // Of a forsaken cluster nothing more is heard.
+    if (!call.waitForReady || this.#forsaken) return Promise.reject(new NoEndpointError(this.config.name));
+    const { limits, underWay, bells } = this;
+    const open = (): boolean => !this.empty || this.#forsaken;
+    return waitFor({ limits, underWay, bells: [bells], open }, call, () => this.#pickAndSend(call));
   }
 }
+
+export const isBusy = ({ requests, retries, pending }: Busy): boolean => requests > 0 || retries > 0 || pending > 0;

@@ -1,7 +1,9 @@
 import type { Protocol } from '../../core/call.js';
+import type { LocalityLoad } from '../../core/load-reports.js';
 import type { EndpointConfig } from '../../core/model/endpoint.js';
 import type { Transport } from '../../core/transport.js';
 import type { PeakEwma } from '../balancer/peak-ewma.js';
+import type { Level, Reach } from './level.js';
 
 /** Opens connections to an endpoint for calls of one kind. */
 export type Connect = (config: EndpointConfig, protocol: Protocol, https: boolean) => Transport;
@@ -17,6 +19,12 @@ export class Endpoint {
   weight = 1;
   /** Monotonic milliseconds of the last pick. Written by balancers. */
   lastPicked: number;
+  /** Its place among the levels of its cluster; undefined when it takes no calls. Written by the level. */
+  level: Level | undefined;
+  /** Where its load is counted; undefined: nobody asks. Written by the cluster at each update. */
+  load: LocalityLoad | undefined;
+  /** Written by the cluster's accounting, through the methods below. */
+  #reach: Reach = 'untried';
   readonly #transports = new Map<string, Transport>();
   /** No longer configured: its connections close when the last attempt ends. */
   #retired = false;
@@ -39,6 +47,20 @@ export class Endpoint {
     let open = 0;
     for (const transport of this.#transports.values()) open += transport.connections;
     return open;
+  }
+
+  get reach(): Reach {
+    return this.#reach;
+  }
+
+  /** An attempt got through to it. */
+  reached(now: number): void {
+    this.#move('reached', now);
+  }
+
+  /** A connection could not be made. One that has others which serve is only busy. */
+  connectFailed(now: number): void {
+    if (this.inflight === 0 || this.connections === 0) this.#move('unreachable', now);
   }
 
   transport(protocol: Protocol, https: boolean): Transport {
@@ -66,6 +88,13 @@ export class Endpoint {
   close(): Promise<void> {
     this.#retired = true;
     return this.#disconnect(true);
+  }
+
+  #move(to: Reach, now: number): void {
+    const from = this.#reach;
+    if (from === to) return;
+    this.#reach = to;
+    this.level?.moved(from, to, now);
   }
 
   async #disconnect(force: boolean): Promise<void> {

@@ -1,12 +1,37 @@
-import type { ClusterConfig } from '../../core/model/cluster.js';
+import type { AggregateClusterConfig, ClusterConfig } from '../../core/model/cluster.js';
 import type { ClientEnv } from '../env.js';
+import { Aggregate } from './aggregate.js';
+import { AggregateShare } from './aggregate-share.js';
 import { Cluster } from './cluster.js';
 import { offerGauges } from './gauges.js';
 import { UnderWay } from './under-way.js';
 
-/** The clusters in use, one of each name in the process: what fetch learns of an endpoint, gRPC knows. */
+/** How often it is looked whether the last call is done with a cluster that no target names any more, in milliseconds. */
+export const LINGER_MS = 1_000;
+
+/** Asks the source of configuration to go on telling of a cluster; undefined when it cannot. The result ends it. */
+export type Keep = (cluster: string) => (() => void) | undefined;
+
+interface Entry {
+  readonly cluster: Cluster;
+  readonly stopGauges: () => void;
+  /** Routers that have it. */
+  users: number;
+  /** Ends the wait for its last call; undefined while somebody has it. */
+  stopLingering: (() => void) | undefined;
+}
+
+/**
+ * The clusters in use, one of each name in the process: what fetch learns of an endpoint, gRPC knows.
+ *
+ * A cluster lives until the last call that chose it has picked ("gives each RPC a ref to the cluster … to ensure that the cluster is not removed
+ * … before the RPC is done with its LB picks" - gRFC A31, A74). Calls hold no references, which would cost each of them: what they have under way
+ * is counted by the cluster's circuit limits anyhow, retries through their back-off and calls that wait for endpoints included. A cluster
+ * that is let go while any of these is above zero stays, brought up to date, and is looked at again every LINGER_MS.
+ */
 export class ClusterRegistry {
-  readonly #clusters = new Map<string, { readonly cluster: Cluster; readonly stopGauges: () => void; users: number }>();
+  readonly #clusters = new Map<string, Entry>();
+  readonly #shares = new Map<string, { readonly share: AggregateShare; users: number }>();
   readonly #underWay = new UnderWay();
 
   constructor(private readonly env: ClientEnv) {}
@@ -16,21 +41,44 @@ export class ClusterRegistry {
     const entry = this.#clusters.get(config.name);
     if (entry !== undefined) {
       entry.users++;
+      entry.stopLingering?.();
+      entry.stopLingering = undefined;
       entry.cluster.update(config);
       return entry.cluster;
     }
     const cluster = new Cluster(config, this.env, this.#underWay);
-    this.#clusters.set(config.name, { cluster, stopGauges: offerGauges(cluster, this.env.meter), users: 1 });
+    const stopGauges = offerGauges(cluster, this.env.meter);
+    this.#clusters.set(config.name, { cluster, stopGauges, users: 1, stopLingering: undefined });
     return cluster;
   }
 
-  release(cluster: Cluster): void {
-    const name = cluster.config.name;
-    const entry = this.#clusters.get(name);
+  /** Brings the cluster up to date if anybody has it. */
+  refresh(config: ClusterConfig): void {
+    this.#clusters.get(config.name)?.cluster.update(config);
+  }
+
+  release(cluster: Cluster, keep?: Keep): void {
+    const entry = this.#clusters.get(cluster.config.name);
     if (entry === undefined || entry.cluster !== cluster || --entry.users > 0) return;
-    this.#clusters.delete(name);
-    entry.stopGauges();
-    cluster.retire();
+    if (cluster.busy) this.#linger(entry, keep?.(cluster.config.name));
+    else this.#retire(entry);
+  }
+
+  /** An aggregate on what all of its name have in common; `cluster` gives its leaves. `releaseAggregate` it. */
+  acquireAggregate(config: AggregateClusterConfig, cluster: (name: string) => Cluster | undefined): Aggregate {
+    let shared = this.#shares.get(config.name);
+    if (shared === undefined) {
+      shared = { share: new AggregateShare(config, this.env), users: 0 };
+      this.#shares.set(config.name, shared);
+    }
+    shared.users++;
+    shared.share.update(config);
+    return new Aggregate(config, shared.share, cluster, this.env, this.#underWay);
+  }
+
+  releaseAggregate({ config }: Aggregate): void {
+    const shared = this.#shares.get(config.name);
+    if (shared !== undefined && --shared.users === 0) this.#shares.delete(config.name);
   }
 
   list(): readonly Cluster[] {
@@ -42,7 +90,34 @@ export class ClusterRegistry {
     const entries = [...this.#clusters.values()];
     this.#clusters.clear();
     this.#underWay.close();
-    for (const { stopGauges } of entries) stopGauges();
+    for (const { stopGauges, stopLingering } of entries) {
+      stopGauges();
+      stopLingering?.();
+    }
     await Promise.all(entries.map(({ cluster }) => cluster.close()));
+  }
+
+  #linger(entry: Entry, stopKeeping: (() => void) | undefined): void {
+    if (stopKeeping === undefined) entry.cluster.forsake();
+    const look = (): void => {
+      if (entry.cluster.busy) cancel = this.#later(look);
+      else this.#retire(entry);
+    };
+    let cancel = this.#later(look);
+    entry.stopLingering = () => {
+      cancel();
+      stopKeeping?.();
+    };
+  }
+
+  #later(look: () => void): () => void {
+    return this.env.clock.after(LINGER_MS, look, { background: true });
+  }
+
+  #retire(entry: Entry): void {
+    this.#clusters.delete(entry.cluster.config.name);
+    entry.stopLingering?.();
+    entry.stopGauges();
+    entry.cluster.retire();
   }
 }

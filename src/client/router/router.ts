@@ -4,14 +4,14 @@ import type { ForwardAction, Route, WeightedCluster } from '../../core/model/rou
 import type { TargetConfig } from '../../core/model/target.js';
 import type { Reply } from '../../core/reply.js';
 import { type Service, stack } from '../../core/service.js';
-import type { Cluster } from '../endpoints/cluster.js';
-import type { ClusterRegistry } from '../endpoints/registry.js';
+import type { ClusterRegistry, Keep } from '../endpoints/registry.js';
 import type { ClientEnv } from '../env.js';
+import { compileMatch, type Predicate } from '../../routing/match.js';
 import { attemptFilters, routeFilters } from '../stack.js';
 import { NoRouteError } from './errors.js';
 import { mutateHeaders } from './headers.js';
 import { directReply, redirectReply } from './local.js';
-import { compileMatch, type Predicate } from '../../routing/match.js';
+import { RouterClusters } from './clusters.js';
 import { rewritePath } from './rewrite.js';
 
 interface CompiledRoute {
@@ -21,25 +21,36 @@ interface CompiledRoute {
   readonly service: Service;
 }
 
-/** A target's configuration made ready to serve: routes compiled, stacks composed, clusters acquired. */
+/**
+ * A target's configuration made ready to serve: routes compiled, stacks composed, clusters acquired. What a route needs is made at the first call
+ * that it serves: of a thousand clusters an application may call three.
+ */
 export class Router {
   readonly #routes: readonly CompiledRoute[];
-  readonly #clusters = new Map<string, Cluster>();
+  readonly #clusters: RouterClusters;
 
+  /** `before`: the router that this one takes the place of; clusters that both have live on. It is still to be released. */
   constructor(
-    readonly config: TargetConfig,
-    private readonly registry: ClusterRegistry,
+    config: TargetConfig,
+    registry: ClusterRegistry,
     private readonly env: ClientEnv,
+    before?: Router,
   ) {
-    for (const [name, cluster] of config.clusters) {
-      if (!(cluster instanceof MeshError) && cluster.kind === 'leaf')
-        this.#clusters.set(name, registry.acquire(cluster));
-    }
+    this.#clusters = new RouterClusters(config, registry, before === undefined ? undefined : before.#clusters);
     this.#routes = config.routes.map((route) => ({
       name: route.name,
       matches: compileMatch(route.match, env.random),
       service: this.#routeService(route),
     }));
+  }
+
+  get config(): TargetConfig {
+    return this.#clusters.config;
+  }
+
+  /** Takes over a configuration that differs in what its clusters are like, at the cost of what differs. False when it needs another router. */
+  update(config: TargetConfig): boolean {
+    return this.#clusters.update(config);
   }
 
   /** The first route that matches serves the call. */
@@ -53,9 +64,9 @@ export class Router {
     return Promise.reject(new NoRouteError(`no route of "${call.authority}" matches ${call.method} ${call.path}`));
   };
 
-  /** A newer configuration serves from now on; calls under way keep what they have. */
-  release(): void {
-    for (const cluster of this.#clusters.values()) this.registry.release(cluster);
+  /** A newer configuration serves from now on; calls under way keep what they have. `keep`: for clusters that they may still need. */
+  release(keep?: Keep): void {
+    this.#clusters.release(keep);
   }
 
   #routeService(route: Route): Service {
@@ -102,13 +113,18 @@ export class Router {
   }
 
   #toCluster(route: Route, action: ForwardAction, weighted: WeightedCluster): Service {
-    const cluster = this.#clusters.get(weighted.name);
-    if (cluster === undefined) {
-      const problem = this.config.clusters.get(weighted.name);
+    let service: Service | undefined;
+    return (call) => {
+      service ??= this.#compose(route, action, weighted);
+      return service(call);
+    };
+  }
+
+  #compose(route: Route, action: ForwardAction, weighted: WeightedCluster): Service {
+    const cluster = this.#clusters.use(weighted.name);
+    if (cluster === undefined || cluster instanceof MeshError) {
       const error =
-        problem instanceof MeshError
-          ? problem
-          : new NoRouteError(`route "${route.name}" names cluster "${weighted.name}", which does not exist`);
+        cluster ?? new NoRouteError(`route "${route.name}" names cluster "${weighted.name}", which does not exist`);
       return (call) => {
         call.record.cluster = weighted.name;
         return Promise.reject(error);
@@ -117,7 +133,7 @@ export class Router {
     // Looked up per attempt: an update of the cluster replaces its service.
     const attempts = stack(attemptFilters(action, this.env), (call) => cluster.service(call));
     const forward = stack(routeFilters(action, cluster, this.env), attempts);
-    return prepared(route, action, weighted, cluster.config.statName, forward);
+    return prepared(route, action, weighted, cluster.statName, forward);
   }
 }
 

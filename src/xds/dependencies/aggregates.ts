@@ -60,11 +60,20 @@ export function resolveAggregate(name: string, root: AggregateMembers, stateOf: 
   if (leaves.length === 0) {
     const rest = troubles.length > SHOWN_TROUBLES ? `; and ${troubles.length - SHOWN_TROUBLES} more` : '';
     const shown = troubles.slice(0, SHOWN_TROUBLES).join('; ');
-    const state = new ConfigUnavailableError(`aggregate cluster "${name}": no cluster of it can be used: ${shown}${rest}`);
+    const state = new ConfigUnavailableError(
+      `aggregate cluster "${name}": no cluster of it can be used: ${shown}${rest}`,
+    );
     return { state, parts };
   }
   const { maxRetries } = limits;
-  const state = Object.freeze({ kind: 'aggregate', name, statName, leaves: Object.freeze(leaves), retryBudget, maxRetries });
+  const state = Object.freeze({
+    kind: 'aggregate',
+    name,
+    statName,
+    leaves: Object.freeze(leaves),
+    retryBudget,
+    maxRetries,
+  });
   return { state: state as AggregateClusterConfig, parts };
 }
 

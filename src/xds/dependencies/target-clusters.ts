@@ -63,7 +63,10 @@ export class TargetClusters {
   }
 
   /** All that `names` lead to; equal aggregates keep their identity. Only when it is known. */
-  collect(names: Iterable<string>, previous: ReadonlyMap<string, ClusterState> | undefined): LayeredMap<string, ClusterState> {
+  collect(
+    names: Iterable<string>,
+    previous: ReadonlyMap<string, ClusterState> | undefined,
+  ): LayeredMap<string, ClusterState> {
     const found = new Map<string, ClusterState>();
     const stateOf = (name: string): NodeState | undefined => this.state(name);
     for (const name of names) {

@@ -1,6 +1,6 @@
 import type { ConfigWatcher } from '../../core/config-source.js';
 import { ConfigUnavailableError, type MeshError } from '../../core/errors.js';
-import { LayeredMap } from '../../core/layered-map.js';
+import type { LayeredMap } from '../../core/layered-map.js';
 import type { Route, RouteConfiguration } from '../../core/model/route.js';
 import type { TargetConfig } from '../../core/model/target.js';
 import { LISTENER, ROUTE } from '../../core/resources.js';

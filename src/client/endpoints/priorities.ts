@@ -1,18 +1,20 @@
 import type { Endpoint } from './endpoint.js';
 
 /**
- * The endpoints that take calls now, with their weights set: of the first priority that has any; those that drain only while there are no others.
+ * The endpoints that may take calls, by priority, the first one first, with their weights set. Those that drain count only while there are no
+ * others; a priority without endpoints is left out.
  */
-export function usableEndpoints(endpoints: readonly Endpoint[]): Endpoint[] {
+export function byPriority(endpoints: readonly Endpoint[]): ReadonlyMap<number, readonly Endpoint[]> {
   const fresh = endpoints.filter((endpoint) => endpoint.config.health !== 'draining');
-  const candidates = fresh.length > 0 ? fresh : endpoints;
-  const priority = candidates.reduce(
-    (least, endpoint) => Math.min(least, endpoint.config.priority),
-    Number.POSITIVE_INFINITY,
-  );
-  const used = candidates.filter((endpoint) => endpoint.config.priority === priority);
-  weigh(used);
-  return used;
+  const groups = new Map<number, Endpoint[]>();
+  for (const endpoint of fresh.length > 0 ? fresh : endpoints) {
+    const { priority } = endpoint.config;
+    const group = groups.get(priority);
+    if (group === undefined) groups.set(priority, [endpoint]);
+    else group.push(endpoint);
+  }
+  for (const group of groups.values()) weigh(group);
+  return groups.size < 2 ? groups : new Map([...groups].sort(([a], [b]) => a - b));
 }
 
 /** A locality gets its weight's share of the traffic, and an endpoint its weight's share of that (gRPC wrr_locality). */

@@ -1,0 +1,62 @@
+import type { Call } from '../../core/call.js';
+import type { Clock } from '../../core/clock.js';
+import { MeshError } from '../../core/errors.js';
+import type { Reply } from '../../core/reply.js';
+import { NoEndpointError } from './errors.js';
+
+/** One of several that could serve a call: a priority of a cluster, or a leaf of an aggregate. */
+export interface Rank {
+  usable(now: number): boolean;
+  due(now: number): boolean;
+  hasOther(tried: readonly string[], now: number): boolean;
+}
+
+/**
+ * The one that serves, in the order of gRFC A56: the first that can be used, or that one call may look at again. When there is none, each is a
+ * last resort in its turn, the highest first: where nobody can serve there is nothing to protect. `left` are those that this attempt has left.
+ */
+export function choose<R extends Rank>(
+  ranks: readonly R[],
+  now: number,
+  left: ReadonlySet<R> | undefined,
+): R | undefined {
+  for (const rank of ranks) if (left?.has(rank) !== true && (rank.usable(now) || rank.due(now))) return rank;
+  for (const rank of ranks) if (left?.has(rank) !== true) return rank;
+  return undefined;
+}
+
+/**
+ * Sends one attempt where it can be served. A call that could not be sent, because no connection could be made, goes on to the next endpoint and
+ * the next rank: gRPC would have held it back until one was READY, so that it costs no retry.
+ */
+export function serveByRank<R extends Rank>(
+  /** At least one. */
+  ranks: readonly R[],
+  clock: Clock,
+  call: Call,
+  attempt: (rank: R) => Promise<Reply>,
+): Promise<Reply> {
+  let left: Set<R> | undefined;
+  const go = (rank: R): Promise<Reply> =>
+    attempt(rank).catch((error: unknown) => {
+      if (!couldNotBeSent(error) || call.cancellation.cancelled || !replayable(call)) throw error;
+      if (call.record.endpoint !== undefined) call.tried = [...(call.tried ?? []), call.record.endpoint];
+      const now = clock.now();
+      if (!rank.hasOther(call.tried ?? [], now)) {
+        left ??= new Set();
+        left.add(rank);
+      }
+      const next = choose(ranks, now, left);
+      if (next === undefined) throw error;
+      return go(next);
+    });
+  return go(choose(ranks, clock.now(), undefined) as R);
+}
+
+/** No connection, or nobody to connect to. Not when we refused it: a full cluster is no reason to load another (gRFC A32). */
+function couldNotBeSent(error: unknown): boolean {
+  return error instanceof NoEndpointError || (error instanceof MeshError && error.code === 'CONNECT_FAILED');
+}
+
+/** A transport that gives a call up may end a body that cannot be had again. */
+const replayable = ({ body }: Call): boolean => body === undefined || body.replayable;
