@@ -1,22 +1,14 @@
 import { expect, test } from 'vitest';
 import type { Resource } from '../../src/core/resources.js';
 import { refusal } from './refusal.js';
+import type { Exception, Rule as ResourceRule } from './rules.js';
 
-/** A rule by which a resource must be refused, and one that breaks it alone. */
-export interface Rule<T = Resource> {
-  /** Completes "NACK when …". */
-  readonly rule: string;
-  /** The gRFC, or the .proto file whose validation says so. */
-  readonly source: string;
+/** A rule like those of `rules.ts`, about a resource or about a part of one that several resources can hold. */
+export interface Rule<T = Resource> extends Omit<ResourceRule, 'resource'> {
   readonly resource: T;
-  /** In the error: the place, and what was expected there. */
-  readonly problem: string;
 }
 
-/** Something that is not to be refused, and why somebody could think so. */
-export interface Leniency<T = Resource> {
-  readonly rule: string;
-  readonly source: string;
+export interface Leniency<T = Resource> extends Omit<Exception, 'resource'> {
   readonly resource: T;
 }
 
