@@ -130,6 +130,8 @@ export class Subscription {
     this.wildcard = true;
     this.#allDue = true;
     for (const name of this.sent.keys()) this.tellAgain(name);
+    // A response that is still on its way reaches a client that wants what it carries, though it did not in between.
+    if (this.isOutstanding) for (const name of this.last?.resources ?? []) this.tellAgain(name);
   }
 
   /** From now on only what was named is wanted. */

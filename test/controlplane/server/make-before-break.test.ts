@@ -42,7 +42,7 @@ function run(make: () => EnvoyModel | GrpcModel, chapters: Story, refuse: (n: nu
     clock,
     holdMs: 15_000,
     warmingMs: 5_000,
-    incremental: false,
+    incremental: client.incremental,
     send: (response) => client.responses.push(response),
   });
   let snapshot: Snapshot | undefined;
@@ -73,11 +73,14 @@ function run(make: () => EnvoyModel | GrpcModel, chapters: Story, refuse: (n: nu
 
 const never = () => false;
 
-describe('whatever the configurations and however messages interleave', () => {
+describe.each([
+  { protocol: 'state of the world', incremental: false },
+  { protocol: 'incremental', incremental: true },
+])('whatever the configurations and however messages interleave, $protocol', ({ incremental }) => {
   it('an Envoy never has a route to a cluster that it was not sent, and ends with exactly what is configured', () => {
     fc.assert(
       fc.property(story, (chapters) => {
-        const { client, stream, snapshot, clock } = run(() => new EnvoyModel(), chapters, never);
+        const { client, stream, snapshot, clock } = run(() => new EnvoyModel(incremental), chapters, never);
         if (snapshot !== undefined)
           expect((client as EnvoyModel).clusters).toEqual([...snapshot.types[CLUSTER].resources.keys()].sort());
         expect(stream.synced).toBe(true);
@@ -91,7 +94,7 @@ describe('whatever the configurations and however messages interleave', () => {
   it('a gRPC client never loses a cluster that its configuration in use needs, and ends in step', () => {
     fc.assert(
       fc.property(story, (chapters) => {
-        const { stream, clock } = run(() => new GrpcModel(AUTHORITIES), chapters, never);
+        const { stream, clock } = run(() => new GrpcModel(AUTHORITIES, incremental), chapters, never);
         expect(stream.synced).toBe(true);
         stream.close();
         expect(clock.pending).toBe(0);
@@ -105,7 +108,7 @@ describe('whatever the configurations and however messages interleave', () => {
       fc.property(story, fc.infiniteStream(fc.boolean()), fc.boolean(), (chapters, refusals, envoy) => {
         const decisions = refusals[Symbol.iterator]();
         run(
-          envoy ? () => new EnvoyModel() : () => new GrpcModel(AUTHORITIES),
+          envoy ? () => new EnvoyModel(incremental) : () => new GrpcModel(AUTHORITIES, incremental),
           chapters,
           () => decisions.next().value === true,
         );

@@ -1,10 +1,10 @@
-import type { ClientStream, StreamResponse } from '../../../src/controlplane/server/client-stream.js';
+import type { ClientStream, StreamRequest, StreamResponse } from '../../../src/controlplane/server/client-stream.js';
 import { CLUSTER, ENDPOINT, LISTENER, type Resource, type ResourceType, ROUTE } from '../../../src/core/resources.js';
 import { endpointsOf, referencesOf } from '../../../src/controlplane/snapshot/references.js';
 
 interface Request {
   readonly type: ResourceType;
-  readonly names: readonly string[];
+  readonly wanted: StreamRequest['wanted'];
   readonly nonce: string;
   readonly refused: boolean;
 }
@@ -20,6 +20,9 @@ abstract class ModelClient {
   readonly #nonces = new Map<ResourceType, string>();
   readonly #asked = new Map<ResourceType, readonly string[]>();
 
+  /** `incremental`: which of the two protocols it speaks. */
+  constructor(readonly incremental: boolean) {}
+
   abstract start(): void;
   protected abstract apply(response: StreamResponse): void;
   /** Clusters that traffic goes to now, and that must be there with their endpoints. */
@@ -31,7 +34,7 @@ abstract class ModelClient {
     const next = this.requests.shift();
     if (next === undefined) return;
     const error = next.refused ? { code: 3, message: 'refused by the test' } : undefined;
-    stream.request(next.type, { wanted: { names: next.names }, nonce: next.nonce, error }, 0);
+    stream.request(next.type, { wanted: next.wanted, nonce: next.nonce, error }, 0);
   }
 
   /** The client reads one response and answers it; a refused one changes nothing. */
@@ -40,27 +43,49 @@ abstract class ModelClient {
     if (response === undefined) return;
     this.#nonces.set(response.type, response.nonce);
     if (!refuse) this.apply(response);
-    this.request(response.type, this.#asked.get(response.type) ?? [], refuse);
+    const names = this.#asked.get(response.type) ?? [];
+    this.request(response.type, this.incremental ? change([], []) : { names }, response.nonce, refuse);
   }
 
   /** Asks for everything, in the old way: with an empty list. */
   protected wantAll(type: ResourceType): void {
     this.#asked.set(type, []);
-    this.request(type, [], false);
+    this.request(type, this.incremental ? change([], []) : { names: [] }, '', false);
   }
 
   /** Asks for exactly these, when that is news. */
   protected want(type: ResourceType, names: Iterable<string>): void {
     const list = [...names].sort();
-    if (same(this.#asked.get(type) ?? [], list)) return;
+    const before = this.#asked.get(type) ?? [];
+    if (same(before, list)) return;
     this.#asked.set(type, list);
-    this.request(type, list, false);
+    if (this.incremental) this.request(type, change(before, list), '', false);
+    else this.request(type, { names: list }, this.#nonces.get(type) ?? '', false);
   }
 
-  private request(type: ResourceType, names: readonly string[], refused: boolean): void {
-    this.requests.push({ type, names, nonce: this.#nonces.get(type) ?? '', refused });
+  /** What the client has of a type after `response`: in state of the world, LDS and CDS responses hold everything. */
+  protected after<T>(
+    before: ReadonlyMap<string, T>,
+    { type, resources, absent }: StreamResponse,
+    valueOf: (resource: Resource) => T,
+  ): Map<string, T> {
+    const whole = !this.incremental && (type === LISTENER || type === CLUSTER);
+    const next = new Map(whole ? undefined : before);
+    for (const { name, resource } of resources) next.set(name, valueOf(resource));
+    if (this.incremental) for (const name of absent) next.delete(name);
+    return next;
+  }
+
+  private request(type: ResourceType, wanted: StreamRequest['wanted'], nonce: string, refused: boolean): void {
+    this.requests.push({ type, wanted, nonce, refused });
   }
 }
+
+const change = (before: readonly string[], after: readonly string[]): StreamRequest['wanted'] => ({
+  subscribe: after.filter((name) => !before.includes(name)),
+  unsubscribe: before.filter((name) => !after.includes(name)),
+  versions: {},
+});
 
 const clustersOf = (route: Resource): string[] => referencesOf(ROUTE, route).map(({ name }) => name);
 const routesOf = (listener: Resource): string => referencesOf(LISTENER, listener)[0]?.name ?? '';
@@ -69,11 +94,11 @@ const routesOf = (listener: Resource): string => referencesOf(LISTENER, listener
 export class EnvoyModel extends ModelClient {
   /** By name; the value is the endpoint set. */
   #clusters = new Map<string, string>();
-  readonly #endpoints = new Set<string>();
+  #endpoints = new Map<string, true>();
   #listeners = new Map<string, string>();
   /** The routes that each listener uses: the old ones until the new ones are there. */
   readonly #active = new Map<string, string>();
-  readonly #routes = new Map<string, readonly string[]>();
+  #routes = new Map<string, readonly string[]>();
   #started = false;
 
   start(): void {
@@ -85,7 +110,13 @@ export class EnvoyModel extends ModelClient {
   }
 
   inUse(): Set<string> {
-    return new Set([...this.#active.values()].flatMap((route) => this.#routes.get(route) ?? []));
+    return new Set([...this.#active.values()].flatMap((route) => this.#clustersIn(route)));
+  }
+
+  #clustersIn(route: string): readonly string[] {
+    const clusters = this.#routes.get(route);
+    if (clusters === undefined) throw new Error(`a listener uses "${route}", and the client no longer has it`);
+    return clusters;
   }
 
   usable(cluster: string): boolean {
@@ -93,22 +124,25 @@ export class EnvoyModel extends ModelClient {
     return endpoints !== undefined && this.#endpoints.has(endpoints);
   }
 
-  protected apply({ type, resources }: StreamResponse): void {
+  protected apply(response: StreamResponse): void {
+    const { type } = response;
     if (type === CLUSTER) {
-      this.#clusters = new Map(resources.map(({ name, resource }) => [name, endpointsOf(resource) ?? '']));
-      for (const name of this.#endpoints)
+      this.#clusters = this.after(this.#clusters, response, (resource) => endpointsOf(resource) ?? '');
+      for (const name of this.#endpoints.keys())
         if (![...this.#clusters.values()].includes(name)) this.#endpoints.delete(name);
       this.want(ENDPOINT, this.#clusters.values());
-      if (resources.length === 0) this.#listen();
+      if (this.#clusters.size === 0) this.#listen();
     } else if (type === ENDPOINT) {
-      for (const { name } of resources) if ([...this.#clusters.values()].includes(name)) this.#endpoints.add(name);
+      const wanted = new Set(this.#clusters.values());
+      const all = this.after(this.#endpoints, response, () => true as const);
+      this.#endpoints = new Map([...all].filter(([name]) => wanted.has(name)));
       if (this.#endpoints.size === this.#clusters.size) this.#listen();
     } else if (type === LISTENER) {
-      this.#listeners = new Map(resources.map(({ name, resource }) => [name, routesOf(resource)]));
+      this.#listeners = this.after(this.#listeners, response, routesOf);
       for (const name of this.#active.keys()) if (!this.#listeners.has(name)) this.#active.delete(name);
       this.#settle();
     } else {
-      for (const { name, resource } of resources) this.#routes.set(name, clustersOf(resource));
+      this.#routes = this.after(this.#routes, response, clustersOf);
       this.#settle();
     }
   }
@@ -130,14 +164,17 @@ export class EnvoyModel extends ModelClient {
 /** As gRPC clients do it (gRFC A74): names from the top down, the old configuration in use until the new one is complete. */
 export class GrpcModel extends ModelClient {
   #listeners = new Map<string, string>();
-  readonly #routes = new Map<string, readonly string[]>();
+  #routes = new Map<string, readonly string[]>();
   #clusters = new Map<string, string>();
-  readonly #endpoints = new Set<string>();
+  #endpoints = new Map<string, true>();
   /** Clusters of the configuration in use, by authority. */
   readonly #active = new Map<string, readonly string[]>();
 
-  constructor(private readonly authorities: readonly string[]) {
-    super();
+  constructor(
+    private readonly authorities: readonly string[],
+    incremental: boolean,
+  ) {
+    super(incremental);
   }
 
   start(): void {
@@ -156,12 +193,12 @@ export class GrpcModel extends ModelClient {
     return this.#endpoints.has(this.#clusters.get(cluster) ?? '');
   }
 
-  protected apply({ type, resources }: StreamResponse): void {
-    if (type === LISTENER) this.#listeners = new Map(resources.map(({ name, resource }) => [name, routesOf(resource)]));
-    else if (type === ROUTE) for (const { name, resource } of resources) this.#routes.set(name, clustersOf(resource));
-    else if (type === CLUSTER)
-      this.#clusters = new Map(resources.map(({ name, resource }) => [name, endpointsOf(resource) ?? '']));
-    else for (const { name } of resources) this.#endpoints.add(name);
+  protected apply(response: StreamResponse): void {
+    const { type } = response;
+    if (type === LISTENER) this.#listeners = this.after(this.#listeners, response, routesOf);
+    else if (type === ROUTE) this.#routes = this.after(this.#routes, response, clustersOf);
+    else if (type === CLUSTER) this.#clusters = this.after(this.#clusters, response, (it) => endpointsOf(it) ?? '');
+    else this.#endpoints = this.after(this.#endpoints, response, () => true as const);
     this.#settle();
   }
 
@@ -180,7 +217,7 @@ export class GrpcModel extends ModelClient {
     this.want(ROUTE, routes);
     this.want(CLUSTER, wanted);
     const endpoints = new Set(this.#clusters.values());
-    for (const name of this.#endpoints) if (!endpoints.has(name)) this.#endpoints.delete(name);
+    for (const name of this.#endpoints.keys()) if (!endpoints.has(name)) this.#endpoints.delete(name);
     this.want(ENDPOINT, endpoints);
   }
 }
