@@ -10,7 +10,7 @@ const entry = {
   testing: 'src/testing/index.ts',
   express: 'src/server/express.ts',
   fastify: 'src/server/fastify.ts',
-  grpc: 'src/server/grpc.ts',
+  grpc: 'src/grpc.ts',
 };
 
 const common = {

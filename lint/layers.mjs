@@ -31,6 +31,7 @@ export const LAYERS = {
   cli: [...LIBRARY, 'proxy', 'index'],
   // Files directly in src/: the entry points, which wire the folders.
   index: LIBRARY,
+  grpc: LIBRARY,
   register: [...LIBRARY, 'index'],
 };
 

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
 import { systemClock } from '../core/clock.js';
-import type { ConfigSource } from '../core/config-source.js';
 import { systemResolver } from '../core/dns.js';
 import { jsonLogger, type Logger } from '../core/log.js';
 import { systemRandom } from '../core/random.js';
@@ -11,6 +10,7 @@ import { LateSource } from './late-source.js';
 import { createMesh, type Mesh } from './mesh.js';
 import { noConfig } from './no-config.js';
 import { checkOptions, type MeshOptions } from './options.js';
+import type { MeshSource } from './source.js';
 import { suppressing, transports } from './transports.js';
 
 /** Looked for in the working directory when nothing else is configured. */
@@ -56,13 +56,13 @@ export function meshClient(options: MeshOptions = {}): Mesh {
 }
 
 /** What serves a feature is loaded when it is configured: a first try needs no YAML parser, embedded configuration no gRPC. */
-function chooseSource(o: MeshOptions, embedded: EmbeddedOptions, service: string): ConfigSource {
+function chooseSource(o: MeshOptions, embedded: EmbeddedOptions, service: string): MeshSource {
   const { services, xds } = o;
   if (services !== undefined)
     return new LateSource(import('./embedded.js').then((m) => m.servicesSource(services, embedded)));
   const fromBootstrap = xds === undefined && o.config === undefined && hasBootstrap();
   if (xds !== undefined || fromBootstrap) {
-    return new LateSource(import('./xds.js').then((m) => m.adsSource({ server: xds, service, ...embedded })));
+    return new LateSource(import('./xds.js').then((m) => m.adsSource({ xds, service, ...embedded })));
   }
   const config = o.config ?? (existsSync(DEFAULT_CONFIG) ? DEFAULT_CONFIG : undefined);
   if (config === undefined) return noConfig;

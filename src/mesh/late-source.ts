@@ -1,11 +1,16 @@
-import type { ConfigSource, ConfigWatcher } from '../core/config-source.js';
+import type { ConfigWatcher } from '../core/config-source.js';
 import { ConfigUnavailableError, MeshError } from '../core/errors.js';
+import type { LoadRecorder } from '../core/load-reports.js';
+import type { Address } from '../core/model/endpoint.js';
+import type { ResourcesDump } from '../core/resources.js';
+import type { ServerConfigWatcher } from '../server/xds/config.js';
+import type { MeshSource } from './source.js';
 
 /** A source that is still being loaded: watches made before it is there are handed on to it. */
-export class LateSource implements ConfigSource {
-  #source: ConfigSource | undefined;
+export class LateSource implements MeshSource {
+  #source: MeshSource | undefined;
 
-  constructor(private readonly loading: Promise<ConfigSource>) {
+  constructor(private readonly loading: Promise<MeshSource>) {
     loading.then(
       (source) => {
         this.#source = source;
@@ -15,15 +20,43 @@ export class LateSource implements ConfigSource {
   }
 
   watch(authority: string, watcher: ConfigWatcher): () => void {
-    if (this.#source !== undefined) return this.#source.watch(authority, watcher);
+    return this.#onceLoaded(
+      (source) => source.watch(authority, watcher),
+      (error) => watcher.failed(error),
+    );
+  }
+
+  /** Clusters come from the source, so it is there when they are to be counted. */
+  get loads(): LoadRecorder | undefined {
+    return this.#source?.loads;
+  }
+
+  dump(): ResourcesDump | undefined {
+    return this.#source?.dump?.();
+  }
+
+  watchServer(address: Address, watcher: ServerConfigWatcher): () => void {
+    return this.#onceLoaded(
+      (source) => {
+        if (source.watchServer !== undefined) return source.watchServer(address, watcher);
+        watcher.failed(noServers());
+        return () => {};
+      },
+      (error) => watcher.failed(error),
+    );
+  }
+
+  /** Begins the watch, now or when the source is there; returns its end. */
+  #onceLoaded(watch: (source: MeshSource) => () => void, failed: (error: MeshError) => void): () => void {
+    if (this.#source !== undefined) return watch(this.#source);
     let stopped = false;
     let stop: (() => void) | undefined;
     this.loading.then(
       (source) => {
-        if (!stopped) stop = source.watch(authority, watcher);
+        if (!stopped) stop = watch(source);
       },
       (error: unknown) => {
-        if (!stopped) watcher.failed(asConfigError(error));
+        if (!stopped) failed(asConfigError(error));
       },
     );
     return () => {
@@ -40,6 +73,13 @@ export class LateSource implements ConfigSource {
     const source = await this.loading.catch(() => undefined);
     await source?.close();
   }
+}
+
+/** What a server is told that has nobody to configure it. */
+export function noServers(): MeshError {
+  return new ConfigUnavailableError(
+    'mesh.serve takes its configuration from a control plane: give the mesh one by the option xds or by GRPC_XDS_BOOTSTRAP',
+  );
 }
 
 function asConfigError(error: unknown): MeshError {

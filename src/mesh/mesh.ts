@@ -7,13 +7,17 @@ import { createFetch, type MeshFetch } from '../client/fetch/fetch.js';
 import { MeshChannel, type MeshChannelEnv } from '../client/grpc/channel.js';
 import { type GrpcClientConstructor, grpcClient } from '../client/grpc/client.js';
 import type { PassthroughOptions } from '../client/passthrough.js';
-import type { ConfigSource } from '../core/config-source.js';
-import { keepAlive } from '../core/clock.js';
+import { type Clock, keepAlive } from '../core/clock.js';
 import { Deadlines } from '../core/deadlines.js';
 import { MeshClosedError } from '../core/errors.js';
+import type { ResourcesDump } from '../core/resources.js';
 import type { Service } from '../core/service.js';
 import { VERSION } from '../core/version.js';
 import type { Observability } from '../observability/observability.js';
+import type { ServableServer, ServeOptions, Serving, WatchServer } from '../server/xds/index.js';
+import type { ConfigDumpJson } from '../xds/csds/index.js';
+import { noServers } from './late-source.js';
+import type { MeshSource } from './source.js';
 
 /** What an application holds: every face of the mesh, on one pipeline. */
 export interface Mesh {
@@ -33,8 +37,15 @@ export interface Mesh {
   prometheus: Observability['prometheus'];
   /** All metrics for an OpenTelemetry SDK's metric reader. */
   metricProducer: Observability['metricProducer'];
-  /** What is known and used now, for people: targets with their routes, clusters, endpoints and their load. */
-  configDump(): MeshDump;
+  /**
+   * Puts a server under configuration from the control plane (gRFC A36): node:http's, node:http2's, or an `XdsServer` of `inmesh/grpc`. Resolves when
+   * it is watched; `serving.ready()` tells when it serves.
+   */
+  serve(server: ServableServer, options: ServeOptions): Promise<Serving>;
+  /** What is known and used now, for people: targets with their routes, clusters, endpoints and their load, and the resources behind them. */
+  configDump(): Promise<MeshDump>;
+  /** The resources behind the configuration as they came; for CSDS (`csds` of `inmesh/grpc`, gRFC A40). */
+  resources(): readonly ResourcesDump[];
   /** Resolves when the first configuration is there; rejects when there can be none. */
   ready(): Promise<void>;
   /** Ends every connection, timer and file handle; calls under way fail with MESH_CLOSED. Idempotent. */
@@ -42,6 +53,8 @@ export interface Mesh {
 }
 
 export interface MeshDump {
+  /** xDS resources with their state, as CSDS has them, in plain JSON. */
+  readonly resources: readonly ConfigDumpJson[];
   readonly targets: readonly {
     readonly authority: string;
     readonly routes: readonly string[];
@@ -65,16 +78,26 @@ export interface MeshDump {
 
 /** What a mesh is made of; `meshClient` chooses the parts, tests give their own. */
 export interface MeshParts {
-  readonly source: ConfigSource;
+  readonly source: MeshSource;
   readonly unknownHosts: PassthroughOptions;
-  readonly env: Omit<ClientEnv, 'deadlines' | 'meter' | 'tracer'>;
+  readonly env: Omit<ClientEnv, 'deadlines' | 'meter' | 'tracer' | 'loads'>;
   readonly observability: Observability;
 }
 
 /** Wires the parts into a mesh. */
 export function createMesh({ source, unknownHosts, env: parts, observability }: MeshParts): Mesh {
   const deadlines = new Deadlines(parts.clock);
-  const env: ClientEnv = { ...parts, deadlines, meter: observability.meter, tracer: observability.tracer };
+  const env: ClientEnv = {
+    ...parts,
+    deadlines,
+    meter: observability.meter,
+    tracer: observability.tracer,
+    // The source may still be loading; it is there when the first cluster is.
+    get loads() {
+      return source.loads;
+    },
+  };
+  const servings = new Set<Serving>();
   const destinations = new Destinations(source, env, unknownHosts);
   const { service } = destinations;
   let dispatcher: Dispatcher | undefined;
@@ -86,7 +109,12 @@ export function createMesh({ source, unknownHosts, env: parts, observability }: 
     ready.catch(() => {});
     return { clock: env.clock, ready, version: VERSION };
   };
+  const resources = (): readonly ResourcesDump[] => {
+    const dumped = source.dump?.();
+    return dumped === undefined ? [] : [dumped];
+  };
   const close = async (): Promise<void> => {
+    await Promise.all([...servings].map((serving) => serving.close({ graceMs: 0 })));
     await destinations.close();
     await source.close();
     deadlines.close();
@@ -104,7 +132,23 @@ export function createMesh({ source, unknownHosts, env: parts, observability }: 
     stats: () => observability.stats(),
     prometheus: (format) => observability.prometheus(format),
     metricProducer: () => observability.metricProducer(),
-    configDump: () => dump(destinations, env.clock.now()),
+    serve: async (server, options) => {
+      if (closing !== undefined) throw new MeshClosedError();
+      const { serveXds } = await import('../server/xds/index.js');
+      const watch: WatchServer = (address, watcher) => {
+        if (source.watchServer !== undefined) return source.watchServer(address, watcher);
+        watcher.failed(noServers());
+        return () => {};
+      };
+      const serving = serveXds(server, options, { ...env, watch });
+      servings.add(serving);
+      return serving;
+    },
+    configDump: async () => ({
+      ...dump(destinations, env.clock.now()),
+      resources: await dumpResources(resources(), env.clock),
+    }),
+    resources,
     ready: () => (closing === undefined ? keepAlive(env.clock, source.ready()) : Promise.reject(new MeshClosedError())),
     close: () => {
       closing ??= close();
@@ -113,7 +157,14 @@ export function createMesh({ source, unknownHosts, env: parts, observability }: 
   };
 }
 
-function dump(destinations: Destinations, now: number): MeshDump {
+/** The schema is loaded when somebody asks, and there is something to show. */
+async function dumpResources(dumps: readonly ResourcesDump[], clock: Clock): Promise<readonly ConfigDumpJson[]> {
+  if (dumps.length === 0) return [];
+  const { resourcesAsJson } = await import('../xds/csds/index.js');
+  return Promise.all(dumps.map((dumped) => resourcesAsJson(dumped, clock)));
+}
+
+function dump(destinations: Destinations, now: number): Omit<MeshDump, 'resources'> {
   return {
     targets: destinations.list().map(({ authority, config }) => ({
       authority,

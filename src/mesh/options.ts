@@ -13,8 +13,11 @@ export interface MeshOptions {
   readonly services?: Readonly<Record<string, readonly string[]>>;
   /** YAML file or folder, or several: compiled in the process, watched, reloaded when it changes. */
   readonly config?: string | readonly string[];
-  /** Control plane, `host:port`, over plaintext. For TLS and more give a gRPC bootstrap through GRPC_XDS_BOOTSTRAP. */
-  readonly xds?: string;
+  /**
+   * Control plane: `host:port`, over plaintext; or, for TLS, several servers and more, a gRPC bootstrap as an object, the same as in the file that
+   * GRPC_XDS_BOOTSTRAP names (docs/xds.md).
+   */
+  readonly xds?: string | Readonly<Record<string, unknown>>;
   /** What happens with hosts that the configuration does not know. Default: what MeshConfig says, else `passthrough`. */
   readonly unknownHosts?: 'passthrough' | 'deny';
   /** JSON access log: true for standard output, a file's path, or a function that takes each line. Default: off. */
@@ -58,9 +61,7 @@ export function checkOptions(options: unknown): MeshOptions {
     throw new DecodeError('options', `give only one of services, config and xds, got ${sources.join(' and ')}`);
   if (o['service'] !== undefined) string(o['service'], 'options.service');
   if (o['services'] !== undefined) record(o['services'], 'options.services');
-  if (o['xds'] !== undefined && !/^[^\s/]+:\d+$/.test(string(o['xds'], 'options.xds'))) {
-    throw new DecodeError('options.xds', `must be host:port, got ${shown(o['xds'])}`);
-  }
+  checkXds(o['xds']);
   const { config } = o;
   if (
     config !== undefined &&
@@ -73,6 +74,13 @@ export function checkOptions(options: unknown): MeshOptions {
   oneOf(o['tracing'], 'options.tracing', ['own', 'off']);
   oneOf(o['newTraces'], 'options.newTraces', ['sampled', 'unsampled', 'off']);
   return o as MeshOptions;
+}
+
+function checkXds(xds: unknown): void {
+  if (xds === undefined) return;
+  if (typeof xds === 'object' && xds !== null) record(xds, 'options.xds');
+  else if (typeof xds !== 'string' || !/^[^\s/]+:\d+$/.test(xds))
+    throw new DecodeError('options.xds', `must be host:port or a gRPC bootstrap, got ${shown(xds)}`);
 }
 
 function oneOf(value: unknown, path: string, allowed: readonly string[]): void {

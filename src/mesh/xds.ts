@@ -1,15 +1,18 @@
-import type { ConfigSource } from '../core/config-source.js';
 import type { DnsOptions } from '../core/dns.js';
 import type { Meter } from '../core/meter.js';
 import { VERSION } from '../core/version.js';
-import { type Bootstrap, bootstrapFor, listenerName, loadBootstrap } from '../xds/bootstrap/index.js';
+import type { Resource } from '../core/resources.js';
+import { type Bootstrap, bootstrapFor, listenerName, loadBootstrap, parseBootstrap } from '../xds/bootstrap/index.js';
 import { XdsClient } from '../xds/client/index.js';
+import { LoadReporter } from '../xds/lrs/index.js';
 import { decodersFor } from '../xds/resources/decoders.js';
+import { watchServers } from '../xds/servers/index.js';
 import { xdsConfigSource } from '../xds/source.js';
+import type { MeshSource } from './source.js';
 
 export interface AdsSourceOptions {
-  /** `host:port` of the control plane; undefined: as the bootstrap of the environment says. */
-  readonly server: string | undefined;
+  /** `host:port` of the control plane, or a gRPC bootstrap; undefined: as the bootstrap of the environment says. */
+  readonly xds: string | Resource | undefined;
   /** This workload's own name. */
   readonly service: string;
   readonly dns: DnsOptions;
@@ -17,10 +20,10 @@ export interface AdsSourceOptions {
 }
 
 /** Configuration from a control plane. Rejects with a BootstrapError when the environment's bootstrap cannot be used. */
-export async function adsSource({ server, service, dns, meter }: AdsSourceOptions): Promise<ConfigSource> {
+export async function adsSource({ xds, service, dns, meter }: AdsSourceOptions): Promise<MeshSource> {
   const { clock, random, logger } = dns;
-  const bootstrap = await findBootstrap(server, { service, version: VERSION, random });
-  const { listenerTemplate } = bootstrap;
+  const bootstrap = await findBootstrap(xds, { service, version: VERSION, random });
+  const { listenerTemplate, serverListenerTemplate } = bootstrap;
   const client = new XdsClient({
     bootstrap,
     decoders: decodersFor({ certificateProviders: new Set(bootstrap.certificateProviders.keys()) }),
@@ -30,21 +33,35 @@ export async function adsSource({ server, service, dns, meter }: AdsSourceOption
     logger,
     meter,
   });
-  return xdsConfigSource({
+  const reporter = new LoadReporter({ connections: client.connections, bootstrap, clock, random, logger });
+  const source = xdsConfigSource({
     cache: client,
     listenerName: (authority) => listenerName(listenerTemplate, authority),
     dns,
     logger,
     ready: () => client.ready(),
-    close: () => client.close(),
+    loads: reporter.recorder,
+    dump: () => client.dump(),
+    close: async () => {
+      await reporter.close();
+      await client.close();
+    },
   });
+  const watchServer = watchServers({
+    cache: client,
+    listenerName: (address) =>
+      serverListenerTemplate === undefined ? undefined : listenerName(serverListenerTemplate, address),
+    logger,
+  });
+  return { ...source, watchServer };
 }
 
 async function findBootstrap(
-  server: string | undefined,
+  xds: string | Resource | undefined,
   defaults: Parameters<typeof bootstrapFor>[1],
 ): Promise<Bootstrap> {
-  if (server !== undefined) return bootstrapFor(server, defaults);
+  if (typeof xds === 'string') return bootstrapFor(xds, defaults);
+  if (xds !== undefined) return parseBootstrap(xds, defaults);
   const bootstrap = await loadBootstrap(process.env, defaults);
   if (bootstrap === undefined) throw new Error('neither GRPC_XDS_BOOTSTRAP nor GRPC_XDS_BOOTSTRAP_CONFIG is set');
   return bootstrap;

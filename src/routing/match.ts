@@ -124,6 +124,8 @@ function queryTest(matches: readonly QueryMatch[]): Predicate {
     };
   });
   return (call) => {
+    // "a route with query_parameters is ignored" - gRFC A28: a gRPC path has no query, not even an empty one to be absent from.
+    if (call.protocol === 'grpc') return false;
     const at = call.path.indexOf('?');
     const query = new URLSearchParams(at < 0 ? '' : call.path.slice(at + 1));
     return tests.every((test) => test(query));

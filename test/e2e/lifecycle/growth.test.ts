@@ -56,22 +56,22 @@ test('2,000 changes of configuration under load: no failed call, and no more clu
     each.close(),
   );
   const load = startLoad(await openFace('fetch', mesh, 'reviews'), 1);
-  const inUse = (): string[] => mesh.configDump().clusters.map(({ name }) => name);
+  const inUse = async (): Promise<string[]> => (await mesh.configDump()).clusters.map(({ name }) => name);
   const change = async (i: number): Promise<void> => {
     serve(i);
     // One change after the other: each is taken before the next is made.
-    while (!inUse().includes(`backend-${i}`)) await settle();
+    while (!(await inUse()).includes(`backend-${i}`)) await settle();
   };
   for (let i = 1; i <= 200; i++) await change(i);
   const handles = resources();
   for (let i = 201; i <= 2_000; i++) await change(i);
   await load.stop();
   expect(load.failures).toEqual([]);
-  await vi.waitFor(() => expect(inUse()).toEqual(['backend-2000']), WAIT);
+  await vi.waitFor(async () => expect(await inUse()).toEqual(['backend-2000']), WAIT);
   // Two endpoints, each with the connections of the one worker on either side, and those that are about to close.
   await vi.waitFor(() => expect(resources()).toBeLessThanOrEqual(handles + 4), WAIT);
   expect(mostSeries(mesh)).toBeLessThanOrEqual(MAX_SERIES);
-  expect(mesh.configDump().targets).toHaveLength(1);
+  expect((await mesh.configDump()).targets).toHaveLength(1);
 }, 60_000);
 
 test.each(['embedded', 'over ADS'])(
@@ -98,7 +98,7 @@ test.each(['embedded', 'over ADS'])(
       await Promise.all(calls);
     }
     expect(served).toBe(2_500);
-    const { targets, clusters } = mesh.configDump();
+    const { targets, clusters } = await mesh.configDump();
     expect(targets.length).toBeLessThanOrEqual(1_000);
     expect(clusters.length).toBeLessThanOrEqual(1_000);
     const open_ = clusters.reduce((sum, { connections }) => sum + connections, 0);

@@ -44,7 +44,7 @@ describe.each(['embedded', 'over ADS'])('%s', (carrier) => {
       const face = opened.add(await openFace(name, mesh, `outside.test:${port}`), (each) => each.close());
       // Far less than the 15 s after which a client that is told nothing believes that there is nothing.
       expect(await face.send({ timeoutMs: 5_000 })).toBe('a');
-      expect(mesh.configDump().targets.map(({ authority }) => authority)).toEqual([`outside.test:${port}`]);
+      expect((await mesh.configDump()).targets.map(({ authority }) => authority)).toEqual([`outside.test:${port}`]);
     },
   );
 

@@ -15,8 +15,8 @@ let mesh: Mesh | undefined;
 /** Sockets and sessions that servers of the test have open. */
 let open: (() => number)[] = [];
 afterEach(async () => {
-  await vi.waitFor(() => {
-    for (const cluster of mesh?.configDump().clusters ?? []) {
+  await vi.waitFor(async () => {
+    for (const cluster of (await mesh?.configDump())?.clusters ?? []) {
       expect(cluster).toMatchObject({ requests: 0, pending: 0 });
       for (const endpoint of cluster.endpoints) expect(endpoint.inflight).toBe(0);
     }

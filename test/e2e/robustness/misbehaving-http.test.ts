@@ -21,8 +21,8 @@ beforeEach(() => {
 });
 afterEach(async () => {
   for (const mesh of meshes) {
-    await vi.waitFor(() => {
-      for (const cluster of mesh.configDump().clusters) {
+    await vi.waitFor(async () => {
+      for (const cluster of (await mesh.configDump()).clusters) {
         expect(cluster).toMatchObject({ requests: 0, pending: 0 });
         for (const endpoint of cluster.endpoints) expect(endpoint.inflight).toBe(0);
       }

@@ -39,7 +39,7 @@ describe.each(servers)('gRPC interop against $name', ({ start, cases, skip }) =>
   });
   afterAll(async () => {
     if (skip) return;
-    for (const { requests, pending } of mesh.configDump().clusters)
+    for (const { requests, pending } of (await mesh.configDump()).clusters)
       expect({ requests, pending }).toEqual({ requests: 0, pending: 0 });
     await mesh.close();
     await server.close();

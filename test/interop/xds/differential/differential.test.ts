@@ -12,7 +12,7 @@ import { pythonWithGrpc } from '../foreign-client.js';
 import { type Backend, startBackend } from './backends.js';
 import { type Outcome, PATHS, type PlannedCall } from './calls.js';
 import { type Scenario, scenario } from './generate.js';
-import { OpenAds } from './open-ads.js';
+import { OpenAds } from '../../../support/open-ads.js';
 
 /**
  * Generated listeners, routes, clusters and endpoints, the same for two clients: gRPC's C core and ours. The same calls by both, and the same backend, attempt

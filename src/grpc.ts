@@ -1,0 +1,15 @@
+import { type CsdsDefinition, type CsdsImplementation, csdsService } from './xds/csds/index.js';
+import type { Mesh } from './mesh/mesh.js';
+
+export type { InboundOptions } from './server/context.js';
+export { meshServerInterceptor } from './server/grpc.js';
+export { XdsServer } from './server/xds/grpc-server.js';
+
+/**
+ * The Client Status Discovery Service (gRFC A40) for a grpc-js server: what the mesh has of each resource, for grpcdebug and others.
+ *
+ * ```ts
+ * server.addService(...csds(mesh));
+ * ```
+ */
+export const csds = (mesh: Mesh): [CsdsDefinition, CsdsImplementation] => csdsService(() => mesh.resources());
