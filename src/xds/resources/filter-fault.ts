@@ -1,9 +1,10 @@
+import type { Steps } from '../../core/steps.js';
 import { headerMatch } from './header-match.js';
 import type { Message } from './message.js';
 import { fractionalPercent } from './percent.js';
 
 /** `HTTPFault`, in a filter list and as an override alike (gRFC A33; the bounds are those of fault.proto). */
-export function checkFault(fault: Message): void {
+export function* checkFault(fault: Message): Steps<void> {
   const delay = fault.message('delay');
   if (delay !== undefined) {
     if (delay.oneof('fixed_delay', 'header_delay') === undefined)
@@ -16,7 +17,10 @@ export function checkFault(fault: Message): void {
     checkAbort(abort);
     checkPercentage(abort);
   }
-  fault.messages('headers').forEach(headerMatch);
+  for (const matcher of fault.each('headers')) {
+    headerMatch(matcher);
+    yield;
+  }
   fault.uint32Value('max_active_faults');
 }
 

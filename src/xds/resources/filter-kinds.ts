@@ -1,3 +1,4 @@
+import type { Steps } from '../../core/steps.js';
 import { checkFault, injectsFault } from './filter-fault.js';
 import { checkRbac, checkRbacOverride } from './filter-rbac.js';
 import type { Message } from './message.js';
@@ -10,7 +11,7 @@ export interface FilterKind {
   /** Whether it answers the request, and so must be the last one. */
   readonly terminal: boolean;
   /** Throws when the configuration is wrong. Undefined: all of its fields are ignored. */
-  readonly check: ((config: Message) => void) | undefined;
+  readonly check: ((config: Message) => Steps<void>) | undefined;
   /** Why this version cannot do what the configuration, which is right, asks for; undefined: it can. */
   readonly lacking: (config: Message, disabled: boolean) => string | undefined;
 }

@@ -1,3 +1,4 @@
+import { runToEnd, type Steps } from '../../core/steps.js';
 import { extension } from './any.js';
 import { FILTERS, type FilterKind, OVERRIDES, ROUTER } from './filter-kinds.js';
 import type { Unsupported } from './listener-unsupported.js';
@@ -7,17 +8,18 @@ import type { Side } from './side.js';
 const OVERRIDE_WRAPPER = 'envoy.config.route.v3.FilterConfig';
 
 /** Checks `HttpConnectionManager.http_filters` by the rules of gRFC A39. */
-export function checkHttpFilters(hcm: Message, side: Side, unsupported: Unsupported): void {
+export function* checkHttpFilters(hcm: Message, side: Side, unsupported: Unsupported): Steps<void> {
   const names = new Set<string>();
   const kept: { readonly filter: Message; readonly kind: FilterKind }[] = [];
-  for (const filter of hcm.messages('http_filters')) {
+  for (const filter of hcm.each('http_filters')) {
     const name = filter.requiredText('name');
     // gRFC A39: "Every filter in the list must have a unique instance name."
     if (names.has(name))
       throw filter.error('name', `must not be repeated in http_filters, got "${name.slice(0, 80)}" again`);
     names.add(name);
-    const kind = checkFilter(filter, side, unsupported);
+    const kind = yield* checkFilter(filter, side, unsupported);
     if (kind !== undefined) kept.push({ filter, kind });
+    yield;
   }
   // gRFC A39: "validation will fail if a terminal filter is not the last filter in the chain or if a non-terminal filter is the last"
   kept.forEach(({ filter, kind: { terminal } }, i) => {
@@ -30,7 +32,7 @@ export function checkHttpFilters(hcm: Message, side: Side, unsupported: Unsuppor
 }
 
 /** One `HttpFilter`; undefined when it is left out. */
-function checkFilter(filter: Message, side: Side, unsupported: Unsupported): FilterKind | undefined {
+function* checkFilter(filter: Message, side: Side, unsupported: Unsupported): Steps<FilterKind | undefined> {
   const optional = filter.flag('is_optional');
   const disabled = filter.flag('disabled');
   if (filter.oneof('typed_config', 'config_discovery') !== 'typed_config') {
@@ -51,7 +53,7 @@ function checkFilter(filter: Message, side: Side, unsupported: Unsupported): Fil
   if (kind.check !== undefined) {
     if (form === 'struct') throw filter.error('typed_config', `must be a ${type} itself, not a TypedStruct`);
     // A39: "the fields in the filter config will be validated", whether it is optional or not.
-    kind.check(config);
+    yield* kind.check(config);
   }
   const lacking = kind.lacking(config, disabled);
   if (lacking === undefined) return kind;
@@ -79,7 +81,7 @@ function checkOverride(owner: Message, config: Message | undefined, optional: bo
     throw (config ?? owner).error('', `${what}; remove it, or wrap it in a FilterConfig with is_optional`);
   }
   if (form === 'struct') throw config.error('', `must be a ${type} itself, not a TypedStruct`);
-  override.check?.(config);
+  if (override.check !== undefined) runToEnd(override.check(config));
   const lacking = override.lacking(config, false);
   if (lacking !== undefined && !optional)
     throw config.error('', `override for filter "${type}" is not supported: ${lacking}`);

@@ -30,7 +30,7 @@ export function* connectionManager(
   // gRFC A41: "must be empty"
   if (hcm.messages('original_ip_detection_extensions').length > 0)
     throw hcm.error('original_ip_detection_extensions', 'must be empty (gRFC A41)');
-  checkHttpFilters(hcm, side, unsupported);
+  yield* checkHttpFilters(hcm, side, unsupported);
   return {
     routes: yield* routeSource(hcm, origin),
     maxStreamDurationMs: hcm.message('common_http_protocol_options')?.duration('max_stream_duration'),

@@ -28,7 +28,7 @@ export class ChainMatches {
   /** `FilterChain.filter_chain_match`; undefined when no connection can ever meet it. */
   *read(chain: Message): Steps<FilterChainMatch | undefined> {
     const match = chain.message('filter_chain_match');
-    const found = match === undefined ? ANY_CONNECTION : criteria(match);
+    const found = match === undefined ? ANY_CONNECTION : yield* criteria(match);
     const never = match === undefined ? NO_DEMANDS : demands(match);
     yield* this.#take(chain, [
       found.destination.map(cidrText),
@@ -44,15 +44,15 @@ export class ChainMatches {
   }
 
   /** An empty list stands for the criterion that is not there. */
-  *#take(chain: Message, criteria: readonly (readonly string[])[]): Steps<void> {
-    const count = criteria.reduce((product, values) => product * Math.max(1, values.length), 1);
+  *#take(chain: Message, fields: readonly (readonly string[])[]): Steps<void> {
+    const count = fields.reduce((product, values) => product * Math.max(1, values.length), 1);
     if (this.#taken.size + count > MAX_COMBINATIONS)
       throw chain.error(
         'filter_chain_match',
         `must not make more than ${MAX_COMBINATIONS} combinations in one listener`,
       );
     let done = 0;
-    for (const combination of product(criteria)) {
+    for (const combination of product(fields)) {
       const other = this.#taken.get(combination);
       if (other !== undefined) {
         const whose = other === chain.path ? 'more than once' : `as ${other}`;
@@ -64,21 +64,30 @@ export class ChainMatches {
   }
 }
 
-function criteria(match: Message): FilterChainMatch {
+function* criteria(match: Message): Steps<FilterChainMatch> {
   // Newer than gRFC A36; without it a chain would match where it must not.
   if (match.messages('direct_source_prefix_ranges').length > 0)
     throw match.error('direct_source_prefix_ranges', 'is not supported; use source_prefix_ranges');
   const types = { ANY: 'any', SAME_IP_OR_LOOPBACK: 'same_ip_or_loopback', EXTERNAL: 'external' } as const;
   return {
-    destination: match.messages('prefix_ranges').map(cidrRange),
+    destination: yield* ranges(match, 'prefix_ranges'),
     sourceType: types[match.choice('source_type', ['ANY', 'SAME_IP_OR_LOOPBACK', 'EXTERNAL'])],
-    source: match.messages('source_prefix_ranges').map(cidrRange),
+    source: yield* ranges(match, 'source_prefix_ranges'),
     sourcePorts: match.numbers('source_ports').map((port, i) => {
       if (port >= 1 && port <= 65_535) return port;
       throw match.error(`source_ports[${i}]`, `must be from 1 to 65535, got ${port}`);
     }),
     rawBuffer: match.text('transport_protocol') === RAW_BUFFER,
   };
+}
+
+function* ranges(match: Message, field: string): Steps<CidrRange[]> {
+  const found: CidrRange[] = [];
+  for (const range of match.each(field)) {
+    found.push(cidrRange(range));
+    yield;
+  }
+  return found;
 }
 
 const RAW_BUFFER = 'raw_buffer';

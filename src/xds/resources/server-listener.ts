@@ -16,12 +16,12 @@ export function* serverListener(message: Message, context: ReadContext): Steps<S
   const matches = new ChainMatches();
   const filterChains: FilterChain[] = [];
   // gRFC A36: "must NACK the Listener resource if any entry in filter_chains or default_filter_chain is invalid": also one that never matches.
-  for (const [i, chain] of message.messages('filter_chains').entries()) {
+  for (const chain of message.each('filter_chains')) {
     requireUniqueName(chain, names);
     const match = yield* matches.read(chain);
     const parts = yield* filterChain(chain, context, unsupported);
     // gRFC A36: "an always-failing matcher may be pruned"
-    if (match !== undefined) filterChains.push({ name: chain.text('name') || `filter_chains[${i}]`, match, ...parts });
+    if (match !== undefined) filterChains.push({ name: chain.text('name') || chain.path, match, ...parts });
     yield;
   }
   const other = message.message('default_filter_chain');
@@ -29,7 +29,7 @@ export function* serverListener(message: Message, context: ReadContext): Steps<S
   if (other !== undefined) {
     requireUniqueName(other, names);
     const parts = yield* filterChain(other, context, unsupported);
-    defaultFilterChain = { name: other.text('name') || 'default_filter_chain', match: ANY_CONNECTION, ...parts };
+    defaultFilterChain = { name: other.text('name') || other.path, match: ANY_CONNECTION, ...parts };
   }
   if (filterChains.length === 0 && defaultFilterChain === undefined) {
     throw message.error('filter_chains', 'must have one that can match, or there must be a default_filter_chain');
