@@ -1,26 +1,6 @@
 import * as grpc from '@grpc/grpc-js';
 import { adsService, type DiscoveryRequest, type DiscoveryResponse, loadCodec } from '../../src/xds/wire/index.js';
-
-/** A queue whose reader waits. */
-class Mailbox<T> {
-  readonly #items: T[] = [];
-  #waiting: ((item: T) => void)[] = [];
-
-  get size(): number {
-    return this.#items.length;
-  }
-
-  put(item: T): void {
-    const reader = this.#waiting.shift();
-    if (reader === undefined) this.#items.push(item);
-    else reader(item);
-  }
-
-  take(): Promise<T> {
-    const item = this.#items.shift();
-    return item === undefined ? new Promise((resolve) => this.#waiting.push(resolve)) : Promise.resolve(item);
-  }
-}
+import { Mailbox } from './mailbox.js';
 
 /** One stream as the server has it. Requests are kept until they are asked for, in order. */
 export class ScriptedStream {

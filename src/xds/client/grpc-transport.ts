@@ -1,8 +1,7 @@
-import { readFileSync } from 'node:fs';
 import type * as grpc from '@grpc/grpc-js';
-import type { ChannelCredentialsConfig, XdsServer } from '../bootstrap/bootstrap.js';
+import { type CredentialsEnv, channelCredentials } from './credentials/index.js';
 import { SharedChannel } from './shared-channel.js';
-import type { ServerTransport, StreamHandlers, XdsStream } from './transport.js';
+import type { StreamHandlers, TransportFactory, XdsStream } from './transport.js';
 
 /** The largest response that is read, in bytes. Ten times what a mesh of 20,000 services needs; grpc-js's own limit is 4 MiB. */
 export const MAX_RESPONSE_BYTES = 64 * 1_024 * 1_024;
@@ -23,34 +22,24 @@ const CHANNEL_OPTIONS: grpc.ChannelOptions = {
 /**
  * Streams over grpc-js, which is loaded here and not before. Streams share a channel while its connection stands; the next attempt after a
  * failure has a channel of its own, so that one attempt of ours is one attempt to connect: a channel that is kept would add a backoff of
- * its own, and answer with yesterday's error. Certificates are read for each.
+ * its own, and answer with yesterday's error.
  */
-export async function grpcTransport(server: XdsServer): Promise<ServerTransport> {
-  const library = await import('@grpc/grpc-js');
-  let shared: SharedChannel | undefined;
-  return (path, handlers) => {
-    try {
-      if (shared?.usable !== true) {
-        const credentials = channelCredentials(library, server.credentials);
-        shared = new SharedChannel(library, server.uri, credentials, CHANNEL_OPTIONS);
+export const grpcTransport =
+  (env: CredentialsEnv): TransportFactory =>
+  async (server) => {
+    const library = await import('@grpc/grpc-js');
+    const credentials = channelCredentials(library, server, env);
+    let shared: SharedChannel | undefined;
+    return (path, handlers) => {
+      try {
+        if (shared?.usable !== true) shared = new SharedChannel(library, server.uri, credentials(), CHANNEL_OPTIONS);
+        return shared.open(path, handlers);
+      } catch (error) {
+        // A certificate that is gone, or a target that is none: it may be mended before the next attempt.
+        return failed(library, handlers, `a channel to ${server.uri} cannot be made: ${(error as Error).message}`);
       }
-      return shared.open(path, handlers);
-    } catch (error) {
-      // A certificate that is gone, or a target that is none: it may be mended before the next attempt.
-      return failed(library, handlers, `a channel to ${server.uri} cannot be made: ${(error as Error).message}`);
-    }
+    };
   };
-}
-
-function channelCredentials(library: typeof grpc, config: ChannelCredentialsConfig): grpc.ChannelCredentials {
-  if (config.kind === 'insecure') return library.credentials.createInsecure();
-  const read = (file: string | undefined): Buffer | null => (file === undefined ? null : readFileSync(file));
-  return library.credentials.createSsl(
-    read(config.caCertificateFile),
-    read(config.privateKeyFile),
-    read(config.certificateFile),
-  );
-}
 
 /** A stream that ends as soon as its owner has it. */
 function failed(library: typeof grpc, handlers: StreamHandlers, details: string): XdsStream {

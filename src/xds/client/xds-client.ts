@@ -59,7 +59,7 @@ export class XdsClient implements ResourceCache {
   #closed = false;
 
   constructor(private readonly options: XdsClientOptions) {
-    const { bootstrap, clock, logger, transport = grpcTransport } = options;
+    const { bootstrap, clock, logger, transport = grpcTransport(options) } = options;
     this.connections = new BootstrapConnections(bootstrap, transport);
     this.#cache = new Cache(logger);
     this.#updates = new Updates(this.#cache, { nodeId: String(bootstrap.node['id']), clock });
