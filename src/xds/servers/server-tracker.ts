@@ -6,6 +6,7 @@ import type { ServerListener } from '../../core/model/server.js';
 import { LISTENER } from '../../core/resources.js';
 import { Slot, type SlotOwner, type Trouble } from '../dependencies/slot.js';
 import type { ResourceCache } from '../resource-cache.js';
+import { retain } from '../resources/share.js';
 import { RouteSlots } from './route-slots.js';
 
 export interface ServerTrackerOptions {
@@ -44,6 +45,9 @@ export class ServerTracker {
   readonly #rds: RouteSlots;
   /** The listener that serves. */
   #active: ServerListener | undefined;
+  /** The one that was read last, and what was made of it. */
+  #seen: ServerListener | undefined;
+  #next: ServerListener | undefined;
   #published:
     | { readonly listener: ServerListener; readonly routes: ReadonlyMap<string, RouteConfiguration | MeshError> }
     | undefined;
@@ -93,13 +97,22 @@ export class ServerTracker {
       this.#fail({ error: new Error(problem), reason: 'invalid' });
       return;
     }
-    const { listener } = value;
+    const listener = this.#recognised(value.listener);
     const names = routeNames(listener);
     this.#rds.want(names);
     if (this.#rds.settled(names)) this.#active = listener;
     if (this.#active === undefined) return;
     this.#rds.keep(new Set([...names, ...routeNames(this.#active)]));
     this.#publish(this.#active);
+  }
+
+  /** One that is as the serving one is the serving one, also when there was another in between: no connection has to go. */
+  #recognised(listener: ServerListener): ServerListener {
+    if (listener !== this.#seen) {
+      this.#seen = listener;
+      this.#next = retain(this.#active, listener);
+    }
+    return this.#next ?? listener;
   }
 
   /** "The XdsServer must be "not serving" if the address does not match." - gRFC A36 */
@@ -125,6 +138,7 @@ export class ServerTracker {
   #fail({ error, reason }: Trouble): void {
     this.#rds.close();
     this.#active = undefined;
+    this.#seen = undefined;
     this.#published = undefined;
     const told = this.#unavailable(`listener "${this.options.listenerName}" cannot be used (${reason})`, error);
     if (told.message === this.#told) return;
