@@ -67,11 +67,11 @@ abstract class ModelClient {
   protected after<T>(
     before: ReadonlyMap<string, T>,
     { type, resources, absent }: StreamResponse,
-    valueOf: (resource: Resource) => T,
+    read: (resource: Resource) => T,
   ): Map<string, T> {
     const whole = !this.incremental && (type === LISTENER || type === CLUSTER);
     const next = new Map(whole ? undefined : before);
-    for (const { name, resource } of resources) next.set(name, valueOf(resource));
+    for (const { name, resource } of resources) next.set(name, read(resource));
     if (this.incremental) for (const name of absent) next.delete(name);
     return next;
   }
