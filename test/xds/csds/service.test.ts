@@ -1,4 +1,5 @@
 import * as grpc from '@grpc/grpc-js';
+import * as fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import { CLUSTER, ENDPOINT, LISTENER, type ResourcesDump, ROUTE } from '../../../src/core/resources.js';
 import { systemClock } from '../../../src/core/clock.js';
@@ -176,6 +177,32 @@ describe('FetchClientStatus', () => {
       details: expect.stringMatching(/cannot be coded: malformed envoy.service.status.v3.ClientStatusRequest/),
     });
   });
+});
+
+test('whatever bytes a request is made of, it is answered or refused, and never throws', async () => {
+  const [, { FetchClientStatus }] = csdsService(() => [dump(ALL_STATES)]);
+  const good = Buffer.from(
+    (await loadCodec()).encodeMessage('envoy.service.status.v3.ClientStatusRequest', {
+      node: { ...NODE, metadata: { fields: { a: { number_value: 1 } } } },
+      exclude_resource_contents: true,
+    }),
+  );
+  const mutated = fc.tuple(fc.nat(good.length - 1), fc.nat(255)).map(([at, byte]) => {
+    const bytes = Buffer.from(good);
+    bytes[at] = byte;
+    return bytes;
+  });
+  const request = fc.oneof(mutated, fc.uint8Array().map(Buffer.from));
+  await fc.assert(
+    fc.asyncProperty(request, async (bytes) => {
+      const code = await new Promise((resolve) =>
+        FetchClientStatus({ request: bytes } as grpc.ServerUnaryCall<Buffer, Buffer>, (error) =>
+          resolve(error?.code ?? 0),
+        ),
+      );
+      expect([grpc.status.OK, grpc.status.INVALID_ARGUMENT, grpc.status.INTERNAL]).toContain(code);
+    }),
+  );
 });
 
 test('a response made a resource at a time says what one made at once says', async () => {
