@@ -10,7 +10,6 @@ export type Decision = Serve | Refuse;
 
 export interface Serve {
   readonly kind: 'serve';
-  readonly route: Route;
 }
 
 /** gRPC callers get UNAVAILABLE in every case (gRFC A36), others a 404 for `no-route`, as from Envoy, and else a 503. */
@@ -26,6 +25,7 @@ interface Host {
   readonly routes: readonly { readonly matches: Predicate | undefined; readonly decision: Decision }[];
 }
 
+const SERVE: Serve = { kind: 'serve' };
 const NO_ROUTE: Refuse = { kind: 'refuse', reason: 'no-route', message: 'no route of this server matches the request' };
 const UNSUPPORTED: Refuse = {
   kind: 'refuse',
@@ -99,5 +99,4 @@ export class ChainRoutes {
 }
 
 /** "a Route with an inappropriate `action` causes RPCs matching that route ... to fail with UNAVAILABLE" - gRFC A36. */
-const decision = (route: Route): Decision =>
-  route.action.kind === 'non_forwarding' ? { kind: 'serve', route } : UNSUPPORTED;
+const decision = ({ action }: Route): Decision => (action.kind === 'non_forwarding' ? SERVE : UNSUPPORTED);

@@ -95,6 +95,8 @@ export class Http2Face implements Face {
 }
 
 function refuse(stream: ServerHttp2Stream, decision: Refuse, grpc: boolean): void {
+  // Node tells of a stream a tick after it has read of it, and may have read of its end too.
+  if (stream.destroyed || stream.closed) return;
   stream.on('error', () => {});
   // "A server MAY ... request that the client abort transmission of a request without error by sending a RST_STREAM" - RFC 9113 section 8.1
   stream.once('finish', () => stream.close(NO_ERROR));

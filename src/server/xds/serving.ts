@@ -224,8 +224,11 @@ export class Serving {
     const { logger } = this.options;
     const before = this.#problems.length;
     this.#problems = this.#current?.problems ?? [];
-    for (const problem of this.#problems)
-      logger.warn('xDS server: configuration fails requests', this.#fields({ problem }));
+    const [problem] = this.#problems;
+    if (problem !== undefined) {
+      const others = this.#problems.length - 1;
+      logger.warn('xDS server: configuration fails requests', this.#fields({ problem, others }));
+    }
     if (before > 0 && this.#problems.length === 0) {
       logger.warn('xDS server: configuration no longer fails requests', this.#fields({}));
     }

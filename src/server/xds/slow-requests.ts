@@ -3,6 +3,8 @@ import type { Logger } from '../../core/log.js';
 
 /** How many have asked for it, by server: one may be served at several addresses. */
 const watched = new WeakMap<Server, number>();
+/** Those whose slow requests are being watched for; Node ends that when a server is closed. */
+const running = new WeakSet<Server>();
 
 /** node:http's own listener for `listening`, which starts what enforces `headersTimeout` and `requestTimeout` (lib/_http_server.js). */
 const STARTER = 'setupConnectionsTracking';
@@ -20,12 +22,16 @@ export function watchSlowRequests(server: Server, logger: Logger): () => void {
       logger.warn(
         'this version of Node cannot be told to watch for slow requests: headersTimeout and requestTimeout are not enforced',
       );
-    } else Reflect.apply(start, server, []);
+    } else {
+      Reflect.apply(start, server, []);
+      running.add(server);
+      server.once('close', () => running.delete(server));
+    }
   }
   return () => {
     const left = (watched.get(server) ?? 1) - 1;
     watched.set(server, left);
-    // Ends the interval of Node's; there is no port to close.
-    if (left === 0 && !server.listening) server.close();
+    // There is no port to close, but Node's interval ends with it.
+    if (left === 0 && running.has(server) && !server.listening) server.close();
   };
 }

@@ -8,7 +8,7 @@ import {
   type OutgoingHttpHeaders,
   type ServerHttp2Stream,
 } from 'node:http2';
-import { connect as connectTcp } from 'node:net';
+import { connect as connectTcp, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Address } from '../../../src/core/model/endpoint.js';
 import { chain, freeAddress, listener, route, type Served, serve, table, until } from './support.js';
@@ -19,6 +19,7 @@ describe('a node:http2 server', () => {
   let address: Address;
   let served: Served;
   const sessions: ClientHttp2Session[] = [];
+  const sockets: Socket[] = [];
 
   beforeEach(async () => {
     server = createServer();
@@ -29,6 +30,7 @@ describe('a node:http2 server', () => {
 
   afterEach(async () => {
     for (const session of sessions.splice(0)) session.destroy();
+    for (const socket of sockets.splice(0)) socket.destroy();
     await served.close();
     expect(served.clock.pending).toBe(0);
     expect(Object.hasOwn(server, 'emit')).toBe(false);
@@ -162,6 +164,28 @@ describe('a node:http2 server', () => {
     await served.clock.advance(1_004);
     expect(await answer).toMatchObject({ code: constants.NGHTTP2_CANCEL });
     expect(waiting[0]?.closed).toBe(true);
+  });
+
+  it('a stream that is reset in the same packet as it is opened harms nothing, served or refused', async () => {
+    served.config.changed(listener(address, inline(route('/a'))));
+    await served.serving.ready();
+    const socket = connectTcp(address.port, address.host);
+    sockets.push(socket);
+    socket.on('error', () => {});
+    socket.resume();
+    const frame = (type: number, flags: number, stream: number, payload: readonly number[]): Buffer =>
+      Buffer.from([0, 0, payload.length, type, flags, 0, 0, 0, stream, ...payload]);
+    // HPACK: POST, http, :path as a literal, no :authority.
+    const headers = (path: string): number[] => [0x83, 0x86, 0x04, path.length, ...Buffer.from(path)];
+    const frames = [frame(4, 0, 0, [])];
+    for (const [i, path] of ['/a', '/b', '/a', '/b'].entries()) {
+      const id = 2 * i + 1;
+      // HEADERS with END_HEADERS, then RST_STREAM with CANCEL.
+      frames.push(frame(1, 4, id, headers(path)), frame(3, 0, id, [0, 0, 0, 8]));
+    }
+    socket.write(Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), ...frames]));
+    await until(() => served.serving.connections === 1);
+    expect(await get(await client(), '/a')).toMatchObject({ headers: { ':status': 200 } });
   });
 
   it('bytes that are no HTTP/2 end their connection only', async () => {
