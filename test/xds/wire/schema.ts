@@ -1,11 +1,9 @@
-import { readFileSync } from 'node:fs';
-import { type MessageSchema, Schema } from '../../../src/xds/wire/schema.js';
-
-const text = readFileSync(new URL('../../../src/xds/gen/descriptor.json', import.meta.url), 'utf8');
+import json from '../../../src/xds/gen/descriptor.json' with { type: 'json' };
+import { type DescriptorNode, type MessageSchema, Schema } from '../../../src/xds/wire/schema.js';
 
 /** The generated descriptor, parsed: for protobufjs, to compare with. */
-export const descriptor: object = JSON.parse(text);
-export const schema = new Schema(JSON.parse(text));
+export const descriptor: object = structuredClone(json);
+export const schema = new Schema(json as unknown as DescriptorNode);
 
 export function messageType(fullName: string): MessageSchema {
   const type = schema.message(fullName);

@@ -1,0 +1,248 @@
+import type { Resource } from '../../../../src/core/resources.js';
+import { any, type Make } from './make.js';
+
+const POLICIES = 'envoy.extensions.load_balancing_policies';
+const PROTOCOL = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
+const ads: Resource = { ads: {}, resource_api_version: 'V3' };
+
+/** A valid `Cluster` that may have every field that its decoder reads. */
+export function cluster(make: Make, name: string): Resource {
+  return {
+    name,
+    ...discovery(make),
+    ...balancing(make),
+    alt_stat_name: make.maybe(0.2, () => make.name()),
+    connect_timeout: make.maybe(0.4, () => make.duration(1)),
+    lrs_server: make.maybe(0.3, () => ({ self: {} })),
+    lrs_report_endpoint_metrics: make.maybe(0.2, () => ['named_metrics.*', 'cpu_utilization', make.name()]),
+    circuit_breakers: make.maybe(0.4, () => circuitBreakers(make)),
+    outlier_detection: make.maybe(0.3, () => outlierDetection(make)),
+    metadata: make.maybe(0.3, () => clusterMetadata(make)),
+    transport_socket: make.maybe(0.3, () => transportSocket(make)),
+    http2_protocol_options: make.maybe(0.2, () => ({})),
+    common_http_protocol_options: make.maybe(0.2, () => ({ idle_timeout: make.duration() })),
+    typed_extension_protocol_options: make.maybe(0.4, () => ({ [PROTOCOL]: protocolOptions(make) })),
+    health_checks: make.maybe(0.1, () => [{ timeout: make.duration(1), interval: make.duration(1) }]),
+  };
+}
+
+function discovery(make: Make): Resource {
+  return make.any<Resource>(
+    () => ({ type: 'EDS', eds_cluster_config: { eds_config: ads, service_name: make.maybe(0.5, () => make.name()) } }),
+    () => ({ type: 'EDS', eds_cluster_config: { eds_config: { self: {} } } }),
+    () => ({ type: make.maybe(0.5, () => 'STATIC'), load_assignment: assignment(make, 'x') }),
+    () => ({ type: 'STRICT_DNS', ...dns(make), load_assignment: named(make, 2) }),
+    () => ({ type: 'LOGICAL_DNS', ...dns(make), load_assignment: named(make, 1) }),
+    () => ({
+      cluster_type: {
+        name: 'envoy.clusters.aggregate',
+        typed_config: any('envoy.extensions.clusters.aggregate.v3.ClusterConfig', {
+          clusters: make.list(1, 3, () => make.one('leaf', 'n', make.name())),
+        }),
+      },
+    }),
+  );
+}
+
+const dns = (make: Make): Resource => ({
+  dns_lookup_family: make.maybe(0.5, () => make.one('AUTO', 'V4_ONLY', 'V6_ONLY', 'V4_PREFERRED', 'ALL')),
+  dns_refresh_rate: make.maybe(0.3, () => make.duration(1)),
+});
+
+const named = (make: Make, most: number): Resource => ({
+  cluster_name: 'x',
+  endpoints: [{ lb_endpoints: make.list(1, most, (i) => endpoint(make, `h${i}.example.com`)) }],
+});
+
+const policy = (typed_config: Resource): Resource => ({ typed_extension_config: { name: 'p', typed_config } });
+
+function balancing(make: Make): Resource {
+  return make.any<Resource>(
+    () => ({}),
+    () => ({ lb_policy: make.one('ROUND_ROBIN', 'RANDOM') }),
+    () => ({
+      lb_policy: 'LEAST_REQUEST',
+      least_request_lb_config: make.maybe(0.7, () => ({ choice_count: make.uint32(2) })),
+    }),
+    () => ({
+      load_balancing_policy: {
+        policies: [
+          ...make.list(0, 2, () => policy(unsupportedPolicy(make))),
+          policy(supportedPolicy(make, 3)),
+          ...make.list(0, 1, () => policy(unsupportedPolicy(make))),
+        ],
+      },
+    }),
+  );
+}
+
+function supportedPolicy(make: Make, depth: number): Resource {
+  return make.any<Resource>(
+    () => any(`${POLICIES}.round_robin.v3.RoundRobin`),
+    () => any(`${POLICIES}.random.v3.Random`),
+    () => any(`${POLICIES}.least_request.v3.LeastRequest`, { choice_count: make.maybe(0.7, () => make.uint32(2)) }),
+    () =>
+      any('xds.type.v3.TypedStruct', {
+        type_url: 'type.googleapis.com/inmesh.dev/peak_ewma',
+        value: make.maybe(0.8, () => ({
+          fields: {
+            decay_ms: { number_value: make.int(1, 3_600_000) },
+            default_rtt_ms: { number_value: make.int(0, 3_600_000) },
+          },
+        })),
+      }),
+    () =>
+      depth === 0
+        ? any(`${POLICIES}.round_robin.v3.RoundRobin`)
+        : any(`${POLICIES}.wrr_locality.v3.WrrLocality`, {
+            endpoint_picking_policy: { policies: [policy(supportedPolicy(make, depth - 1))] },
+          }),
+  );
+}
+
+function unsupportedPolicy(make: Make): Resource {
+  return make.any<Resource>(
+    () => make.unknown(),
+    () =>
+      any(`${POLICIES}.ring_hash.v3.RingHash`, {
+        hash_function: make.one('DEFAULT_HASH', 'XX_HASH'),
+        minimum_ring_size: { value: make.int(1, 1_024) },
+        maximum_ring_size: { value: make.int(1_024, 8_388_608) },
+      }),
+    () => any(`${POLICIES}.maglev.v3.Maglev`, { table_size: { value: make.one(2, 65_537, 5_000_011) } }),
+    () => any(`${POLICIES}.pick_first.v3.PickFirst`, { shuffle_address_list: make.flag() }),
+    () =>
+      any(`${POLICIES}.client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin`, {
+        enable_oob_load_report: make.bool(),
+        blackout_period: make.duration(),
+        error_utilization_penalty: { value: make.one(0, 1, 2.5) },
+      }),
+  );
+}
+
+function circuitBreakers(make: Make): Resource {
+  const threshold = (): Resource => ({
+    priority: make.maybe(0.5, () => make.one('DEFAULT', 'HIGH')),
+    max_connections: make.maybe(0.5, () => make.uint32()),
+    max_pending_requests: make.maybe(0.5, () => make.uint32()),
+    max_requests: make.maybe(0.5, () => make.uint32()),
+    max_retries: make.maybe(0.5, () => make.uint32()),
+    retry_budget: make.maybe(0.3, () => ({
+      budget_percent: make.maybe(0.7, () => ({ value: make.one(0, 20, 99.5, 100) })),
+      min_retry_concurrency: make.maybe(0.5, () => make.uint32()),
+    })),
+  });
+  return {
+    thresholds: make.list(0, 2, threshold),
+    per_host_thresholds: make.maybe(0.3, () => [{ max_connections: make.uint32(1) }]),
+  };
+}
+
+const outlierDetection = (make: Make): Resource => ({
+  interval: make.maybe(0.5, () => make.duration()),
+  base_ejection_time: make.maybe(0.5, () => make.duration()),
+  max_ejection_time: make.maybe(0.5, () => make.duration()),
+  max_ejection_percent: make.maybe(0.5, () => make.uint32(0, 100)),
+  enforcing_success_rate: make.maybe(0.5, () => make.uint32(0, 100)),
+  enforcing_failure_percentage: make.maybe(0.5, () => make.uint32(0, 100)),
+  failure_percentage_threshold: make.maybe(0.5, () => make.uint32(0, 100)),
+  success_rate_stdev_factor: make.maybe(0.5, () => make.uint32()),
+  consecutive_5xx: make.maybe(0.5, () => make.uint32()),
+});
+
+const clusterMetadata = (make: Make): Resource => ({
+  filter_metadata: {
+    'inmesh.dev': {
+      fields: {
+        retry_budget: {
+          struct_value: {
+            fields: {
+              retry_ratio: { number_value: make.one(0, 0.2, 1_000) },
+              min_retries_per_second: { number_value: make.int(0, 100) },
+              ttl_ms: { number_value: make.int(1_000, 60_000) },
+            },
+          },
+        },
+      },
+    },
+    other: make.struct(),
+  },
+});
+
+function transportSocket(make: Make): Resource {
+  const san = { san_type: 'DNS', matcher: { exact: 'example.com' } };
+  return {
+    name: 't',
+    typed_config: make.any<Resource>(
+      () => any('envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer', { value: make.bytes() }),
+      () =>
+        any('envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext', {
+          sni: 'example.com',
+          common_tls_context: {
+            alpn_protocols: make.maybe(0.3, () => ['h2', 'http/1.1']),
+            validation_context: {
+              system_root_certs: {},
+              match_typed_subject_alt_names: make.maybe(0.5, () => [san]),
+            },
+          },
+        }),
+    ),
+  };
+}
+
+function protocolOptions(make: Make): Resource {
+  const which = make.any<Resource>(
+    () => ({ explicit_http_config: { http_protocol_options: {} } }),
+    () => ({ explicit_http_config: { http2_protocol_options: {} } }),
+    () => ({ use_downstream_protocol_config: {} }),
+    () => ({ auto_config: { http2_protocol_options: {} } }),
+  );
+  return any(PROTOCOL, {
+    ...which,
+    common_http_protocol_options: make.maybe(0.5, () => ({ idle_timeout: make.maybe(0.8, () => make.duration()) })),
+  });
+}
+
+/** A valid `ClusterLoadAssignment`. */
+export function assignment(make: Make, name: string): Resource {
+  let locality = 0;
+  const group = (priority: number): Resource => ({
+    locality: { region: 'r', zone: `z${locality++}`, sub_zone: make.maybe(0.3, () => 's') },
+    priority,
+    load_balancing_weight: priority === 0 || make.flag() ? { value: make.int(1, 100) } : { value: 1 },
+    lb_endpoints: make.list(0, 4, () => endpoint(make, make.ip())),
+  });
+  const priorities = make.int(1, 2);
+  return {
+    cluster_name: name,
+    endpoints: Array.from({ length: priorities }, (_, priority) => make.list(1, 2, () => group(priority))).flat(),
+    policy: make.maybe(0.3, () => ({
+      drop_overloads: make.list(0, 2, () => ({
+        category: make.one('lb', 'throttle'),
+        drop_percentage: make.fraction(),
+      })),
+      overprovisioning_factor: make.maybe(0.3, () => make.uint32(1)),
+    })),
+  };
+}
+
+function endpoint(make: Make, address: string): Resource {
+  const port = (): number => make.int(1, 65_535);
+  const isName = /[a-z]\./.test(address);
+  return {
+    endpoint: {
+      address: { socket_address: { address, port_value: port(), protocol: make.maybe(0.2, () => 'TCP') } },
+      additional_addresses: isName
+        ? undefined
+        : make.maybe(0.2, () => [{ address: { socket_address: { address: make.ip(), port_value: port() } } }]),
+      hostname: make.maybe(0.3, () => 'pod-1.example.com'),
+    },
+    health_status: make.maybe(0.6, () =>
+      make.one('UNKNOWN', 'HEALTHY', 'UNHEALTHY', 'DRAINING', 'TIMEOUT', 'DEGRADED'),
+    ),
+    load_balancing_weight: make.maybe(0.5, () => make.uint32(1, 1_000)),
+    metadata: make.maybe(0.3, () => ({
+      filter_metadata: { 'envoy.lb': make.struct(1), 'inmesh.dev': make.struct(1) },
+    })),
+  };
+}
