@@ -51,14 +51,14 @@ export class ClusterHandle implements ClusterLoad {
 
 class LocalityHandle implements LocalityLoad {
   readonly wantsMetrics: boolean;
-  #account: LocalityAccount;
+  /** Found at the first call: of many endpoints few are called in an interval. */
+  #account: LocalityAccount | undefined;
 
   constructor(
     private readonly cluster: ClusterHandle,
     private readonly locality: Locality,
   ) {
     this.wantsMetrics = !cluster.propagation.empty;
-    this.#account = cluster.account.locality(locality);
   }
 
   started(): void {
@@ -76,7 +76,7 @@ class LocalityHandle implements LocalityLoad {
   }
 
   #listed(): LocalityAccount {
-    if (!this.#account.listed) this.#account = this.cluster.account.locality(this.locality);
+    if (this.#account?.listed !== true) this.#account = this.cluster.account.locality(this.locality);
     return this.#account;
   }
 }

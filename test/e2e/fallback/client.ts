@@ -23,10 +23,7 @@ export function openMesh(opened: Opened, apiType: ApiType, ...servers: readonly 
     })),
     node: { id: 'fallback' },
   };
-  vi.stubEnv('GRPC_XDS_BOOTSTRAP', '');
-  vi.stubEnv('GRPC_XDS_BOOTSTRAP_CONFIG', JSON.stringify(bootstrap));
-  opened.add(undefined, () => vi.unstubAllEnvs());
-  const options = { service: 'e2e', logger: silentLogger, clock: HASTY, unknownHosts: 'deny' } as const;
+  const options = { service: 'e2e', xds: bootstrap, logger: silentLogger, clock: HASTY, unknownHosts: 'deny' } as const;
   return opened.add(meshClient(options), (mesh) => mesh.close());
 }
 

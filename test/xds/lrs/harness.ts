@@ -17,7 +17,7 @@ export interface Harness {
 }
 
 /** A reporter for one server. Waits have no jitter: they are exactly what the rule says. */
-export function start(uri: string, transport: TransportFactory = grpcTransport): Harness {
+export function start(uri: string, transport?: TransportFactory): Harness {
   const base = bootstrapFor(uri, { service: 'shop', nodeId: 'node-1', random: seededRandom(1) });
   const server: XdsServer = base.servers[0];
   const clock = new FakeClock();
@@ -27,11 +27,12 @@ export function start(uri: string, transport: TransportFactory = grpcTransport):
     (message: string): void =>
       void logged.push(`${level}: ${message}`);
   const logger: Logger = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+  const random = { next: () => 0.5, int: () => 0 };
   const reporter = new LoadReporter({
-    connections: new BootstrapConnections(base, transport),
+    connections: new BootstrapConnections(base, transport ?? grpcTransport({ clock, random, logger })),
     bootstrap: base,
     clock,
-    random: { next: () => 0.5, int: () => 0 },
+    random,
     logger,
   });
   return { reporter, clock, logged, config: { server: serverKey(server), metrics: [] } };
