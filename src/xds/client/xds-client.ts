@@ -95,8 +95,9 @@ export class XdsClient implements ResourceCache {
     const { authority } = parsed;
     // "it is an error if the specified authority is not present in this map" - A47
     if (authority !== undefined && !bootstrap.authorities.has(authority)) {
-      const known = [...bootstrap.authorities.keys()].join(', ') || 'none';
-      return refuse(new Error(`resource name "${name}": authorities of the bootstrap are: ${known}`), 'invalid');
+      const known = [...bootstrap.authorities.keys()].map((key) => JSON.stringify(key)).join(', ') || 'none';
+      const problem = `the bootstrap has no authority "${authority}", but: ${known}`;
+      return refuse(new Error(`resource name "${name}": ${problem}`), 'invalid');
     }
     const stop = this.#cache.watch(type, parsed.name, authority, watcher);
     this.#settleSoon();
