@@ -34,7 +34,8 @@ const dnsCluster = (type: string, hosts: readonly Resource[], fields: Resource =
   );
 const endpoints = (): readonly EndpointConfig[] => {
   const state = watcher.last.clusters.get('a');
-  if (state === undefined || state instanceof Error || state.kind !== 'leaf') throw new Error(`cluster "a" is ${String(state)}`);
+  if (state === undefined || state instanceof Error || state.kind !== 'leaf')
+    throw new Error(`cluster "a" is ${String(state)}`);
   return state.endpoints;
 };
 const keys = () => endpoints().map(({ key }) => key);

@@ -33,7 +33,9 @@ function checkComplete(config: TargetConfig): void {
   expect(Object.isFrozen(config) && config.routes.every(Object.isFrozen)).toBe(true);
   for (const state of config.clusters.values())
     if (!(state instanceof Error)) {
-      expect(Object.isFrozen(state) && Object.isFrozen(state.kind === 'leaf' ? state.endpoints : state.leaves)).toBe(true);
+      expect(Object.isFrozen(state) && Object.isFrozen(state.kind === 'leaf' ? state.endpoints : state.leaves)).toBe(
+        true,
+      );
     }
 }
 

@@ -45,7 +45,8 @@ const bring = (name: string, ...ports: number[]) => {
 };
 const clusterOf = (name: string): ClusterConfig => {
   const state = watcher.last.clusters.get(name);
-  if (state === undefined || state instanceof Error || state.kind !== 'leaf') throw new Error(`cluster "${name}" is ${String(state)}`);
+  if (state === undefined || state instanceof Error || state.kind !== 'leaf')
+    throw new Error(`cluster "${name}" is ${String(state)}`);
   return state;
 };
 const portsOf = (name: string) => clusterOf(name).endpoints.map(({ addresses }) => addresses[0].port);
