@@ -39,8 +39,13 @@ describe.each(API_TYPES.flatMap((api) => FACES.map((face) => ({ api, face }))))(
       opened.push(() => started.stop());
       return started;
     };
-    const mesh = (port: number): Mesh => {
-      const server = { server_uri: `127.0.0.1:${port}`, channel_creds: [{ type: 'insecure' }], api_type: api };
+    const mesh = (port: number, ...features: string[]): Mesh => {
+      const server = {
+        server_uri: `127.0.0.1:${port}`,
+        channel_creds: [{ type: 'insecure' }],
+        api_type: api,
+        server_features: features,
+      };
       const started = meshClient({
         xds: { xds_servers: [server], node: { id: 'inmesh-interop' } },
         unknownHosts: 'deny',
@@ -103,18 +108,24 @@ describe.each(API_TYPES.flatMap((api) => FACES.map((face) => ({ api, face }))))(
       if (api === 'AGGREGATED_DELTA_GRPC') expect(second.carried(ENDPOINT)).toEqual(['orders-cluster']);
     });
 
-    it.skipIf(missing)('a service whose listener is removed is no longer called; the others are', async () => {
-      const one = await backend('one');
-      const go = await plane();
-      go.serve({ orders: [at(one)], reviews: [at(one)] });
-      const client = mesh(go.port);
-      const [orders, reviews] = [await asking(client, 'orders'), await asking(client, 'reviews')];
-      expect([await orders(), await reviews()]).toEqual(['one', 'one']);
-      const before = go.events.length;
-      go.serve({ reviews: [at(one)] });
-      await vi.waitFor(() => expect(go.events.slice(before).map(({ event }) => event)).toContain('response'), WAIT);
-      expect(await reviews()).toBe('one');
-      expect(go.refusals).toEqual([]);
-    });
+    it.skipIf(missing)(
+      'a service that is removed fails if its server says that deletions count (gRFC A88), else it goes on',
+      async () => {
+        const one = await backend('one');
+        const go = await plane();
+        go.serve({ orders: [at(one)], reviews: [at(one)] });
+        const [strict, lenient] = [mesh(go.port, 'fail_on_data_errors'), mesh(go.port)];
+        const asks = await Promise.all([strict, lenient].map((of) => asking(of, 'orders')));
+        const reviews = await asking(strict, 'reviews');
+        const [strictly, leniently] = asks as [() => Promise<string>, () => Promise<string>];
+        expect([await strictly(), await leniently(), await reviews()]).toEqual(['one', 'one', 'one']);
+
+        go.serve({ reviews: [at(one)] });
+        await vi.waitFor(() => expect(strictly()).rejects.toThrow(/UNAVAILABLE|UNKNOWN_HOST/), WAIT);
+        expect(await reviews()).toBe('one');
+        expect(await leniently()).toBe('one');
+        expect(go.refusals).toEqual([]);
+      },
+    );
   },
 );

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { type EventEmitter, once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -40,7 +40,7 @@ export class GoPlane {
   static async start(port = 0): Promise<GoPlane> {
     const child = spawn(program('plane'), ['-port', String(port)], { stdio: ['pipe', 'pipe', 'inherit'] });
     const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
-    const [first] = (await once(lines, 'line')) as [string];
+    const [first] = await firstLine(child, lines);
     const plane = new GoPlane(child, (JSON.parse(first) as { port: number }).port);
     lines.on('line', (line) => plane.events.push(JSON.parse(line) as PlaneEvent));
     return plane;
@@ -78,14 +78,18 @@ export async function startExample(): Promise<{ readonly port: number; readonly 
   const port = await freePort();
   const child = spawn(program('example'), ['-port', String(port)], { stdio: ['ignore', 'ignore', 'pipe'] });
   const lines = createInterface({ input: child.stderr as NodeJS.ReadableStream });
-  // It says so just before it does: whoever comes too early connects again.
-  await once(lines, 'line');
+  await firstLine(child, lines);
   const stop = async (): Promise<void> => {
     const gone = once(child, 'exit');
     child.kill('SIGKILL');
     await gone;
   };
   return { port, stop };
+}
+
+async function firstLine(child: ChildProcess, lines: EventEmitter): Promise<[string]> {
+  const ended = once(child, 'exit').then(([code]) => Promise.reject(new Error(`it ended at once, with ${code}`)));
+  return (await Promise.race([once(lines, 'line'), ended])) as [string];
 }
 
 /** The example takes no port 0, so one is looked for. */
