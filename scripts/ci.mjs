@@ -12,6 +12,8 @@ const CHECKS = [
   ['package (publint)', ['exec', '--no', '--', 'publint', '--strict']],
   // node10 reads no `exports`, so it cannot see entry points other than the first; no supported Node resolves that way.
   ['package types (attw)', ['exec', '--no', '--', 'attw', '--pack', '.', '--profile', 'node16']],
+  // Whatever a control plane sends: mutated resources, from bytes to calls. A release takes 5,000,000.
+  ['fuzz (200,000 resources)', ['run', '--silent', 'fuzz', '--', '--count', '200000']],
   ['benchmarks (smoke)', ['run', '--silent', 'bench', '--', '--smoke']],
 ];
 

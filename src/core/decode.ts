@@ -22,7 +22,8 @@ export function shown(value: unknown): string {
   } catch {
     text = undefined;
   }
-  text ??= String(value);
+  // An object without a prototype has no text.
+  text ??= typeof value === 'object' ? 'an object' : String(value);
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }
 

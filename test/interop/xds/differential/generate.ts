@@ -261,7 +261,8 @@ class Maker {
           ...this.#maybe(5, { health_status: this.#pick(['HEALTHY', 'UNHEALTHY', 'UNKNOWN', 'TIMEOUT']) }),
         });
       });
-      if (!used.has(this.world.deadPort) && this.#random.int(4) === 0) {
+      // Alone in its level: see docs/xds.md for one among others.
+      if (live.length === 0 && !used.has(this.world.deadPort) && this.#random.int(2) === 0) {
         used.add(this.world.deadPort);
         lb.push(lbEndpoint('127.0.0.1', this.world.deadPort));
       }
