@@ -57,7 +57,8 @@ export class ScriptedLrs {
   readonly #server = new grpc.Server();
   port = 0;
 
-  static async start(port = 0): Promise<ScriptedLrs> {
+  /** `also` may add services of its own before the server listens. */
+  static async start(port = 0, also: (server: grpc.Server) => void = () => {}): Promise<ScriptedLrs> {
     const codec = await loadCodec();
     const scripted = new ScriptedLrs();
     const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -73,6 +74,7 @@ export class ScriptedLrs {
     };
     const handler = (call: Call): void => scripted.#streams.put(new LrsStream(call));
     scripted.#server.addService({ StreamLoadStats: method }, { StreamLoadStats: handler });
+    also(scripted.#server);
     scripted.port = await listen(scripted.#server, port);
     return scripted;
   }
