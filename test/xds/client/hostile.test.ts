@@ -8,9 +8,9 @@ import {
 import { createServer as createHttp1, type Server } from 'node:http';
 import { afterEach, describe, expect, test } from 'vitest';
 import { seededRandom } from '../../../src/core/random.js';
-import { CLUSTER, ENDPOINT, LISTENER } from '../../../src/core/resources.js';
+import { CLUSTER, ENDPOINT, LISTENER, type Resource } from '../../../src/core/resources.js';
 import type { StreamHandlers } from '../../../src/xds/client/index.js';
-import { adsService, type DiscoveryRequest } from '../../../src/xds/wire/index.js';
+import { adsService, type DiscoveryRequest, discoveryMethods } from '../../../src/xds/wire/index.js';
 import { FakeClock, settle } from '../../support/fake-clock.js';
 import { ScriptedAds } from '../../support/scripted-ads.js';
 import { codec, type Harness, packed, Recorder, start, until } from './harness.js';
@@ -107,41 +107,56 @@ describe('a response that is hostile', () => {
     expect(client.dump().resources.every(({ state }) => state === 'NACKED')).toBe(true);
   });
 
-  test('noise and mutations never escape: each is answered, passed over, or ends the stream', async () => {
-    const random = seededRandom(3);
-    const good = method.responseSerialize({
-      type_url: CLUSTER,
-      version_info: 'v',
-      nonce: 'n',
-      resources: [packed(CLUSTER, { name: 'a', type: 'EDS' }), packed(CLUSTER, { name: 'b', alt_stat_name: 'bad' })],
-      resource_errors: [{ resource_name: { name: 'c' }, error_detail: { code: 5, message: 'm' } }],
-    });
-    let handlers: StreamHandlers | undefined;
-    const { client, clock } = begin(
-      '127.0.0.1:1',
-      {},
-      {
-        transport: async () => (_path, given) => {
-          handlers = given;
-          queueMicrotask(() => given.connected());
-          return { send: (_bytes, written) => queueMicrotask(written), read() {}, close() {} };
-        },
-      },
-    );
-    const watcher = new Recorder();
-    for (const name of ['a', 'b', 'c']) client.watch(CLUSTER, name, watcher);
-    await until(() => handlers !== undefined);
-    for (let i = 0; i < 3_000; i++) {
-      const input = Buffer.from(good);
-      for (let n = random.int(3); n >= 0; n--) input[random.int(input.length)] = random.int(256);
-      const cut = random.int(5) === 0 ? input.subarray(0, random.int(input.length)) : input;
-      handlers?.message(cut);
-      await Promise.resolve();
-      if (i % 20 === 0) await clock.advance(120_000);
-    }
-    expect(watcher.told).toContain('changed');
-    expect(watcher.told).toContain('failed: invalid');
+  const body = (name: string, fields: Resource = {}) => packed(CLUSTER, { name, ...fields });
+  const resource_errors = [{ resource_name: { name: 'c' }, error_detail: { code: 5, message: 'm' } }];
+  const sotwSample = method.responseSerialize({
+    type_url: CLUSTER,
+    version_info: 'v',
+    nonce: 'n',
+    resources: [body('a', { type: 'EDS' }), body('b', { alt_stat_name: 'bad' })],
+    resource_errors,
   });
+  const deltaSample = discoveryMethods(codec).delta.responseSerialize({
+    type_url: CLUSTER,
+    nonce: 'n',
+    resources: [
+      { name: 'a', version: '1', aliases: ['c'], resource: body('a'), ttl: { seconds: 5, nanos: 7 } },
+      { name: 'b', version: '2', resource: body('b', { alt_stat_name: 'bad' }) },
+    ],
+    removed_resources: ['c', 'd'],
+    removed_resource_names: [{ name: 'a' }],
+    resource_errors,
+  });
+
+  test.each([
+    ['AGGREGATED_GRPC', sotwSample],
+    ['AGGREGATED_DELTA_GRPC', deltaSample],
+  ] as const)(
+    'noise and mutations never escape (%s): each is answered, passed over, or ends the stream',
+    async (apiType, good) => {
+      const random = seededRandom(3);
+      let handlers: StreamHandlers | undefined;
+      const transport = async () => (_path: string, given: StreamHandlers) => {
+        handlers = given;
+        queueMicrotask(() => given.connected());
+        return { send: (_bytes: Uint8Array, written: () => void) => queueMicrotask(written), read() {}, close() {} };
+      };
+      const { client, clock } = begin('127.0.0.1:1', { apiType }, { transport });
+      const watcher = new Recorder();
+      for (const name of ['a', 'b', 'c']) client.watch(CLUSTER, name, watcher);
+      await until(() => handlers !== undefined);
+      for (let i = 0; i < 3_000; i++) {
+        const input = Buffer.from(good);
+        for (let n = random.int(3); n >= 0; n--) input[random.int(input.length)] = random.int(256);
+        const cut = random.int(5) === 0 ? input.subarray(0, random.int(input.length)) : input;
+        handlers?.message(cut);
+        await Promise.resolve();
+        if (i % 20 === 0) await clock.advance(120_000);
+      }
+      expect(watcher.told).toContain('changed');
+      expect(watcher.told).toContain('failed: invalid');
+    },
+  );
 });
 
 describe('a response that is large', () => {
