@@ -93,7 +93,8 @@ export class Destination {
     const before = this.#router;
     // Nobody waits where there is a router already.
     if (before?.update(config) === true) return;
-    this.#router = new Router(config, this.registry, this.env, before);
+    // Clusters are claimed by the new one before the old one lets go, so that those in both live on.
+    this.#router = new Router(config, this.registry, this.env);
     this.#failure = undefined;
     before?.release((cluster) => this.source.holdCluster?.(this.authority, cluster));
     this.#wake();

@@ -52,6 +52,14 @@ export class ClusterRegistry {
     return cluster;
   }
 
+  has(cluster: string): boolean {
+    return this.#clusters.has(cluster);
+  }
+
+  hasAggregate(aggregate: string): boolean {
+    return this.#shares.has(aggregate);
+  }
+
   /** Brings the cluster up to date if anybody has it. */
   refresh(config: ClusterConfig): void {
     this.#clusters.get(config.name)?.cluster.update(config);

@@ -16,17 +16,26 @@ export class RouterClusters {
   constructor(
     config: TargetConfig,
     private readonly registry: ClusterRegistry,
-    before: RouterClusters | undefined,
   ) {
     this.#config = config;
-    // Acquired here before `before` lets go, so that what both have lives on; brought up to date by the way.
-    if (before === undefined) return;
-    for (const name of before.#clusters.keys()) this.#cluster(name);
-    for (const name of before.#aggregates.keys()) this.#aggregate(name);
+    // Those that linger for the sake of a late call are named here though no route may name them.
+    for (const state of config.clusters.values()) if (isLeaf(state)) registry.refresh(state);
   }
 
   get config(): TargetConfig {
     return this.#config;
+  }
+
+  /** A route names it. What there is of it already is ours too from now on, so that it lives on when others let go of it. */
+  claim(name: string): void {
+    const state = this.#config.clusters.get(name);
+    if (state === undefined || state instanceof MeshError) return;
+    if (state.kind === 'leaf') {
+      if (this.registry.has(name)) this.#cluster(name);
+      return;
+    }
+    if (this.registry.hasAggregate(name)) this.#aggregate(name);
+    for (const leaf of state.leaves) this.claim(leaf);
   }
 
   /** The cluster that calls go to, why they cannot, or undefined when the target knows none of that name. */

@@ -29,14 +29,12 @@ export class Router {
   readonly #routes: readonly CompiledRoute[];
   readonly #clusters: RouterClusters;
 
-  /** `before`: the router that this one takes the place of; clusters that both have live on. It is still to be released. */
   constructor(
     config: TargetConfig,
     registry: ClusterRegistry,
     private readonly env: ClientEnv,
-    before?: Router,
   ) {
-    this.#clusters = new RouterClusters(config, registry, before === undefined ? undefined : before.#clusters);
+    this.#clusters = new RouterClusters(config, registry);
     this.#routes = config.routes.map((route) => ({
       name: route.name,
       matches: compileMatch(route.match, env.random),
@@ -113,6 +111,7 @@ export class Router {
   }
 
   #toCluster(route: Route, action: ForwardAction, weighted: WeightedCluster): Service {
+    this.#clusters.claim(weighted.name);
     let service: Service | undefined;
     return (call) => {
       service ??= this.#compose(route, action, weighted);

@@ -1,0 +1,200 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { ConfigUnavailableError } from '../../../src/core/errors.js';
+import type { AggregateClusterConfig, ClusterConfig } from '../../../src/core/model/cluster.js';
+import { DEFAULT_RETRY_BUDGET } from '../../../src/core/model/cluster.js';
+import type { MeshError } from '../../../src/core/errors.js';
+import type { TargetConfig } from '../../../src/core/model/target.js';
+import type { TransportOptions } from '../../../src/core/transport.js';
+import { FAILOVER_MS } from '../../../src/client/endpoints/level.js';
+import { aCall, aReply, OpenReply } from '../../support/calls.js';
+import { failoverClient, leveled, once } from '../../support/failover.js';
+import { settle } from '../../support/fake-clock.js';
+import { aCluster, aForward, aRoute } from '../../support/targets.js';
+
+const A = '10.0.0.1:80';
+const B = '10.0.0.2:80';
+const C = '10.0.1.1:80';
+
+let client: ReturnType<typeof failoverClient>;
+
+const aggregate = (leaves: readonly string[], more: Partial<AggregateClusterConfig> = {}): AggregateClusterConfig => ({
+  kind: 'aggregate',
+  name: 'both',
+  statName: 'both',
+  leaves,
+  retryBudget: DEFAULT_RETRY_BUDGET,
+  maxRetries: undefined,
+  ...more,
+});
+
+const target = (
+  leaves: readonly ClusterConfig[],
+  more: { readonly aggregate?: Partial<AggregateClusterConfig>; readonly extra?: Record<string, MeshError> } = {},
+  route = once('both'),
+): TargetConfig => ({
+  authority: 'reviews',
+  routes: [route],
+  clusters: new Map<string, ClusterConfig | AggregateClusterConfig | MeshError>([
+    [
+      'both',
+      aggregate(
+        leaves.map(({ name }) => name),
+        more.aggregate,
+      ),
+    ],
+    ...leaves.map((leaf) => [leaf.name, leaf] as const),
+    ...Object.entries(more.extra ?? {}),
+  ]),
+});
+
+const use = (config: TargetConfig): void => client.source.of('reviews').changed(config);
+/** The first call, which makes the destination. */
+const begin = async (config: TargetConfig): Promise<void> => {
+  const first = client.call();
+  use(config);
+  await first;
+};
+
+beforeEach(() => {
+  client = failoverClient();
+});
+
+describe('A75: an aggregate cluster', () => {
+  test('is served by its first leaf, and makes nothing of the others while that can', async () => {
+    await begin(target([aCluster('a', [A, B]), aCluster('b', [C])]));
+    for (let i = 0; i < 10; i++) await client.call();
+    expect(client.took()).not.toContain(C);
+    expect(client.destinations.clusters.list().map(({ config }) => config.name)).toEqual(['a']);
+  });
+
+  test('goes on to the next leaf in the same call, comes back when the first one does', async () => {
+    client.down.add(A).add(B);
+    await begin(target([aCluster('a', [A, B]), aCluster('b', [C])]));
+    expect(client.took().at(-1)).toBe(C);
+    await client.call();
+    expect(client.took()).toEqual([C]);
+    client.down.clear();
+    await client.clock.advance(1_250);
+    for (let i = 0; i < 5; i++) await client.call();
+    expect(client.took()).not.toContain(C);
+  });
+
+  test('the priorities of a leaf come before the next leaf', async () => {
+    client.down.add(A);
+    await begin(target([leveled('a', [[A], [B]]), aCluster('b', [C])]));
+    expect(client.took()).toEqual([A, B]);
+    client.down.add(B);
+    await client.call();
+    expect(client.took().at(-1)).toBe(C);
+    await client.call();
+    expect(client.took()).toEqual([C]);
+  });
+
+  test('passes over a leaf without endpoints, and takes it up when it has some', async () => {
+    const empty = target([aCluster('a', []), aCluster('b', [C])]);
+    await begin(empty);
+    expect(client.took()).toEqual([C]);
+    use({ ...empty, clusters: new Map([...empty.clusters, ['a', aCluster('a', [A])]]) });
+    await client.call();
+    expect(client.took()).toEqual([A]);
+  });
+
+  test('fails when no leaf has any, and a call that waits for ready is served by the first that gets one', async () => {
+    const empty = target([aCluster('a', []), aCluster('b', [])]);
+    const failed = client.call();
+    use(empty);
+    await expect(failed).rejects.toMatchObject({ code: 'NO_ENDPOINT' });
+    const waiting = client.call({ waitForReady: true });
+    await settle();
+    use({ ...empty, clusters: new Map([...empty.clusters, ['b', aCluster('b', [C])]]) });
+    expect((await waiting).status).toBe(200);
+    expect(client.took()).toEqual([C]);
+  });
+
+  test('each leaf has limits of its own; one that is full is no reason to load another (A32)', async () => {
+    const open = new OpenReply();
+    client = failoverClient({ answer: () => open });
+    const limits = { maxConnections: 1, maxPendingRequests: 1, maxRequests: 1, maxRetries: undefined };
+    await begin(target([aCluster('a', [A], { limits }), aCluster('b', [C])]));
+    await expect(client.call()).rejects.toMatchObject({ code: 'CIRCUIT_OPEN', cluster: 'a' });
+    expect(client.took()).toEqual([A]);
+    open.finish();
+  });
+
+  test('each leaf drops what it is told to drop', async () => {
+    const first = client.call();
+    use(target([aCluster('a', [A], { drops: [{ category: 'lb', share: 1 }] }), aCluster('b', [C])]));
+    await expect(first).rejects.toMatchObject({ cluster: 'a', category: 'lb' });
+    expect(client.took()).toEqual([]);
+  });
+
+  test('is told by the name of the leaf that served', async () => {
+    await begin(target([aCluster('a', [A], { statName: 'stat-a' }), aCluster('b', [C])]));
+    const call = aCall();
+    await client.destinations.service(call);
+    expect(call.record.cluster).toBe('stat-a');
+  });
+
+  test('a leaf in trouble is left out, and the aggregate goes on without it', async () => {
+    const trouble = new ConfigUnavailableError('no such cluster');
+    const config = target([aCluster('b', [C])], { extra: { a: trouble } });
+    await begin(config);
+    expect(client.took()).toEqual([C]);
+    use(target([aCluster('a', [A]), aCluster('b', [C])]));
+    await client.call();
+    expect(client.took()).toEqual([A]);
+  });
+
+  test('retries are its own: budget and max_retries count over all of its leaves', async () => {
+    client = failoverClient({ answer: () => aReply(503) });
+    const route = aRoute({ action: aForward({ both: 1 }, { timeoutMs: 0 }) });
+    const config = target([aCluster('a', [A, B])], { aggregate: { maxRetries: 0 } }, route);
+    await begin(config);
+    expect(client.took()).toHaveLength(1);
+    use(target([aCluster('a', [A, B])], { aggregate: { maxRetries: 1 } }, route));
+    const again = client.call();
+    await client.clock.advance(1_000);
+    await again;
+    expect(client.took()).toHaveLength(2);
+  });
+
+  test('a cluster that is called by itself too is one and the same', async () => {
+    const routes = [
+      aRoute({
+        match: { ...aRoute().match, path: { kind: 'exact', value: '/a', ignoreCase: false } },
+        action: aForward({ a: 1 }),
+      }),
+      once('both'),
+    ];
+    const config = { ...target([aCluster('a', [A]), aCluster('b', [C])]), routes };
+    await begin(config);
+    await client.call({ path: '/a' });
+    expect(client.opened).toEqual([`http1 ${A}`]);
+    expect(client.destinations.clusters.list()).toHaveLength(1);
+  });
+
+  test('nobody waits longer than 10 s for a leaf’s connection where another leaf can serve', async () => {
+    const limits: number[] = [];
+    const open = (options: TransportOptions) => {
+      limits.push(options.connectTimeoutMs);
+      return client.env.transports.http1(options);
+    };
+    const other = failoverClient({ env: { transports: { http1: open, http2: open } } });
+    client.down.add(A);
+    const call = other.call();
+    const slow = { connectTimeoutMs: 20_000 };
+    other.source.of('reviews').changed(target([aCluster('a', [A], slow), aCluster('b', [C], slow)]));
+    await call;
+    expect(limits).toEqual([FAILOVER_MS, 20_000]);
+  });
+
+  test('its leaves are let go with it', async () => {
+    await begin(target([aCluster('a', [A]), aCluster('b', [C])]));
+    use({ authority: 'reviews', routes: [], clusters: new Map() });
+    expect(client.closed).toEqual([A]);
+    expect(client.destinations.clusters.list()).toEqual([]);
+    await client.destinations.close();
+    client.env.deadlines.close();
+    expect(client.clock.pending).toBe(0);
+  });
+});
