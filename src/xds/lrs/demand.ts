@@ -1,6 +1,6 @@
 import type { LoadStatsResponse } from './messages.js';
 
-/** C-core's GRPC_XDS_MIN_CLIENT_LOAD_REPORTING_INTERVAL_MS: a server that asks for more, or says nothing, gets this. */
+/** C-core's minimum: a server that asks for more, or says nothing, gets this. */
 export const MIN_INTERVAL_MS = 1_000;
 
 /** What a server wants to be told, and how often. Outlives a broken stream, until the next answer. */
