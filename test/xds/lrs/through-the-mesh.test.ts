@@ -5,7 +5,7 @@ import type * as grpc from '@grpc/grpc-js';
 import { afterEach, expect, test } from 'vitest';
 import { silentLogger } from '../../../src/core/log.js';
 import { meshClient } from '../../../src/index.js';
-import type { Resource, ResourceType } from '../../../src/core/resources.js';
+import type { ResourceType } from '../../../src/core/resources.js';
 import { adsService, type DiscoveryRequest, type DiscoveryResponse, loadCodec } from '../../../src/xds/wire/index.js';
 import type { LoadMetricStats } from '../../../src/xds/lrs/messages.js';
 import { type LrsStream, ScriptedLrs } from '../../support/scripted-lrs.js';
@@ -87,7 +87,7 @@ test('calls through a mesh are reported to the control plane that sent the clust
           call.on('data', ({ type_url: type = '', response_nonce, resource_names: names = [] }: DiscoveryRequest) => {
             if (response_nonce !== undefined) return;
             const held = set[type as ResourceType];
-            const resources: Resource[] = names.flatMap((name) => held.get(name) ?? []);
+            const resources = names.map((name) => held.get(name)).filter((each) => each !== undefined);
             const packed = resources.map((each) => ({ type_url: type, value: codec.encodeResource(type, each) }));
             call.write({ type_url: type, version_info: '1', nonce: 'n', resources: packed });
           });
