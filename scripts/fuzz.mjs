@@ -7,10 +7,18 @@
  * `--count`: resources to make; default 200,000, before a release 5,000,000. `--seed`: default 1; the same seed makes the same resources.
  * `--from`: the first to make, to repeat one that failed. Prints the seed, how many were accepted and refused, and the input that failed.
  */
-import { dirname, join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { Worker } from 'node:worker_threads';
 import { build } from 'esbuild';
+import { root } from './lib/project.mjs';
+
+/** Threads at most; each takes a share of the resources. */
+const MAX_THREADS = 4;
+/** Resources between two lines that say how far it is. */
+const TELL_EVERY = 500_000;
 
 const { values } = parseArgs({
   options: { count: { type: 'string' }, seed: { type: 'string' }, from: { type: 'string' } },
@@ -19,7 +27,7 @@ const { values } = parseArgs({
 function whole(name, otherwise) {
   const text = values[name];
   if (text === undefined) return otherwise;
-  if (!/^\d+$/.test(text)) {
+  if (!/^\d{1,15}$/.test(text)) {
     console.error(`fuzz: --${name} must be a whole number, got "${text}"`);
     process.exit(2);
   }
@@ -29,13 +37,13 @@ function whole(name, otherwise) {
 const count = whole('count', 200_000);
 const seed = whole('seed', 1);
 const from = whole('from', 0);
+console.log(`fuzz: --seed ${seed} --count ${count}${from === 0 ? '' : ` --from ${from}`}`);
 
-// Bundled as for a release: what runs is what ships, and nothing is loaded while it is measured how things end.
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const outfile = join(root, 'node_modules', '.cache', 'inmesh-fuzz', 'fuzz.mjs');
+// Bundled as for a release: what runs is what ships, and no module is loaded while it is watched how calls end.
+const bundle = join(root, 'node_modules', '.cache', 'inmesh-fuzz', 'fuzz.mjs');
 await build({
   entryPoints: [join(root, 'test/xds/resources/fuzz/fuzz.ts')],
-  outfile,
+  outfile: bundle,
   bundle: true,
   platform: 'node',
   format: 'esm',
@@ -43,37 +51,43 @@ await build({
   packages: 'external',
   logLevel: 'warning',
 });
-const { fuzz, loadCodec } = await import(pathToFileURL(outfile).href);
 
-// What is thrown where nobody waits for it breaks the rule as well.
-for (const event of ['uncaughtException', 'unhandledRejection']) {
-  process.on(event, (error) => {
-    console.error(`fuzz: ${event} with --seed ${seed}:`, error);
-    process.exit(1);
+const made = [];
+let told = 0;
+function tell(thread, soFar) {
+  made[thread] = soFar;
+  const all = made.reduce((sum, share) => sum + share, 0);
+  if (all < told + TELL_EVERY || all === count) return;
+  told = all;
+  console.log(`${all} of ${count}`);
+}
+
+/** Makes `share` resources from `first` on in a thread; resolves with what became of them. */
+function run(thread, first, share) {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(new URL('./lib/fuzz-worker.mjs', import.meta.url), {
+      workerData: { bundle: pathToFileURL(bundle).href, options: { seed, from: first, count: share } },
+    });
+    worker.on('message', ({ made: soFar, report }) => {
+      tell(thread, soFar);
+      if (report !== undefined) resolve(report);
+    });
+    worker.once('error', reject);
+    worker.once('exit', (code) => reject(new Error(`thread ${thread} ended with ${code} and no result`)));
   });
 }
 
-const share = (part, of) => `${part} (${((100 * part) / of).toFixed(1)} %)`;
-const describe = ({ made, accepted, refused, malformed, calls }) =>
-  `${made} resources: ${share(accepted, made)} accepted, ${share(refused, made)} refused by a decoder, ` +
-  `${share(malformed, made)} malformed; ${calls} calls`;
-
-console.log(`fuzz: --seed ${seed} --count ${count}${from === 0 ? '' : ` --from ${from}`}`);
-let told = 0;
+const threads = Math.max(1, Math.min(MAX_THREADS, availableParallelism(), Math.ceil(count / 1_000)));
+const starts = Array.from({ length: threads + 1 }, (_, i) => from + Math.floor((count * i) / threads));
 try {
-  const report = await fuzz({
-    codec: await loadCodec(),
-    seed,
-    count,
-    from,
-    progress: (now) => {
-      if (now.made < told + 500_000) return;
-      told = now.made;
-      console.log(describe(now));
-    },
-  });
-  console.log(describe(report));
+  const reports = await Promise.all(starts.slice(0, -1).map((first, i) => run(i, first, starts[i + 1] - first)));
+  const sum = (name) => reports.reduce((total, report) => total + report[name], 0);
+  const share = (name) => `${sum(name)} (${((100 * sum(name)) / Math.max(1, count)).toFixed(1)} %)`;
+  console.log(
+    `${sum('made')} resources: ${share('accepted')} accepted, ${share('refused')} refused by a decoder, ` +
+      `${share('malformed')} malformed; ${sum('calls')} calls`,
+  );
 } catch (error) {
   console.error(error);
-  process.exitCode = 1;
+  process.exit(1);
 }

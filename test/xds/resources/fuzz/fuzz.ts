@@ -19,7 +19,7 @@ import { checkModel } from './check-model.js';
 import { assignment, cluster } from './generate-clusters.js';
 import { clientListener, serverListener } from './generate-listeners.js';
 import { routeConfiguration } from './generate-routes.js';
-import { compact, Make } from './make.js';
+import { Make } from './make.js';
 import { mutateBytes, mutateMessage } from './mutate.js';
 import { NAME, Served } from './serve.js';
 
@@ -60,8 +60,8 @@ const KINDS: readonly { readonly type: ResourceType; readonly make: (make: Make)
 /** Resources that are served at once before it is looked at how that ended. */
 const BATCH = 32;
 /** How many of a hundred mutants have bytes changed, are not encoded at all, and are not mutated at all (those must be accepted). */
-const BYTES = 20;
-const PLAIN = 15;
+const BYTES = 15;
+const PLAIN = 10;
 const UNCHANGED = 5;
 
 interface Input {
@@ -136,12 +136,12 @@ function mutant(index: number, seed: number, codec: Codec): { readonly input: In
   // Spread, so that neighbouring indexes of neighbouring seeds have nothing in common.
   const random = seededRandom(Math.imul(seed, 0x9e37_79b1) ^ Math.imul(index + 1, 0x85eb_ca6b));
   const { type, make } = KINDS[index % KINDS.length] as (typeof KINDS)[number];
-  const resource = compact(make(new Make(random))) as Record<string, unknown>;
+  const resource = make(new Make(random)) as Record<string, unknown>;
   const dice = random.int(100);
   const unchanged = dice < UNCHANGED;
   const changeBytes = !unchanged && dice < UNCHANGED + BYTES;
   const message = messageType(messageName(type));
-  if (!unchanged && !changeBytes) for (let i = random.int(3); i >= 0; i--) mutateMessage(message, resource, random);
+  if (!unchanged && !changeBytes) mutateMessage(message, resource, random, random.int(3) > 0 ? 1 : 2 + random.int(2));
   if (dice >= 100 - PLAIN) return { input: { index, type, bytes: undefined, resource }, unchanged };
   let bytes: Uint8Array;
   try {

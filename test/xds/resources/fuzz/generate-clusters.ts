@@ -3,7 +3,7 @@ import { any, type Make } from './make.js';
 
 const POLICIES = 'envoy.extensions.load_balancing_policies';
 const PROTOCOL = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
-const ads: Resource = { ads: {}, resource_api_version: 'V3' };
+const ads = (): Resource => ({ ads: {}, resource_api_version: 'V3' });
 
 /** A valid `Cluster` that may have every field that its decoder reads. */
 export function cluster(make: Make, name: string): Resource {
@@ -28,7 +28,10 @@ export function cluster(make: Make, name: string): Resource {
 
 function discovery(make: Make): Resource {
   return make.any<Resource>(
-    () => ({ type: 'EDS', eds_cluster_config: { eds_config: ads, service_name: make.maybe(0.5, () => make.name()) } }),
+    () => ({
+      type: 'EDS',
+      eds_cluster_config: { eds_config: ads(), service_name: make.maybe(0.5, () => make.name()) },
+    }),
     () => ({ type: 'EDS', eds_cluster_config: { eds_config: { self: {} } } }),
     () => ({ type: make.maybe(0.5, () => 'STATIC'), load_assignment: assignment(make, 'x') }),
     () => ({ type: 'STRICT_DNS', ...dns(make), load_assignment: named(make, 2) }),

@@ -11,7 +11,7 @@ export function routeConfiguration(make: Make, name: string): Resource {
     cluster_specifier_plugins: [{ extension: { name: 'p', typed_config: make.unknown() }, is_optional: true }],
     typed_per_filter_config: make.maybe(0.1, () => overrides(make)),
     ...make.headerChanges(),
-    virtual_hosts: make.list(1, 3, (i) => virtualHost(make, i)),
+    virtual_hosts: make.list(1, 2, (i) => virtualHost(make, i)),
   };
 }
 
@@ -23,7 +23,7 @@ function virtualHost(make: Make, index: number): Resource {
     retry_policy: make.maybe(0.2, () => retryPolicy(make)),
     typed_per_filter_config: make.maybe(0.1, () => overrides(make)),
     ...make.headerChanges(),
-    routes: make.list(0, 3, () => route(make)),
+    routes: make.list(0, 2, () => route(make)),
   };
 }
 

@@ -169,12 +169,3 @@ export class Make {
 export function any(type: string, fields: Resource = {}): Resource {
   return { '@type': `${TYPE_PREFIX}${type}`, ...fields };
 }
-
-/** A message without the fields that are not set, in depth: as it would be read from the wire. */
-export function compact(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(compact);
-  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value;
-  const copy: Record<string, unknown> = {};
-  for (const [key, item] of Object.entries(value)) if (item !== undefined) copy[key] = compact(item);
-  return copy;
-}

@@ -18,60 +18,55 @@ interface Place {
   readonly type: MessageSchema;
 }
 
-/** Changes `message`, which must not be needed any more, in one place of its choice; types of values are mostly kept. */
-export function mutateMessage(type: MessageSchema, message: Plain, random: Random): void {
-  const place = choose(type, message, random, () => true);
-  if (place === undefined) {
-    addField(type, message, random);
-    return;
+/** Changes `message`, which must not be needed any more, in `times` places of its choice; types of values are mostly kept. */
+export function mutateMessage(type: MessageSchema, message: Plain, random: Random, times: number): void {
+  const places: Place[] = [];
+  collect(type, message, places);
+  for (let i = 0; i < times; i++) {
+    // One that is not there any more, because of what was done before, is changed to no effect.
+    const place = places[random.int(Math.max(1, places.length))];
+    if (place === undefined) addField(type, message, random);
+    else mutatePlace(place, places, random);
   }
+}
+
+function mutatePlace(place: Place, places: readonly Place[], random: Random): void {
   const { holder, key, field } = place;
-  const operation = random.int(12);
-  if (operation === 0) addField(place.type, place.message, random);
-  else if (operation === 1) remove(place);
-  else if (operation === 2) exchange(type, message, place, random);
-  else if (operation === 3 && Array.isArray(holder)) holder.push(clone(holder[key as number]));
-  else if (operation === 4 && Array.isArray(holder)) swapMembers(holder, random);
+  const operation = random.int(16);
+  if (operation < 4) addField(place.type, place.message, random);
+  else if (operation === 4) remove(place);
+  else if (operation === 5) exchange(place, places, random);
+  else if (operation === 6 && Array.isArray(holder)) holder.push(clone(holder[key as number]));
+  else if (operation === 7 && Array.isArray(holder)) swapMembers(holder, random);
   else if (field === undefined) retype(place, random);
-  else if (operation === 5) setTo(place, oddThing(random));
+  else if (operation === 8) setTo(place, oddThing(random));
   else setTo(place, otherValue(field.type, getFrom(place), random));
 }
 
-/** A random place for which `fits` holds; each with the same chance. */
-function choose(
-  type: MessageSchema,
-  message: Plain,
-  random: Random,
-  fits: (place: Place) => boolean,
-): Place | undefined {
-  let seen = 0;
-  let chosen: Place | undefined;
-  const offer = (place: Place): void => {
-    if (fits(place) && random.int(++seen) === 0) chosen = place;
-  };
-  const value = (place: Place): void => {
-    offer(place);
-    const inner = getFrom(place);
-    const innerType = place.field?.type;
-    if (typeof innerType === 'object' && innerType.kind === 'message' && isPlain(inner)) walk(innerType, inner);
-  };
-  const walk = (declared: MessageSchema, content: Plain): void => {
-    const actual = declared.isAny ? schema.message(messageName(String(content['@type']))) : declared;
-    if (declared.isAny) offer({ holder: content, key: '@type', field: undefined, message: content, type: declared });
-    for (const key of Object.keys(content)) {
-      const field = actual?.byName.get(key);
-      if (actual === undefined || field === undefined) continue;
-      const around = { message: content, type: actual, field };
-      const list = content[key];
-      if (field.mapKey !== undefined && isPlain(list)) {
-        for (const name of Object.keys(list)) value({ ...around, holder: list, key: name });
-      } else if (field.repeated && Array.isArray(list)) {
-        for (let i = 0; i < list.length; i++) value({ ...around, holder: list, key: i });
-      } else value({ ...around, holder: content, key });
+/** Every place in `message`. */
+function collect(declared: MessageSchema, message: Plain, places: Place[]): void {
+  let type: MessageSchema | undefined = declared;
+  if (declared.isAny) {
+    type = schema.message(messageName(String(message['@type'])));
+    places.push({ holder: message, key: '@type', field: undefined, message, type: declared });
+  }
+  if (type === undefined) return;
+  for (const name in message) {
+    const field = type.byName.get(name);
+    const value = message[name];
+    if (field === undefined || value === undefined) continue;
+    const inner = typeof field.type === 'object' && field.type.kind === 'message' ? field.type : undefined;
+    if (field.mapKey === undefined && !field.repeated) {
+      places.push({ holder: message, key: name, field, message, type });
+      if (inner !== undefined) collect(inner, value as Plain, places);
+      continue;
     }
-  };
-  walk(type, message);
-  return chosen;
+    const holder = value as Plain | unknown[];
+    for (const key in holder) {
+      places.push({ holder, key: Array.isArray(holder) ? Number(key) : key, field, message, type });
+      if (inner !== undefined) collect(inner, (holder as Plain)[key] as Plain, places);
+    }
+  }
 }
 
 function getFrom({ holder, key }: Place): unknown {
@@ -90,20 +85,22 @@ function remove({ holder, key }: Place): void {
 /** Sets a field that is not set yet; of a oneof the others go, mostly. */
 function addField(type: MessageSchema, message: Plain, random: Random): void {
   const field = type.fields[random.int(Math.max(1, type.fields.length))];
-  if (field === undefined || field.name in message) return;
+  if (field === undefined || message[field.name] !== undefined) return;
   if (random.int(8) > 0) for (const rival of field.rivals) delete message[rival];
   const fresh = randomMessage({ ...type, fields: [field] }, random, { depth: 2, anyTypes: EXTENSION_MESSAGES });
   Object.assign(message, fresh);
 }
 
 /** The value of another place of the same type takes this one's, and the other way round. */
-function exchange(root: MessageSchema, message: Plain, place: Place, random: Random): void {
-  const wanted = place.field?.type;
-  const other = choose(root, message, random, ({ field }) => field?.type === wanted);
-  if (other === undefined) return;
-  const [mine, its] = [clone(getFrom(place)), clone(getFrom(other))];
-  setTo(other, mine);
-  setTo(place, its);
+function exchange(place: Place, places: readonly Place[], random: Random): void {
+  for (let i = 0; i < 20; i++) {
+    const other = places[random.int(places.length)];
+    if (other === undefined || other === place || other.field?.type !== place.field?.type) continue;
+    const [mine, its] = [clone(getFrom(place)), clone(getFrom(other))];
+    setTo(other, mine);
+    setTo(place, its);
+    return;
+  }
 }
 
 function swapMembers(list: unknown[], random: Random): void {
@@ -285,7 +282,7 @@ export function mutateBytes(bytes: Uint8Array, random: Random): Uint8Array {
   let input = Buffer.from(bytes);
   for (let i = random.int(2); i >= 0; i--) {
     const at = random.int(input.length + 1);
-    switch (random.int(8)) {
+    switch (random.int(12)) {
       case 0:
         input = Buffer.concat([input.subarray(0, at), input.subarray(at + 1 + random.int(4))]);
         break;
