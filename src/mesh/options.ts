@@ -80,7 +80,7 @@ function checkXds(xds: unknown): void {
   if (xds === undefined) return;
   if (typeof xds === 'object' && xds !== null) record(xds, 'options.xds');
   else if (typeof xds !== 'string' || !/^[^\s/]+:\d+$/.test(xds))
-    throw new DecodeError('options.xds', `must be host:port or a gRPC bootstrap, got ${shown(xds)}`);
+    throw new DecodeError('options.xds', `must be host:port or a gRPC bootstrap as an object, got ${shown(xds)}`);
 }
 
 function oneOf(value: unknown, path: string, allowed: readonly string[]): void {

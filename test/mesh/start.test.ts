@@ -21,7 +21,7 @@ describe('options of meshClient', () => {
   test.each([
     [{ servces: {} }, 'options.servces: unknown field; did you mean "services"?'],
     [{ services: {}, xds: 'a:1' }, 'options: give only one of services, config and xds, got services and xds'],
-    [{ xds: 'http://a:1' }, 'options.xds: must be host:port, got "http://a:1"'],
+    [{ xds: 'http://a:1' }, 'options.xds: must be host:port or a gRPC bootstrap as an object, got "http://a:1"'],
     [{ config: 7 }, 'options.config: must be a path or an array of paths, got 7'],
     [{ unknownHosts: 'allow' }, 'options.unknownHosts: must be one of passthrough, deny, got "allow"'],
     [null, 'meshClient(options): must be an object, got null'],
