@@ -1,4 +1,4 @@
-import type { ResourceType } from '../../core/resources.js';
+import { CLUSTER, ENDPOINT, LISTENER, type ResourceType, ROUTE } from '../../core/resources.js';
 import { serverKey, type XdsServer } from '../bootstrap/bootstrap.js';
 import type { CacheEntry } from './cache-entry.js';
 import type { ServerSession } from './server-session.js';
@@ -35,6 +35,16 @@ export class Authority {
 
   decides(session: ServerSession): boolean {
     return session === this.#active.at(-1);
+  }
+
+  /**
+   * In charge, and not asked for a cluster that only another server's routes lead to: that it does not know it is no news before it has sent its
+   * own routes ("Config tears happen when the client winds up using some combination of resources" - A71). Until then the wait goes on.
+   */
+  judges(session: ServerSession, entry: CacheEntry): boolean {
+    if (!this.decides(session)) return false;
+    const isForeign = entry.arrival?.server !== session.key;
+    return !(isForeign && (entry.type === CLUSTER || entry.type === ENDPOINT) && this.#isTorn(session));
   }
 
   /** Connects to a server although nothing is wanted yet; to the next one when the first cannot be reached. */
@@ -137,6 +147,14 @@ export class Authority {
       this.sessions.release(session, this);
       session.flush();
     }
+  }
+
+  /** Routes of another server are in use. */
+  #isTorn(session: ServerSession): boolean {
+    for (const { type, arrival } of this.#entries) {
+      if ((type === LISTENER || type === ROUTE) && arrival !== undefined && arrival.server !== session.key) return true;
+    }
+    return false;
   }
 
   #unreachable(entry: CacheEntry, details: string): void {

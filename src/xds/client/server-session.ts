@@ -37,6 +37,7 @@ export interface SessionOwner {
   /** A connectivity error (gRFC A57): of the streams that carry these types. */
   failed(session: ServerSession, types: ReadonlySet<ResourceType>, details: string): void;
   decides(session: ServerSession, entry: CacheEntry): boolean;
+  judges(session: ServerSession, entry: CacheEntry): boolean;
   delivered(session: ServerSession, entry: CacheEntry, before: string | undefined): void;
   /** What watchers asked for while a response was taken over is to be told with its answer. */
   settle(): void;
@@ -229,6 +230,10 @@ export class ServerSession implements Source, StreamHost {
 
   decides(entry: CacheEntry): boolean {
     return this.serves(entry) && this.owner.decides(this, entry);
+  }
+
+  judges(entry: CacheEntry): boolean {
+    return this.serves(entry) && this.owner.judges(this, entry);
   }
 
   delivered(entry: CacheEntry, before: string | undefined): void {

@@ -22,8 +22,9 @@ export type ResourceDecoder = (
 export const MAX_KEPT_REFUSAL_BYTES = 1_048_576;
 
 export interface GoodResource {
-  /** Undefined: the same bytes as the value that is cached. */
-  readonly value: { readonly decoded: unknown; readonly raw: Uint8Array } | undefined;
+  /** The cached one, when the bytes are the same. */
+  readonly value: unknown;
+  readonly raw: Uint8Array;
   /** As the server calls it. */
   readonly resourceName: string;
   /** The resource's own, or else the response's. */
@@ -105,7 +106,7 @@ function* unpackOne(delivery: Delivery, index: number, options: UnpackOptions, r
 
 function* decodeOne(
   name: string,
-  about: Omit<GoodResource, 'value'>,
+  about: Omit<GoodResource, 'value' | 'raw'>,
   body: RawAny,
   options: UnpackOptions,
   result: Unpacked,
@@ -114,15 +115,14 @@ function* decodeOne(
   try {
     if (body.type_url !== type) throw new Error(`is a ${body.type_url}, not a ${type}`);
     const cached = options.cached(name);
-    const isSame = cached?.server === options.origin.server && Buffer.compare(cached.raw, body.value) === 0;
-    if (isSame) {
-      result.good.set(name, { ...about, value: undefined });
+    if (cached?.server === options.origin.server && Buffer.compare(cached.raw, body.value) === 0) {
+      result.good.set(name, { ...about, value: cached.value, raw: cached.raw });
       return;
     }
     const resource = yield* codec.decodeResourceSteps(type, body.value);
-    const decoded = yield* options.decode(resource, about.resourceName, options.origin, cached?.value as never);
+    const value = yield* options.decode(resource, about.resourceName, options.origin, cached?.value as never);
     // A copy: a view would keep the whole response in memory.
-    result.good.set(name, { ...about, value: { decoded, raw: new Uint8Array(body.value) } });
+    result.good.set(name, { ...about, value, raw: new Uint8Array(body.value) });
   } catch (thrown) {
     const error = thrown instanceof Error ? thrown : new Error(String(thrown));
     result.bad.set(name, { error, version: about.version, raw: kept(body) });

@@ -26,6 +26,8 @@ export interface Source {
   serves(entry: CacheEntry): boolean;
   /** It has the last word on the resource: a server that is being fallen back from has not, until it delivers (gRFC A71). */
   decides(entry: CacheEntry): boolean;
+  /** Its word counts that there is no such resource. */
+  judges(entry: CacheEntry): boolean;
   /** It delivered the resource, which is about to be taken over from `before`, the key of the server that the last value is of. */
   delivered(entry: CacheEntry, before: string | undefined): void;
   /** `Subscription.doubtfulUntil`. */
@@ -121,13 +123,9 @@ export class Updates {
   }
 
   #accept(entry: CacheEntry, good: GoodResource, source: Source): boolean {
-    const before = entry.arrival;
-    const value = good.value ?? (before && { decoded: before.value, raw: before.raw });
-    // The value that it is the same as has gone since.
-    if (value === undefined) return false;
-    source.delivered(entry, before?.server);
-    const { version, resourceName } = good;
-    const arrival = { value: value.decoded, raw: value.raw, version, resourceName, server: source.key };
+    source.delivered(entry, entry.arrival?.server);
+    const { value, raw, version, resourceName } = good;
+    const arrival = { value, raw, version, resourceName, server: source.key };
     const changed = entry.accept(arrival, this.options.clock.wallTime());
     this.#expire(entry, good.ttlMs);
     return changed;
@@ -136,8 +134,8 @@ export class Updates {
   *#applyAbsences(type: ResourceType, unpacked: Unpacked, absences: Absences, source: Source): Steps<void> {
     const reported = new Set<string>();
     for (const { resource_name: resource, error_detail: status } of absences.errors) {
-      const entry = this.#decided(type, canonicalName(type, resource?.name ?? ''), source);
-      if (entry !== undefined) {
+      const entry = this.cache.get(type, canonicalName(type, resource?.name ?? ''));
+      if (entry !== undefined && source.judges(entry)) {
         reported.add(entry.name);
         this.#received(entry, source, status?.code ?? 0, status?.message || 'no message');
       }
@@ -154,10 +152,9 @@ export class Updates {
     if (absences.complete === undefined || unpacked.nameless.length > 0) return;
     const { good, bad, heartbeats } = unpacked;
     for (const name of [...absences.complete]) {
-      const entry = this.#decided(type, name, source);
-      if (entry === undefined || good.has(name) || bad.has(name) || heartbeats.has(name) || reported.has(name))
-        continue;
-      this.#absent(entry, source);
+      if (good.has(name) || bad.has(name) || heartbeats.has(name) || reported.has(name)) continue;
+      const entry = this.cache.get(type, name);
+      if (entry !== undefined && source.judges(entry)) this.#absent(entry, source);
       yield;
     }
   }
@@ -174,7 +171,7 @@ export class Updates {
   #named(type: ResourceType, name: string, source: Source): CacheEntry[] {
     const entry = this.cache.get(type, name);
     const found = entry === undefined ? [...this.cache.all(type)].filter((other) => isCalled(other, name)) : [entry];
-    return found.filter((other) => source.decides(other));
+    return found.filter((other) => source.judges(other));
   }
 
   /** Not in a full set. "it may not be possible for the client to know that a resource does not exist" if it was never there - xds_protocol */

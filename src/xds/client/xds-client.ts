@@ -176,6 +176,7 @@ export class XdsClient implements ResourceCache {
         for (const { authority } of this.#authorities.values()) authority.failed(session, types, details);
       },
       decides: (session, entry) => this.#authorities.get(entry.authority)?.authority.decides(session) ?? false,
+      judges: (session, entry) => this.#authorities.get(entry.authority)?.authority.judges(session, entry) ?? false,
       delivered: (session, entry, before) => this.#delivered(session, entry, before),
       settle: () => {
         if (!this.#closed) this.#settle();

@@ -269,6 +269,48 @@ describe.each(['AGGREGATED_GRPC', 'AGGREGATED_DELTA_GRPC'] as const)('the first 
 });
 
 describe('over several types', () => {
+  test("a cluster of the first server's routes is not gone because the second does not know it, before that has sent its own", async () => {
+    begin();
+    const route = watch(ROUTE, 'r');
+    const stream = await first().nextStream();
+    await stream.next();
+    await give(stream, ROUTE, ['r'], 'first');
+    const cluster = watch(CLUSTER, 'of-first');
+    await stream.next();
+    await kill(first());
+    await harness.clock.advance(1_000);
+    const fallback = await second().nextStream();
+    await fallback.next();
+    await fallback.next();
+    const missing = [{ resource_name: { name: 'of-first' }, error_detail: { code: 5, message: 'who?' } }];
+    fallback.send({ type_url: CLUSTER, version_info: 'v', nonce: 'n', resource_errors: missing });
+    await fallback.next();
+    expect(cluster.told).toEqual([]);
+    await give(fallback, ROUTE, ['r'], 'second');
+    expect(route.told).toEqual(['changed', 'changed']);
+    fallback.send({ type_url: CLUSTER, version_info: 'v', nonce: 'n', resource_errors: missing });
+    await fallback.next();
+    expect(cluster.told).toEqual(['failed: does-not-exist']);
+  });
+
+  test('such a cluster does not exist after 15 s all the same', async () => {
+    begin();
+    watch(LISTENER, 'l');
+    const stream = await first().nextStream();
+    await stream.next();
+    await give(stream, LISTENER, ['l'], 'first');
+    const cluster = watch(CLUSTER, 'of-first');
+    await stream.next();
+    await kill(first());
+    await harness.clock.advance(1_000);
+    const fallback = await second().nextStream();
+    await fallback.next();
+    await fallback.next();
+    await until(() => harness.clock.pending > 1);
+    await harness.clock.advance(15_000);
+    expect(cluster.told).toEqual(['failed: does-not-exist']);
+  });
+
   test('one resource of any type brings the first server back for all', async () => {
     first().close();
     const { port } = first();
