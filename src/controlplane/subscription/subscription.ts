@@ -50,6 +50,8 @@ export interface Difference {
 /** What the client is known to have: what was sent, or what it says that it kept from an earlier stream. */
 type Sent = SnapshotResource | { readonly version: string };
 
+const isWhole = (sent: Sent): sent is SnapshotResource => 'bytes' in sent;
+
 /** LDS and CDS: "the server must include the complete state of the world" - xds_protocol, Grouping Resources into Responses. */
 export const isFullSet = (type: ResourceType): boolean => type === LISTENER || type === CLUSTER;
 
@@ -84,6 +86,10 @@ export class Subscription {
   readonly #owed = new Set<string>();
   /** Among `#owed`: names that are covered by `*` alone. */
   readonly #dropped = new Set<string>();
+  /** No longer asked for, but in the response under way: who asks again before reading that takes it from there, and uses it. */
+  readonly #passing = new Map<string, Sent>();
+  /** Names in the last response. */
+  #carried: ReadonlySet<string> = new Set();
 
   constructor(
     readonly type: ResourceType,
@@ -163,16 +169,17 @@ export class Subscription {
       if (this.wants(name)) this.#due.add(name);
     }
     for (const name of removed) {
-      const sent = this.sent.get(name);
-      if (sent !== undefined && 'bytes' in sent && this.type !== LISTENER) this.held.hold(sent);
+      const had = this.sent.get(name) ?? this.#passing.get(name);
+      if (had !== undefined && isWhole(had) && this.type !== LISTENER) this.held.hold(had);
       else if (this.wants(name)) this.#due.add(name);
     }
   }
 
   /** What is held goes, as far as `stillNeeded` does not claim it, or because it has been held for long enough. */
   release(stillNeeded: (name: string) => boolean, expiredAt?: number): void {
-    for (const name of this.held.release(stillNeeded)) this.#due.add(name);
-    if (expiredAt !== undefined) for (const name of this.held.expire(expiredAt)) this.#due.add(name);
+    const released = this.held.release((name) => stillNeeded(name) || this.#passing.has(name));
+    const expired = expiredAt === undefined ? [] : this.held.expire(expiredAt);
+    for (const name of [...released, ...expired]) this.#due.add(name);
   }
 
   /** What there is for this client: `target`, and what is held. */
@@ -225,6 +232,7 @@ export class Subscription {
       if (this.names.has(name)) this.absent.add(name);
       this.#settle(name);
     }
+    this.#carried = new Set(response.resources);
     this.last = { ...response, answer: 'none', answeredAt: undefined };
   }
 
@@ -236,6 +244,7 @@ export class Subscription {
     if (nonce !== last.nonce) return 'stale';
     // Clients that subscribe between two responses repeat the nonce of the first (SotW).
     if (last.answer !== 'none') return 'subscribed';
+    this.#passing.clear();
     this.last = { ...last, answer: error === undefined ? 'acked' : 'rejected', answeredAt: at };
     if (error === undefined) {
       for (const name of last.resources) this.refused.delete(name);
@@ -272,9 +281,11 @@ export class Subscription {
   }
 
   #letGo(name: string): void {
+    const sent = this.sent.get(name);
+    if (sent !== undefined && this.isOutstanding && this.#carried.has(name)) this.#passing.set(name, sent);
+    else if (!this.#passing.has(name)) this.held.drop(name);
     this.sent.delete(name);
     this.refused.delete(name);
-    this.held.drop(name);
     this.#settle(name);
   }
 

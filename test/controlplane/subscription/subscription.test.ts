@@ -215,6 +215,23 @@ describe('what is sent', () => {
   });
 });
 
+it('what is dropped, gone and asked for again while a response with it is on its way stays until that is answered', () => {
+  const listing = new Listing(CLUSTER);
+  listing.ask(['c1', 'c2']);
+  listing.send('1').ask(['c2']);
+  listing.configure(meshOf({ b: ['c2'] }));
+  listing.ask(['c1', 'c2']);
+  expect(listing.due).toEqual(['c2', 'c1']);
+  const dropped = new Listing(CLUSTER);
+  dropped.ask(['c1', 'c2']);
+  dropped.send('1').ask(['c2']);
+  dropped.configure(meshOf({ b: ['c2'] })).ask(['c2'], '1');
+  dropped.subscription.release((name) => dropped.subscription.names.has(name));
+  expect(dropped.subscription.held.size).toBe(0);
+  dropped.ask(['c1', 'c2'], '1');
+  expect(dropped.plan()).toMatchObject({ absent: ['c1'] });
+});
+
 describe('answers', () => {
   function sent(): Listing {
     const listing = new Listing(CLUSTER);
