@@ -1,4 +1,4 @@
-import type { Steps } from '../../core/steps.js';
+import { runToEnd, type Steps } from '../../core/steps.js';
 
 /** A value of more parts than this is walked in steps: about 0.2 ms of work. */
 const LARGE = 1_000;
@@ -32,18 +32,18 @@ export function* deepFreezeSteps<T>(value: T): Steps<T> {
 /**
  * `next`, made of as many objects of `previous` as are equal: what did not change keeps its identity, so that whoever comes after
  * can compare by reference and keep state. Members of a list are recognised by their `key`, else by their `name`, else by place.
- * Objects that are in both already cost one comparison, however large they are.
+ * Objects that are in both already cost one comparison, however large they are; so does a long list that was compared with the same before.
  */
 export function retain<T>(previous: unknown, next: T): T {
   if (Object.is(previous, next)) return next;
   if (Array.isArray(next)) {
-    if (!Array.isArray(previous)) return next;
-    const partner = partners(previous);
-    return merged(
-      previous,
-      next,
-      next.map((item, i) => retain(partner(item, i), item)),
-    );
+    if (!Array.isArray(previous) || compared(previous, next)) return next;
+    const partners = new Partners(previous);
+    const items = next.map((item, i) => {
+      if (!partners.known(item, i)) runToEnd(partners.index(i));
+      return retain(partners.of(item, i), item);
+    });
+    return merged(previous, next, items);
   }
   if (!isPlain(next)) return (equalLeaves(previous, next) ? previous : next) as T;
   if (!isPlain(previous)) return next;
@@ -57,11 +57,12 @@ export function* retainSteps<T>(previous: unknown, next: T): Steps<T> {
   if (Object.is(previous, next)) return next;
   if (!isLarge(next)) return retain(previous, next);
   if (Array.isArray(next)) {
-    if (!Array.isArray(previous)) return next;
-    const partner = partners(previous);
+    if (!Array.isArray(previous) || compared(previous, next)) return next;
+    const partners = new Partners(previous);
     const items: unknown[] = [];
     for (const [i, item] of next.entries()) {
-      const before = partner(item, i);
+      if (!partners.known(item, i)) yield* partners.index(i);
+      const before = partners.of(item, i);
       items.push(isLarge(item) ? yield* retainSteps(before, item) : retain(before, item));
       yield;
     }
@@ -74,41 +75,57 @@ export function* retainSteps<T>(previous: unknown, next: T): Steps<T> {
 }
 
 /**
- * Which member of `previous` a member of `next` is compared with. Most lists stay in order, so those at the same place are tried first;
- * from the first that differs on they are looked up. Names need not be unique: of several the first goes with the first, and so on.
+ * Which member of `previous` a member of another list is compared with. Most lists stay in order, so those at the same place are tried
+ * first; from the first that differs on they are looked up. Names need not be unique: of several the first goes with the first, and so on.
  */
-function partners(previous: readonly unknown[]): (item: unknown, at: number) => unknown {
-  let inOrder = true;
-  let byIdentity = new Map<string, unknown[]>();
-  return (item, at) => {
-    const id = identity(item);
-    if (inOrder) {
-      const before = previous[at];
-      if (Object.is(before, item) || identity(before) === id) return before;
-      inOrder = false;
-      byIdentity = grouped(previous, at);
-    }
-    return id === undefined ? previous[at] : byIdentity.get(id)?.pop();
-  };
-}
+class Partners {
+  /** Members of `previous` by identity, the last one first; undefined as long as all were in order. */
+  #index: Map<string, unknown[]> | undefined;
 
-/** Members from `start` on by identity, the last one first. */
-function grouped(list: readonly unknown[], start: number): Map<string, unknown[]> {
-  const groups = new Map<string, unknown[]>();
-  for (let i = list.length - 1; i >= start; i--) {
-    const id = identity(list[i]);
-    if (id === undefined) continue;
-    const others = groups.get(id);
-    if (others === undefined) groups.set(id, [list[i]]);
-    else others.push(list[i]);
+  constructor(private readonly previous: readonly unknown[]) {}
+
+  /** False: `index` has to come first. Members are asked for in order. */
+  known(item: unknown, at: number): boolean {
+    const before = this.previous[at];
+    return this.#index !== undefined || Object.is(before, item) || identity(before) === identity(item);
   }
-  return groups;
+
+  of(item: unknown, at: number): unknown {
+    const id = identity(item);
+    return this.#index === undefined || id === undefined ? this.previous[at] : this.#index.get(id)?.pop();
+  }
+
+  /** Makes those from `start` on ready to be looked up. */
+  *index(start: number): Steps<void> {
+    const index = new Map<string, unknown[]>();
+    for (let i = this.previous.length - 1; i >= start; i--) {
+      yield;
+      const id = identity(this.previous[i]);
+      if (id === undefined) continue;
+      const others = index.get(id);
+      if (others === undefined) index.set(id, [this.previous[i]]);
+      else others.push(this.previous[i]);
+    }
+    this.#index = index;
+  }
 }
 
 /** Of three equal lists the one that came first. */
 function merged<T>(previous: readonly unknown[], next: T & readonly unknown[], items: readonly unknown[]): T {
   if (previous.length === items.length && items.every((item, i) => Object.is(item, previous[i]))) return previous as T;
-  return items.every((item, i) => Object.is(item, next[i])) ? next : (Object.freeze(items) as T);
+  const result = items.every((item, i) => Object.is(item, next[i])) ? next : Object.freeze(items);
+  if (result.length > LARGE) comparedWith.set(result, new WeakRef(previous));
+  return result as T;
+}
+
+/**
+ * Long lists, and what they have taken all they could from: whoever compares the two again need not look at them. Weakly, as else every
+ * version of a list would keep the one before.
+ */
+const comparedWith = new WeakMap<readonly unknown[], WeakRef<readonly unknown[]>>();
+
+function compared(previous: readonly unknown[], next: readonly unknown[]): boolean {
+  return next.length > LARGE && comparedWith.get(next)?.deref() === previous;
 }
 
 /** The same for objects: `values` are those of `next`'s keys, in order. */

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { safeRegex } from '../../../src/xds/regex.js';
-import { deepFreeze, retain } from '../../../src/xds/resources/share.js';
+import { runToEnd, type Steps } from '../../../src/core/steps.js';
+import { deepFreeze, deepFreezeSteps, retain, retainSteps } from '../../../src/xds/resources/share.js';
 
 describe('retain', () => {
   test('gives the previous object when nothing changed', () => {
@@ -113,3 +114,62 @@ function structuredCloneKeepingKeys(value: unknown): unknown {
   }
   return copy;
 }
+
+describe('in steps', () => {
+  const list = (parts: number, first = 0) =>
+    deepFreeze({
+      items: Array.from({ length: parts }, (_, i) => ({ key: String(first + i), at: { port: first + i } })),
+    });
+  const steps = (work: Steps<unknown>): number => {
+    let count = 0;
+    for (const _ of work) count++;
+    return count;
+  };
+
+  test('a value is frozen and retained with a pause for each member of a long list', () => {
+    const fresh = { items: Array.from({ length: 5_000 }, (_, i) => ({ key: String(i), at: { port: i } })) };
+    expect(steps(deepFreezeSteps(fresh))).toBeGreaterThanOrEqual(5_000);
+    expect(Object.isFrozen(fresh) && Object.isFrozen(fresh.items) && Object.isFrozen(fresh.items[4_999]?.at)).toBe(
+      true,
+    );
+    expect(steps(retainSteps(list(5_000), fresh))).toBeGreaterThanOrEqual(5_000);
+  });
+
+  test('a small one has no pause', () => {
+    expect(steps(deepFreezeSteps({ items: [{ key: 'a' }] }))).toBe(0);
+    expect(steps(retainSteps(list(2), list(3)))).toBe(0);
+  });
+
+  test('a list in a list is walked in steps too, whichever is long', () => {
+    const hosts = deepFreeze([{ name: 'v', routes: list(3_000).items }]);
+    expect(steps(retainSteps(hosts, deepFreeze([{ name: 'v', routes: list(3_000).items }])))).toBeGreaterThan(3_000);
+  });
+
+  test('comes to the same as in one go', () => {
+    const item = fc.record({ key: fc.constantFrom('a', 'b', 'c'), v: fc.nat(1) });
+    fc.assert(
+      fc.property(fc.array(item, { maxLength: 6 }), fc.array(item, { maxLength: 6 }), (some, others) => {
+        // So long that it takes steps, with what varies at both ends.
+        const make = (ends: readonly unknown[]) => deepFreeze(structuredClone([...ends, ...list(600).items, ...ends]));
+        const before = make(some);
+        const after = make(others);
+        const inSteps = runToEnd(retainSteps(before, after));
+        expect(inSteps).toEqual(after);
+        expect(inSteps).toEqual(retain(before, structuredClone(after)));
+        const kept = (result: readonly unknown[]) => result.map((one) => before.indexOf(one as never));
+        expect(kept(inSteps)).toEqual(kept(retain(before, deepFreeze(structuredClone(after)))));
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  test('a long list that was compared with another is not looked at again', () => {
+    const before = list(5_000);
+    const after = runToEnd(retainSteps(before, list(5_000, 1)));
+    expect(after.items[0]).toBe(before.items[1]);
+    expect(retain(before, after)).toBe(after);
+    // Put into another object, as the dependency manager does.
+    expect(retain(deepFreeze({ name: 'c', ...before }), deepFreeze({ name: 'c', ...after })).items).toBe(after.items);
+    expect(steps(retainSteps(before.items, after.items))).toBe(0);
+  });
+});

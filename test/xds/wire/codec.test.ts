@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { CLUSTER, ENDPOINT, ROUTE, TYPE_PREFIX, type Resource } from '../../../src/core/resources.js';
-import { adsService, loadCodec } from '../../../src/xds/wire/index.js';
+import { CLUSTER, ENDPOINT, LISTENER, ROUTE, TYPE_PREFIX, type Resource } from '../../../src/core/resources.js';
+import { adsService, CodecError, loadCodec } from '../../../src/xds/wire/index.js';
 
 const codec = await loadCodec();
 const roundTrip = (typeUrl: string, resource: Resource): Resource =>
@@ -212,5 +212,53 @@ describe('the ADS messages', () => {
       error_detail: { code: 3, message: 'bad' },
     };
     expect(method.requestDeserialize(method.requestSerialize(request))).toEqual(request);
+  });
+});
+
+describe('in steps', () => {
+  const steps = (typeUrl: string, bytes: Uint8Array): { pauses: number; resource: Resource } => {
+    const work = codec.decodeResourceSteps(typeUrl, bytes);
+    for (let pauses = 0; ; pauses++) {
+      const step = work.next();
+      if (step.done === true) return { pauses, resource: step.value };
+    }
+  };
+  const codes = (count: number): Resource => ({
+    virtual_hosts: [{ retry_policy: { retriable_status_codes: Array.from({ length: count }, (_, i) => i % 600) } }],
+  });
+  const inAny = (count: number): Resource => ({
+    api_listener: {
+      api_listener: {
+        '@type': `${TYPE_PREFIX}envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager`,
+        route_config: { virtual_hosts: Array.from({ length: count }, (_, i) => ({ name: `v${i}` })) },
+      },
+    },
+  });
+  const labels = (count: number): Resource => ({
+    metadata: {
+      filter_metadata: {
+        a: { fields: Object.fromEntries(Array.from({ length: count }, (_, i) => [`k${i}`, { number_value: i }])) },
+      },
+    },
+  });
+
+  test.each([
+    ['a list of numbers', ROUTE, codes(20_000)],
+    ['what is in an Any', LISTENER, inAny(20_000)],
+    ['a map', CLUSTER, labels(20_000)],
+  ])('%s is paused in, and comes to the same', (_, typeUrl, resource) => {
+    const bytes = codec.encodeResource(typeUrl, resource);
+    const read = steps(typeUrl, bytes);
+    expect(read.pauses).toBeGreaterThanOrEqual(9);
+    expect(read.resource).toEqual(codec.decodeResource(typeUrl, bytes));
+  });
+
+  test('a fault after a pause is named by its path', () => {
+    const bytes = codec.encodeResource(ROUTE, {
+      virtual_hosts: Array.from({ length: 5_000 }, (_, i) => ({ name: `v${i}`, domains: ['*'] })),
+    });
+    bytes[bytes.lastIndexOf('*'.charCodeAt(0))] = 0xff;
+    expect(() => steps(ROUTE, bytes)).toThrow(CodecError);
+    expect(() => steps(ROUTE, bytes)).toThrow(/^virtual_hosts\[4999\]\.domains\[0\]: malformed .* not UTF-8/);
   });
 });
