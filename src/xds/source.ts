@@ -59,7 +59,7 @@ export function xdsConfigSource(options: XdsConfigSourceOptions): XdsConfigSourc
       tell(event);
     };
     const tracker = new TargetTracker(
-      { authority, listenerName: options.listenerName(authority), cache, clusters },
+      { authority, listenerName: options.listenerName(authority), cache, clusters, clock: options.dns.clock },
       {
         changed: (config) => remember((watcher) => watcher.changed(config)),
         failed: (error) => remember((watcher) => watcher.failed(error)),

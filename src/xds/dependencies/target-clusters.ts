@@ -6,6 +6,9 @@ import { isMembers, reachable, resolveAggregate } from './aggregates.js';
 import type { NodeState } from './cluster-node.js';
 import type { ClusterHold, Clusters } from './clusters.js';
 
+/** Clusters taken up in one go, about a millisecond of work: a target may name thousands, and all of them may be known already. */
+export const CLUSTERS_AT_ONCE = 100;
+
 /** A cluster as a target shows it. */
 export type ClusterState = ClusterConfig | AggregateClusterConfig | MeshError;
 
@@ -20,6 +23,8 @@ export class TargetClusters {
   readonly #held = new Map<string, ClusterHold>();
   /** Of those required, which are not known yet. */
   readonly #awaited = new Set<string>();
+  /** How many more may be taken up by this call of `hold`. */
+  #room = 0;
 
   constructor(
     private readonly clusters: Clusters,
@@ -27,9 +32,11 @@ export class TargetClusters {
   ) {}
 
   /**
-   * Holds what the names lead to, and lets go of everything else. Afterwards `complete` tells whether all is known that `required` lead to.
+   * Holds what the names lead to, and lets go of everything else. Afterwards `complete` tells whether all is known that `required` lead to, and
+   * `unfinished` that it is not all held yet: call it again when others have had their turn.
    */
   hold(required: Iterable<string>, others: Iterable<string>): void {
+    this.#room = CLUSTERS_AT_ONCE;
     const wanted = reachable(required, (name) => this.#take(name));
     this.#awaited.clear();
     // At the deepest layer nobody has asked for the state yet.
@@ -43,9 +50,13 @@ export class TargetClusters {
     }
   }
 
+  get unfinished(): boolean {
+    return this.#room < 0;
+  }
+
   /** Every cluster that is required is known, be it as trouble. */
   get complete(): boolean {
-    return this.#awaited.size === 0;
+    return this.#awaited.size === 0 && !this.unfinished;
   }
 
   /** Takes note that more may be known of the cluster. False when more than itself may be another now: all must be looked at. */
@@ -89,6 +100,7 @@ export class TargetClusters {
   #take(name: string): NodeState | undefined {
     let hold = this.#held.get(name);
     if (hold === undefined) {
+      if (this.#room-- <= 0) return undefined;
       hold = this.clusters.hold(name, {
         changed: () => this.owner.changed(name),
         ambient: (error) => this.owner.ambient(error),

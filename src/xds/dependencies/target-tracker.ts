@@ -1,3 +1,4 @@
+import type { Clock } from '../../core/clock.js';
 import type { ConfigWatcher } from '../../core/config-source.js';
 import { ConfigUnavailableError, type MeshError } from '../../core/errors.js';
 import type { LayeredMap } from '../../core/layered-map.js';
@@ -18,6 +19,7 @@ export interface TrackerOptions {
   readonly listenerName: string;
   readonly cache: ResourceCache;
   readonly clusters: Clusters;
+  readonly clock: Pick<Clock, 'after'>;
 }
 
 type ApiListener = Extract<Listener, { readonly kind: 'api' }>;
@@ -59,6 +61,8 @@ export class TargetTracker {
   #warming = false;
   readonly #changed = new Set<string>();
   #scheduled = false;
+  /** Ends the wait of a large evaluation for its next turn. */
+  #stopWaiting: (() => void) | undefined;
   #closed = false;
 
   constructor(
@@ -104,6 +108,7 @@ export class TargetTracker {
 
   close(): void {
     this.#closed = true;
+    this.#stopWaiting?.();
     this.#lds.close();
     this.#rds.close();
     this.#drop();
@@ -112,6 +117,18 @@ export class TargetTracker {
   #outdate(): void {
     this.#outdated = true;
     this.#schedule();
+  }
+
+  /** Lets the event loop turn before the next part of a large evaluation. */
+  #goOn(): void {
+    this.#stopWaiting ??= this.options.clock.after(
+      0,
+      () => {
+        this.#stopWaiting = undefined;
+        this.#outdate();
+      },
+      { background: true },
+    );
   }
 
   #schedule(): void {
@@ -201,6 +218,7 @@ export class TargetTracker {
     this.#clusters.hold(names, [...this.#extra.keys(), ...serving]);
     if (!this.#clusters.complete) {
       this.#warming = true;
+      if (this.#clusters.unfinished) this.#goOn();
       return true;
     }
     this.#active = { routes, names, rdsName: this.#rds.name };

@@ -1,8 +1,9 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { changedKeys } from '../../../src/core/layered-map.js';
 import { CLUSTER, ENDPOINT, LISTENER, ROUTE } from '../../../src/core/resources.js';
+import { CLUSTERS_AT_ONCE } from '../../../src/xds/dependencies/target-clusters.js';
 import type { XdsConfigSource } from '../../../src/xds/source.js';
-import { settle } from '../../support/fake-clock.js';
+import { type FakeClock, settle } from '../../support/fake-clock.js';
 import { RecordingWatcher, ScriptedCache } from '../../support/scripted-cache.js';
 import { sourceOn } from '../../support/xds-mesh.js';
 import {
@@ -18,10 +19,13 @@ import {
 let cache: ScriptedCache;
 let source: XdsConfigSource;
 let watcher: RecordingWatcher;
+let clock: FakeClock;
 
 beforeEach(() => {
   cache = new ScriptedCache();
-  source = sourceOn(cache).source as XdsConfigSource;
+  const on = sourceOn(cache);
+  source = on.source as XdsConfigSource;
+  clock = on.clock;
   watcher = new RecordingWatcher();
 });
 
@@ -39,7 +43,7 @@ const routeTo = (...clusters: string[]) =>
   );
 
 describe('a change of endpoints', () => {
-  const names = Array.from({ length: 200 }, (_, i) => `c${i}`);
+  const names = Array.from({ length: 80 }, (_, i) => `c${i}`);
 
   beforeEach(() => {
     cache.put(LISTENER, listenerResource('reviews', 'r'));
@@ -69,12 +73,59 @@ describe('a change of endpoints', () => {
     await settle();
     bring('c7', 5);
     await settle();
-    expect(watcher.last.routes).toHaveLength(200);
+    expect(watcher.last.routes).toHaveLength(80);
     expect(watcher.last.clusters.get('c7')).toMatchObject({ endpoints: [{ key: '127.0.0.1:5' }] });
     bring('new', 6);
     await settle();
-    expect(watcher.last.routes).toHaveLength(201);
+    expect(watcher.last.routes).toHaveLength(81);
     expect(watcher.last.clusters.get('c7')).toMatchObject({ endpoints: [{ key: '127.0.0.1:5' }] });
+  });
+});
+
+describe('a target of many clusters, all of them known', () => {
+  const count = 3 * CLUSTERS_AT_ONCE + 1;
+  const names = Array.from({ length: count }, (_, i) => `c${i}`);
+  const held = (): number => cache.watched.filter((name) => name.startsWith('Cluster/')).length;
+
+  beforeEach(() => {
+    cache.put(LISTENER, listenerResource('reviews', 'r'));
+    routeTo(...names);
+    for (const name of names) bring(name, 1);
+  });
+
+  test('is taken up in parts, with the event loop’s turns between them, and told of once', async () => {
+    const stop = source.watch('reviews', watcher);
+    expect(held()).toBe(CLUSTERS_AT_ONCE);
+    await settle();
+    expect(held()).toBe(CLUSTERS_AT_ONCE);
+    expect(watcher.events).toEqual([]);
+    await clock.advance(0);
+    expect(watcher.events).toEqual(['config']);
+    expect(watcher.last.clusters.size).toBe(count);
+    stop();
+    expect(cache.watched).toEqual([]);
+  });
+
+  test('changes meanwhile are in it, and what served before goes on to serve', async () => {
+    routeTo('c0');
+    source.watch('reviews', watcher);
+    await settle();
+    routeTo(...names);
+    await settle();
+    bring('c0', 5);
+    bring(`c${count - 1}`, 6);
+    await settle();
+    expect(watcher.last.routes).toHaveLength(1);
+    expect(watcher.last.clusters.get('c0')).toMatchObject({ endpoints: [{ key: '127.0.0.1:5' }] });
+    await clock.advance(10);
+    expect(watcher.last.clusters.size).toBe(count);
+    expect(watcher.last.clusters.get(`c${count - 1}`)).toMatchObject({ endpoints: [{ key: '127.0.0.1:6' }] });
+  });
+
+  test('leaves nothing behind when it is no longer wanted half-way', async () => {
+    source.watch('reviews', watcher)();
+    expect(clock.pending).toBe(0);
+    expect(cache.watched).toEqual([]);
   });
 });
 
