@@ -330,7 +330,7 @@ const DEFECTS: readonly {
     name: 'weights that are all 0',
     type: ROUTE,
     spoil: (r) =>
-      Object.assign(firstRoute(r), {
+      replace(firstRoute(r), 'non_forwarding_action', {
         route: { weighted_clusters: { clusters: [{ name: 'a', weight: { value: 0 } }] } },
       }),
   },
@@ -348,7 +348,11 @@ const DEFECTS: readonly {
       }),
   },
   { name: 'a domain with two wildcards', type: ROUTE, spoil: (r) => Object.assign(firstHost(r), { domains: ['*a*'] }) },
-  { name: 'an unsupported cluster type', type: CLUSTER, spoil: (c) => Object.assign(c, { type: 'ORIGINAL_DST' }) },
+  {
+    name: 'an unsupported cluster type',
+    type: CLUSTER,
+    spoil: (c) => replace(c, 'cluster_type', { type: 'ORIGINAL_DST' }),
+  },
   { name: 'an unsupported policy', type: CLUSTER, spoil: (c) => Object.assign(c, { lb_policy: 'MAGLEV' }) },
   {
     name: 'an LRS server other than self',
@@ -386,6 +390,12 @@ const DEFECTS: readonly {
     spoil: (e) => Object.assign(e, { endpoints: [locality([lbEndpoint('not an address', 80)])] }),
   },
 ];
+
+/** Sets fields in place of a rival of the same oneof: both cannot be encoded. */
+function replace(resource: Draft, rival: string, fields: Draft): void {
+  delete resource[rival];
+  Object.assign(resource, fields);
+}
 
 const hcm = (listener: Draft): Draft => draft(draft(listener['api_listener'])['api_listener']);
 const firstHost = (config: Draft): Draft => (config['virtual_hosts'] as Draft[])[0] as Draft;
