@@ -69,7 +69,7 @@ function picker(config: BalancerConfig, count: number) {
   );
   return () => {
     // A hundred picks for each turn of the loop around them, so that it is the pick that is measured.
-    for (let i = 0; i < 100; i++) balancer.pick(undefined);
+    for (let i = 0; i < 100; i++) balancer.pick({});
     return undefined;
   };
 }

@@ -79,6 +79,12 @@ export class Call {
   attempt = 0;
   /** Keys of endpoints that earlier attempts went to: balancers go elsewhere when they can. Written by retry. */
   tried: readonly string[] | undefined;
+  /** For balancers that hash: 64 bits, from the route's hash policies; undefined: random. Written by route filters. */
+  hash: bigint | undefined;
+  /** Key of the endpoint that the caller's session is bound to. Written by route filters. */
+  affinity: string | undefined;
+  /** Labels that the endpoint must have. Written by route filters. */
+  subset: Readonly<Record<string, string>> | undefined;
 
   constructor(init: CallInit) {
     this.protocol = init.protocol;
@@ -104,6 +110,9 @@ export class Call {
     call.record = this.record;
     call.attempt = number;
     call.tried = tried;
+    call.hash = this.hash;
+    call.affinity = this.affinity;
+    call.subset = this.subset;
     return call;
   }
 

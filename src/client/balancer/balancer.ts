@@ -1,3 +1,4 @@
+import type { Call } from '../../core/call.js';
 import type { Clock } from '../../core/clock.js';
 import type { BalancerConfig } from '../../core/model/cluster.js';
 import type { Random } from '../../core/random.js';
@@ -12,6 +13,9 @@ export interface BalancerEnv {
   readonly random: Random;
 }
 
+/** What of an attempt a choice may depend on. */
+export type PickRequest = Partial<Pick<Call, 'tried' | 'hash' | 'affinity' | 'subset'>>;
+
 /**
  * Chooses among endpoints that may be used. Given a new list when endpoints come, go or change weight; the endpoints themselves carry
  * their load, so that an update forgets nothing.
@@ -19,7 +23,9 @@ export interface BalancerEnv {
 export interface Balancer {
   update(endpoints: readonly Endpoint[]): void;
   /** An endpoint, one not in `tried` when there is any; undefined when there is none at all. */
-  pick(tried: readonly string[] | undefined): Endpoint | undefined;
+  pick(request: PickRequest): Endpoint | undefined;
+  /** Ends its timers and streams; it is not used again. */
+  close?(): void;
 }
 
 export function createBalancer(config: BalancerConfig, env: BalancerEnv): Balancer {
@@ -32,5 +38,7 @@ export function createBalancer(config: BalancerConfig, env: BalancerEnv): Balanc
       return leastRequest(config, env);
     case 'peak_ewma':
       return peakEwma(env);
+    default:
+      throw new Error(`no balancer of kind ${config.kind}`);
   }
 }

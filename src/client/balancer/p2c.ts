@@ -44,7 +44,7 @@ export function choiceOf({ choices, cost, forceAfterMs }: ChoiceOptions, env: Ba
     update(list) {
       lottery = new Lottery(list, env.random);
     },
-    pick(tried) {
+    pick({ tried }) {
       const now = env.clock.now();
       const picked = avoiding(tried, lottery.endpoints, 4, () => cheapest(now));
       if (picked !== undefined) picked.lastPicked = now;

@@ -10,7 +10,7 @@ export function random(env: BalancerEnv): Balancer {
     update(list) {
       lottery = new Lottery(list, env.random);
     },
-    pick: (tried) => avoiding(tried, lottery.endpoints, 4, () => lottery.endpoints[lottery.draw()]),
+    pick: ({ tried }) => avoiding(tried, lottery.endpoints, 4, () => lottery.endpoints[lottery.draw()]),
   };
 }
 

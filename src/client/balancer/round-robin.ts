@@ -42,6 +42,6 @@ export function roundRobin(env: BalancerEnv): Balancer {
       equal = list.every((endpoint) => endpoint.weight === list[0]?.weight);
       next = started ? next % Math.max(1, list.length) : env.random.int(Math.max(1, list.length));
     },
-    pick: (tried) => avoiding(tried, endpoints, turns.length, draw),
+    pick: ({ tried }) => avoiding(tried, endpoints, turns.length, draw),
   };
 }

@@ -229,7 +229,7 @@ export class Cluster implements Rank {
 
   #send(call: Call, level: Level): Promise<Reply> {
     if (!level.ready) level.taken(this.env.clock.now());
-    const endpoint = level.balancer.pick(call.tried);
+    const endpoint = level.balancer.pick(call);
     return endpoint === undefined
       ? this.#none(call)
       : send(this.env, this.underWay, endpoint, call.scheme === 'https', call);

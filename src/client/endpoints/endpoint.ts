@@ -1,9 +1,20 @@
 import type { Protocol } from '../../core/call.js';
 import type { LocalityLoad } from '../../core/load-reports.js';
+import type { BackendMetrics } from '../../core/orca.js';
 import type { EndpointConfig } from '../../core/model/endpoint.js';
 import type { Transport } from '../../core/transport.js';
 import type { PeakEwma } from '../balancer/peak-ewma.js';
+import { EndpointHealth } from './health.js';
 import type { Level, Reach } from './level.js';
+
+/** Who judges an endpoint by what becomes of its attempts. */
+export interface AttemptMonitor {
+  /**
+   * One attempt ended. `status` is HTTP's, or what a gRPC status maps to (Envoy `grpcToHttpStatus`); undefined when no reply came. `local`: the
+   * failure is of the connection or of time, not the server's word (Envoy's local origin). Not told of attempts that the caller gave up.
+   */
+  finished(outcome: 'success' | 'failure', status: number | undefined, local: boolean, now: number): void;
+}
 
 /** Opens connections to an endpoint for calls of one kind. */
 export type Connect = (config: EndpointConfig, protocol: Protocol, https: boolean) => Transport;
@@ -23,6 +34,11 @@ export class Endpoint {
   level: Level | undefined;
   /** Where its load is counted; undefined: nobody asks. Written by the cluster at each update. */
   load: LocalityLoad | undefined;
+  readonly health: EndpointHealth;
+  /** Told of each attempt's end; written by outlier detection. */
+  monitor: AttemptMonitor | undefined;
+  /** Told of each load report that comes with a reply; written by balancers that weigh by it (gRFC A58). */
+  onReport: ((report: BackendMetrics, now: number) => void) | undefined;
   /** Written by the cluster's accounting, through the methods below. */
   #reach: Reach = 'untried';
   readonly #transports = new Map<string, Transport>();
@@ -37,6 +53,7 @@ export class Endpoint {
     now: number,
   ) {
     this.lastPicked = now;
+    this.health = new EndpointHealth(config.health, now, () => this.level?.healthChanged());
   }
 
   get key(): string {

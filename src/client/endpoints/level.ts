@@ -47,7 +47,7 @@ export class Level {
       if (endpoint.reach === 'reached') this.#reached++;
       else if (endpoint.reach === 'unreachable') this.#unreachable++;
     }
-    this.balancer.update(endpoints);
+    this.healthChanged();
     if (this.ready) this.#recovered();
     // A newcomer may be what helps: one call looks at once.
     else if (this.#unreachable < endpoints.length) this.#retryAt = 0;
@@ -75,6 +75,13 @@ export class Level {
   /** Whether a call that could not be sent to any of `tried` should look on in this level. */
   hasOther(tried: readonly string[], now: number): boolean {
     return this.usable(now) && this.#endpoints.some(({ key }) => !tried.includes(key));
+  }
+
+  /** What is known of an endpoint's health has changed: it may be used now, or no more. */
+  healthChanged(): void {
+    const usable = this.#endpoints.filter(({ health }) => health.verdict !== 'unusable');
+    // Where none is usable, nothing is known that helps: then all are used.
+    this.balancer.update(usable.length > 0 ? usable : this.#endpoints);
   }
 
   /** An endpoint of this level has found out. */

@@ -10,8 +10,11 @@ export interface Locality {
   readonly subZone: string;
 }
 
-/** Envoy's `core.v3.HealthStatus`, as far as endpoints that are kept can have it. */
-export type HealthStatus = 'unknown' | 'healthy' | 'draining';
+/**
+ * Envoy's `core.v3.HealthStatus` (`timeout` counts as unhealthy). One that is degraded is used when there are too few healthy ones; one that drains gets no
+ * new calls, but keeps sessions (gRFC A55); one that is unhealthy is for panic only.
+ */
+export type HealthStatus = 'unknown' | 'healthy' | 'degraded' | 'draining' | 'unhealthy';
 
 /** One endpoint as configured. An endpoint is the unit of balancing and health, not its addresses (gRFC A61). */
 export interface EndpointConfig {
@@ -31,6 +34,11 @@ export interface EndpointConfig {
   readonly health: HealthStatus;
   /** `filter_metadata["envoy.lb"]` and `["inmesh.dev"]`, flattened; e.g. `version: v2`. */
   readonly labels: Readonly<Record<string, string>>;
+  /** `Endpoint.health_check_config.port_value` and `hostname`. */
+  readonly healthCheckPort?: number | undefined;
+  readonly healthCheckHost?: string | undefined;
+  /** `envoy.lb` metadata `hash_key`: what ring hash and Maglev hash in place of the address (gRFC A76). */
+  readonly hashKey?: string | undefined;
 }
 
 /** `host:port`, IPv6 in brackets. */

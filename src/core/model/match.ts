@@ -43,4 +43,18 @@ export interface RouteMatch {
   readonly fraction: number;
   /** Only gRPC requests (`grpc: {}`). */
   readonly grpcOnly: boolean;
+  /** Who calls; absent: anybody. */
+  readonly source?: SourceMatch | undefined;
+}
+
+/**
+ * What a route asks of the caller (Istio's `sourceLabels`, and its SPIFFE identity). Over xDS: `RouteMatch.dynamic_metadata` of the filter
+ * `inmesh.dev/source`, with the path `labels`, name of the label; or the path `principal`. On the client side the caller is this process; on a
+ * server's, the peer, of whom nothing but a verified identity is known.
+ */
+export interface SourceMatch {
+  /** All must match; a label that the caller lacks matches nothing. */
+  readonly labels: readonly { readonly name: string; readonly match: StringMatch; readonly invert: boolean }[];
+  /** SPIFFE ID of the caller, `spiffe://…`; all must match. */
+  readonly principals: readonly { readonly match: StringMatch; readonly invert: boolean }[];
 }

@@ -1,13 +1,16 @@
-import type { RouteMatch, SafeRegex } from './match.js';
+import type { HeaderMatch, RouteMatch, SafeRegex, StringMatch } from './match.js';
 
 /** Changes to headers, in Envoy's order: remove, then each of `set` by its action. */
 export interface HeaderMutation {
   readonly remove: readonly string[];
   readonly set: readonly {
     readonly name: string;
+    /** A substitution format string of Envoy's: `%REQ(x-user)%`, `%%` for one percent sign. Checked when it was decoded. */
     readonly value: string;
     /** Envoy `HeaderAppendAction`. */
     readonly action: 'append' | 'addIfAbsent' | 'overwrite' | 'overwriteIfExists';
+    /** Whether a header whose value came out empty is sent (`keep_empty_value`). Absent: it is not. */
+    readonly keepEmpty?: boolean | undefined;
   }[];
 }
 
@@ -16,7 +19,12 @@ export interface WeightedCluster {
   readonly weight: number;
   readonly requestHeaders: HeaderMutation | undefined;
   readonly responseHeaders: HeaderMutation | undefined;
+  /** Endpoints with these labels only (`metadata_match` of `envoy.lb`), over those that the action asks for. */
+  readonly subset?: SubsetCriteria | undefined;
 }
+
+/** Labels that an endpoint must have, exactly (Envoy's `metadata_match`, Istio's subsets). */
+export type SubsetCriteria = Readonly<Record<string, string>>;
 
 /** On what a call is tried again. Envoy's `retry_on` names; the gRPC ones apply to gRPC calls. */
 export type RetryCondition =
@@ -28,6 +36,8 @@ export type RetryCondition =
   | 'refused-stream'
   | 'retriable-4xx'
   | 'retriable-status-codes'
+  | 'retriable-headers'
+  | 'envoy-ratelimited'
   | 'cancelled'
   | 'deadline-exceeded'
   | 'internal'
@@ -45,8 +55,26 @@ export interface RetryConfig {
   readonly perTryTimeoutMs: number | undefined;
   readonly baseMs: number;
   readonly maxMs: number;
+  /** For `retriable-headers`: of the reply, any matches. */
+  readonly retriableHeaders?: readonly HeaderMatch[] | undefined;
+  /** Only requests of which any of these matches are retried (`retriable_request_headers`). */
+  readonly retriableRequestHeaders?: readonly HeaderMatch[] | undefined;
+  /** Time in which nothing arrives after which an attempt is given up, in milliseconds (`per_try_idle_timeout`). */
+  readonly perTryIdleTimeoutMs?: number | undefined;
+  /** How long a server that says "not now" is left alone, by its own word (`rate_limited_retry_back_off`). Absent: Retry-After, as defaults.md says. */
+  readonly rateLimitedBackOff?: RateLimitedBackOff | undefined;
+  /** Envoy's `retry_host_predicate` and `host_selection_retry_max_attempts`. Absent: other endpoints first. */
+  readonly hostSelection?: { readonly avoidPrevious: boolean; readonly maxAttempts: number } | undefined;
   /** True: configured by name, so a non-idempotent method is retried too (Envoy). False: only when it is safe. */
   readonly regardlessOfMethod: boolean;
+}
+
+/** `RetryPolicy.RateLimitedRetryBackOff`: the first of these headers that the reply has says when to come back. */
+export interface RateLimitedBackOff {
+  /** `seconds` from now, or a `unix` time in seconds. */
+  readonly headers: readonly { readonly name: string; readonly format: 'seconds' | 'unix' }[];
+  /** A longer wait than this, in milliseconds, is not believed; the ordinary back-off is used. Default 300_000. */
+  readonly maxMs: number;
 }
 
 /** One retry, only when safe: idempotent by method, or the request provably never reached the server (defaults.md). 25 ms to 250 ms. */
@@ -66,6 +94,67 @@ export type PathRewrite =
   | { readonly kind: 'full'; readonly value: string }
   | { readonly kind: 'regex'; readonly regex: SafeRegex; readonly substitution: string };
 
+/** What of a call says where it goes, for ring hash and Maglev (`RouteAction.HashPolicy`, gRFC A42). */
+export type HashPolicy = { readonly terminal: boolean } & (
+  | {
+      readonly kind: 'header';
+      readonly name: string;
+      readonly rewrite: { readonly regex: SafeRegex; readonly substitution: string } | undefined;
+    }
+  /** `ttlMs` given: the mesh makes the cookie when the request has none; 0 is a session cookie. */
+  | {
+      readonly kind: 'cookie';
+      readonly name: string;
+      readonly path: string;
+      readonly ttlMs: number | undefined;
+      readonly attributes: readonly { readonly name: string; readonly value: string }[];
+    }
+  /** The caller's address; in a client that is this process itself, so each process keeps to its own endpoint. */
+  | { readonly kind: 'source' }
+  | { readonly kind: 'query'; readonly name: string }
+  /** `io.grpc.channel_id` is one random number per mesh (gRFC A42). */
+  | { readonly kind: 'filter_state'; readonly key: string }
+);
+
+/** A copy of the request, sent for its own sake; its reply is thrown away (`RequestMirrorPolicy`). */
+export interface MirrorPolicy {
+  readonly cluster: string;
+  /** In [0, 1]. */
+  readonly share: number;
+  /** Whether `-shadow` is added to the host. Default true, as in Envoy. */
+  readonly shadowSuffix: boolean;
+  readonly hostRewrite: string | undefined;
+  readonly requestHeaders: HeaderMutation | undefined;
+}
+
+/** `extensions.filters.http.cors.v3.CorsPolicy`, Gateway API `CORS` (GEP-1767). For servers and the proxy. */
+export interface CorsPolicy {
+  readonly allowOrigin: readonly StringMatch[];
+  readonly allowMethods: string;
+  readonly allowHeaders: string;
+  readonly exposeHeaders: string;
+  /** Seconds, as the header has them; '' to leave it out. */
+  readonly maxAge: string;
+  readonly allowCredentials: boolean;
+  readonly allowPrivateNetwork: boolean;
+  /** Preflights of origins that are not allowed are sent on. Default true (Envoy). */
+  readonly forwardNotMatchingPreflights: boolean;
+  /** Shares of requests for which it is enforced, or only counted; in [0, 1]. */
+  readonly enabled: number;
+  readonly shadow: number;
+}
+
+/** A caller stays with the endpoint that it was sent to first (gRFC A55, Gateway API session persistence, GEP-1619). */
+export type SessionPersistence =
+  | {
+      readonly kind: 'cookie';
+      readonly name: string;
+      readonly path: string;
+      /** 0: a session cookie. */
+      readonly ttlMs: number;
+    }
+  | { readonly kind: 'header'; readonly name: string };
+
 export interface ForwardAction {
   readonly kind: 'forward';
   readonly clusters: readonly [WeightedCluster, ...WeightedCluster[]];
@@ -80,7 +169,20 @@ export interface ForwardAction {
   readonly hostRewrite:
     | { readonly kind: 'literal'; readonly value: string }
     | { readonly kind: 'endpoint' }
+    /** The value of a request header, if it is there. */
+    | { readonly kind: 'header'; readonly name: string }
+    /** What the path becomes by an expression. */
+    | { readonly kind: 'path'; readonly regex: SafeRegex; readonly substitution: string }
     | undefined;
+  /** The host before the rewrite goes along in `x-forwarded-host` (`append_x_forwarded_host`). */
+  readonly appendForwardedHost?: boolean | undefined;
+  /** In order; absent: each call has a random hash. */
+  readonly hashPolicies?: readonly HashPolicy[] | undefined;
+  readonly mirrors?: readonly MirrorPolicy[] | undefined;
+  /** Time without a byte in either direction after which a call is given up, in milliseconds (`idle_timeout`); 0 is none. */
+  readonly idleTimeoutMs?: number | undefined;
+  /** Endpoints with these labels only (`metadata_match` of `envoy.lb`). */
+  readonly subset?: SubsetCriteria | undefined;
 }
 
 export interface RedirectAction {
@@ -116,6 +218,11 @@ export interface Route {
   /** Already merged: route first, then virtual host, then route configuration (Envoy's order of evaluation). */
   readonly requestHeaders: HeaderMutation | undefined;
   readonly responseHeaders: HeaderMutation | undefined;
+  /** The override of the route, else that of its virtual host, else of the filter; absent: none. */
+  readonly cors?: CorsPolicy | undefined;
+  readonly session?: SessionPersistence | undefined;
+  /** `x-envoy-attempt-count` on each attempt, and on the reply (`include_*_attempt_count` of the virtual host). */
+  readonly attemptCount?: { readonly request: boolean; readonly response: boolean } | undefined;
 }
 
 /** `route.v3.RouteConfiguration`: a table of routes by host. */
