@@ -3,7 +3,7 @@ import { ConfigUnavailableError, MeshError } from '../core/errors.js';
 import type { LoadRecorder } from '../core/load-reports.js';
 import type { Address } from '../core/model/endpoint.js';
 import type { ResourcesDump } from '../core/resources.js';
-import type { ServerConfigWatcher } from '../server/xds/config.js';
+import type { ServerConfigWatcher } from '../core/server-config.js';
 import type { MeshSource } from './source.js';
 
 /** A source that is still being loaded: watches made before it is there are handed on to it. */

@@ -4,7 +4,7 @@ import type { FilterChain } from '../../core/model/server.js';
 import type { Random } from '../../core/random.js';
 import { ChainRoutes } from './chain-routes.js';
 import { chainChooser, type Peer } from './choose-chain.js';
-import type { ServerConfig } from './config.js';
+import type { ServerConfig } from '../../core/server-config.js';
 import type { Acceptor } from './face.js';
 import { parseIp } from './ip.js';
 

@@ -1,3 +1,2 @@
-export type { ServerConfig, ServerConfigWatcher, WatchServer } from './config.js';
 export { DEFAULT_DRAIN_GRACE_MS, type ServableServer, type ServeEnv, type ServeOptions, serveXds } from './serve.js';
 export type { OnServingMode, Serving, ServingMode } from './serving.js';

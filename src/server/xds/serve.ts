@@ -7,7 +7,7 @@ import type { Deadlines } from '../../core/deadlines.js';
 import { DecodeError, number } from '../../core/decode.js';
 import type { Logger } from '../../core/log.js';
 import type { Random } from '../../core/random.js';
-import type { WatchServer } from './config.js';
+import type { WatchServer } from '../../core/server-config.js';
 import { FACE, type Face, type FaceEnv, type HasFace } from './face.js';
 import { Http1Face } from './http1-face.js';
 import { Http2Face } from './http2-face.js';

@@ -5,7 +5,7 @@ import { ConfigUnavailableError, MeshClosedError, type MeshError } from '../../c
 import type { Logger } from '../../core/log.js';
 import { type Address, addressKey } from '../../core/model/endpoint.js';
 import type { Random } from '../../core/random.js';
-import type { ServerConfig, WatchServer } from './config.js';
+import type { ServerConfig, WatchServer } from '../../core/server-config.js';
 import type { Face } from './face.js';
 import { Generation } from './generation.js';
 import { Port } from './port.js';

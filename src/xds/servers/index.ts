@@ -1,2 +1,1 @@
-export type { ServerWatcher } from './server-tracker.js';
 export { type WatchServersOptions, watchServers } from './watch-servers.js';

@@ -4,6 +4,7 @@ import { type Address, addressKey } from '../../core/model/endpoint.js';
 import type { RouteConfiguration } from '../../core/model/route.js';
 import type { ServerListener } from '../../core/model/server.js';
 import { LISTENER } from '../../core/resources.js';
+import type { ServerConfig, ServerConfigWatcher } from '../../core/server-config.js';
 import { Slot, type SlotOwner, type Trouble } from '../dependencies/slot.js';
 import type { ResourceCache } from '../resource-cache.js';
 import { retain } from '../resources/share.js';
@@ -15,16 +16,6 @@ export interface ServerTrackerOptions {
   /** Name of the Listener to ask for: the bootstrap's `server_listener_resource_name_template`. */
   readonly listenerName: string;
   readonly cache: ResourceCache;
-}
-
-/** What a server is told (`ServerConfigWatcher` of the server's side). */
-export interface ServerWatcher {
-  changed(config: {
-    readonly listener: ServerListener;
-    readonly routes: ReadonlyMap<string, RouteConfiguration | MeshError>;
-  }): void;
-  failed(error: MeshError): void;
-  ambient(error: MeshError): void;
 }
 
 /**
@@ -48,9 +39,7 @@ export class ServerTracker {
   /** The one that was read last, and what was made of it. */
   #seen: ServerListener | undefined;
   #next: ServerListener | undefined;
-  #published:
-    | { readonly listener: ServerListener; readonly routes: ReadonlyMap<string, RouteConfiguration | MeshError> }
-    | undefined;
+  #published: ServerConfig | undefined;
   /** What was told last when it was not a configuration: nothing is told twice. */
   #told: string | undefined;
   #scheduled = false;
@@ -58,7 +47,7 @@ export class ServerTracker {
 
   constructor(
     private readonly options: ServerTrackerOptions,
-    private readonly out: ServerWatcher,
+    private readonly out: ServerConfigWatcher,
   ) {
     this.#lds = new Slot(options.cache, LISTENER, this.#owner);
     this.#rds = new RouteSlots(options.cache, this.#owner);

@@ -1,8 +1,9 @@
 import type { Logger } from '../../core/log.js';
-import { type Address, addressKey } from '../../core/model/endpoint.js';
+import { addressKey } from '../../core/model/endpoint.js';
 import { ConfigUnavailableError } from '../../core/errors.js';
+import type { WatchServer } from '../../core/server-config.js';
 import type { ResourceCache } from '../resource-cache.js';
-import { ServerTracker, type ServerWatcher } from './server-tracker.js';
+import { ServerTracker } from './server-tracker.js';
 
 export interface WatchServersOptions {
   readonly cache: ResourceCache;
@@ -12,8 +13,8 @@ export interface WatchServersOptions {
 }
 
 /** Watches the configuration of servers, one watch for each call, until its result is called. */
-export function watchServers({ cache, listenerName, logger }: WatchServersOptions) {
-  return (address: Address, watcher: ServerWatcher): (() => void) => {
+export function watchServers({ cache, listenerName, logger }: WatchServersOptions): WatchServer {
+  return (address, watcher) => {
     const name = listenerName(addressKey(address));
     if (name === undefined) {
       // "if it is not present in the bootstrap then server creation or start will fail or the XdsServer will become "not serving"" - A36

@@ -7,14 +7,8 @@ import type { Address } from '../../../src/core/model/endpoint.js';
 import type { Route, RouteAction, RouteConfiguration } from '../../../src/core/model/route.js';
 import type { FilterChain, FilterChainMatch, ServerListener } from '../../../src/core/model/server.js';
 import { seededRandom } from '../../../src/core/random.js';
-import {
-  type ServableServer,
-  type ServeOptions,
-  type Serving,
-  type ServerConfigWatcher,
-  serveXds,
-  type WatchServer,
-} from '../../../src/server/xds/index.js';
+import type { ServerConfigWatcher, WatchServer } from '../../../src/core/server-config.js';
+import { type ServableServer, type ServeOptions, type Serving, serveXds } from '../../../src/server/xds/index.js';
 import { FakeClock, settle } from '../../support/fake-clock.js';
 
 /** Parts of a server's configuration, to be varied by tests. */

@@ -4,21 +4,20 @@ import type { MeshError } from '../../../src/core/errors.js';
 import { silentLogger } from '../../../src/core/log.js';
 import type { Address } from '../../../src/core/model/endpoint.js';
 import { LISTENER, type Resource, ROUTE } from '../../../src/core/resources.js';
-import { type ServerWatcher, watchServers } from '../../../src/xds/servers/index.js';
+import type { ServerConfig, ServerConfigWatcher } from '../../../src/core/server-config.js';
+import { watchServers } from '../../../src/xds/servers/index.js';
 import { settle } from '../../support/fake-clock.js';
 import { ScriptedCache } from '../../support/scripted-cache.js';
 import { chain, httpFilter, listenerOf, serverResource, socketAddress } from '../../support/server-resources.js';
 import { listenerResource, routeResource } from '../../support/xds-resources.js';
 
-type Config = Parameters<ServerWatcher['changed']>[0];
-
 /** Writes down what it is told. */
-class Recorder implements ServerWatcher {
-  readonly configs: Config[] = [];
+class Recorder implements ServerConfigWatcher {
+  readonly configs: ServerConfig[] = [];
   /** `config`, `failed: …`, `ambient: …`, in order. */
   readonly told: string[] = [];
 
-  get last(): Config {
+  get last(): ServerConfig {
     return this.configs.at(-1) ?? expect.fail(`no configuration yet; told: ${this.told.join(', ')}`);
   }
   /** Of the last configuration: the routes of each name, by their own names, or the error. */
@@ -32,7 +31,7 @@ class Recorder implements ServerWatcher {
       ]),
     );
   }
-  changed(config: Config): void {
+  changed(config: ServerConfig): void {
     this.configs.push(config);
     this.told.push('config');
   }

@@ -1,7 +1,7 @@
-import type { MeshError } from '../../core/errors.js';
-import type { Address } from '../../core/model/endpoint.js';
-import type { RouteConfiguration } from '../../core/model/route.js';
-import type { ServerListener } from '../../core/model/server.js';
+import type { MeshError } from './errors.js';
+import type { Address } from './model/endpoint.js';
+import type { RouteConfiguration } from './model/route.js';
+import type { ServerListener } from './model/server.js';
 
 /**
  * All that a server needs at one moment. Complete: whatever route configuration a chain names is in `routes`, or the reason why there is
@@ -13,7 +13,7 @@ export interface ServerConfig {
   readonly routes: ReadonlyMap<string, RouteConfiguration | MeshError>;
 }
 
-/** What a server is told of its configuration: three callbacks for three meanings, as `ConfigWatcher` has them. */
+/** What a server is told of its configuration: three callbacks for three meanings, as `ConfigWatcher` (config-source.ts) has them. */
 export interface ServerConfigWatcher {
   /** Replaces the one before. */
   changed(config: ServerConfig): void;
