@@ -8,10 +8,10 @@ import {
 } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { Http2Drain } from '../server/http2-drain.js';
 import type { ExchangeEnv } from './exchange.js';
 import { rawRefusal, serveHttp1 } from './http1.js';
 import { serveHttp2 } from './http2.js';
-import { Http2Drain } from './http2-drain.js';
 import { badRequest, methodNotAllowed } from './refusal.js';
 import { sniff } from './sniff.js';
 

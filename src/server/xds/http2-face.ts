@@ -1,8 +1,8 @@
 import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
+import { Http2Drain } from '../http2-drain.js';
 import type { Refuse } from './chain-routes.js';
 import type { Acceptor, Connection, Face, FaceEnv } from './face.js';
 import { gateEvents } from './gate.js';
-import { Http2Drain } from './http2-drain.js';
 import { Http2View } from './http-view.js';
 import { refusalStatus } from './http1-connection.js';
 
