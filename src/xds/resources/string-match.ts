@@ -1,5 +1,5 @@
 import type { QueryMatch, SafeRegex, StringMatch } from '../../core/model/match.js';
-import { safeRegex, safeSubstitution } from '../regex.js';
+import { safeRegex, safeSubstitution } from '../../core/regex/safe-regex.js';
 import type { Message } from './message.js';
 
 /** `type.matcher.v3.RegexMatcher`; `google_re2` is the only engine there is, and the default. */

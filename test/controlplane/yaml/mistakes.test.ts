@@ -324,7 +324,7 @@ ${serviceYaml('reviews')}`;
       rule(
         'matches: [{ queryParams: [{ type: RegularExpression, name: x, value: "(a{1,500}){1,2}b{1,900}c{1,900}" }] }]',
       ),
-      'HTTPRoute/r spec.rules[0].matches[0].queryParams[0].value: must be an RE2 regular expression: it has 5603 instructions, at most 2000 are allowed',
+      'HTTPRoute/r spec.rules[0].matches[0].queryParams[0].value: must be an RE2 regular expression: too large: 5603 instructions, at most 2000 are allowed',
     ],
     [
       'a wrong choice of method',

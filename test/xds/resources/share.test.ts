@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { safeRegex } from '../../../src/xds/regex.js';
+import { safeRegex } from '../../../src/core/regex/safe-regex.js';
 import { runToEnd, type Steps } from '../../../src/core/steps.js';
 import { deepFreeze, deepFreezeSteps, retain, retainSteps } from '../../../src/xds/resources/share.js';
 

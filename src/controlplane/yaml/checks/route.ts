@@ -1,6 +1,6 @@
+import { safeRegex } from '../../../core/regex/safe-regex.js';
 import { formatDuration } from '../duration.js';
 import type { Path, Report } from '../problem.js';
-import { regexProblem } from '../regex.js';
 import type { ParentRef, Timeouts } from '../schema/route.js';
 
 /** What HTTPRoute and GRPCRoute have in common. */
@@ -71,7 +71,9 @@ export function checkValues(
 }
 
 export function checkRegex(source: string, at: Path, report: Report): void {
-  const problem = regexProblem(source);
-  if (problem !== undefined)
-    report(at, `must be an RE2 regular expression: ${problem}`, { expected: 'an RE2 regular expression' });
+  try {
+    safeRegex(source);
+  } catch (error) {
+    report(at, `must be an RE2 regular expression: ${(error as Error).message}`, { expected: 'an RE2 regular expression' });
+  }
 }

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
-import type { SafeRegex } from '../core/model/match.js';
-import { literalMatcher } from './regex-literal.js';
-import { parseSubstitution, type Substitution } from './regex-substitution.js';
+import type { SafeRegex } from '../model/match.js';
+import { literalMatcher } from './literal.js';
+import { parseSubstitution, type Substitution } from './substitution.js';
 
 type Engine = typeof import('re2js').RE2JS;
 type Program = ReturnType<Engine['compile']>;
@@ -67,9 +67,7 @@ function fill(pieces: Substitution, groups: readonly unknown[]): string {
 function compileProgram(source: string): Program {
   const program = loadEngine().compile(source);
   if (program.programSize() > MAX_PROGRAM) {
-    throw new Error(
-      `regular expression is too large: ${program.programSize()} instructions, at most ${MAX_PROGRAM} are allowed`,
-    );
+    throw new Error(`too large: ${program.programSize()} instructions, at most ${MAX_PROGRAM} are allowed`);
   }
   return program;
 }

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { RE2JS } from 're2js';
 import { describe, expect, test } from 'vitest';
-import { safeRegex, safeSubstitution } from '../../../src/xds/regex.js';
-import { literalMatcher } from '../../../src/xds/regex-literal.js';
+import { literalMatcher } from '../../../src/core/regex/literal.js';
+import { safeRegex, safeSubstitution } from '../../../src/core/regex/safe-regex.js';
 
 describe('a safe expression', () => {
   test.each<[string, string[], string[]]>([
