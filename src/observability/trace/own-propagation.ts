@@ -2,7 +2,7 @@ import { ambient } from '../../core/ambient.js';
 import type { Call } from '../../core/call.js';
 import { headerValue } from '../../core/headers.js';
 import type { Random } from '../../core/random.js';
-import { newTrace, parseTraceparent, type TraceParent } from './traceparent.js';
+import { newTrace, parseTraceparent, type TraceParent } from '../../core/traceparent.js';
 
 /** What happens to a call that belongs to no trace, in a process without an OpenTelemetry SDK. */
 export type NewTraces = 'sampled' | 'unsampled' | 'off';

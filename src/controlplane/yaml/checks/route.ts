@@ -74,6 +74,8 @@ export function checkRegex(source: string, at: Path, report: Report): void {
   try {
     safeRegex(source);
   } catch (error) {
-    report(at, `must be an RE2 regular expression: ${(error as Error).message}`, { expected: 'an RE2 regular expression' });
+    report(at, `must be an RE2 regular expression: ${(error as Error).message}`, {
+      expected: 'an RE2 regular expression',
+    });
   }
 }

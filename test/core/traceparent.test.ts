@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../../src/core/random.js';
-import { newTrace, parseTraceparent } from '../../src/observability/trace/traceparent.js';
+import { newTrace, parseTraceparent } from '../../src/core/traceparent.js';
 
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
 const SPAN = '00f067aa0ba902b7';

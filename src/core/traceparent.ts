@@ -1,4 +1,4 @@
-import type { Random } from '../../core/random.js';
+import type { Random } from './random.js';
 
 /** A `traceparent` header taken apart. */
 export interface TraceParent {
@@ -10,7 +10,7 @@ export interface TraceParent {
   readonly flags: number;
 }
 
-const FORMAT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
+const FORMAT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/s;
 const NO_TRACE = '0'.repeat(32);
 const NO_SPAN = '0'.repeat(16);
 
