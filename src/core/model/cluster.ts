@@ -254,7 +254,7 @@ export interface TlsOrigination {
 export interface LoadReportConfig {
   /** The server that gets them: the one that the cluster came from. A key of the bootstrap's servers, not for people. */
   readonly server: string;
-  /** Backend metrics to report (gRFC A85 `lrs_report_endpoint_metrics`); empty: none but those that gRFC A64 names. */
+  /** Backend metrics to report (`lrs_report_endpoint_metrics`); empty: none ("nothing will be propagated" - gRFC A85). */
   readonly metrics: readonly string[];
 }
 
