@@ -1,12 +1,8 @@
-import { spreadJitter } from '../../core/backoff.js';
 import type { Clock } from '../../core/clock.js';
 import type { Random } from '../../core/random.js';
+import { Attempts } from '../attempts.js';
 import type { ServerTransport, StreamEnd, XdsStream } from './transport.js';
 
-/** grpc/doc/connection-backoff.md, which gRFC A57 points to; ± 20 %. */
-const BACKOFF = { baseMs: 1_000, multiplier: 1.6, maxMs: 120_000 };
-/** connection-backoff.md, MIN_CONNECT_TIMEOUT: one attempt may take so long, be it a peer that accepts and says nothing. */
-export const CONNECT_TIMEOUT_MS = 20_000;
 /** A stream that answered and ended is opened again at once, but a server that does only that is not asked more often than this. */
 const MIN_REOPEN_MS = 1_000;
 
@@ -40,9 +36,8 @@ export class KeptStream {
   #stream: XdsStream | undefined;
   #started = false;
   #closed = false;
-  #cancelTimer: (() => void) | undefined;
-  /** Attempts in a row that brought no response. Reset by the first response of a stream. */
-  #failures = 0;
+  /** Either one is under way or the next is waited for. It keeps the process alive, as the connection does. */
+  readonly #attempts: Attempts;
   #startedAt = 0;
   #answered = false;
   #sentFirst = false;
@@ -55,8 +50,10 @@ export class KeptStream {
     private readonly transport: () => Promise<ServerTransport>,
     private readonly owner: StreamOwner,
     private readonly clock: Clock,
-    private readonly random: Random,
-  ) {}
+    random: Random,
+  ) {
+    this.#attempts = new Attempts(clock, random);
+  }
 
   start(): void {
     if (this.#started || this.#closed) return;
@@ -89,7 +86,7 @@ export class KeptStream {
 
   close(): void {
     this.#closed = true;
-    this.#stopTimer();
+    this.#attempts.stop();
     this.#stream?.close();
     this.#stream = undefined;
   }
@@ -114,7 +111,7 @@ export class KeptStream {
     const stream: XdsStream = transport(this.owner.opening(), {
       connected: () => {
         if (stream !== this.#stream) return;
-        this.#stopTimer();
+        this.#attempts.stop();
         this.owner.connected();
       },
       message: (bytes) => {
@@ -125,7 +122,7 @@ export class KeptStream {
       },
     });
     this.#stream = stream;
-    this.#timer(CONNECT_TIMEOUT_MS, () => this.#giveUp(stream, `not connected after ${CONNECT_TIMEOUT_MS} ms`));
+    this.#attempts.begun((details) => this.#giveUp(stream, details));
     this.pump();
     this.#read();
   }
@@ -147,7 +144,7 @@ export class KeptStream {
       return;
     }
     this.#answered = true;
-    this.#failures = 0;
+    this.#attempts.answered();
     this.#busy = true;
     dealtWith.then(
       () => this.#dealtWith(),
@@ -169,7 +166,7 @@ export class KeptStream {
   #ended(end: StreamEnd): void {
     if (!this.#answered && this.owner.refused(end)) {
       this.#stream = undefined;
-      this.#stopTimer();
+      this.#attempts.stop();
       this.#connect();
       return;
     }
@@ -185,22 +182,9 @@ export class KeptStream {
 
   #over(details: string, failed: boolean): void {
     this.#stream = undefined;
-    if (failed) this.#failures++;
-    const wait = failed
-      ? spreadJitter(BACKOFF, this.#failures, this.random)
-      : this.#startedAt + MIN_REOPEN_MS - this.clock.now();
-    this.#timer(Math.max(0, wait), () => this.#connect());
+    if (failed) this.#attempts.failed();
+    const wait = failed ? this.#attempts.backoffMs() : this.#startedAt + MIN_REOPEN_MS - this.clock.now();
+    this.#attempts.wait(Math.max(0, wait), () => this.#connect());
     this.owner.ended(details, failed);
-  }
-
-  /** One timer: either an attempt is under way or the next is waited for. It keeps the process alive, as the connection does. */
-  #timer(delayMs: number, task: () => void): void {
-    this.#stopTimer();
-    this.#cancelTimer = this.clock.after(delayMs, task);
-  }
-
-  #stopTimer(): void {
-    this.#cancelTimer?.();
-    this.#cancelTimer = undefined;
   }
 }

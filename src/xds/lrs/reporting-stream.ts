@@ -1,8 +1,8 @@
-import { spreadJitter } from '../../core/backoff.js';
 import type { Clock } from '../../core/clock.js';
 import type { Logger } from '../../core/log.js';
 import type { Random } from '../../core/random.js';
 import type { Resource } from '../../core/resources.js';
+import { Attempts } from '../attempts.js';
 import type { ServerTransport, StreamEnd, XdsStream } from '../client/transport.js';
 import { type Codec, loadCodec } from '../wire/index.js';
 import type { ClusterCounts } from './cluster-account.js';
@@ -11,14 +11,12 @@ import { LOAD_STATS_REQUEST, LOAD_STATS_RESPONSE, LRS_PATH, type LoadStatsRespon
 import { isZero, loadStatsRequest } from './report.js';
 import type { ServerLoads } from './server-loads.js';
 
-/** C-core, lrs_client.cc, which has connection-backoff.md's: 1 s × 1.6 to 120 s, ± 20 %. Also the wait after a stream that was answered. */
-const BACKOFF = { baseMs: 1_000, multiplier: 1.6, maxMs: 120_000 };
 /** A server that does not speak LRS is asked again after so long, ± 20 %, in milliseconds: it may have been replaced by one that does. */
 const UNIMPLEMENTED_RETRY = { baseMs: 600_000, maxMs: 600_000 };
-/** connection-backoff.md, MIN_CONNECT_TIMEOUT: a peer that accepts and says nothing is given up after so long, in milliseconds. */
-const CONNECT_TIMEOUT_MS = 20_000;
 /** `close` waits so long for the last report to leave, in milliseconds. */
 export const FINAL_REPORT_MS = 1_000;
+/** A report keeps no process alive, but for the last one. */
+const BACKGROUND = true;
 const UNIMPLEMENTED = 12;
 const UNAVAILABLE = 14;
 
@@ -57,18 +55,18 @@ export class ReportingStream {
   #opening = false;
   #closed = false;
   #lastWasZero = false;
-  /** Attempts in a row that brought no answer. */
-  #failures = 0;
   /** Monotonic milliseconds before which no attempt is made. */
   #notBefore = 0;
   /** The trouble that has been logged as a warning; undefined when there has been none since the last answer. */
   #told: string | undefined;
-  /** Waiting for a connection, an attempt, the next report, or the last one: one of them at a time. */
-  #cancelTimer: (() => void) | undefined;
+  /** A connection, an attempt, the next report, or the last one is awaited: one of them at a time. */
+  readonly #attempts: Attempts;
   #codec: Codec | undefined;
   #finish: (() => void) | undefined;
 
-  constructor(private readonly options: ReportingStreamOptions) {}
+  constructor(private readonly options: ReportingStreamOptions) {
+    this.#attempts = new Attempts(options.clock, options.random);
+  }
 
   /** There may be load to report now, or none any more. */
   wake(): void {
@@ -91,15 +89,15 @@ export class ReportingStream {
         this.#stop();
         resolve();
       };
-      this.#timer(FINAL_REPORT_MS, this.#finish, false);
+      this.#attempts.wait(FINAL_REPORT_MS, this.#finish);
       if (!attempt.sending) this.#sendFinal(attempt);
     });
   }
 
   #start(): void {
-    if (this.#attempt !== undefined || this.#opening || this.#cancelTimer !== undefined) return;
+    if (this.#attempt !== undefined || this.#opening || this.#attempts.waiting) return;
     const wait = this.#notBefore - this.options.clock.now();
-    if (wait > 0) this.#timer(wait, () => this.#start());
+    if (wait > 0) this.#attempts.wait(wait, () => this.#start(), BACKGROUND);
     else void this.#open();
   }
 
@@ -116,7 +114,7 @@ export class ReportingStream {
     if (this.#closed || !this.options.loads.needed) return;
     if (transport !== undefined) this.#connect(transport);
     else {
-      this.#failures++;
+      this.#attempts.failed();
       this.#retryLater(undefined, problem);
     }
   }
@@ -124,7 +122,7 @@ export class ReportingStream {
   #connect(transport: ServerTransport): void {
     const stream = transport(LRS_PATH, {
       connected: () => {
-        if (this.#attempt === attempt) this.#stopTimer();
+        if (this.#attempt === attempt) this.#attempts.stop();
       },
       message: (bytes) => {
         if (this.#attempt !== attempt) return;
@@ -138,7 +136,7 @@ export class ReportingStream {
     const attempt: Attempt = { stream, answered: false, sending: false, taken: [] };
     this.#attempt = attempt;
     this.#lastWasZero = false;
-    this.#timer(CONNECT_TIMEOUT_MS, () => this.#giveUp(attempt, `not connected after ${CONNECT_TIMEOUT_MS} ms`));
+    this.#attempts.begun((details) => this.#giveUp(attempt, details), BACKGROUND);
     this.#send(attempt, { node: this.options.node }, []);
     stream.read();
   }
@@ -157,17 +155,17 @@ export class ReportingStream {
     }
     const restart = this.#demand.answer(response) || !attempt.answered;
     attempt.answered = true;
-    this.#failures = 0;
+    this.#attempts.answered();
     this.#told = undefined;
     if (this.#closed || !restart) return;
-    this.#stopTimer();
+    this.#attempts.stop();
     this.#schedule(attempt);
   }
 
   /** The next interval begins when the last report has left: intervals are "only a minimum" - Envoy, lrs.proto */
   #schedule(attempt: Attempt): void {
-    if (!attempt.answered || attempt.sending || this.#cancelTimer !== undefined) return;
-    this.#timer(this.#demand.intervalMs, () => this.#report(attempt));
+    if (!attempt.answered || attempt.sending || this.#attempts.waiting) return;
+    this.#attempts.wait(this.#demand.intervalMs, () => this.#report(attempt), BACKGROUND);
   }
 
   #report(attempt: Attempt): void {
@@ -221,53 +219,39 @@ export class ReportingStream {
 
   #ended(attempt: Attempt, { code, details }: StreamEnd): void {
     this.#attempt = undefined;
-    this.#stopTimer();
+    this.#attempts.stop();
     this.options.loads.putBack(attempt.taken);
     if (this.#closed) {
       this.#finish?.();
       return;
     }
-    if (!attempt.answered) this.#failures++;
+    if (!attempt.answered) this.#attempts.failed();
     this.#retryLater(code, `stream ended with gRPC status ${code}: ${details || 'no details'}`);
   }
 
   #retryLater(code: number | undefined, details: string): void {
-    const { random, clock, loads, logger, uri } = this.options;
+    const { clock, loads, logger, uri } = this.options;
+    const { failures } = this.#attempts;
     const lacksLrs = code === UNIMPLEMENTED;
     // "If we saw a response on the current stream, reset backoff" - C-core; what follows is the first wait.
-    const attempts = Math.max(1, this.#failures);
-    const wait = spreadJitter(lacksLrs ? UNIMPLEMENTED_RETRY : BACKOFF, attempts, random);
+    const wait = this.#attempts.backoffMs(lacksLrs ? UNIMPLEMENTED_RETRY : undefined);
     const trouble = lacksLrs ? 'the control plane takes no load reports' : 'load cannot be reported for now';
-    if (this.#failures === 0 || this.#told === trouble) {
+    if (failures === 0 || this.#told === trouble) {
       logger.debug('the stream for load reports ended', { server: uri, details });
     } else logger.warn(trouble, { server: uri, details });
-    this.#told = this.#failures === 0 ? undefined : trouble;
+    this.#told = failures === 0 ? undefined : trouble;
     this.#notBefore = clock.now() + wait;
-    this.#timer(wait, () => {
+    const again = (): void => {
       loads.expire();
       if (loads.needed) this.#start();
-    });
+    };
+    this.#attempts.wait(wait, again, BACKGROUND);
   }
 
   #stop(): void {
-    this.#stopTimer();
+    this.#attempts.stop();
     const attempt = this.#attempt;
     this.#attempt = undefined;
     attempt?.stream.close();
-  }
-
-  /** A report keeps no process alive, but for the last one. */
-  #timer(delayMs: number, task: () => void, background = true): void {
-    this.#stopTimer();
-    const timer = (): void => {
-      this.#cancelTimer = undefined;
-      task();
-    };
-    this.#cancelTimer = this.options.clock.after(delayMs, timer, { background });
-  }
-
-  #stopTimer(): void {
-    this.#cancelTimer?.();
-    this.#cancelTimer = undefined;
   }
 }
