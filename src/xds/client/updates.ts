@@ -12,6 +12,8 @@ import type { GoodResource, Unpacked } from './unpack.js';
 export const RESOURCE_TIMEOUT_MS = 15_000;
 /** "The timer will be set for 30 seconds instead of 15" when it means slowness, not absence - A88 */
 export const TRANSIENT_RESOURCE_TIMEOUT_MS = 30_000;
+/** A wait that ends so much later than it should, in milliseconds, was not watched: the process was stopped, or its loop was blocked. */
+export const STALL_MS = 1_000;
 
 /** gRPC statuses of `resource_errors` that speak of the resource and not of the server (xRFC TP3). */
 const NOT_FOUND = 5;
@@ -225,8 +227,15 @@ export class Updates {
     entry.stopExpiry = this.options.clock.after(ttlMs, expire, { background: true });
   }
 
+  /** Timers run before sockets are read, so that after a stall the answer may be here, unread: it gets the time to be. */
   #await(entry: CacheEntry, delayMs: number, expire: () => void): void {
-    entry.stopTimer = this.options.clock.after(delayMs, expire, { background: true });
+    const { clock } = this.options;
+    const due = clock.now() + delayMs;
+    const end = (): void => {
+      if (clock.now() - due < STALL_MS) expire();
+      else entry.stopTimer = clock.after(STALL_MS, expire, { background: true });
+    };
+    entry.stopTimer = clock.after(delayMs, end, { background: true });
   }
 
   /** Names the resource and, for whoever reads the server's log, the node (gRFC A74). */

@@ -75,7 +75,7 @@ test('the first dies between a route and the cluster that it leads to: old route
   const hosts = (backend: typeof one): Hosts => ({ web: backend.httpPort, rpc: backend.grpcPort });
   const first = opened.add(await Forgetful.start(hosts(one)), (each) => each.close());
   const fallback = opened.add(await plane(hosts(two)), (each) => each.close());
-  const traffic = await Traffic.start(opened, openMesh(opened, 'AGGREGATED_GRPC', first, fallback));
+  const traffic = await Traffic.start(opened, openMesh(opened, 'AGGREGATED_GRPC', [first, fallback]));
   await traffic.answeredBy('first');
   expect(fallback.clients).toBe(0);
   for (const host of ['web', 'rpc']) first.route(host, 'new-cluster');
