@@ -39,7 +39,7 @@ export class HeldAds {
 
   put(type: ResourceType, ...resources: readonly Resource[]): void {
     const held = this.#of(type);
-    for (const resource of resources) held.set(String(resource['name']), resource);
+    for (const resource of resources) held.set(String(resource['name'] ?? resource['cluster_name']), resource);
     this.#push(type);
   }
 
