@@ -31,6 +31,13 @@ export class CallRecord {
   }
 }
 
+/** The connection that a call came in by, when it is passed on by a proxy. Addresses are `ip:port`, IPv6 in brackets. */
+export interface Downstream {
+  readonly remote: string | undefined;
+  readonly local: string | undefined;
+  readonly protocol: 'HTTP/1.0' | 'HTTP/1.1' | 'HTTP/2';
+}
+
 export interface CallInit {
   readonly protocol: Protocol;
   readonly scheme: Scheme;
@@ -50,6 +57,8 @@ export interface CallInit {
   readonly waitForReady?: boolean;
   /** True or false overrides what the method says about safe repetition. */
   readonly idempotent?: boolean | undefined;
+  /** Absent: the application of this process makes the call. */
+  readonly downstream?: Downstream | undefined;
 }
 
 /** One call, or one attempt of it: what travels down the stack. */
@@ -70,6 +79,7 @@ export class Call {
   readonly timeoutMs: number | undefined;
   readonly waitForReady: boolean;
   readonly idempotent: boolean | undefined;
+  readonly downstream: Downstream | undefined;
   /** Monotonic milliseconds after which nobody waits any more; Infinity for none. Written by the deadline filter, only downwards. */
   deadline = Number.POSITIVE_INFINITY;
   /** Cancels this call, or this attempt only when `attempt` is set. */
@@ -98,6 +108,7 @@ export class Call {
     this.timeoutMs = init.timeoutMs;
     this.waitForReady = init.waitForReady ?? false;
     this.idempotent = init.idempotent;
+    this.downstream = init.downstream;
   }
 
   /** A call for attempt `number`, with a switch of its own, so that a lost attempt can be cancelled and the call go on. */

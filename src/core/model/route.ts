@@ -1,6 +1,6 @@
 import type { HeaderMatch, RouteMatch, SafeRegex, StringMatch } from './match.js';
 
-/** Changes to headers, in Envoy's order: remove, then each of `set` by its action. */
+/** One level's changes to headers, in Envoy's order: remove, then what overwrites, then what adds; all values from the headers as they were then. */
 export interface HeaderMutation {
   readonly remove: readonly string[];
   readonly set: readonly {
@@ -12,6 +12,8 @@ export interface HeaderMutation {
     /** Whether a header whose value came out empty is sent (`keep_empty_value`). Absent: it is not. */
     readonly keepEmpty?: boolean | undefined;
   }[];
+  /** The changes of the next level (route, virtual host, route configuration), made after these. */
+  readonly next?: HeaderMutation | undefined;
 }
 
 export interface WeightedCluster {
@@ -21,6 +23,8 @@ export interface WeightedCluster {
   readonly responseHeaders: HeaderMutation | undefined;
   /** Endpoints with these labels only (`metadata_match` of `envoy.lb`), over those that the action asks for. */
   readonly subset?: SubsetCriteria | undefined;
+  /** Host that this cluster's calls go under (`ClusterWeight.host_rewrite_literal`); a rewrite by the action wins (Envoy). */
+  readonly hostRewrite?: string | undefined;
 }
 
 /** Labels that an endpoint must have, exactly (Envoy's `metadata_match`, Istio's subsets). */
@@ -159,6 +163,10 @@ export interface ForwardAction {
   readonly kind: 'forward';
   readonly clusters: readonly [WeightedCluster, ...WeightedCluster[]];
   readonly totalWeight: number;
+  /** The hash of the call chooses the cluster, if it has one, so that the same user meets the same (`use_hash_policy`). */
+  readonly weightedByHash?: boolean | undefined;
+  /** A header whose single value, a whole number, chooses the cluster in place of chance (`WeightedCluster.header_name`). */
+  readonly weightedByHeader?: string | undefined;
   /** Whole call, in milliseconds, 0 is none; undefined: the default (15 s to the head of an HTTP reply; none for gRPC). */
   readonly timeoutMs: number | undefined;
   /** Caps what a gRPC caller's deadline asks for (`max_stream_duration`); 0 or undefined: no cap. */
