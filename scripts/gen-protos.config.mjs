@@ -1,6 +1,7 @@
 /** What of the Envoy v3 schema goes into `src/xds/gen/descriptor.json`, and what stays out. Read by `gen-protos.mjs`. */
 
 const LB = 'envoy/extensions/load_balancing_policies';
+const LB_TYPE = 'envoy.extensions.load_balancing_policies';
 
 /** Files to parse; imports follow. */
 export const PROTO_FILES = [
@@ -12,9 +13,14 @@ export const PROTO_FILES = [
   'envoy/config/cluster/v3/cluster.proto',
   'envoy/config/endpoint/v3/endpoint.proto',
   'envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.proto',
+  'envoy/config/common/mutation_rules/v3/mutation_rules.proto',
+  'envoy/extensions/filters/http/cors/v3/cors.proto',
   'envoy/extensions/filters/http/router/v3/router.proto',
   'envoy/extensions/filters/http/fault/v3/fault.proto',
   'envoy/extensions/filters/http/rbac/v3/rbac.proto',
+  'envoy/extensions/filters/http/stateful_session/v3/stateful_session.proto',
+  'envoy/extensions/http/stateful_session/cookie/v3/cookie.proto',
+  'envoy/extensions/http/stateful_session/header/v3/header.proto',
   'envoy/extensions/transport_sockets/tls/v3/tls.proto',
   'envoy/extensions/clusters/aggregate/v3/cluster.proto',
   'envoy/extensions/upstreams/http/v3/http_protocol_options.proto',
@@ -25,12 +31,11 @@ export const PROTO_FILES = [
   `${LB}/random/v3/random.proto`,
   `${LB}/ring_hash/v3/ring_hash.proto`,
   `${LB}/round_robin/v3/round_robin.proto`,
+  `${LB}/subset/v3/subset.proto`,
   `${LB}/wrr_locality/v3/wrr_locality.proto`,
   'xds/type/v3/typed_struct.proto',
   'udpa/type/v1/typed_struct.proto',
 ];
-
-const LB_TYPE = 'envoy.extensions.load_balancing_policies';
 
 /** Messages that are resources, or that travel inside an `Any`; all that their fields name is kept with them. */
 export const ROOT_TYPES = [
@@ -40,10 +45,16 @@ export const ROOT_TYPES = [
   'envoy.config.cluster.v3.Cluster',
   'envoy.config.endpoint.v3.ClusterLoadAssignment',
   'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
+  'envoy.extensions.filters.http.cors.v3.Cors',
+  'envoy.extensions.filters.http.cors.v3.CorsPolicy',
   'envoy.extensions.filters.http.router.v3.Router',
   'envoy.extensions.filters.http.fault.v3.HTTPFault',
   'envoy.extensions.filters.http.rbac.v3.RBAC',
   'envoy.extensions.filters.http.rbac.v3.RBACPerRoute',
+  'envoy.extensions.filters.http.stateful_session.v3.StatefulSession',
+  'envoy.extensions.filters.http.stateful_session.v3.StatefulSessionPerRoute',
+  'envoy.extensions.http.stateful_session.cookie.v3.CookieBasedSessionState',
+  'envoy.extensions.http.stateful_session.header.v3.HeaderBasedSessionState',
   'envoy.config.route.v3.FilterConfig',
   'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext',
   'envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext',
@@ -55,8 +66,10 @@ export const ROOT_TYPES = [
   `${LB_TYPE}.maglev.v3.Maglev`,
   `${LB_TYPE}.pick_first.v3.PickFirst`,
   `${LB_TYPE}.random.v3.Random`,
+  `${LB_TYPE}.random_subsetting.v3.RandomSubsetting`,
   `${LB_TYPE}.ring_hash.v3.RingHash`,
   `${LB_TYPE}.round_robin.v3.RoundRobin`,
+  `${LB_TYPE}.subset.v3.Subset`,
   `${LB_TYPE}.wrr_locality.v3.WrrLocality`,
   'xds.type.v3.TypedStruct',
   // Its older name, which gRFC A36 and A39 use.
@@ -91,8 +104,37 @@ export const NEWER_TYPES = {
   'envoy.service.discovery.v3.ResourceError': {
     fields: { resource_name: { type: 'ResourceName', id: 1 }, error_detail: { type: 'google.rpc.Status', id: 2 } },
   },
+  // gRFC A68.
+  [`${LB_TYPE}.random_subsetting.v3.RandomSubsetting`]: {
+    fields: {
+      subset_size: { type: 'google.protobuf.UInt32Value', id: 1 },
+      child_policy: { type: 'envoy.config.cluster.v3.LoadBalancingPolicy', id: 2 },
+    },
+  },
+  // All calls to the own zone, as long as it has endpoints enough.
+  [`${LB_TYPE}.common.v3.LocalityLbConfig.ZoneAwareLbConfig.ForceLocalZone`]: {
+    fields: { min_size: { type: 'google.protobuf.UInt32Value', id: 1 } },
+  },
 };
 export const NEWER_FIELDS = {
+  // The cluster that a call is sent to follows its hash, so that one user sees one version.
+  'envoy.config.route.v3.WeightedCluster': { use_hash_policy: { type: 'google.protobuf.BoolValue', id: 5 } },
+  'envoy.config.route.v3.RouteAction.RequestMirrorPolicy': {
+    request_headers_mutations: {
+      rule: 'repeated',
+      type: 'envoy.config.common.mutation_rules.v3.HeaderMutation',
+      id: 7,
+    },
+    host_rewrite_literal: { type: 'string', id: 8 },
+  },
+  // gRFC A114; and slow start as other policies have it.
+  [`${LB_TYPE}.client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin`]: {
+    metric_names_for_computing_utilization: { rule: 'repeated', type: 'string', id: 7 },
+    slow_start_config: { type: `${LB_TYPE}.common.v3.SlowStartConfig`, id: 8 },
+  },
+  [`${LB_TYPE}.common.v3.LocalityLbConfig.ZoneAwareLbConfig`]: {
+    force_local_zone: { type: 'ForceLocalZone', id: 5 },
+  },
   // gRFC A101.
   'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext': {
     auto_host_sni: { type: 'bool', id: 6 },
@@ -118,19 +160,16 @@ export const NEWER_ENUM_VALUES = {
  */
 export const OPAQUE = new Set([
   'envoy.config.accesslog.v3.AccessLogFilter',
-  'envoy.config.cluster.v3.Cluster.LbSubsetConfig',
   'envoy.config.cluster.v3.UpstreamConnectionOptions',
   'envoy.config.core.v3.BindConfig',
   'envoy.config.core.v3.DnsResolutionConfig',
   'envoy.config.core.v3.EventServiceConfig',
   'envoy.config.core.v3.GrpcService',
-  'envoy.config.core.v3.HealthCheck.TcpHealthCheck',
   'envoy.config.core.v3.Http3ProtocolOptions',
   'envoy.config.core.v3.ProxyProtocolConfig',
   'envoy.config.core.v3.RateLimitSettings',
   'envoy.config.listener.v3.ListenerFilterChainMatchPredicate',
   'envoy.config.listener.v3.UdpListenerConfig',
-  'envoy.config.route.v3.CorsPolicy',
   'envoy.config.route.v3.RateLimit.Action',
   'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.Tracing',
   'envoy.extensions.filters.network.http_connection_manager.v3.LocalReplyConfig',
