@@ -9,17 +9,28 @@ import type { ClientEnv } from '../env.js';
 import { ProtocolError } from '../transport/errors.js';
 import type { Endpoint } from './endpoint.js';
 import type { UnderWay } from './under-way.js';
+import { mayMove, neverLeft } from './unsent.js';
+
+/**
+ * Finds another endpoint for a call that never left for this one, or rejects with `error`. `since`: monotonic milliseconds of when it was
+ * sent there.
+ */
+export type Elsewhere = (call: Call, endpoint: Endpoint, error: MeshError, since: number) => Promise<Reply>;
 
 /** What a refusal counts as, so that an endpoint that fails fast is no magnet: 5 s, Linkerd's load biaser. */
 const REFUSAL_LATENCY_MS = 5_000;
 
-/** Sends one attempt to the endpoint and writes down what came of it: load, latency, span, metrics. */
+/**
+ * Sends one attempt to the endpoint and writes down what came of it: load, latency, span, metrics. One that never left goes to `elsewhere`: a
+ * failure of the endpoint, and none of the call.
+ */
 export function send(
   env: ClientEnv,
   underWay: UnderWay,
   endpoint: Endpoint,
   https: boolean,
   call: Call,
+  elsewhere: Elsewhere,
 ): Promise<Reply> {
   const { record } = call;
   record.endpoint = endpoint.key;
@@ -62,11 +73,12 @@ export function send(
         // A caller who gave up says nothing; a timeout says at least as much as the time it took.
         if (error.code === 'DEADLINE_EXCEEDED') endpoint.latency.observe(now - startedAt, now);
         else if (outcome === 'failure') endpoint.latency.observe(Math.max(REFUSAL_LATENCY_MS, now - startedAt), now);
-        record.raise(error.flag);
         load?.finished(false, undefined);
         finish(env, endpoint, call, startedAt, span, undefined, undefined, error, outcome);
         if (error.code === 'CONNECT_FAILED') endpoint.connectFailed(now);
         else if (error.reached === 'yes') endpoint.reached(now);
+        if (neverLeft(error) && mayMove(call)) return elsewhere(call, endpoint, error, startedAt);
+        record.raise(error.flag);
         throw error;
       },
     );

@@ -9,6 +9,7 @@ import type { Cluster } from './cluster.js';
 import { NoEndpointError } from './errors.js';
 import { type Rank, serveByRank } from './failover.js';
 import type { UnderWay } from './under-way.js';
+import { keepingBody } from './unread-body.js';
 import type { Upstream } from './upstream.js';
 import { waitFor } from './waiting.js';
 
@@ -52,8 +53,11 @@ export class Aggregate implements Upstream {
     if (this.underWay.closed) return Promise.reject(new MeshClosedError());
     // A leaf without endpoints would keep such a call to itself.
     if (call.waitForReady && this.#leaves.every((leaf) => leaf.empty)) return this.#wait(call);
-    return serveByRank(this.#leaves, this.env.clock, call, (leaf) => this.#attempt(leaf, call));
+    return keepingBody(call, this.#serve);
   };
+
+  readonly #serve: Service = (call) =>
+    serveByRank(this.#leaves, this.env.clock, call, (leaf) => this.#attempt(leaf, call));
 
   #attempt(leaf: Leaf, call: Call): Promise<Reply> {
     const { cluster } = leaf;
@@ -98,9 +102,5 @@ class Leaf implements Rank {
 
   due(now: number): boolean {
     return this.cluster?.due(now) ?? false;
-  }
-
-  hasOther(tried: readonly string[], now: number): boolean {
-    return this.cluster?.hasOther(tried, now) ?? false;
   }
 }

@@ -11,14 +11,16 @@ import { createBalancer } from '../balancer/balancer.js';
 import { PeakEwma } from '../balancer/peak-ewma.js';
 import type { ClientEnv } from '../env.js';
 import { clusterFilters } from '../stack.js';
-import { send } from './accounting.js';
+import { type Elsewhere, send } from './accounting.js';
 import { LoadAccount } from './cluster-load.js';
+import { Search } from './elsewhere.js';
 import { Endpoint } from './endpoint.js';
 import { NoEndpointError } from './errors.js';
-import { type Rank, serveByRank } from './failover.js';
+import { choose, type Rank } from './failover.js';
 import { FAILOVER_MS, Level } from './level.js';
 import { byPriority } from './priorities.js';
 import type { UnderWay } from './under-way.js';
+import { keepingBody } from './unread-body.js';
 import { waitFor } from './waiting.js';
 
 /** Whose calls in back-off or in a queue keep a cluster alive. */
@@ -97,10 +99,6 @@ export class Cluster implements Rank {
     return this.#ranks.some((level) => level.due(now));
   }
 
-  hasOther(tried: readonly string[], now: number): boolean {
-    return this.#ranks.some((level) => level.hasOther(tried, now));
-  }
-
   update(config: ClusterConfig): void {
     const before = this.config;
     if (config === before) return;
@@ -152,7 +150,8 @@ export class Cluster implements Rank {
   }
 
   #stack(): Service {
-    return stack(clusterFilters(this.config, this.limits, this.#load.load, this.env), this.#pickAndSend);
+    const filters = clusterFilters(this.config, this.limits, this.#load.load, this.env);
+    return stack(filters, this.#attempt);
   }
 
   #ring(): void {
@@ -171,21 +170,21 @@ export class Cluster implements Rank {
       after.set(config.key, endpoint);
     }
     this.#endpoints = after;
-    this.#rank([...after.values()]);
+    this.#rank([...after.values()], now);
     for (const endpoint of before.values()) if (after.get(endpoint.key) !== endpoint) endpoint.retire();
     this.#ring();
   }
 
   /** A level outlives changes of its endpoints: what is known of them goes with them, its place in its back-off stays. */
-  #rank(endpoints: readonly Endpoint[]): void {
+  #rank(endpoints: readonly Endpoint[], now: number): void {
     const levels = new Map<number, Level>();
     for (const [priority, group] of byPriority(endpoints)) {
       const level =
         this.#levels.get(priority) ?? new Level(createBalancer(this.config.balancer, this.env), this.env.random);
       levels.set(priority, level);
-      level.update(group);
+      level.update(group, now);
     }
-    for (const [priority, level] of this.#levels) if (!levels.has(priority)) level.update([]);
+    for (const [priority, level] of this.#levels) if (!levels.has(priority)) level.update([], now);
     this.#levels = levels;
     this.#ranks = [...levels.values()];
     this.#only = this.#ranks.length === 1 ? this.#ranks[0] : undefined;
@@ -220,20 +219,30 @@ export class Cluster implements Rank {
     });
   };
 
+  readonly #attempt: Service = (call) => keepingBody(call, this.#pickAndSend);
+
   readonly #pickAndSend: Service = (call) => {
     if (this.underWay.closed) return Promise.reject(new MeshClosedError());
-    if (this.#only !== undefined) return this.#send(call, this.#only);
-    if (this.empty) return this.#none(call);
-    return serveByRank(this.#ranks, this.env.clock, call, (level) => this.#send(call, level));
+    const level = this.#only ?? choose(this.#ranks, this.env.clock.now(), undefined);
+    const endpoint = level?.pick(call, this.env.clock);
+    return endpoint === undefined ? this.#none(call) : this.#send(endpoint, call, this.#elsewhere);
   };
 
-  #send(call: Call, level: Level): Promise<Reply> {
-    if (!level.ready) level.taken(this.env.clock.now());
-    const endpoint = level.balancer.pick(call);
-    return endpoint === undefined
-      ? this.#none(call)
-      : send(this.env, this.underWay, endpoint, call.scheme === 'https', call);
+  #send(endpoint: Endpoint, call: Call, elsewhere: Elsewhere): Promise<Reply> {
+    return send(this.env, this.underWay, endpoint, call.scheme === 'https', call, elsewhere);
   }
+
+  /** The first endpoint could not be had: what follows is in `elsewhere.ts`. Nothing of it is made for calls that need it not. */
+  readonly #elsewhere: Elsewhere = (call, endpoint, error, since) => {
+    const search = new Search({
+      levels: () => this.#ranks,
+      now: () => this.env.clock.now(),
+      send: (next, elsewhere) => this.#send(next, call, elsewhere),
+      // Where another cluster can serve, nobody waits for a last resort of this one.
+      until: this.hasStandIn ? since : since + this.config.connectTimeoutMs,
+    });
+    return search.elsewhere(call, endpoint, error, since);
+  };
 
   #none(call: Call): Promise<Reply> {
     // Of a forsaken cluster nothing more is heard.

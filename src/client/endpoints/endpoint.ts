@@ -6,6 +6,7 @@ import type { Transport } from '../../core/transport.js';
 import type { PeakEwma } from '../balancer/peak-ewma.js';
 import { EndpointHealth } from './health.js';
 import type { Level, Reach } from './level.js';
+import type { Reconnection } from './reconnection.js';
 
 /** Who judges an endpoint by what becomes of its attempts. */
 export interface AttemptMonitor {
@@ -32,6 +33,8 @@ export class Endpoint {
   lastPicked: number;
   /** Its place among the levels of its cluster; undefined when it takes no calls. Written by the level. */
   level: Level | undefined;
+  /** When it is looked at again; undefined while it is not unreachable. Written by the level. */
+  reconnection: Reconnection | undefined;
   /** Where its load is counted; undefined: nobody asks. Written by the cluster at each update. */
   load: LocalityLoad | undefined;
   readonly health: EndpointHealth;
@@ -109,9 +112,8 @@ export class Endpoint {
 
   #move(to: Reach, now: number): void {
     const from = this.#reach;
-    if (from === to) return;
     this.#reach = to;
-    this.level?.moved(from, to, now);
+    this.level?.moved(this, from, to, now);
   }
 
   async #disconnect(force: boolean): Promise<void> {

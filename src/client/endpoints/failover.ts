@@ -3,12 +3,12 @@ import type { Clock } from '../../core/clock.js';
 import { MeshError } from '../../core/errors.js';
 import type { Reply } from '../../core/reply.js';
 import { NoEndpointError } from './errors.js';
+import { mayMove, neverLeft } from './unsent.js';
 
 /** One of several that could serve a call: a priority of a cluster, or a leaf of an aggregate. */
 export interface Rank {
   usable(now: number): boolean;
   due(now: number): boolean;
-  hasOther(tried: readonly string[], now: number): boolean;
 }
 
 /**
@@ -26,8 +26,8 @@ export function choose<R extends Rank>(
 }
 
 /**
- * Sends one attempt where it can be served. A call that could not be sent, because no connection could be made, goes on to the next endpoint and
- * the next rank: gRPC would have held it back until one was READY, so that it costs no retry.
+ * Sends one attempt to the leaf of an aggregate that can serve it. A call that could not be sent to any endpoint of a leaf goes on to the next
+ * one: gRPC would have held it back until one was READY, so that it costs no retry.
  */
 export function serveByRank<R extends Rank>(
   /** At least one. */
@@ -39,14 +39,10 @@ export function serveByRank<R extends Rank>(
   let left: Set<R> | undefined;
   const go = (rank: R): Promise<Reply> =>
     attempt(rank).catch((error: unknown) => {
-      if (!couldNotBeSent(error) || call.cancellation.cancelled || !replayable(call)) throw error;
-      if (call.record.endpoint !== undefined) call.tried = [...(call.tried ?? []), call.record.endpoint];
-      const now = clock.now();
-      if (!rank.hasOther(call.tried ?? [], now)) {
-        left ??= new Set();
-        left.add(rank);
-      }
-      const next = choose(ranks, now, left);
+      if (!couldNotBeSent(error) || !mayMove(call)) throw error;
+      left ??= new Set();
+      left.add(rank);
+      const next = choose(ranks, clock.now(), left);
       if (next === undefined) throw error;
       return go(next);
     });
@@ -55,8 +51,5 @@ export function serveByRank<R extends Rank>(
 
 /** No connection, or nobody to connect to. Not when we refused it: a full cluster is no reason to load another (gRFC A32). */
 function couldNotBeSent(error: unknown): boolean {
-  return error instanceof NoEndpointError || (error instanceof MeshError && error.code === 'CONNECT_FAILED');
+  return error instanceof NoEndpointError || (error instanceof MeshError && neverLeft(error));
 }
-
-/** A transport that gives a call up may end a body that cannot be had again. */
-const replayable = ({ body }: Call): boolean => body === undefined || body.replayable;

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { FAILOVER_MS } from '../../../src/client/endpoints/level.js';
-import { StreamBody } from '../../../src/core/body.js';
 import type { TransportOptions } from '../../../src/core/transport.js';
 import { OpenReply } from '../../support/calls.js';
 import { failoverClient, leveled, once } from '../../support/failover.js';
@@ -190,17 +189,6 @@ describe('A56: the priorities of a cluster', () => {
     await client.call();
     expect(client.took()).toEqual([A]);
     open.finish();
-  });
-
-  test('a body that cannot be had again goes no further than the transport that may have ended it', async () => {
-    await use([A], [C]);
-    client.down.add(A);
-    const body = new StreamBody({ resume() {}, cancel() {} }, undefined);
-    await expect(client.call({ method: 'POST', body })).rejects.toMatchObject({
-      code: 'CONNECT_FAILED',
-      reached: 'no',
-    });
-    expect(client.took()).toEqual([A]);
   });
 
   test('leaves nothing behind', async () => {
