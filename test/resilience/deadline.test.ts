@@ -116,6 +116,14 @@ describe('deadline', () => {
     expect(http.service.calls[0]?.cancellation.cancelled).toBe(false);
   });
 
+  test("a route's timeout is for HTTP: gRPC knows max_stream_duration only (gRFC A31)", async () => {
+    const { call, clock, service } = setup({ timeoutMs: 1, maxStreamDurationMs: undefined }, hang);
+    void call(aCall({ protocol: 'grpc' })).catch(() => {});
+    await clock.advance(1_000_000);
+    expect(service.calls[0]?.cancellation.cancelled).toBe(false);
+    expect(service.calls[0]?.deadline).toBe(Number.POSITIVE_INFINITY);
+  });
+
   test('no timer is left once the call has ended', async () => {
     const { call, clock } = setup({ timeoutMs: 1_000, maxStreamDurationMs: undefined }, aReply());
     await call(aCall({ timeoutMs: 2_000 }));

@@ -15,7 +15,10 @@ export interface DeadlineEnv {
 
 /** How long a route lets a call take. */
 export interface RouteTimeout {
-  /** Whole call in milliseconds; 0 is none; undefined: DEFAULT_HEAD_TIMEOUT_MS when the application set no limit. */
+  /**
+   * Whole call in milliseconds; 0 is none; undefined: DEFAULT_HEAD_TIMEOUT_MS when the application set no limit. Not for gRPC, which "will not
+   * support RouteAction.timeout" (gRFC A31).
+   */
   readonly timeoutMs: number | undefined;
   /** Cap on a gRPC call (`max_stream_duration`), in milliseconds; 0 or undefined: none. */
   readonly maxStreamDurationMs: number | undefined;
@@ -55,10 +58,10 @@ export const routeDeadline = (route: RouteTimeout, env: DeadlineEnv): Filter | u
   const { timeoutMs } = route;
   const cap = route.maxStreamDurationMs === 0 ? undefined : route.maxStreamDurationMs;
   if (timeoutMs === 0 && cap === undefined) return undefined;
+  const ofHttp = timeoutMs === 0 ? undefined : timeoutMs;
   return (next) => (call) => {
-    let limit = timeoutMs === 0 || timeoutMs === undefined ? Number.POSITIVE_INFINITY : timeoutMs;
-    if (cap !== undefined && call.protocol === 'grpc' && cap < limit) limit = cap;
-    if (limit !== Number.POSITIVE_INFINITY) {
+    const limit = call.protocol === 'grpc' ? cap : ofHttp;
+    if (limit !== undefined) {
       const at = env.clock.now() + limit;
       if (at >= call.deadline) return next(call);
       call.deadline = at;
