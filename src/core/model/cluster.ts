@@ -1,4 +1,4 @@
-import type { EndpointConfig } from './endpoint.js';
+import type { EndpointConfig, HealthStatus } from './endpoint.js';
 import type { HeaderMutation } from './route.js';
 
 /** How an endpoint is chosen. Each kind has a file in `client/balancer/`. */
@@ -297,6 +297,11 @@ export interface ClusterConfig {
   /** Name of the service whose health each endpoint is asked to report over its connection, for gRPC (gRFC A17); '' is the server as a whole. */
   readonly healthWatch?: { readonly service: string } | undefined;
   readonly connections?: ConnectionConfig | undefined;
+  /**
+   * With which of these a session keeps its endpoint (`override_host_status`, gRFC A55); none: sessions do not count. Absent: unknown, healthy and
+   * degraded (Envoy's default, and gRPC's, which has no degraded ones).
+   */
+  readonly sessionStatuses?: readonly HealthStatus[] | undefined;
 }
 
 /**
