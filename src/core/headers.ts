@@ -48,6 +48,9 @@ const HOP_BY_HOP = new Set([
   'upgrade',
 ]);
 
+/** Whether a field, by its lower-case name, belongs to one connection. */
+export const isHopByHop = (name: string): boolean => HOP_BY_HOP.has(name);
+
 /** A copy without hop-by-hop fields and without those that `Connection` nominates. `te` goes too: whoever sends gRPC on sets it anew. */
 export function endToEndHeaders(from: HeaderFields): HeaderFields {
   const nominated = headerValue(from, 'connection');

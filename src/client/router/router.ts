@@ -4,12 +4,12 @@ import type { ForwardAction, Route, WeightedCluster } from '../../core/model/rou
 import type { TargetConfig } from '../../core/model/target.js';
 import type { Reply } from '../../core/reply.js';
 import { type Service, stack } from '../../core/service.js';
+import { mutateHeaders } from '../../routing/header-mutation.js';
+import { compileMatch, type Predicate } from '../../routing/match.js';
 import type { ClusterRegistry, Keep } from '../endpoints/registry.js';
 import type { ClientEnv } from '../env.js';
-import { compileMatch, type Predicate } from '../../routing/match.js';
 import { attemptFilters, routeFilters } from '../stack.js';
 import { NoRouteError } from './errors.js';
-import { mutateHeaders } from './headers.js';
 import { directReply, redirectReply } from './local.js';
 import { RouterClusters } from './clusters.js';
 import { rewritePath } from './rewrite.js';

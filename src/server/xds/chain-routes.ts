@@ -1,15 +1,19 @@
 import type { MeshError } from '../../core/errors.js';
-import type { Route, RouteConfiguration } from '../../core/model/route.js';
+import type { HeaderMutation, Route, RouteConfiguration } from '../../core/model/route.js';
 import type { FilterChain } from '../../core/model/server.js';
 import type { Random } from '../../core/random.js';
 import { compileMatch, type Predicate, type RequestView } from '../../routing/match.js';
 import { chooseVirtualHost } from '../../routing/virtual-host.js';
+import { endToEnd } from './header-changes.js';
 
 /** What becomes of a request. */
 export type Decision = Serve | Refuse;
 
 export interface Serve {
   readonly kind: 'serve';
+  /** What the route changes about the request, before the application has it, and about the response. Not for gRPC servers. */
+  readonly requestHeaders: HeaderMutation | undefined;
+  readonly responseHeaders: HeaderMutation | undefined;
 }
 
 /** gRPC callers get UNAVAILABLE in every case (gRFC A36), others a 404 for `no-route`, as from Envoy, and else a 503. */
@@ -25,7 +29,6 @@ interface Host {
   readonly routes: readonly { readonly matches: Predicate | undefined; readonly decision: Decision }[];
 }
 
-const SERVE: Serve = { kind: 'serve' };
 const NO_ROUTE: Refuse = { kind: 'refuse', reason: 'no-route', message: 'no route of this server matches the request' };
 const UNSUPPORTED: Refuse = {
   kind: 'refuse',
@@ -99,4 +102,11 @@ export class ChainRoutes {
 }
 
 /** "a Route with an inappropriate `action` causes RPCs matching that route ... to fail with UNAVAILABLE" - gRFC A36. */
-const decision = ({ action }: Route): Decision => (action.kind === 'non_forwarding' ? SERVE : UNSUPPORTED);
+function decision({ action, requestHeaders, responseHeaders }: Route): Decision {
+  if (action.kind !== 'non_forwarding') return UNSUPPORTED;
+  return {
+    kind: 'serve',
+    requestHeaders: endToEnd(requestHeaders),
+    responseHeaders: endToEnd(responseHeaders),
+  };
+}

@@ -1,9 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { DeadlineEntry } from '../../core/deadlines.js';
-import type { Connection, FaceEnv } from './face.js';
-import { Http1View } from './http-view.js';
 import type { Refuse } from './chain-routes.js';
+import type { Connection, FaceEnv } from './face.js';
+import { changeRequest, changeResponse } from './http1-headers.js';
+import { Http1View } from './http-view.js';
 
 /** One HTTP/1.1 connection: which responses are under way on it, and whether it is to go. */
 export class Http1Connection {
@@ -45,6 +46,8 @@ export class Http1Connection {
       response.end(`${decision.message}\n`);
       return false;
     }
+    if (decision.requestHeaders !== undefined) changeRequest(request, decision.requestHeaders);
+    if (decision.responseHeaders !== undefined) changeResponse(response, decision.responseHeaders);
     limit = this.#limit(() => this.#overdue(request, response));
     return true;
   }
@@ -56,6 +59,7 @@ export class Http1Connection {
       endWith(socket, refusalStatus(decision), decision.message);
       return false;
     }
+    if (decision.requestHeaders !== undefined) changeRequest(request, decision.requestHeaders);
     this.#upgraded = true;
     const limit = this.#limit(() => socket.destroy());
     if (limit !== undefined) socket.once('close', () => limit.stop());

@@ -3,6 +3,8 @@ import { Http2Drain } from '../http2-drain.js';
 import type { Refuse } from './chain-routes.js';
 import type { Acceptor, Connection, Face, FaceEnv } from './face.js';
 import { gateEvents } from './gate.js';
+import { changeFields } from './header-changes.js';
+import { changeResponse } from './http2-headers.js';
 import { Http2View } from './http-view.js';
 import { refusalStatus } from './http1-connection.js';
 
@@ -27,7 +29,8 @@ export class Http2Face implements Face {
   ) {
     this.#removeGates = gateEvents(server, {
       session: (session: ServerHttp2Session) => this.#session(session),
-      stream: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => this.#stream(stream, headers),
+      stream: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, raw: string[]) =>
+        this.#stream(stream, headers, raw),
     });
   }
 
@@ -72,7 +75,7 @@ export class Http2Face implements Face {
     return true;
   }
 
-  #stream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
+  #stream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, raw: string[]): boolean {
     const connection =
       stream.session === undefined ? undefined : this.#sessions.get(stream.session as ServerHttp2Session);
     if (connection === undefined) return true;
@@ -83,6 +86,8 @@ export class Http2Face implements Face {
       refuse(stream, decision, view.protocol === 'grpc');
       return false;
     }
+    if (decision.requestHeaders !== undefined) changeFields(headers, raw, decision.requestHeaders);
+    if (decision.responseHeaders !== undefined) changeResponse(stream, decision.responseHeaders);
     const { maxDurationMs } = routes;
     if (maxDurationMs !== undefined) {
       const { deadlines, clock } = this.env;

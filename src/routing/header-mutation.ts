@@ -1,5 +1,5 @@
-import { appendHeader, type HeaderFields } from '../../core/headers.js';
-import type { HeaderMutation } from '../../core/model/route.js';
+import { appendHeader, type HeaderFields } from '../core/headers.js';
+import type { HeaderMutation } from '../core/model/route.js';
 
 /** Applies the changes in Envoy's order: "headers are removed before they are added". */
 export function mutateHeaders(fields: HeaderFields, { remove, set }: HeaderMutation): void {

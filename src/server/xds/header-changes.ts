@@ -1,0 +1,66 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { type HeaderFields, headerFields, isHopByHop } from '../../core/headers.js';
+import type { HeaderMutation } from '../../core/model/route.js';
+import { mutateHeaders } from '../../routing/header-mutation.js';
+
+/**
+ * `request_headers_to_add`, `response_headers_to_remove` and their like, for servers that are not gRPC's: those apply what Envoy's connection
+ * manager would. gRPC's ignore them, on servers as on clients (gRFCs A28 and A36 name no such field).
+ */
+
+/** Without fields that say where a message ends or how long a connection lasts: those are Node's to write. Undefined when nothing is left. */
+export function endToEnd(mutation: HeaderMutation | undefined): HeaderMutation | undefined {
+  if (mutation === undefined) return undefined;
+  const remove = mutation.remove.filter(isEndToEnd);
+  const set = mutation.set.filter(({ name }) => isEndToEnd(name));
+  return remove.length === 0 && set.length === 0 ? undefined : { remove, set };
+}
+
+const isEndToEnd = (name: string): boolean => !isHopByHop(name) && name !== 'content-length';
+
+/** The names that a mutation may change, each once. */
+export const namesOf = ({ remove, set }: HeaderMutation): ReadonlySet<string> =>
+  new Set([...remove, ...set.map(({ name }) => name)]);
+
+/** Changes the fields of a request in both forms that Node has: by name, as Node joins them, and as they came. */
+export function changeFields(headers: IncomingHttpHeaders, raw: string[], mutation: HeaderMutation): HeaderFields {
+  const names = namesOf(mutation);
+  const changed = distinct(raw, names);
+  mutateHeaders(changed, mutation);
+  const kept: string[] = [];
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i] as string;
+    if (!names.has(name.toLowerCase())) kept.push(name, raw[i + 1] as string);
+  }
+  for (const name of names) {
+    const values = valuesOf(changed, name);
+    if (values.length === 0) delete headers[name];
+    else if (name === 'set-cookie') headers[name] = values;
+    else headers[name] = values.join(name === 'cookie' ? '; ' : ', ');
+    for (const value of values) kept.push(name, value);
+  }
+  raw.splice(0, raw.length, ...kept);
+  return changed;
+}
+
+export function valuesOf(fields: HeaderFields, name: string): string[] {
+  const value = fields[name];
+  if (value === undefined) return [];
+  return typeof value === 'string' ? [value] : [...value];
+}
+
+/** As a response takes it: but for `set-cookie` the values in one, since some fields may come only once (RFC 9110 section 5.3). Undefined: none. */
+export function written(fields: HeaderFields, name: string): string | string[] | undefined {
+  const values = valuesOf(fields, name);
+  if (values.length === 0) return undefined;
+  return name === 'set-cookie' ? values : values.join(', ');
+}
+
+function distinct(raw: readonly string[], names: ReadonlySet<string>): HeaderFields {
+  const found: Record<string, string[]> = {};
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = (raw[i] as string).toLowerCase();
+    if (names.has(name)) found[name] = [...(found[name] ?? []), raw[i + 1] as string];
+  }
+  return headerFields(found);
+}
