@@ -100,9 +100,10 @@ export class Http2Face implements Face {
 }
 
 function refuse(stream: ServerHttp2Stream, decision: Refuse, grpc: boolean): void {
-  // Node tells of a stream a tick after it has read of it, and may have read of its end too.
-  if (stream.destroyed || stream.closed) return;
+  // Nobody else hears of the stream, and an error that nobody listens for would end the process.
   stream.on('error', () => {});
+  // Listeners of the session hear of a stream before those of the server do: the application may have ended it, as limits on resets do.
+  if (stream.destroyed || stream.closed) return;
   // "A server MAY ... request that the client abort transmission of a request without error by sending a RST_STREAM" - RFC 9113 section 8.1
   stream.once('finish', () => stream.close(NO_ERROR));
   if (!grpc) {

@@ -188,6 +188,15 @@ describe('a node:http2 server', () => {
     expect(await get(await client(), '/a')).toMatchObject({ headers: { ':status': 200 } });
   });
 
+  it('a stream that the application ends on its session is not refused again', async () => {
+    server.on('session', (session) =>
+      session.prependListener('stream', (stream) => stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM)),
+    );
+    served.config.changed(listener(address, inline(route('/a'))));
+    await served.serving.ready();
+    expect(await get(await client(), '/b')).toMatchObject({ code: constants.NGHTTP2_ENHANCE_YOUR_CALM });
+  });
+
   it('bytes that are no HTTP/2 end their connection only', async () => {
     served.config.changed(listener(address));
     await served.serving.ready();
