@@ -1,9 +1,3 @@
-/** Where a domain stands among those that match: the kind first, then the longer one. */
-interface Rank {
-  readonly kind: 0 | 1 | 2 | 3;
-  readonly length: number;
-}
-
 /**
  * A virtual host's domain: `*`, `*suffix`, `prefix*` or a name. The wildcard stands for one character or
  * more, and only at one end (route_components.proto). Returns what is wrong with it, or undefined.
@@ -17,42 +11,66 @@ export function domainProblem(domain: string): string | undefined {
   return undefined;
 }
 
-/** The virtual host for `host`: exact, else the longest `*suffix`, else the longest `prefix*`, else `*`; case does not count. */
-export function chooseVirtualHost<T extends { readonly domains: readonly string[] }>(
+/** Virtual hosts by domain: exact, else the longest `*suffix`, else the longest `prefix*`, else `*`; case does not count. */
+export class VirtualHosts<T extends { readonly domains: readonly string[] }> {
+  readonly #exact = new Map<string, T>();
+  readonly #suffixes = new AffixIndex<T>((host, length) => host.slice(host.length - length));
+  readonly #prefixes = new AffixIndex<T>((host, length) => host.slice(0, length));
+  #any: T | undefined;
+
+  /** Domains are in lower case, as RouteConfiguration keeps them. Of two hosts with the same domain the first has it. */
+  constructor(
+    virtualHosts: readonly T[],
+    private readonly ignorePort: boolean,
+  ) {
+    for (const virtualHost of virtualHosts) for (const domain of virtualHost.domains) this.#add(domain, virtualHost);
+  }
+
+  find(host: string): T | undefined {
+    const wanted = (this.ignorePort ? withoutPort(host) : host).toLowerCase();
+    return this.#exact.get(wanted) ?? this.#suffixes.longest(wanted) ?? this.#prefixes.longest(wanted) ?? this.#any;
+  }
+
+  #add(domain: string, virtualHost: T): void {
+    if (domain === '*') this.#any ??= virtualHost;
+    else if (domain.startsWith('*')) this.#suffixes.add(domain.slice(1), virtualHost);
+    else if (domain.endsWith('*')) this.#prefixes.add(domain.slice(0, -1), virtualHost);
+    else if (!this.#exact.has(domain)) this.#exact.set(domain, virtualHost);
+  }
+}
+
+/** Values by what a text begins or ends with; the longest is found with one look-up for each length that there is. */
+class AffixIndex<T> {
+  /** By length, the longest first. */
+  #byLength: (readonly [number, Map<string, T>])[] = [];
+
+  constructor(private readonly affix: (text: string, length: number) => string) {}
+
+  add(value: string, holder: T): void {
+    const same = this.#byLength.find(([length]) => length === value.length);
+    if (same === undefined) {
+      this.#byLength.push([value.length, new Map([[value, holder]])]);
+      this.#byLength.sort(([a], [b]) => b - a);
+    } else if (!same[1].has(value)) same[1].set(value, holder);
+  }
+
+  longest(text: string): T | undefined {
+    for (const [length, holders] of this.#byLength) {
+      // The wildcard stands for one character or more.
+      if (length >= text.length) continue;
+      const holder = holders.get(this.affix(text, length));
+      if (holder !== undefined) return holder;
+    }
+    return undefined;
+  }
+}
+
+/** The same for one look-up. */
+export const chooseVirtualHost = <T extends { readonly domains: readonly string[] }>(
   virtualHosts: readonly T[],
   host: string,
   ignorePort: boolean,
-): T | undefined {
-  const wanted = (ignorePort ? withoutPort(host) : host).toLowerCase();
-  let best: T | undefined;
-  let bestRank: Rank | undefined;
-  for (const virtualHost of virtualHosts) {
-    for (const domain of virtualHost.domains) {
-      const rank = rankOf(domain, wanted);
-      if (rank === undefined) continue;
-      if (
-        bestRank === undefined ||
-        rank.kind < bestRank.kind ||
-        (rank.kind === bestRank.kind && rank.length > bestRank.length)
-      ) {
-        best = virtualHost;
-        bestRank = rank;
-      }
-    }
-  }
-  return best;
-}
-
-/** `domain` is in lower case, as RouteConfiguration keeps it. */
-function rankOf(domain: string, host: string): Rank | undefined {
-  const { length } = domain;
-  if (domain === host) return { kind: 0, length };
-  if (domain === '*') return { kind: 3, length };
-  if (host.length < length) return undefined;
-  if (domain.startsWith('*')) return host.endsWith(domain.slice(1)) ? { kind: 1, length } : undefined;
-  if (domain.endsWith('*')) return host.startsWith(domain.slice(0, -1)) ? { kind: 2, length } : undefined;
-  return undefined;
-}
+): T | undefined => new VirtualHosts(virtualHosts, ignorePort).find(host);
 
 /** `host:8080` and `[::1]:8080` without the port; an IPv6 address without brackets has none. */
 function withoutPort(host: string): string {

@@ -10,7 +10,7 @@ import { aCall } from '../support/calls.js';
 import { aMatch } from '../support/targets.js';
 
 const matches = (match: Partial<RouteMatch>, init: Partial<CallInit>): boolean =>
-  compileMatch(aMatch(match), seededRandom(1))?.(aCall(init)) ?? true;
+  compileMatch(aMatch(match), { random: seededRandom(1) })?.(aCall(init)) ?? true;
 
 const path = (kind: 'exact' | 'prefix' | 'segments', value: string, ignoreCase = false): PathMatch => ({
   kind,
@@ -106,22 +106,28 @@ describe('header match', () => {
 describe('query match', () => {
   const query = (match: QueryMatch['match']): Partial<RouteMatch> => ({ query: [{ name: 'v', match }] });
   const exact: QueryMatch['match'] = { kind: 'exact', value: 'a b', ignoreCase: false };
+  const written: QueryMatch['match'] = { kind: 'exact', value: 'a%20b', ignoreCase: false };
 
-  test('compares the first value, decoded', () => {
-    expect(matches(query(exact), { path: '/?v=a%20b&v=c' })).toBe(true);
-    expect(matches(query(exact), { path: '/?v=c&v=a+b' })).toBe(false);
-    expect(matches(query(exact), { path: '/' })).toBe(false);
+  test('compares the first value as it is written, as Envoy does', () => {
+    expect(matches(query(exact), { path: '/?v=a%20b' })).toBe(false);
+    expect(matches(query(written), { path: '/?v=a%20b&v=c' })).toBe(true);
+    expect(matches(query(written), { path: '/?v=c&v=a%20b' })).toBe(false);
+    expect(matches(query(written), { path: '/?vv=1&v=a%20b' })).toBe(true);
+    expect(matches(query(written), { path: '/' })).toBe(false);
   });
 
   test('knows presence', () => {
     expect(matches(query({ kind: 'present', present: true }), { path: '/?v' })).toBe(true);
     expect(matches(query({ kind: 'present', present: true }), { path: '/?w' })).toBe(false);
+    expect(matches(query({ kind: 'present', present: false }), { path: '/?w=v' })).toBe(true);
+    expect(matches(query({ kind: 'exact', value: '', ignoreCase: false }), { path: '/?v&w' })).toBe(true);
+    expect(matches(query({ kind: 'exact', value: '', ignoreCase: false }), { path: '/?v=&w' })).toBe(true);
   });
 });
 
 describe('fraction', () => {
   test('a route with a fraction takes that share of the calls', () => {
-    const predicate = compileMatch(aMatch({ fraction: 0.3 }), seededRandom(2));
+    const predicate = compileMatch(aMatch({ fraction: 0.3 }), { random: seededRandom(2) });
     let taken = 0;
     for (let i = 0; i < 10_000; i++) if (predicate?.(aCall())) taken++;
     // Binomial(10 000, 0.3): five standard deviations are 229.

@@ -31,7 +31,7 @@ export class RouterClusters {
     const state = this.#config.clusters.get(name);
     if (state === undefined || state instanceof MeshError) return;
     if (state.kind === 'leaf') {
-      if (this.registry.has(name)) this.#cluster(name);
+      if (this.registry.has(state)) this.#cluster(name);
       return;
     }
     if (this.registry.hasAggregate(name)) this.#aggregate(name);
@@ -52,7 +52,7 @@ export class RouterClusters {
     for (const name of changed) {
       const old = before.clusters.get(name);
       // New and named by no route: somebody holds it.
-      if (old !== undefined && (!isLeaf(old) || !isLeaf(config.clusters.get(name)))) return false;
+      if (old !== undefined && !isSameLeaf(old, config.clusters.get(name))) return false;
     }
     this.#config = config;
     for (const name of changed) {
@@ -92,6 +92,10 @@ export class RouterClusters {
 }
 
 type State = NonNullable<ReturnType<TargetConfig['clusters']['get']>>;
+
+/** Which is brought up to date, where another one would have to be taken in its place. */
+const isSameLeaf = (old: State, state: State | undefined): boolean =>
+  isLeaf(old) && isLeaf(state) && old.scope === state.scope;
 
 const isLeaf = (state: State | undefined): state is Extract<State, { readonly kind: 'leaf' }> =>
   state !== undefined && !(state instanceof MeshError) && state.kind === 'leaf';

@@ -1,6 +1,6 @@
 import type { PathMatch } from '../../core/model/match.js';
 import type { PathRewrite } from '../../core/model/route.js';
-import { pathOnly } from '../../routing/match.js';
+import { pathOnly } from '../../routing/request.js';
 
 /** The path and query after a rewrite. The query stays, unless the rewrite brings one of its own (Envoy `path_redirect`). */
 export function rewritePath(pathAndQuery: string, rewrite: PathRewrite, match: PathMatch): string {

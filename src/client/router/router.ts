@@ -5,7 +5,8 @@ import type { TargetConfig } from '../../core/model/target.js';
 import type { Reply } from '../../core/reply.js';
 import { type Service, stack } from '../../core/service.js';
 import { mutateHeaders } from '../../routing/header-mutation.js';
-import { compileMatch, type Predicate } from '../../routing/match.js';
+import { compileMatch } from '../../routing/match.js';
+import type { Predicate } from '../../routing/request.js';
 import type { ClusterRegistry, Keep } from '../endpoints/registry.js';
 import type { ClientEnv } from '../env.js';
 import { attemptFilters, routeFilters } from '../stack.js';
@@ -37,7 +38,7 @@ export class Router {
     this.#clusters = new RouterClusters(config, registry);
     this.#routes = config.routes.map((route) => ({
       name: route.name,
-      matches: compileMatch(route.match, env.random),
+      matches: compileMatch(route.match, env),
       service: this.#routeService(route),
     }));
   }

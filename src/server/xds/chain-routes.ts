@@ -2,8 +2,9 @@ import type { MeshError } from '../../core/errors.js';
 import type { HeaderMutation, Route, RouteConfiguration } from '../../core/model/route.js';
 import type { FilterChain } from '../../core/model/server.js';
 import type { Random } from '../../core/random.js';
-import { compileMatch, type Predicate, type RequestView } from '../../routing/match.js';
-import { chooseVirtualHost } from '../../routing/virtual-host.js';
+import type { RequestView } from '../../routing/request.js';
+import { RouteTable } from '../../routing/table/table.js';
+import { VirtualHosts } from '../../routing/virtual-host.js';
 import { endToEnd } from './header-changes.js';
 
 /** What becomes of a request. */
@@ -26,9 +27,10 @@ export interface Refuse {
 
 interface Host {
   readonly domains: readonly string[];
-  readonly routes: readonly { readonly matches: Predicate | undefined; readonly decision: Decision }[];
+  readonly routes: RouteTable<Decision>;
 }
 
+const NO_HOSTS = new VirtualHosts<Host>([], false);
 const NO_ROUTE: Refuse = { kind: 'refuse', reason: 'no-route', message: 'no route of this server matches the request' };
 const UNSUPPORTED: Refuse = {
   kind: 'refuse',
@@ -45,8 +47,7 @@ const NO_CONFIGURATION: Refuse = {
 export class ChainRoutes {
   /** What the tables below were compiled from. */
   #config: RouteConfiguration | MeshError | undefined;
-  #hosts: readonly Host[] = [];
-  #ignorePort = false;
+  #hosts: VirtualHosts<Host> = NO_HOSTS;
   #problems: readonly string[] = [];
 
   constructor(
@@ -71,15 +72,18 @@ export class ChainRoutes {
     if (config === undefined || config === this.#config) return;
     this.#config = config;
     if (config instanceof Error) {
-      this.#hosts = [];
+      this.#hosts = NO_HOSTS;
       this.#problems = [`chain "${this.chain.name}": ${config.message}`];
       return;
     }
-    this.#ignorePort = config.ignorePort;
-    this.#hosts = config.virtualHosts.map(({ domains, routes: own }) => ({
+    const hosts = config.virtualHosts.map(({ domains, routes: own }) => ({
       domains,
-      routes: own.map((route) => ({ matches: compileMatch(route.match, this.random), decision: decision(route) })),
+      routes: new RouteTable(
+        own.map((route) => ({ match: route.match, value: decision(route) })),
+        { random: this.random },
+      ),
     }));
+    this.#hosts = new VirtualHosts(hosts, config.ignorePort);
     this.#problems = config.virtualHosts.flatMap((host) =>
       host.routes
         .filter(({ action }) => action.kind !== 'non_forwarding')
@@ -94,10 +98,7 @@ export class ChainRoutes {
   /** "The VirtualHost is selected on a per-RPC basis using the RPC's requested `:authority`" - gRFC A36; the first route that matches wins. */
   decide(request: RequestView): Decision {
     if (this.#config === undefined || this.#config instanceof Error) return NO_CONFIGURATION;
-    const host = chooseVirtualHost(this.#hosts, request.host, this.#ignorePort);
-    if (host === undefined) return NO_ROUTE;
-    for (const { matches, decision } of host.routes) if (matches === undefined || matches(request)) return decision;
-    return NO_ROUTE;
+    return this.#hosts.find(request.host)?.routes.find(request) ?? NO_ROUTE;
   }
 }
 

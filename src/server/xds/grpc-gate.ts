@@ -2,7 +2,7 @@ import { type Metadata, ServerInterceptingCall, type ServerInterceptor, status }
 import type { Protocol, Scheme } from '../../core/call.js';
 import type { DeadlineEntry } from '../../core/deadlines.js';
 import { type HeaderFields, headerFields } from '../../core/headers.js';
-import type { RequestView } from '../../routing/match.js';
+import type { RequestView } from '../../routing/request.js';
 import type { Connection, FaceEnv } from './face.js';
 
 type ServerCall = ConstructorParameters<typeof ServerInterceptingCall>[0];

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { IncomingHttpHeaders } from 'node:http2';
 import type { Protocol, Scheme } from '../../core/call.js';
 import { type HeaderFields, headerFields } from '../../core/headers.js';
-import type { RequestView } from '../../routing/match.js';
+import type { RequestView } from '../../routing/request.js';
 
 /** A node:http request as routes see it. Header fields are read when a route asks for one. */
 export class Http1View implements RequestView {

@@ -186,10 +186,7 @@ export class Served {
     for (const { config } of sources) {
       for (const { match } of config?.virtualHosts.flatMap(({ routes }) => routes) ?? []) {
         this.calls++;
-        compileMatch(
-          match,
-          this.#random,
-        )?.({
+        compileMatch(match, { random: this.#random })?.({
           method: 'GET',
           path: examplePath(match.path),
           host: 'a',

@@ -1,0 +1,59 @@
+import { headerValue } from '../../core/headers.js';
+import type { HeaderMatch } from '../../core/model/match.js';
+import type { Predicate, RequestView } from '../request.js';
+import { stringTest } from './strings.js';
+
+/** What a header matcher sees: pseudo-headers by name, repeated fields joined, gRPC's binary ones not at all (gRFC A28). */
+export function visibleHeader(request: RequestView, name: string): string | undefined {
+  switch (name) {
+    case ':method':
+      return request.method;
+    case ':path':
+      return request.path;
+    case ':authority':
+    case 'host':
+      return request.host;
+    case ':scheme':
+      return request.scheme;
+    case 'content-type':
+      if (request.protocol === 'grpc') return 'application/grpc';
+      break;
+  }
+  if (request.protocol === 'grpc' && name.endsWith('-bin')) return undefined;
+  return headerValue(request.headers, name);
+}
+
+/** Compiles `route.v3.HeaderMatcher` for the fields of a request. */
+export function headerTest(match: HeaderMatch): Predicate {
+  const { name } = match;
+  const test = headerValueTest(match);
+  return (request) => test(visibleHeader(request, name));
+}
+
+/** The same for a field's value, undefined when it is absent: of a reply, for instance. */
+export function headerValueTest({
+  match,
+  invert,
+  treatMissingAsEmpty,
+}: HeaderMatch): (value: string | undefined) => boolean {
+  if (match.kind === 'present') {
+    // "present_match: false" asks for absence; "invert_match" turns either round (gRFC A28).
+    const wanted = match.present !== invert;
+    return (value) => (value !== undefined) === wanted;
+  }
+  const test = match.kind === 'range' ? rangeTest(match.start, match.end) : stringTest(match);
+  return (given) => {
+    const value = given ?? (treatMissingAsEmpty ? '' : undefined);
+    // An absent header matches no value, and no inverted one either (gRFC A41; Envoy, Go, C-core).
+    return value !== undefined && test(value) !== invert;
+  };
+}
+
+/** "a base 10 integer ... with an optional plus or minus sign" - Envoy HeaderMatcher.range_match. */
+function rangeTest(start: number, end: number): (text: string) => boolean {
+  return (text) => {
+    if (!/^[+-]?\d+$/.test(text)) return false;
+    const value = Number(text);
+    return value >= start && value < end;
+  };
+}

@@ -1,0 +1,109 @@
+import type { RouteMatch } from '../../core/model/match.js';
+import { compileConditions, type MatchEnv, never } from '../match.js';
+import { atBoundary, bareSegments, matchesAllPaths } from '../match/path.js';
+import { pathOnly, type RequestView } from '../request.js';
+import { type Bucket, bucketOf, type Entry } from './bucket.js';
+import { literalPrefix } from './literal-prefix.js';
+import { PrefixTree } from './prefix-tree.js';
+
+/** Paths of one case: as they are, or folded. */
+interface PathIndex {
+  readonly exact: Map<string, Bucket>;
+  readonly prefixes: PrefixTree<Bucket>;
+}
+
+/**
+ * Routes, compiled so that a look-up costs about the same among 5,000 as among 50. The first route of the list that matches wins, as though
+ * each were tried in turn: exact paths are in a map, prefixes, segments and what expressions begin with in a tree; of all that a path leads to, the lowest
+ * index is sought, and nothing is tried above the best so far.
+ */
+export class RouteTable<T> {
+  readonly #values: readonly T[];
+  /** The one route that takes every request, when there is no other. */
+  readonly #only: T | undefined;
+  readonly #cased: PathIndex | undefined;
+  readonly #folded: PathIndex | undefined;
+  /** Between two look-ups its content is void. */
+  readonly #found: Bucket[] = [];
+
+  constructor(routes: readonly { readonly match: RouteMatch; readonly value: T }[], env: MatchEnv) {
+    this.#values = routes.map(({ value }) => value);
+    const cased = new IndexBuilder();
+    const folded = new IndexBuilder();
+    let first: number | undefined;
+    for (const [index, { match }] of routes.entries()) {
+      const conditions = compileConditions(match, env);
+      // Of a caller that is never this one.
+      if (conditions === never) continue;
+      first ??= index;
+      const { path } = match;
+      (path.kind !== 'regex' && path.ignoreCase ? folded : cased).add(index, match, conditions);
+      // Nothing behind a route that takes every request is ever reached.
+      if (conditions === undefined && matchesAllPaths(path)) {
+        if (first === index) this.#only = this.#values[index];
+        break;
+      }
+    }
+    if (this.#only !== undefined) return;
+    this.#cased = cased.build();
+    this.#folded = folded.build();
+  }
+
+  /** The value of the first route that matches. */
+  find(request: RequestView): T | undefined {
+    if (this.#only !== undefined) return this.#only;
+    const path = pathOnly(request.path);
+    let best = Number.POSITIVE_INFINITY;
+    if (this.#cased !== undefined) best = this.#search(this.#cased, request, path, path, best);
+    if (this.#folded !== undefined) best = this.#search(this.#folded, request, path, path.toLowerCase(), best);
+    return this.#values[best];
+  }
+
+  #search({ exact, prefixes }: PathIndex, request: RequestView, path: string, key: string, below: number): number {
+    let best = exact.get(key)?.first(request, path, below) ?? below;
+    // The longest first: the shortest, "/" and "any", have the expressions, which cost the most.
+    for (let i = prefixes.collect(key, this.#found) - 1; i >= 0; i--) {
+      best = (this.#found[i] as Bucket).first(request, path, best);
+    }
+    return best;
+  }
+}
+
+class IndexBuilder {
+  readonly #exact = new Map<string, Entry[]>();
+  readonly #prefixes = new PrefixTree<Entry[]>();
+
+  add(index: number, match: RouteMatch, conditions: Entry['conditions']): void {
+    const { path } = match;
+    const entry = { index, match, conditions };
+    if (path.kind === 'regex') {
+      const { regex } = path;
+      this.#addPrefix(literalPrefix(regex.source), { ...entry, path: (text) => regex.matches(text) });
+      return;
+    }
+    const value = path.ignoreCase ? path.value.toLowerCase() : path.value;
+    if (path.kind === 'exact') {
+      const entries = this.#exact.get(value);
+      const exact = { ...entry, path: undefined };
+      if (entries === undefined) this.#exact.set(value, [exact]);
+      else entries.push(exact);
+    } else if (matchesAllPaths(path)) this.#addPrefix('', { ...entry, path: undefined });
+    else if (path.kind === 'prefix') this.#addPrefix(value, { ...entry, path: undefined });
+    else {
+      const bare = bareSegments(value);
+      this.#addPrefix(bare, { ...entry, path: (text) => atBoundary(text, bare.length) });
+    }
+  }
+
+  /** Undefined when it has no routes. */
+  build(): PathIndex | undefined {
+    if (this.#exact.size === 0 && this.#prefixes.size === 0) return undefined;
+    const exact = new Map<string, Bucket>();
+    for (const [path, entries] of this.#exact) exact.set(path, bucketOf(entries));
+    return { exact, prefixes: this.#prefixes.map((entries) => bucketOf(entries)) };
+  }
+
+  #addPrefix(prefix: string, entry: Entry): void {
+    this.#prefixes.at(prefix, () => []).push(entry);
+  }
+}
