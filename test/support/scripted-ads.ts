@@ -1,44 +1,9 @@
 import * as grpc from '@grpc/grpc-js';
 import { adsService, type DiscoveryRequest, type DiscoveryResponse, loadCodec } from '../../src/xds/wire/index.js';
 import { Mailbox } from './mailbox.js';
+import { listen, ServerStream } from './scripted-stream.js';
 
-/** One stream as the server has it. Requests are kept until they are asked for, in order. */
-export class ScriptedStream {
-  readonly #requests = new Mailbox<DiscoveryRequest>();
-  readonly ended: Promise<void>;
-
-  constructor(private readonly call: grpc.ServerDuplexStream<DiscoveryRequest, DiscoveryResponse | Buffer>) {
-    call.on('data', (request: DiscoveryRequest) => this.#requests.put(request));
-    call.on('error', () => {});
-    this.ended = new Promise((resolve) => {
-      call.on('cancelled', () => resolve());
-      call.on('end', () => resolve());
-    });
-  }
-
-  /** Requests that have arrived and nobody has looked at. */
-  get unread(): number {
-    return this.#requests.size;
-  }
-
-  next(): Promise<DiscoveryRequest> {
-    return this.#requests.take();
-  }
-
-  /** A message, or bytes that pretend to be one. */
-  send(response: DiscoveryResponse | Buffer): void {
-    this.call.write(response);
-  }
-
-  /** Ends it with OK. */
-  end(): void {
-    this.call.end();
-  }
-
-  fail(code: grpc.status, details: string): void {
-    this.call.emit('error', { code, details });
-  }
-}
+export class ScriptedStream extends ServerStream<DiscoveryRequest, DiscoveryResponse> {}
 
 /** An ADS server, on a real socket, that does what a test tells it. */
 export class ScriptedAds {
@@ -65,12 +30,7 @@ export class ScriptedAds {
           scripted.#streams.put(new ScriptedStream(call)),
       },
     );
-    scripted.port = await new Promise<number>((resolve, reject) => {
-      scripted.#server.bindAsync(`127.0.0.1:${port}`, credentials, (error, bound) => {
-        if (error === null) resolve(bound);
-        else reject(error);
-      });
-    });
+    scripted.port = await listen(scripted.#server, port, credentials);
     return scripted;
   }
 

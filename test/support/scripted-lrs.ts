@@ -2,6 +2,7 @@ import * as grpc from '@grpc/grpc-js';
 import type { ClusterStats, LoadStatsResponse } from '../../src/xds/lrs/messages.js';
 import { loadCodec } from '../../src/xds/wire/index.js';
 import { Mailbox } from './mailbox.js';
+import { listen, ServerStream } from './scripted-stream.js';
 
 const PACKAGE = 'envoy.service.load_stats.v3';
 
@@ -13,43 +14,7 @@ export interface LoadStatsRequest {
 
 type Call = grpc.ServerDuplexStream<LoadStatsRequest, LoadStatsResponse | Buffer>;
 
-/** One stream as the server has it. Requests are kept until they are asked for, in order. */
-export class LrsStream {
-  readonly #requests = new Mailbox<LoadStatsRequest>();
-  readonly ended: Promise<void>;
-
-  constructor(private readonly call: Call) {
-    call.on('data', (request: LoadStatsRequest) => this.#requests.put(request));
-    call.on('error', () => {});
-    this.ended = new Promise((resolve) => {
-      call.on('cancelled', () => resolve());
-      call.on('end', () => resolve());
-    });
-  }
-
-  /** Requests that have arrived and nobody has looked at. */
-  get unread(): number {
-    return this.#requests.size;
-  }
-
-  next(): Promise<LoadStatsRequest> {
-    return this.#requests.take();
-  }
-
-  /** A message, or bytes that pretend to be one. */
-  send(response: LoadStatsResponse | Buffer): void {
-    this.call.write(response);
-  }
-
-  /** Ends it with OK. */
-  end(): void {
-    this.call.end();
-  }
-
-  fail(code: grpc.status, details: string): void {
-    this.call.emit('error', { code, details });
-  }
-}
+export class LrsStream extends ServerStream<LoadStatsRequest, LoadStatsResponse> {}
 
 /** A load reporting server, on a real socket, that does what a test tells it. */
 export class ScriptedLrs {
@@ -103,13 +68,4 @@ export async function startWithoutLrs(port = 0): Promise<{ readonly port: number
   const server = new grpc.Server();
   const bound = await listen(server, port);
   return { port: bound, close: () => server.forceShutdown() };
-}
-
-function listen(server: grpc.Server, port: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.bindAsync(`127.0.0.1:${port}`, grpc.ServerCredentials.createInsecure(), (error, bound) => {
-      if (error === null) resolve(bound);
-      else reject(error);
-    });
-  });
 }

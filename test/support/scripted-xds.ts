@@ -9,53 +9,23 @@ import {
   loadCodec,
 } from '../../src/xds/wire/index.js';
 import { Mailbox } from './mailbox.js';
+import { listen, ServerStream } from './scripted-stream.js';
 
 /** A request of either protocol: their fields do not contradict each other. */
 export type AnyRequest = DiscoveryRequest & DeltaDiscoveryRequest;
 export type AnyResponse = DiscoveryResponse | DeltaDiscoveryResponse | Buffer;
 
-/** One stream as the server has it. Requests are kept until they are asked for, in order. */
-export class XdsServerStream {
-  readonly #requests = new Mailbox<AnyRequest>();
-  readonly ended: Promise<void>;
+export class XdsServerStream extends ServerStream<AnyRequest, AnyResponse> {
   /** `host:port` of the client: the same for streams on one connection. */
   readonly peer: string;
 
   constructor(
-    private readonly call: grpc.ServerDuplexStream<AnyRequest, AnyResponse>,
+    call: grpc.ServerDuplexStream<AnyRequest, AnyResponse>,
     /** The method, without its service: `StreamAggregatedResources`, `DeltaClusters`. */
     readonly method: string,
   ) {
+    super(call);
     this.peer = call.getPeer();
-    call.on('data', (request: AnyRequest) => this.#requests.put(request));
-    call.on('error', () => {});
-    this.ended = new Promise((resolve) => {
-      call.on('cancelled', () => resolve());
-      call.on('end', () => resolve());
-    });
-  }
-
-  /** Requests that have arrived and nobody has looked at. */
-  get unread(): number {
-    return this.#requests.size;
-  }
-
-  next(): Promise<AnyRequest> {
-    return this.#requests.take();
-  }
-
-  /** A message, or bytes that pretend to be one. */
-  send(response: AnyResponse): void {
-    this.call.write(response);
-  }
-
-  /** Ends it with OK. */
-  end(): void {
-    this.call.end();
-  }
-
-  fail(code: grpc.status, details: string): void {
-    this.call.emit('error', { code, details });
   }
 }
 
@@ -74,12 +44,7 @@ export class ScriptedXds {
   static async start(port = 0, variants: Variants = { sotw: true, delta: true }): Promise<ScriptedXds> {
     const scripted = new ScriptedXds();
     for (const type of [undefined, ...RESOURCE_TYPES]) await scripted.#serve(type, variants);
-    scripted.port = await new Promise<number>((resolve, reject) => {
-      scripted.#server.bindAsync(`127.0.0.1:${port}`, grpc.ServerCredentials.createInsecure(), (error, bound) => {
-        if (error === null) resolve(bound);
-        else reject(error);
-      });
-    });
+    scripted.port = await listen(scripted.#server, port);
     return scripted;
   }
 
