@@ -20,14 +20,17 @@ export interface ConfigWatcher {
 
 /** Where configuration comes from: embedded YAML, a control plane, or nothing but DNS. The client knows no more of it than this. */
 export interface ConfigSource {
-  /** Watches one authority, as the application wrote it, until the result is called. May call back before it returns. */
+  /**
+   * Watches one authority, as the application wrote it, or a gRPC target `xds://authority/name`, until the result is called. May call back
+   * before it returns.
+   */
   watch(authority: string, watcher: ConfigWatcher): () => void;
   /** Resolves with the first configuration (embedded) or first contact (control plane); rejects when there can be none. */
   ready(): Promise<void>;
   /** Who counts load for a control plane that asks; undefined: nobody does. */
   readonly loads?: LoadRecorder | undefined;
-  /** The resources behind the configuration, for people and tools; undefined: there are none. */
-  dump?(): ResourcesDump | undefined;
+  /** The resources behind the configuration, by scope, for people and tools. */
+  dump?(): readonly ResourcesDump[];
   /** Ends every watch, connection, timer and file handle. */
   close(): Promise<void>;
 }

@@ -31,8 +31,8 @@ export class LateSource implements MeshSource {
     return this.#source?.loads;
   }
 
-  dump(): ResourcesDump | undefined {
-    return this.#source?.dump?.();
+  dump(): readonly ResourcesDump[] {
+    return this.#source?.dump?.() ?? [];
   }
 
   watchServer(address: Address, watcher: ServerConfigWatcher): () => void {

@@ -110,10 +110,7 @@ export function createMesh({ source, unknownHosts, env: parts, observability }: 
     ready.catch(() => {});
     return { clock: env.clock, ready, version: VERSION };
   };
-  const resources = (): readonly ResourcesDump[] => {
-    const dumped = source.dump?.();
-    return dumped === undefined ? [] : [dumped];
-  };
+  const resources = (): readonly ResourcesDump[] => source.dump?.() ?? [];
   const close = async (): Promise<void> => {
     await Promise.all([...servings].map((serving) => serving.close({ graceMs: 0 })));
     await destinations.close();

@@ -2,11 +2,19 @@ import type { DnsOptions } from '../core/dns.js';
 import type { Meter } from '../core/meter.js';
 import { VERSION } from '../core/version.js';
 import type { Resource } from '../core/resources.js';
-import { type Bootstrap, bootstrapFor, listenerName, loadBootstrap, parseBootstrap } from '../xds/bootstrap/index.js';
-import { XdsClient } from '../xds/client/index.js';
+import {
+  type Bootstrap,
+  bootstrapFor,
+  loadBootstrap,
+  parseBootstrap,
+  serverListenerName,
+  targetListenerName,
+} from '../xds/bootstrap/index.js';
+import { XdsClientPool } from '../xds/client/index.js';
 import { LoadReporter } from '../xds/lrs/index.js';
 import { decodersFor } from '../xds/resources/decoders.js';
 import { watchServers } from '../xds/servers/index.js';
+import type { CacheLease } from '../xds/resource-cache.js';
 import { xdsConfigSource } from '../xds/source.js';
 import type { MeshSource } from './source.js';
 
@@ -23,34 +31,32 @@ export interface AdsSourceOptions {
 export async function adsSource({ xds, service, dns, meter }: AdsSourceOptions): Promise<MeshSource> {
   const { clock, random, logger } = dns;
   const bootstrap = await findBootstrap(xds, { service, version: VERSION, random });
-  const { listenerTemplate, serverListenerTemplate } = bootstrap;
-  const client = new XdsClient({
+  const clients = new XdsClientPool({
     bootstrap,
     decoders: decodersFor({ certificateProviders: new Set(bootstrap.certificateProviders.keys()) }),
-    scope: '#client',
     clock,
     random,
     logger,
     meter,
   });
-  const reporter = new LoadReporter({ connections: client.connections, bootstrap, clock, random, logger });
+  const reporter = new LoadReporter({ connections: clients.connections, bootstrap, clock, random, logger });
+  const cache = (target: string): CacheLease => clients.lease(target);
   const source = xdsConfigSource({
-    cache: client,
-    listenerName: (authority) => listenerName(listenerTemplate, authority),
+    cache,
+    listenerName: (name, xdsAuthority) => targetListenerName(bootstrap, xdsAuthority, name),
     dns,
     logger,
-    ready: () => client.ready(),
+    ready: () => clients.ready(),
     loads: reporter.recorder,
-    dump: () => client.dump(),
+    dump: () => clients.dump(),
     close: async () => {
       await reporter.close();
-      await client.close();
+      await clients.close();
     },
   });
   const watchServer = watchServers({
-    cache: client,
-    listenerName: (address) =>
-      serverListenerTemplate === undefined ? undefined : listenerName(serverListenerTemplate, address),
+    cache,
+    listenerName: (address) => serverListenerName(bootstrap, address),
     logger,
   });
   return { ...source, watchServer };

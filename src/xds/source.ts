@@ -1,25 +1,29 @@
 import type { ConfigSource, ConfigWatcher } from '../core/config-source.js';
 import type { DnsOptions } from '../core/dns.js';
-import { MeshClosedError } from '../core/errors.js';
+import { ConfigUnavailableError, MeshClosedError, type MeshError } from '../core/errors.js';
 import type { LoadRecorder } from '../core/load-reports.js';
 import type { Logger } from '../core/log.js';
 import type { ResourcesDump } from '../core/resources.js';
+import { dataPlaneAuthority, formatXdsTarget, parseXdsTarget, type XdsTarget } from '../core/xds-target.js';
 import { Clusters } from './dependencies/clusters.js';
 import { TargetTracker } from './dependencies/target-tracker.js';
-import type { ResourceCache } from './resource-cache.js';
+import { type Caches, leases, type ResourceCache } from './resource-cache.js';
 
 export interface XdsConfigSourceOptions {
-  /** Decoded resources: an AdsClient or a ResourceStore. */
-  readonly cache: ResourceCache;
-  /** The Listener to ask for, for an authority as the application wrote it (the bootstrap's template). */
-  readonly listenerName: (authority: string) => string;
+  /** Decoded resources. Targets are named `xds:///name` and `xds://authority/name`. */
+  readonly cache: Caches;
+  /**
+   * The Listener to ask for, for a name as the application wrote it and the authority that an `xds://authority/name` target gives it. Undefined:
+   * there is no such authority.
+   */
+  readonly listenerName: (name: string, xdsAuthority: string | undefined) => string | undefined;
   /** For clusters that are found by DNS. */
   readonly dns: DnsOptions;
   readonly logger: Logger;
   /** Who counts load for a control plane that asks; undefined: nobody does. */
   readonly loads?: LoadRecorder | undefined;
   /** The resources behind the configuration; undefined: they are not shown. */
-  readonly dump?: () => ResourcesDump | undefined;
+  readonly dump?: () => readonly ResourcesDump[];
   /** When the first resources, or the control plane, are there. */
   readonly ready: () => Promise<void>;
   /** Ends what feeds the cache. */
@@ -28,7 +32,9 @@ export interface XdsConfigSourceOptions {
 
 /** One authority that is watched, and all who watch it. */
 interface Destination {
-  readonly tracker: TargetTracker;
+  /** Ends what watches for it. */
+  readonly close: () => void;
+  readonly hold: TargetTracker['hold'];
   readonly watchers: Set<ConfigWatcher>;
   /** Tells a watcher that comes later what the others know. */
   replay: ((watcher: ConfigWatcher) => void) | undefined;
@@ -44,10 +50,17 @@ export interface XdsConfigSource extends ConfigSource {
 
 /** A ConfigSource on xDS resources, wherever they come from. Watchers of one authority share all that is behind it. */
 export function xdsConfigSource(options: XdsConfigSourceOptions): XdsConfigSource {
-  const { cache, logger } = options;
-  const clusters = new Clusters(cache, options.dns);
+  const { logger } = options;
+  const lease = leases(options.cache);
+  const clustersOf = new WeakMap<ResourceCache, Clusters>();
   const destinations = new Map<string, Destination>();
   let closing: Promise<void> | undefined;
+
+  const clustersIn = (cache: ResourceCache): Clusters => {
+    const clusters = clustersOf.get(cache) ?? new Clusters(cache, options.dns);
+    clustersOf.set(cache, clusters);
+    return clusters;
+  };
 
   const open = (authority: string): Destination => {
     const watchers = new Set<ConfigWatcher>();
@@ -58,16 +71,32 @@ export function xdsConfigSource(options: XdsConfigSourceOptions): XdsConfigSourc
       destination.replay = event;
       tell(event);
     };
-    const tracker = new TargetTracker(
-      { authority, listenerName: options.listenerName(authority), cache, clusters, clock: options.dns.clock },
-      {
-        changed: (config) => remember((watcher) => watcher.changed(config)),
-        failed: (error) => remember((watcher) => watcher.failed(error)),
-        unknown: () => remember((watcher) => watcher.unknown()),
-        ambient: (error) => tell((watcher) => watcher.ambient(error)),
+    const out: ConfigWatcher = {
+      changed: (config) => remember((watcher) => watcher.changed(config)),
+      failed: (error) => remember((watcher) => watcher.failed(error)),
+      unknown: () => remember((watcher) => watcher.unknown()),
+      ambient: (error) => tell((watcher) => watcher.ambient(error)),
+    };
+    const target = parseXdsTarget(authority);
+    const listenerName = options.listenerName(target.name, target.xdsAuthority);
+    if (listenerName === undefined) {
+      const destination: Destination = { close() {}, hold: () => () => {}, watchers, replay: undefined };
+      destinations.set(authority, destination);
+      destination.replay = (watcher) => watcher.failed(unknownAuthority(authority, target));
+      return destination;
+    }
+    const { cache, release } = lease(formatXdsTarget(target));
+    const named = { authority: dataPlaneAuthority(target), listenerName };
+    const tracker = new TargetTracker({ ...named, cache, clusters: clustersIn(cache), clock: options.dns.clock }, out);
+    const destination: Destination = {
+      close: () => {
+        tracker.close();
+        release();
       },
-    );
-    const destination: Destination = { tracker, watchers, replay: undefined };
+      hold: (cluster) => tracker.hold(cluster),
+      watchers,
+      replay: undefined,
+    };
     destinations.set(authority, destination);
     tracker.start();
     return destination;
@@ -85,18 +114,18 @@ export function xdsConfigSource(options: XdsConfigSourceOptions): XdsConfigSourc
       return () => {
         if (!destination.watchers.delete(watcher) || destination.watchers.size > 0) return;
         destinations.delete(authority);
-        destination.tracker.close();
+        destination.close();
       };
     },
-    holdCluster: (authority, cluster) => destinations.get(authority)?.tracker.hold(cluster) ?? (() => {}),
+    holdCluster: (authority, cluster) => destinations.get(authority)?.hold(cluster) ?? (() => {}),
     ready: () => options.ready(),
     loads: options.loads,
-    dump: () => options.dump?.(),
+    dump: () => options.dump?.() ?? [],
     close() {
       closing ??= (async () => {
-        for (const { tracker, watchers } of destinations.values()) {
-          watchers.clear();
-          tracker.close();
+        for (const destination of destinations.values()) {
+          destination.watchers.clear();
+          destination.close();
         }
         destinations.clear();
         await options.close();
@@ -105,6 +134,12 @@ export function xdsConfigSource(options: XdsConfigSourceOptions): XdsConfigSourc
     },
   };
 }
+
+/** "it is an error if the specified authority is not present in this map" - A47 */
+const unknownAuthority = (target: string, { xdsAuthority }: XdsTarget): MeshError =>
+  new ConfigUnavailableError(
+    `destination "${target}": the bootstrap has no authority "${xdsAuthority}": name it under authorities, or write xds:///name`,
+  );
 
 /** A watcher that throws must not keep the others from being told. */
 function guarded(logger: Logger, tell: () => void): void {

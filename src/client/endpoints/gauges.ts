@@ -13,8 +13,10 @@ export const CLUSTER_GAUGES: Readonly<Record<string, (cluster: Cluster) => numbe
 
 /** Offers the gauges until the result is called. */
 export function offerGauges(cluster: Cluster, meter: Meter): () => void {
-  const labels = { 'mesh.cluster': cluster.config.name };
-  const stops = Object.entries(CLUSTER_GAUGES).map(([name, read]) => meter.gauge(name, labels, () => read(cluster)));
+  const { name, scope } = cluster.config;
+  // Two of one name would be one series.
+  const labels = { 'mesh.cluster': name, ...(scope === undefined ? {} : { 'grpc.target': scope }) };
+  const stops = Object.entries(CLUSTER_GAUGES).map(([gauge, read]) => meter.gauge(gauge, labels, () => read(cluster)));
   return () => {
     for (const stop of stops) stop();
   };

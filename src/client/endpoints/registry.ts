@@ -21,8 +21,11 @@ interface Entry {
   stopLingering: (() => void) | undefined;
 }
 
+/** What makes two configurations those of one cluster. */
+const identity = ({ name, scope }: ClusterConfig): string => (scope === undefined ? name : `${name}\0${scope}`);
+
 /**
- * The clusters in use, one of each name in the process: what fetch learns of an endpoint, gRPC knows.
+ * The clusters in use, one of each name (and scope) in the process: what fetch learns of an endpoint, gRPC knows.
  *
  * A cluster lives until the last call that chose it has picked ("gives each RPC a ref to the cluster … to ensure that the cluster is not removed
  * … before the RPC is done with its LB picks" - gRFC A31, A74). Calls hold no references, which would cost each of them: what they have under way
@@ -38,7 +41,8 @@ export class ClusterRegistry {
 
   /** The cluster of that name, brought up to date; `release` it when it is no longer needed. */
   acquire(config: ClusterConfig): Cluster {
-    const entry = this.#clusters.get(config.name);
+    const key = identity(config);
+    const entry = this.#clusters.get(key);
     if (entry !== undefined) {
       entry.users++;
       entry.stopLingering?.();
@@ -48,12 +52,12 @@ export class ClusterRegistry {
     }
     const cluster = new Cluster(config, this.env, this.#underWay);
     const stopGauges = offerGauges(cluster, this.env.meter);
-    this.#clusters.set(config.name, { cluster, stopGauges, users: 1, stopLingering: undefined });
+    this.#clusters.set(key, { cluster, stopGauges, users: 1, stopLingering: undefined });
     return cluster;
   }
 
-  has(cluster: string): boolean {
-    return this.#clusters.has(cluster);
+  has(cluster: ClusterConfig): boolean {
+    return this.#clusters.has(identity(cluster));
   }
 
   hasAggregate(aggregate: string): boolean {
@@ -62,11 +66,11 @@ export class ClusterRegistry {
 
   /** Brings the cluster up to date if anybody has it. */
   refresh(config: ClusterConfig): void {
-    this.#clusters.get(config.name)?.cluster.update(config);
+    this.#clusters.get(identity(config))?.cluster.update(config);
   }
 
   release(cluster: Cluster, keep?: Keep): void {
-    const entry = this.#clusters.get(cluster.config.name);
+    const entry = this.#clusters.get(identity(cluster.config));
     if (entry === undefined || entry.cluster !== cluster || --entry.users > 0) return;
     if (cluster.busy) this.#linger(entry, keep?.(cluster.config.name));
     else this.#retire(entry);
@@ -123,7 +127,7 @@ export class ClusterRegistry {
   }
 
   #retire(entry: Entry): void {
-    this.#clusters.delete(entry.cluster.config.name);
+    this.#clusters.delete(identity(entry.cluster.config));
     entry.stopLingering?.();
     entry.stopGauges();
     entry.cluster.retire();

@@ -261,6 +261,11 @@ export interface LoadReportConfig {
 export interface ClusterConfig {
   readonly kind: 'leaf';
   readonly name: string;
+  /**
+   * The target that alone sees the cluster so, because its configuration comes from a control plane that stands in for the first (gRFC A71). Clusters of
+   * one name and of different scopes are different ones. Absent: it is everybody's.
+   */
+  readonly scope?: string | undefined;
   /** `EdsClusterConfig.service_name`, or the cluster's name; undefined when its endpoints do not come over EDS. */
   readonly edsServiceName: string | undefined;
   /** Undefined: nobody asks. */

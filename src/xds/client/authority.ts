@@ -33,6 +33,10 @@ export class Authority {
     return this.#entries;
   }
 
+  isFirst(server: string): boolean {
+    return server === serverKey(this.#servers[0] as XdsServer);
+  }
+
   decides(session: ServerSession): boolean {
     return session === this.#active.at(-1);
   }

@@ -1,3 +1,4 @@
+export { SHARED_SCOPE, XdsClientPool, type XdsClientPoolOptions } from './pool.js';
 export type {
   ServerConnections,
   ServerTransport,

@@ -3,15 +3,15 @@ import { type DumpedResource, RESOURCE_TYPES, type ResourceType } from '../../co
 import type { CacheEntry } from './cache-entry.js';
 import type { Unpacked } from './unpack.js';
 
-/** What is measured of one server: gRFC A78, "XdsClient". Sums are read as gauges, since a Meter knows no other counters. */
+/** What is measured of one server for one client, by its scope (`target`): gRFC A78, "XdsClient". Sums are read as gauges, since a Meter knows no other counters. */
 export class ServerMetrics {
   readonly #stops: (() => void)[];
   readonly #valid = new Map<ResourceType, number>();
   readonly #invalid = new Map<ResourceType, number>();
   #failures = 0;
 
-  constructor(meter: Meter, uri: string, isHealthy: () => boolean) {
-    const server = { 'grpc.xds.server': uri };
+  constructor(meter: Pick<Meter, 'gauge'>, target: string, uri: string, isHealthy: () => boolean) {
+    const server = { 'grpc.target': target, 'grpc.xds.server': uri };
     this.#stops = [
       meter.gauge('grpc.xds_client.connected', server, () => (isHealthy() ? 1 : 0)),
       meter.gauge('grpc.xds_client.server_failure', server, () => this.#failures),
@@ -57,13 +57,15 @@ type CacheState = (typeof CACHE_STATES)[number];
 
 /** Offers `grpc.xds_client.resources` for the resources of one authority, until the result is called. States without any are left out. */
 export function offerResources(
-  meter: Meter,
+  meter: Pick<Meter, 'gauge'>,
+  target: string,
   authority: string | undefined,
   entries: ReadonlySet<CacheEntry>,
 ): () => void {
   const stops = RESOURCE_TYPES.flatMap((type) =>
     CACHE_STATES.map((state) => {
       const labels = {
+        'grpc.target': target,
         // "The value will be "#old" for old-style non-xdstp resource names." - A78
         'grpc.xds.authority': authority ?? '#old',
         'grpc.xds.cache_state': state,

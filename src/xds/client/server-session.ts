@@ -28,7 +28,9 @@ export interface SessionParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  readonly meter: Meter;
+  readonly meter: Pick<Meter, 'gauge' | 'event'>;
+  /** What the client is for. */
+  readonly scope: string;
 }
 
 /** Who decides what a session is for. */
@@ -60,6 +62,8 @@ export class ServerSession implements Source, StreamHost {
   #codec: Codec | undefined;
   /** The last connectivity error. Set by it, reset by the first response after it. */
   #failure: string | undefined;
+  /** It was told that the server is connected, and not yet that it is not. */
+  #isUp = false;
   #closed = false;
 
   constructor(
@@ -74,7 +78,7 @@ export class ServerSession implements Source, StreamHost {
     const isAggregated = server.apiType === 'AGGREGATED_GRPC' || server.apiType === 'AGGREGATED_DELTA_GRPC';
     const all = isAggregated ? new DiscoveryStream(this, RESOURCE_TYPES, undefined) : undefined;
     for (const type of RESOURCE_TYPES) this.#streams.set(type, all ?? new DiscoveryStream(this, [type], type));
-    this.#metrics = new ServerMetrics(parts.meter, server.uri, () => this.#failure === undefined);
+    this.#metrics = new ServerMetrics(parts.meter, parts.scope, server.uri, () => this.#failure === undefined);
   }
 
   get node(): Resource {
@@ -137,6 +141,7 @@ export class ServerSession implements Source, StreamHost {
     if (this.#closed) return;
     this.#closed = true;
     for (const stream of this.#streams.values()) stream.close();
+    this.#down('not needed any more');
     this.#metrics.close();
   }
 
@@ -162,7 +167,8 @@ export class ServerSession implements Source, StreamHost {
   }
 
   connected(): void {
-    if (this.#connections() === 1) {
+    if (!this.#isUp) {
+      this.#isUp = true;
       this.logger.info('connected to the control plane', { server: this.uri });
       this.parts.meter.event({ kind: 'xds:connected', server: this.uri });
     }
@@ -170,12 +176,10 @@ export class ServerSession implements Source, StreamHost {
   }
 
   ended(stream: DiscoveryStream, details: string, failed: boolean): void {
-    const { updates, meter } = this.parts;
+    const { updates } = this.parts;
     const types = new Set(stream.types);
     for (const entry of this.#entries(types)) if (this.decides(entry)) updates.stopWaiting(entry);
-    if (stream.isConnected && this.#connections() === 1) {
-      meter.event({ kind: 'xds:disconnected', server: this.uri, detail: details });
-    }
+    if ([...this.#streams.values()].every((other) => other === stream || !other.isConnected)) this.#down(details);
     // "we do not consider it an error if the ADS stream was closed after having received a response" - A57
     if (!failed) {
       this.logger.debug('the control plane ended its stream', { server: this.uri, details });
@@ -256,9 +260,10 @@ export class ServerSession implements Source, StreamHost {
     for (const type of types) yield* this.parts.cache.all(type);
   }
 
-  /** Streams that are connected. */
-  #connections(): number {
-    return [...new Set(this.#streams.values())].filter((stream) => stream.isConnected).length;
+  #down(detail: string): void {
+    if (!this.#isUp) return;
+    this.#isUp = false;
+    this.parts.meter.event({ kind: 'xds:disconnected', server: this.uri, detail });
   }
 
   #stream(type: ResourceType): DiscoveryStream {

@@ -11,7 +11,7 @@ import { Cache, guarded } from './cache.js';
 import type { CacheEntry } from './cache-entry.js';
 import { grpcTransport } from './grpc-transport.js';
 import { offerResources } from './metrics.js';
-import { parseResourceName, type ResourceName } from './names.js';
+import { canonicalName, parseResourceName, type ResourceName } from './names.js';
 import { Ready } from './ready.js';
 import { BootstrapConnections } from './server-connections.js';
 import type { ServerSession, SessionOwner } from './server-session.js';
@@ -28,9 +28,11 @@ export interface XdsClientOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  readonly meter: Meter;
+  readonly meter: Pick<Meter, 'gauge' | 'event'>;
   /** How servers are reached. Default: grpc-js, loaded at the first watch. */
   readonly transport?: TransportFactory;
+  /** Connections that are shared with others, which `transport` made. Default: its own. */
+  readonly connections?: ServerConnections;
 }
 
 /** An authority in use, and the end of what is measured of it. */
@@ -60,7 +62,7 @@ export class XdsClient implements ResourceCache {
 
   constructor(private readonly options: XdsClientOptions) {
     const { bootstrap, clock, logger, transport = grpcTransport(options) } = options;
-    this.connections = new BootstrapConnections(bootstrap, transport);
+    this.connections = options.connections ?? new BootstrapConnections(bootstrap, transport);
     this.#cache = new Cache(logger);
     this.#updates = new Updates(this.#cache, { nodeId: String(bootstrap.node['id']), clock });
     const parts = {
@@ -107,6 +109,13 @@ export class XdsClient implements ResourceCache {
     };
   }
 
+  /** Whether the value comes from a server that stands in for the first one of its authority (gRFC A71). */
+  isFromStandIn(type: ResourceType, name: string): boolean {
+    const entry = this.#cache.get(type, canonicalName(type, name));
+    if (entry?.arrival === undefined) return false;
+    return this.#authorities.get(entry.authority)?.authority.isFirst(entry.arrival.server) === false;
+  }
+
   /** What is cached, for people and tools. */
   dump(): ResourcesDump {
     const { bootstrap, scope } = this.options;
@@ -150,11 +159,11 @@ export class XdsClient implements ResourceCache {
   #authority(name: string | undefined): Authority | undefined {
     const known = this.#authorities.get(name);
     if (known !== undefined) return known.authority;
-    const { bootstrap, meter } = this.options;
+    const { bootstrap, meter, scope } = this.options;
     const servers = name === undefined ? bootstrap.servers : bootstrap.authorities.get(name)?.servers;
     if (servers === undefined) return undefined;
     const authority = new Authority(servers, this.#sessions, this.#updates);
-    this.#authorities.set(name, { authority, stop: offerResources(meter, name, authority.entries) });
+    this.#authorities.set(name, { authority, stop: offerResources(meter, scope, name, authority.entries) });
     return authority;
   }
 

@@ -1,7 +1,7 @@
 import type { DnsOptions } from '../../core/dns.js';
 import { ConfigUnavailableError, type MeshError } from '../../core/errors.js';
 import type { ClusterConfig } from '../../core/model/cluster.js';
-import { CLUSTER } from '../../core/resources.js';
+import { CLUSTER, ENDPOINT } from '../../core/resources.js';
 import type { ResourceCache } from '../resource-cache.js';
 import type { Cluster } from '../resources/cluster.js';
 import type { Discovery } from '../resources/discovery.js';
@@ -86,9 +86,16 @@ export class ClusterNode {
       const source = this.#source;
       if (source?.assignment !== undefined) {
         this.#warming = false;
-        this.#become(retain(this.#state, Object.freeze({ ...value.settings, ...source.assignment })));
+        const scope = this.#scope(value.discovery);
+        const config = { ...value.settings, ...source.assignment, ...(scope === undefined ? {} : { scope }) };
+        this.#become(retain(this.#state, Object.freeze(config)));
       } else if (source?.error !== undefined) this.#endpointTrouble(value.discovery, source.error);
     }
+  }
+
+  #scope(discovery: Discovery): string | undefined {
+    const own = this.cache.scopeOf?.(CLUSTER, this.name);
+    return own ?? (discovery.kind === 'eds' ? this.cache.scopeOf?.(ENDPOINT, discovery.serviceName) : undefined);
   }
 
   #follow(discovery: Exclude<Discovery, { readonly kind: 'aggregate' }>): void {

@@ -2,18 +2,20 @@ import type { Logger } from '../../core/log.js';
 import { addressKey } from '../../core/model/endpoint.js';
 import { ConfigUnavailableError } from '../../core/errors.js';
 import type { WatchServer } from '../../core/server-config.js';
-import type { ResourceCache } from '../resource-cache.js';
+import { type Caches, leases } from '../resource-cache.js';
 import { ServerTracker } from './server-tracker.js';
 
 export interface WatchServersOptions {
-  readonly cache: ResourceCache;
+  /** Decoded resources. For caches by target all servers are one, kept as long as there are any (gRFC A71). */
+  readonly cache: Caches;
   /** Name of the Listener for an address as listened on (`host:port`); undefined: the bootstrap has no template for servers. */
   readonly listenerName: (address: string) => string | undefined;
   readonly logger: Logger;
 }
 
 /** Watches the configuration of servers, one watch for each call, until its result is called. */
-export function watchServers({ cache, listenerName, logger }: WatchServersOptions): WatchServer {
+export function watchServers({ cache: caches, listenerName, logger }: WatchServersOptions): WatchServer {
+  const lease = leases(caches);
   return (address, watcher) => {
     const name = listenerName(addressKey(address));
     if (name === undefined) {
@@ -21,6 +23,7 @@ export function watchServers({ cache, listenerName, logger }: WatchServersOption
       guarded(logger, () => watcher.failed(new ConfigUnavailableError(NO_TEMPLATE)));
       return () => {};
     }
+    const { cache, release } = lease(SERVERS);
     const tracker = new ServerTracker(
       { address, listenerName: name, cache },
       {
@@ -30,9 +33,15 @@ export function watchServers({ cache, listenerName, logger }: WatchServersOption
       },
     );
     tracker.start();
-    return () => tracker.close();
+    return () => {
+      tracker.close();
+      release();
+    };
   };
 }
+
+/** "special value "#server" for xDS-enabled gRPC servers" - A71 */
+const SERVERS = '#server';
 
 const NO_TEMPLATE =
   'the bootstrap has no server_listener_resource_name_template: add one, e.g. "grpc/server?xds.resource.listening_address=%s"';

@@ -133,7 +133,8 @@ describe.each(VARIANTS)('%s', (apiType) => {
     expect(traffic.failures).toEqual([]);
   });
 
-  test('a host that is served by the second takes the others there with it, and no call fails', async () => {
+  // "switch to fallback configuration only for channels that need xDS resources that have not been downloaded yet" - A71
+  test('a host that is new when the first is gone is served by the second, and the others stay with what the first said', async () => {
     const first = await open(plane(hostsAt(one, 'late')));
     const fallback = await second('late');
     const mesh = meshOn(first, fallback);
@@ -141,7 +142,14 @@ describe.each(VARIANTS)('%s', (apiType) => {
     await traffic.answeredBy('first');
     await first.close();
     expect(await outcome(mesh, 'late')).toBe('second');
-    await traffic.answeredBy('second');
+    await traffic.staysAt('first');
+    expect(await outcome(mesh, 'late')).toBe('second');
+    expect(fallback.clients).toBe(1);
+    const scopes = mesh.resources().map(({ scope }) => scope);
+    expect(scopes.sort()).toEqual(['xds:///late', 'xds:///rpc', 'xds:///web']);
+    await open(plane(hostsAt(one, 'late'), first.port));
+    await becomes(mesh, 'late', 'first');
+    await vi.waitFor(() => expect(fallback.clients).toBe(0), WAIT);
     expect(traffic.failures).toEqual([]);
   });
 

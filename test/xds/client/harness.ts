@@ -28,7 +28,7 @@ export const NO_FEATURES: ServerFeatures = {
 
 /** The decoder of these tests: hands the resource on, and refuses one that says so in its stat name. */
 // biome-ignore lint/correctness/useYield: it has one step
-function* decode(resource: Resource): Steps<unknown> {
+export function* decode(resource: Resource): Steps<unknown> {
   if (resource['alt_stat_name'] === 'bad' || resource['stat_prefix'] === 'bad') throw new Error('stat name is bad');
   return resource;
 }

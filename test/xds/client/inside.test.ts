@@ -120,7 +120,7 @@ describe('metrics (gRFC A78, A88)', () => {
     const stream = await opened('a', 'b');
     await send(stream, { name: 'a' }, { name: 'b', alt_stat_name: 'bad' });
     await send(stream, { name: 'a' });
-    const labels = `${plane.uri} envoy.config.cluster.v3.Cluster`;
+    const labels = `#test ${plane.uri} envoy.config.cluster.v3.Cluster`;
     expect(read(`resource_updates_valid ${labels}`)).toBe(2);
     expect(read(`resource_updates_invalid ${labels}`)).toBe(1);
   });
@@ -129,7 +129,7 @@ describe('metrics (gRFC A78, A88)', () => {
     const stream = await opened('a', 'b', 'c');
     await send(stream, { name: 'a' }, { name: 'b' });
     await send(stream, { name: 'a' });
-    const state = (name: string) => read(`resources #old ${name} envoy.config.cluster.v3.Cluster`);
+    const state = (name: string) => read(`resources #test #old ${name} envoy.config.cluster.v3.Cluster`);
     expect(state('acked')).toBe(1);
     expect(state('does_not_exist_but_cached')).toBe(1);
     expect(state('requested')).toBe(1);
@@ -138,10 +138,10 @@ describe('metrics (gRFC A78, A88)', () => {
 
   test('a server is connected until a connectivity failure, and again with the first response after it', async () => {
     const stream = await opened('a');
-    expect(read(`connected ${plane.uri}`)).toBe(1);
+    expect(read(`connected #test ${plane.uri}`)).toBe(1);
     stream.fail(14, 'no');
-    await until(() => read(`server_failure ${plane.uri}`) === 1);
-    expect(read(`connected ${plane.uri}`)).toBe(0);
+    await until(() => read(`server_failure #test ${plane.uri}`) === 1);
+    expect(read(`connected #test ${plane.uri}`)).toBe(0);
     await harness.clock.advance(1_000);
     (await plane.nextStream()).fail(14, 'no');
     await until(() => disconnections === 2);
@@ -149,8 +149,8 @@ describe('metrics (gRFC A78, A88)', () => {
     const third = await plane.nextStream();
     await third.next();
     await send(third, { name: 'a' });
-    expect(read(`connected ${plane.uri}`)).toBe(1);
-    expect(read(`server_failure ${plane.uri}`)).toBe(1);
+    expect(read(`connected #test ${plane.uri}`)).toBe(1);
+    expect(read(`server_failure #test ${plane.uri}`)).toBe(1);
   });
 });
 
