@@ -47,13 +47,14 @@ export class Destinations {
 
   /** By authority and scheme: where a name is unknown to the mesh, https means another port and TLS. */
   #find(call: Call): Destination {
-    const key = call.scheme === 'https' ? `https:${call.authority}` : call.authority;
+    const target = call.target ?? call.authority;
+    const key = call.scheme === 'https' ? `https:${target}` : target;
     return this.#destinations.get(key) ?? this.#add(key, call);
   }
 
-  #add(key: string, { authority, scheme }: Call): Destination {
+  #add(key: string, { authority, target, scheme }: Call): Destination {
     if (this.#destinations.size >= MAX_DESTINATIONS) this.#evict();
-    const destination = new Destination(authority, this.source, this.clusters, this.env, (use, fail) =>
+    const destination = new Destination(target ?? authority, this.source, this.clusters, this.env, (use, fail) =>
       passthrough(authority, scheme, this.unknownHosts, this.env, use, fail),
     );
     this.#destinations.set(key, destination);

@@ -43,6 +43,8 @@ export interface CallInit {
   readonly scheme: Scheme;
   /** The destination as the application wrote it: `reviews`, `reviews:8080`, `reviews.default.svc.cluster.local`. */
   readonly authority: string;
+  /** What the configuration is asked for when it is not the authority: a gRPC target, `xds://authority/reviews` (gRFC A47). */
+  readonly target?: string | undefined;
   readonly method: string;
   /** Path and query, from `/` on. For gRPC `/package.Service/Method`. */
   readonly path: string;
@@ -66,6 +68,7 @@ export class Call {
   readonly protocol: Protocol;
   readonly scheme: Scheme;
   readonly authority: string;
+  readonly target: string | undefined;
   readonly method: string;
   /** Rewritten by route filters only. */
   path: string;
@@ -100,6 +103,7 @@ export class Call {
     this.protocol = init.protocol;
     this.scheme = init.scheme;
     this.authority = init.authority;
+    this.target = init.target;
     this.host = init.authority;
     this.method = init.method;
     this.path = init.path;

@@ -3,6 +3,7 @@ import { Call } from '../../core/call.js';
 import { copyHeaders } from '../../core/headers.js';
 import type { Reply } from '../../core/reply.js';
 import type { Service } from '../../core/service.js';
+import { formatXdsTarget } from '../../core/xds-target.js';
 import { offAbort, onAbort } from './abort.js';
 import { decoded } from './decode.js';
 import { AbortedError, FetchError, failedFetch, ReplyTooLargeError } from './errors.js';
@@ -97,10 +98,12 @@ class Fetching {
 
   #send(): void {
     const { url, method, headers, body } = this.#hop;
+    const { xdsAuthority } = this.request;
     const call = new Call({
       protocol: 'http',
       scheme: url.scheme,
       authority: url.authority,
+      target: xdsAuthority === undefined ? undefined : formatXdsTarget({ xdsAuthority, name: url.authority }),
       method,
       path: url.path,
       // The mesh writes into them, and a redirect starts from what the application gave.

@@ -11,6 +11,8 @@ export interface MeshOptions {
   readonly timeoutMs?: number;
   /** Whether the request may be sent twice. Default: what the method says (GET, HEAD, OPTIONS, PUT and DELETE may). */
   readonly idempotent?: boolean;
+  /** The authority of the bootstrap that is asked for the host: what `xds://<it>/<host>` is for gRPC (gRFC A47). Default: the top level. */
+  readonly xdsAuthority?: string;
 }
 
 export interface MeshRequestInit extends RequestInit {
@@ -26,6 +28,7 @@ export interface FetchRequest extends Hop {
   readonly integrity: string | undefined;
   readonly timeoutMs: number | undefined;
   readonly idempotent: boolean | undefined;
+  readonly xdsAuthority: string | undefined;
   /** The Request object, when there is one: its signal follows the application's only as long as it lives. */
   readonly origin: Request | undefined;
 }
@@ -50,6 +53,7 @@ export function readRequest(input: string | URL, init: MeshRequestInit | undefin
       integrity: undefined,
       timeoutMs: undefined,
       idempotent: undefined,
+      xdsAuthority: undefined,
       origin: undefined,
     };
   }
@@ -74,6 +78,7 @@ export function readRequest(input: string | URL, init: MeshRequestInit | undefin
     integrity: init.integrity === undefined || init.integrity === '' ? undefined : String(init.integrity),
     timeoutMs: readTimeout(init.mesh?.timeoutMs),
     idempotent: init.mesh?.idempotent,
+    xdsAuthority: init.mesh?.xdsAuthority,
     origin: undefined,
   };
 }
@@ -96,6 +101,7 @@ export async function readRequestObject(
     integrity: request.integrity === '' ? undefined : request.integrity,
     timeoutMs: readTimeout(mesh?.timeoutMs),
     idempotent: mesh?.idempotent,
+    xdsAuthority: mesh?.xdsAuthority,
     origin: request,
   };
 }

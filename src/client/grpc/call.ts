@@ -148,6 +148,7 @@ export class MeshCall implements GrpcCall, SenderOwner, ReceiverOwner {
       protocol: 'grpc',
       scheme: channel.scheme,
       authority: channel.authority,
+      target: channel.target,
       method: 'POST',
       path: settings.path,
       headers: fields,

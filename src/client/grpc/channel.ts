@@ -5,6 +5,7 @@ import type { ServerSurfaceCall } from '@grpc/grpc-js/build/src/server-call.js';
 import type { Scheme } from '../../core/call.js';
 import type { Clock } from '../../core/clock.js';
 import type { Service } from '../../core/service.js';
+import { dataPlaneAuthority, parseXdsTarget } from '../../core/xds-target.js';
 import { MeshCall } from './call.js';
 import { type Encoding, encodingOption } from './compression.js';
 import { Connectivity, type ConnectivityState } from './connectivity.js';
@@ -35,6 +36,8 @@ export interface CallSettings {
 export interface ChannelContext {
   readonly service: Service;
   readonly authority: string;
+  /** `CallInit.target`. */
+  readonly target: string | undefined;
   readonly scheme: Scheme;
   readonly secure: boolean;
   readonly clock: Clock;
@@ -63,6 +66,8 @@ let calls = 0;
  * mesh's service as an HTTP exchange; interceptors work as ever, they are above the channel.
  */
 export class MeshChannel implements Channel, ChannelContext {
+  readonly authority: string;
+  readonly target: string | undefined;
   readonly clock: Clock;
   readonly scheme: Scheme;
   readonly secure: boolean;
@@ -75,11 +80,16 @@ export class MeshChannel implements Channel, ChannelContext {
   #peerEncodings: readonly string[] | undefined;
   #peerHeader: string | undefined;
 
+  /** `given`: an authority, `reviews:8080`, or a gRPC target: `xds:///reviews:8080`, `xds://authority/reviews` (gRFC A47). */
   constructor(
     readonly service: Service,
-    readonly authority: string,
+    private readonly given: string,
     env: MeshChannelEnv,
   ) {
+    const target = parseXdsTarget(given);
+    // "the authority used for the data plane connections … will continue to be the path component of the xds URI" - A47
+    this.authority = dataPlaneAuthority(target);
+    this.target = target.xdsAuthority === undefined ? undefined : given;
     const options = env.options ?? {};
     this.clock = env.clock;
     this.secure = env.secure ?? false;
@@ -106,7 +116,7 @@ export class MeshChannel implements Channel, ChannelContext {
       throw new TypeError('Channel#createCall: deadline must be a number or Date');
     }
     if (this.#connectivity.closed)
-      throw new Error(`the channel to "${this.authority}" was closed: make a new one with mesh.channel()`);
+      throw new Error(`the channel to "${this.given}" was closed: make a new one with mesh.channel()`);
     const flags = propagateFlags ?? PROPAGATE_ALL;
     let until = Number(deadline);
     if (parentCall && flags & PROPAGATE_DEADLINE) until = Math.min(until, Number(parentCall.getDeadline()));
@@ -119,7 +129,7 @@ export class MeshChannel implements Channel, ChannelContext {
   }
 
   getTarget(): string {
-    return this.authority;
+    return this.given;
   }
 
   /** The mesh connects by itself, to many endpoints: READY means that it knows where calls can go. */
@@ -133,7 +143,7 @@ export class MeshChannel implements Channel, ChannelContext {
 
   /** Not registered with grpc-js's channelz, which knows its own channels only. */
   getChannelzRef(): ReturnType<Channel['getChannelzRef']> {
-    return { kind: 'channel', id: 0, name: this.authority } as ReturnType<Channel['getChannelzRef']>;
+    return { kind: 'channel', id: 0, name: this.given } as ReturnType<Channel['getChannelzRef']>;
   }
 
   accepted(encoding: Encoding): Encoding {
