@@ -6,11 +6,12 @@ export interface Backend {
   close(): void;
 }
 
+/** Refusals so far by call, of all backends: a retry may go to another one. Both clients number their calls apart. */
+export type Refusals = Map<string, number>;
+
 /** A gRPC server whose answer is its name and which attempt of the call it was; it fails and tarries as the call asks it to. */
-export async function startBackend(name: string): Promise<Backend> {
+export async function startBackend(name: string, refused: Refusals = new Map()): Promise<Backend> {
   const server = new Server();
-  /** Refusals so far by call: both clients number their calls apart. */
-  const refused = new Map<string, number>();
   const timers = new Set<NodeJS.Timeout>();
   const answer = (
     call: ServerUnaryCall<Buffer, string>,

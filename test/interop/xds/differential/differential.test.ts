@@ -9,7 +9,7 @@ import { seededRandom } from '../../../../src/core/random.js';
 import { CLUSTER, ENDPOINT, LISTENER, ROUTE } from '../../../../src/core/resources.js';
 import { type Mesh, meshClient } from '../../../../src/index.js';
 import { pythonWithGrpc } from '../foreign-client.js';
-import { type Backend, startBackend } from './backends.js';
+import { type Backend, type Refusals, startBackend } from './backends.js';
 import { type Outcome, PATHS, type PlannedCall } from './calls.js';
 import { type Scenario, scenario } from './generate.js';
 import { OpenAds } from '../../../support/open-ads.js';
@@ -32,9 +32,10 @@ describe.skipIf(python === undefined)(`beside C-core, seed ${SEED}`, () => {
 
   beforeAll(async () => {
     const ports: Record<string, number[]> = {};
+    const refused: Refusals = new Map();
     for (const name of BACKENDS) {
       for (let i = 0; i < 3; i++) {
-        const backend = await startBackend(name);
+        const backend = await startBackend(name, refused);
         backends.push(backend);
         ports[name] = [...(ports[name] ?? []), backend.port];
       }
