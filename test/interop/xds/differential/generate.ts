@@ -338,6 +338,8 @@ const DEFECTS: readonly {
     type: ROUTE,
     spoil: (r) =>
       replace(firstRoute(r), 'non_forwarding_action', {
+        // Without query parameters: gRPC looks no further into a route that has some (A28).
+        match: { prefix: '/' },
         route: { weighted_clusters: { clusters: [{ name: 'a', weight: { value: 0 } }] } },
       }),
   },
