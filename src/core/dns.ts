@@ -3,7 +3,7 @@ import type { Logger } from './log.js';
 import { spreadJitter } from './backoff.js';
 import type { Random } from './random.js';
 
-/** Turns a host name into IP addresses; rejects when it has none. */
+/** Turns a host name into IP addresses; rejects when it has none. An empty answer is a failure too. */
 export type Resolver = (host: string) => Promise<readonly string[]>;
 
 /** The system's resolver (getaddrinfo), so that /etc/hosts and search domains work as for every other program. */
@@ -31,6 +31,16 @@ export interface DnsOptions {
   readonly refreshMs?: number;
 }
 
+/** What `resolve` says, in order. It may come from an application: whatever it does but answer with addresses is a rejection. */
+async function resolved(host: string, resolve: Resolver): Promise<readonly string[]> {
+  const answer: unknown = await resolve(host);
+  if (!Array.isArray(answer) || !answer.every((ip) => typeof ip === 'string')) {
+    throw new Error(`host "${host}": the resolver must answer with a list of IP addresses`);
+  }
+  if (answer.length === 0) throw new Error(`host "${host}" has no address`);
+  return [...new Set<string>(answer)].sort();
+}
+
 /** Keeps resolving `host` until the result is called. Reports changes only, and every failure. */
 export function watchDns(host: string, options: DnsOptions, watcher: DnsWatcher): () => void {
   let stopped = false;
@@ -41,15 +51,14 @@ export function watchDns(host: string, options: DnsOptions, watcher: DnsWatcher)
     if (!stopped) cancel = options.clock.after(delayMs, look, { background: true });
   };
   const look = (): void => {
-    options.resolve(host).then(
+    resolved(host, options.resolve).then(
       (ips) => {
         if (stopped) return;
         failures = 0;
-        const sorted = [...new Set(ips)].sort();
-        const key = sorted.join(',');
+        const key = ips.join(',');
         if (key !== last) {
           last = key;
-          watcher.addresses(sorted);
+          watcher.addresses(ips);
         }
         again(options.refreshMs ?? DNS_REFRESH_MS);
       },

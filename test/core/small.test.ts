@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Cancellation } from '../../src/core/cancellation.js';
 import { DecodeError, knownKeys, nearest, number, shown } from '../../src/core/decode.js';
-import { watchDns } from '../../src/core/dns.js';
+import { type Resolver, watchDns } from '../../src/core/dns.js';
 import { CancelledError, type MeshError } from '../../src/core/errors.js';
 import { appendHeader, endToEndHeaders, headerFields, headerValue } from '../../src/core/headers.js';
 import { silentLogger } from '../../src/core/log.js';
@@ -129,6 +129,38 @@ describe('watchDns', () => {
     expect(dns.seen).toEqual(['10.0.0.1 10.0.0.2', '10.0.0.3']);
     dns.stop();
     expect(dns.clock.pending).toBe(0);
+  });
+
+  test('an answer without an address is a failure, the first one too; what was known before stands', async () => {
+    const dns = scriptedDns([[], ['10.0.0.1'], [], ['10.0.0.1'], ['10.0.0.2']]);
+    await dns.clock.advance(100_000);
+    const none = 'host "reviews.test" has no address';
+    expect(dns.seen).toEqual([none, '10.0.0.1', none, '10.0.0.2']);
+    dns.stop();
+  });
+
+  test('a resolver that throws, or answers with what is no list, has failed, and is asked again', async () => {
+    const clock = new FakeClock();
+    const seen: string[] = [];
+    const answers: (() => unknown)[] = [
+      () => {
+        throw new Error('broken');
+      },
+      () => ['10.0.0.1'],
+      () => undefined,
+      () => [1],
+    ];
+    const resolve = (() => (answers.shift() ?? (() => Promise.resolve(['10.0.0.2'])))()) as unknown as Resolver;
+    const stop = watchDns(
+      'reviews.test',
+      { clock, random: seededRandom(1), logger: silentLogger, resolve },
+      { addresses: (ips) => seen.push(ips.join(' ')), failed: (error) => seen.push(error.message) },
+    );
+    await clock.advance(200_000);
+    const odd = 'host "reviews.test": the resolver must answer with a list of IP addresses';
+    expect(seen).toEqual(['broken', '10.0.0.1', odd, odd, '10.0.0.2']);
+    stop();
+    expect(clock.pending).toBe(0);
   });
 
   test('tries again after a failure, ever more slowly, and never more often than once in 0.8 s', async () => {
