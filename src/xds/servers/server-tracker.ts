@@ -90,9 +90,9 @@ export class ServerTracker {
     const names = routeNames(listener);
     this.#rds.want(names);
     if (this.#rds.settled(names)) this.#active = listener;
-    if (this.#active === undefined) return;
-    this.#rds.keep(new Set([...names, ...routeNames(this.#active)]));
-    this.#publish(this.#active);
+    const active = this.#active;
+    this.#rds.keep(active === undefined ? names : new Set([...names, ...routeNames(active)]));
+    if (active !== undefined) this.#publish(active);
   }
 
   /** One that is as the serving one is the serving one, also when there was another in between: no connection has to go. */

@@ -245,6 +245,16 @@ describe('its routes', () => {
     expect(out.told).toEqual(['config']);
   });
 
+  test('of listeners that were replaced before anything served are watched no longer', async () => {
+    watch();
+    for (let i = 0; i < 20; i++) {
+      cache.put(LISTENER, chains(`r${i}`, 'shared'));
+      await settle();
+    }
+    expect(cache.watched).toEqual([`Listener/${NAME}`, 'RouteConfiguration/r19', 'RouteConfiguration/shared']);
+    expect(out.told).toEqual([]);
+  });
+
   test('that change within one turn are told once', async () => {
     cache.put(LISTENER, chains('a', 'b'));
     watch();
