@@ -193,8 +193,10 @@ export class TargetTracker {
     this.#rds.point(name);
     const { trouble } = this.#rds;
     if (trouble === undefined) return this.#rds.value;
-    if (this.#active !== undefined && this.#active.rdsName !== name) {
-      // Sent to look elsewhere, and there is nothing there: what serves goes on to serve.
+    // "If the watchers did previously see OnResourceChanged(), then the OnError() event is ignored" - gRFC A74: sent to look elsewhere, with
+    // nobody to ask there, what serves goes on to serve. But its watcher "will be invoked with an error […] when the listener or route
+    // configuration watchers see OnResourceDoesNotExist()", and A88 says the same of every other data error where nothing is cached.
+    if (trouble.reason === 'unreachable' && this.#active !== undefined && this.#active.rdsName !== name) {
       this.#stands(trouble.error);
       return undefined;
     }

@@ -198,20 +198,53 @@ describe('warming', () => {
     expect(portsOf('a')).toEqual([9]);
   });
 
-  test('a listener sent to routes that are not there serves the old ones', async () => {
+  test.each(['does-not-exist', 'invalid'] as const)(
+    'A74: routes of a new name that cannot be had (%s) fail the destination, until they can or the listener is sent back',
+    async (reason) => {
+      serve('a');
+      source.watch('reviews', watcher);
+      cache.put(LISTENER, listenerResource('reviews', 'r2'));
+      await settle();
+      bring('a', 6);
+      await settle();
+      // Awaited: the old ones serve, and follow their clusters.
+      expect(watcher.events).toEqual(['config', 'config']);
+      cache.fail(ROUTE, 'r2', reason);
+      await settle();
+      expect(watcher.events.slice(2)).toEqual([
+        `failed: destination "reviews": route configuration "r2" cannot be used (${reason}): r2 ${reason}`,
+      ]);
+      cache.put(ROUTE, routeResource('r2', [toCluster('b')]));
+      bring('b');
+      await settle();
+      expect([...watcher.last.clusters.keys()]).toEqual(['b']);
+      cache.put(LISTENER, listenerResource('reviews', 'r3'));
+      cache.fail(ROUTE, 'r3', reason);
+      await settle();
+      expect(watcher.events.at(-1)).toMatch(/^failed: .*"r3"/);
+      cache.put(LISTENER, listenerResource('reviews', 'r'));
+      await settle();
+      expect([...watcher.last.clusters.keys()]).toEqual(['a']);
+    },
+  );
+
+  test('A74: routes of a new name whose server is out of reach leave the old ones serving, with a word of it', async () => {
     serve('a');
     source.watch('reviews', watcher);
     cache.put(LISTENER, listenerResource('reviews', 'r2'));
-    cache.fail(ROUTE, 'r2');
+    cache.fail(ROUTE, 'r2', 'unreachable');
     await settle();
     bring('a', 6);
     await settle();
     expect(watcher.events).toEqual([
       'config',
-      'ambient: destination "reviews": last configuration stands: r2 does-not-exist',
+      'ambient: destination "reviews": last configuration stands: r2 unreachable',
       'config',
     ]);
     expect(portsOf('a')).toEqual([6]);
+    cache.fail(ROUTE, 'r2');
+    await settle();
+    expect(watcher.events.at(-1)).toMatch(/^failed: .*"r2".*does-not-exist/);
     cache.put(ROUTE, routeResource('r2', [toCluster('b')]));
     bring('b');
     await settle();
