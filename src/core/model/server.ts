@@ -19,6 +19,8 @@ export interface FilterChain {
   readonly routes: RouteSource;
   /** `common_http_protocol_options.max_stream_duration`, in milliseconds; for routes that have none (gRFC A31). */
   readonly maxStreamDurationMs: number | undefined;
+  /** Whether the routes' CORS policies count: there is a filter for them. Absent: they do not. */
+  readonly cors?: boolean | undefined;
 }
 
 /** Where a listener's routes come from: by name over RDS, or with the listener. */

@@ -86,10 +86,7 @@ export class DnsEndpoints implements EndpointSource {
       }
     }
     this.#error = undefined;
-    this.#assignment = retain(
-      this.#assignment,
-      deepFreeze({ endpoints: [...byKey.values()], drops: assignment.drops }),
-    );
+    this.#assignment = retain(this.#assignment, deepFreeze({ ...assignment, endpoints: [...byKey.values()] }));
   }
 }
 

@@ -1,14 +1,20 @@
-import type { HeaderMutation } from '../../core/model/route.js';
+import type { ForwardAction, HeaderMutation, WeightedCluster } from '../../core/model/route.js';
+import { filterOverrides } from './filter-overrides.js';
 import { headerMutation } from './header-mutation.js';
+import { isHeaderName, isHost } from './header-name.js';
 import { checkFilterOverrides } from './http-filters.js';
 import { type Message, UINT32_MAX } from './message.js';
+import { metadataMatch } from './subset.js';
 
 /** A cluster of a route action, before the header mutations of the outer levels are merged in. */
-export interface ClusterWeight {
-  readonly name: string;
-  readonly weight: number;
+export interface ClusterWeight extends Pick<WeightedCluster, 'name' | 'weight' | 'subset' | 'hostRewrite'> {
   readonly request: HeaderMutation | undefined;
   readonly response: HeaderMutation | undefined;
+}
+
+/** The clusters, and what chooses among them. */
+export interface Specified extends Pick<ForwardAction, 'weightedByHash' | 'weightedByHeader'> {
+  readonly clusters: readonly [ClusterWeight, ...ClusterWeight[]];
 }
 
 /** Names of `cluster_specifier_plugins`, all of them optional: no plugin is supported. */
@@ -18,10 +24,7 @@ export type Plugins = ReadonlySet<string>;
  * The clusters that a `route.v3.RouteAction` sends to. Undefined when it names them in a way that a client ignores with the whole
  * route: not at all, by a header of the request, or by an optional plugin (gRFC A28, A42).
  */
-export function clusterSpecifier(
-  action: Message,
-  plugins: Plugins,
-): readonly [ClusterWeight, ...ClusterWeight[]] | undefined {
+export function clusterSpecifier(action: Message, plugins: Plugins): Specified | undefined {
   switch (
     action.oneof(
       'cluster',
@@ -32,7 +35,9 @@ export function clusterSpecifier(
     )
   ) {
     case 'cluster':
-      return [{ name: action.requiredText('cluster'), weight: 1, request: undefined, response: undefined }];
+      return {
+        clusters: [{ name: action.requiredText('cluster'), weight: 1, request: undefined, response: undefined }],
+      };
     case 'weighted_clusters':
       return weightedClusters(action.required('weighted_clusters'));
     case 'cluster_specifier_plugin': {
@@ -69,12 +74,12 @@ function requireOptional(plugin: Message): void {
     throw plugin.error('', 'cluster specifier plugins are not supported; set is_optional to have their routes ignored');
 }
 
-function weightedClusters(weighted: Message): readonly [ClusterWeight, ...ClusterWeight[]] | undefined {
+function weightedClusters(weighted: Message): Specified | undefined {
   const found: ClusterWeight[] = [];
   let sum = 0;
   let byHeader = false;
   for (const cluster of weighted.messages('clusters')) {
-    checkFilterOverrides(cluster);
+    checkWeightOverrides(cluster);
     const weight = cluster.uint32Value('weight') ?? 0;
     sum += weight;
     if (cluster.oneof('name', 'cluster_header') === 'cluster_header') {
@@ -82,16 +87,45 @@ function weightedClusters(weighted: Message): readonly [ClusterWeight, ...Cluste
       continue;
     }
     const name = cluster.requiredText('name');
-    if (cluster.text('host_rewrite_literal') !== '') {
-      throw cluster.error('host_rewrite_literal', 'is not supported here; set it on the route action');
-    }
+    const host = cluster.text('host_rewrite_literal');
+    if (!isHost(host)) throw cluster.error('host_rewrite_literal', 'must be a host, with or without a port');
+    const hostRewrite = host === '' ? undefined : host;
+    const subset = metadataMatch(cluster);
     const request = headerMutation(cluster, 'request');
     const response = headerMutation(cluster, 'response');
     // One that gets no calls is not needed, and not waited for.
-    if (weight > 0) found.push({ name, weight, request, response });
+    if (weight > 0) found.push({ name, weight, request, response, subset, hostRewrite });
   }
   if (sum > UINT32_MAX) throw weighted.error('clusters', `weights must add up to at most ${UINT32_MAX}, got ${sum}`);
   if (sum === 0) throw weighted.error('clusters', 'weights must add up to 1 or more, got 0');
   const [first, ...others] = found;
-  return byHeader || first === undefined ? undefined : [first, ...others];
+  const choice = choiceOf(weighted);
+  return byHeader || first === undefined ? undefined : { clusters: [first, ...others], ...choice };
+}
+
+/** `random_value_specifier`: what chooses in place of chance. */
+function choiceOf(weighted: Message): Pick<ForwardAction, 'weightedByHash' | 'weightedByHeader'> {
+  switch (weighted.oneof('header_name', 'use_hash_policy')) {
+    case 'header_name': {
+      const name = weighted.text('header_name').toLowerCase();
+      if (name === '') return {};
+      if (!isHeaderName(name)) throw weighted.error('header_name', 'must be a header name (RFC 9110)');
+      return { weightedByHeader: name };
+    }
+    case 'use_hash_policy':
+      return weighted.boolValue('use_hash_policy') === true ? { weightedByHash: true } : {};
+    default:
+      return {};
+  }
+}
+
+/** Sessions and CORS are decided before a cluster is chosen: what only one of them says of that would come too late. */
+function checkWeightOverrides(cluster: Message): void {
+  checkFilterOverrides(cluster);
+  for (const [, override] of filterOverrides(cluster, new Map()))
+    if (override.kind !== 'off')
+      throw cluster.error(
+        'typed_per_filter_config',
+        `must not be about ${override.kind === 'cors' ? 'CORS' : 'sessions'}: set it on the route`,
+      );
 }

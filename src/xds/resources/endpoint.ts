@@ -1,14 +1,19 @@
-import { addressKey, type EndpointConfig, type HealthStatus, type Locality } from '../../core/model/endpoint.js';
+import type { PriorityConfig } from '../../core/model/cluster.js';
+import { addressKey, type EndpointConfig, type Locality } from '../../core/model/endpoint.js';
 import type { Steps } from '../../core/steps.js';
 import { type Hosts, socketAddress } from './address.js';
+import { isHeaderValue } from './header-name.js';
 import { type Message, UINT32_MAX } from './message.js';
 import { fractionalPercent } from './percent.js';
+import { HEALTH_STATUS } from './session-status.js';
 import { filterMetadata } from './struct.js';
 
 /** `endpoint.v3.ClusterLoadAssignment`: the endpoints of a cluster, and what of its calls to drop. */
 export interface Assignment {
   readonly endpoints: readonly EndpointConfig[];
   readonly drops: readonly { readonly category: string; readonly share: number }[];
+  /** From `overprovisioning_factor`; without one, as gRPC does it (gRFC A56). */
+  readonly priorities?: PriorityConfig | undefined;
 }
 
 /** What differs between an assignment that came over EDS and one that a cluster carries. */
@@ -52,7 +57,8 @@ export function* loadAssignment(message: Message, rules: AssignmentRules): Steps
     if (!priorities.has(i))
       throw message.error('endpoints', `priorities must have no gap, but there is none with priority ${i}`);
   }
-  return { endpoints, drops: dropOverloads(message.message('policy')) };
+  const policy = message.message('policy');
+  return { endpoints, drops: dropOverloads(policy), priorities: overprovisioning(policy) };
 }
 
 interface Group {
@@ -89,16 +95,14 @@ function* localityGroup(group: Message, rules: AssignmentRules, addresses: Set<s
     weights += found.weight;
     if (weights > UINT32_MAX)
       throw lbEndpoint.error('load_balancing_weight', `weights of a locality must add up to at most ${UINT32_MAX}`);
-    if (found.health !== undefined) endpoints.push({ ...found, health: found.health });
+    endpoints.push(found);
   }
   return { locality, priority, weight: localityWeight, endpoints };
 }
 
 type Place = Pick<EndpointConfig, 'locality' | 'localityWeight' | 'priority'>;
-/** `health` is undefined for an endpoint that must not be used; it is checked like the others. */
-type Candidate = Omit<EndpointConfig, 'health'> & { readonly health: HealthStatus | undefined };
 
-function endpoint(lbEndpoint: Message, place: Place, rules: AssignmentRules, taken: Set<string>): Candidate {
+function endpoint(lbEndpoint: Message, place: Place, rules: AssignmentRules, taken: Set<string>): EndpointConfig {
   if (lbEndpoint.oneof('endpoint', 'endpoint_name') !== 'endpoint') {
     throw lbEndpoint.error('', 'must have endpoint; endpoint_name is not supported');
   }
@@ -121,24 +125,32 @@ function endpoint(lbEndpoint: Message, place: Place, rules: AssignmentRules, tak
     hostname: hostname === '' ? undefined : hostname,
     weight,
     ...place,
-    health: healthStatus(lbEndpoint),
+    // gRFC A27 knows UNKNOWN and HEALTHY only, and leaves the others out; they are kept for sessions (gRFC A55), for want of better, and for panic.
+    health: HEALTH_STATUS[lbEndpoint.choice('health_status', HEALTH_STATUSES)],
     labels: labels(lbEndpoint),
+    ...healthCheck(target),
+    hashKey: filterMetadata(lbEndpoint, 'envoy.lb')?.label('hash_key') || undefined,
   };
 }
 
-/** gRFC A27 uses UNKNOWN and HEALTHY only; DRAINING is kept for calls that are bound to an endpoint (gRFC A55). */
-function healthStatus(lbEndpoint: Message): HealthStatus | undefined {
-  switch (lbEndpoint.choice('health_status', ['UNKNOWN', 'HEALTHY', 'UNHEALTHY', 'DRAINING', 'TIMEOUT', 'DEGRADED'])) {
-    case 'UNKNOWN':
-      return 'unknown';
-    case 'HEALTHY':
-      return 'healthy';
-    case 'DRAINING':
-      return 'draining';
-    default:
-      return undefined;
-  }
+const HEALTH_STATUSES = ['UNKNOWN', 'HEALTHY', 'UNHEALTHY', 'DRAINING', 'TIMEOUT', 'DEGRADED'] as const;
+
+/** `Endpoint.health_check_config`: where active checks go. */
+function healthCheck(target: Message): Pick<EndpointConfig, 'healthCheckPort' | 'healthCheckHost'> {
+  const config = target.message('health_check_config');
+  if (config === undefined) return NO_HEALTH_CHECK;
+  const port = config.uint32('port_value');
+  // "lte: 65535" - endpoint_components.proto
+  if (port > 65_535) throw config.error('port_value', `must be at most 65535, got ${port}`);
+  const host = config.text('hostname');
+  if (!isHeaderValue(host)) throw config.error('hostname', 'must be a host name');
+  return {
+    healthCheckPort: port === 0 ? undefined : port,
+    healthCheckHost: host === '' ? undefined : host,
+  };
 }
+
+const NO_HEALTH_CHECK = { healthCheckPort: undefined, healthCheckHost: undefined };
 
 function labels(lbEndpoint: Message): Readonly<Record<string, string>> {
   const found: Record<string, string> = Object.create(null);
@@ -147,6 +159,14 @@ function labels(lbEndpoint: Message): Readonly<Record<string, string>> {
     if (metadata !== undefined) for (const [name, value] of metadata.labels()) found[name] = value;
   }
   return found;
+}
+
+/** "gt: 0" - endpoint.proto; in percent, 140 in Envoy when not set. */
+function overprovisioning(policy: Message | undefined): PriorityConfig | undefined {
+  const factor = policy?.uint32Value('overprovisioning_factor');
+  if (policy === undefined || factor === undefined) return undefined;
+  if (factor === 0) throw policy.error('overprovisioning_factor', 'must be greater than 0');
+  return { overprovisioningFactor: factor / 100 };
 }
 
 function dropOverloads(policy: Message | undefined): Assignment['drops'] {

@@ -1,6 +1,8 @@
 import type { Steps } from '../../core/steps.js';
+import { corsPolicy } from './filter-cors.js';
 import { checkFault, injectsFault } from './filter-fault.js';
 import { checkRbac, checkRbacOverride } from './filter-rbac.js';
+import { sessionOverride, statefulSession } from './filter-session.js';
 import type { Message } from './message.js';
 import type { Side } from './side.js';
 
@@ -16,18 +18,33 @@ export interface FilterKind {
   readonly lacking: (config: Message, disabled: boolean) => string | undefined;
 }
 
+/** What may be around an override, to switch a filter off or to say that it may be unknown. */
+export const OVERRIDE_WRAPPER = 'envoy.config.route.v3.FilterConfig';
 export const ROUTER = 'envoy.extensions.filters.http.router.v3.Router';
 const FAULT = 'envoy.extensions.filters.http.fault.v3.HTTPFault';
 const RBAC = 'envoy.extensions.filters.http.rbac.v3.RBAC';
 const RBAC_OVERRIDE = 'envoy.extensions.filters.http.rbac.v3.RBACPerRoute';
+export const CORS = 'envoy.extensions.filters.http.cors.v3.Cors';
+export const CORS_POLICY = 'envoy.extensions.filters.http.cors.v3.CorsPolicy';
+export const SESSION = 'envoy.extensions.filters.http.stateful_session.v3.StatefulSession';
+export const SESSION_OVERRIDE = 'envoy.extensions.filters.http.stateful_session.v3.StatefulSessionPerRoute';
 
 const faultLacking = (fault: Message, disabled: boolean): string | undefined =>
   injectsFault(fault) && !disabled ? 'faults are not injected by this version' : undefined;
 
+const nothingLacking = (): undefined => undefined;
+
+/** A check that reads all at once. */
+const reading = (read: (config: Message) => unknown) =>
+  // biome-ignore lint/correctness/useYield: it is short, and needs no pause.
+  function* (config: Message): Steps<void> {
+    read(config);
+  };
+
 /** By the type of `HttpFilter.typed_config`. */
 export const FILTERS: ReadonlyMap<string, FilterKind> = new Map<string, FilterKind>([
   // gRFC A39: "All fields will be ignored."
-  [ROUTER, { sides: ['client', 'server'], terminal: true, check: undefined, lacking: () => undefined }],
+  [ROUTER, { sides: ['client', 'server'], terminal: true, check: undefined, lacking: nothingLacking }],
   [FAULT, { sides: ['client'], terminal: false, check: checkFault, lacking: faultLacking }],
   [
     RBAC,
@@ -39,11 +56,17 @@ export const FILTERS: ReadonlyMap<string, FilterKind> = new Map<string, FilterKi
       lacking: () => 'policies are not enforced by this version, and never ignored',
     },
   ],
+  // The policy is the routes'.
+  [CORS, { sides: ['client', 'server'], terminal: false, check: undefined, lacking: nothingLacking }],
+  // A server has no endpoint to choose, so that there it comes to nothing.
+  [SESSION, { sides: ['client', 'server'], terminal: false, check: reading(statefulSession), lacking: nothingLacking }],
 ]);
 
 /** By the type of an override in `typed_per_filter_config`; which side runs the filter cannot be known there (gRFC A39). */
 export const OVERRIDES: ReadonlyMap<string, Omit<FilterKind, 'sides' | 'terminal'>> = new Map([
   [FAULT, { check: checkFault, lacking: faultLacking }],
   // No server with an RBAC filter is accepted, and a client runs none: without effect.
-  [RBAC_OVERRIDE, { check: checkRbacOverride, lacking: () => undefined }],
+  [RBAC_OVERRIDE, { check: checkRbacOverride, lacking: nothingLacking }],
+  [CORS_POLICY, { check: reading(corsPolicy), lacking: nothingLacking }],
+  [SESSION_OVERRIDE, { check: reading(sessionOverride), lacking: nothingLacking }],
 ]);

@@ -1,21 +1,31 @@
 import type { PathMatch } from '../../core/model/match.js';
-import type { ForwardAction, HeaderMutation, RetryConfig, WeightedCluster } from '../../core/model/route.js';
+import type {
+  ForwardAction,
+  HeaderMutation,
+  MirrorPolicy,
+  RetryConfig,
+  WeightedCluster,
+} from '../../core/model/route.js';
 import type { ResourceOrigin } from '../origin.js';
 import { type ClusterWeight, clusterSpecifier, type Plugins } from './cluster-specifier.js';
-import { checkHashPolicies } from './hash-policy.js';
+import { hashPolicies } from './hash-policy.js';
 import { mergeMutations } from './header-mutation.js';
-import { isHeaderValue } from './header-name.js';
+import { isHeaderName, isHost } from './header-name.js';
 import type { Message } from './message.js';
+import { mirrorPolicies } from './mirror-policy.js';
 import { pathRewrite } from './path-rewrite.js';
 import { retryPolicy } from './retry-policy.js';
+import { regexSubstitute } from './string-match.js';
+import { metadataMatch } from './subset.js';
 
-/** What of the route, virtual host and route configuration around it an action needs. */
+/** What of the virtual host and the route configuration around it an action needs. */
 export interface Surroundings {
-  readonly match: PathMatch;
   readonly plugins: Plugins;
   /** The virtual host's policy: for routes that have none of their own; never mixed with one (gRFC A44). */
   readonly retry: RetryConfig | undefined;
   readonly origin: ResourceOrigin;
+  /** Those of the virtual host, else of the route configuration: for routes that have none of their own. */
+  readonly mirrors: readonly MirrorPolicy[] | undefined;
 }
 
 export interface Forward {
@@ -25,29 +35,42 @@ export interface Forward {
 }
 
 /**
- * `route.v3.RouteAction`; undefined when the route is to be ignored. Not read, because they only tune what a client does not do:
- * mirroring, rate limits, CORS, upgrades, hedging, internal redirects, priorities, subsets.
+ * `route.v3.RouteAction`; undefined when the route is to be ignored. Not read, because they only tune what a client does not do: rate limits,
+ * upgrades, hedging, internal redirects, routing priorities.
  */
-export function forwardAction(action: Message, around: Surroundings): Forward | undefined {
-  const clusters = clusterSpecifier(action, around.plugins);
+export function forwardAction(action: Message, around: Surroundings, match: PathMatch): Forward | undefined {
+  const specified = clusterSpecifier(action, around.plugins);
   const own = action.message('retry_policy');
   // What gRPC checks is checked in a route that is ignored too; what only we do not support does no harm there.
   const rest = {
     timeoutMs: action.duration('timeout'),
     maxStreamDurationMs: maxStreamDuration(action.message('max_stream_duration')),
     retry: own === undefined ? around.retry : retryPolicy(own),
+    hashPolicies: hashPolicies(action),
   };
-  checkHashPolicies(action);
-  if (clusters === undefined) return undefined;
+  if (specified === undefined) return undefined;
+  const { clusters, ...choice } = specified;
   const [first, ...others] = clusters.map(withoutHeaders) as [WeightedCluster, ...WeightedCluster[]];
-  const rewrites = { pathRewrite: pathRewrite(action, around.match), hostRewrite: hostRewrite(action, around.origin) };
-  const totalWeight = clusters.reduce((sum, { weight }) => sum + weight, 0);
-  return { action: { kind: 'forward', clusters: [first, ...others], totalWeight, ...rest, ...rewrites }, clusters };
+  return {
+    action: {
+      kind: 'forward',
+      clusters: [first, ...others],
+      totalWeight: clusters.reduce((sum, { weight }) => sum + weight, 0),
+      ...choice,
+      ...rest,
+      pathRewrite: pathRewrite(action, match),
+      hostRewrite: hostRewrite(action, around.origin),
+      appendForwardedHost: action.flag('append_x_forwarded_host') || undefined,
+      mirrors: mirrorPolicies(action) ?? around.mirrors,
+      idleTimeoutMs: action.duration('idle_timeout'),
+      subset: metadataMatch(action),
+    },
+    clusters,
+  };
 }
 
-const withoutHeaders = ({ name, weight }: ClusterWeight): WeightedCluster => ({
-  name,
-  weight,
+const withoutHeaders = ({ request: _, response: __, ...cluster }: ClusterWeight): WeightedCluster => ({
+  ...cluster,
   requestHeaders: undefined,
   responseHeaders: undefined,
 });
@@ -65,9 +88,8 @@ export function withClusterHeaders(
     response: clusters.some(({ response }) => response !== undefined),
   };
   if (!perCluster.request && !perCluster.response) return { action, perCluster };
-  const [first, ...others] = clusters.map(({ name, weight, request, response }) => ({
-    name,
-    weight,
+  const [first, ...others] = clusters.map(({ request, response, ...cluster }) => ({
+    ...cluster,
     requestHeaders: perCluster.request ? mergeMutations(levels(request, 'request')) : undefined,
     responseHeaders: perCluster.response ? mergeMutations(levels(response, 'response')) : undefined,
   }));
@@ -86,8 +108,7 @@ function hostRewrite(action: Message, origin: ResourceOrigin): ForwardAction['ho
     case 'host_rewrite_literal': {
       const value = action.text('host_rewrite_literal');
       if (value === '') return undefined;
-      if (!isHeaderValue(value) || /[\s/?#@]/.test(value))
-        throw action.error('host_rewrite_literal', 'must be a host, with or without a port');
+      if (!isHost(value)) throw action.error('host_rewrite_literal', 'must be a host, with or without a port');
       return { kind: 'literal', value };
     }
     case 'auto_host_rewrite': {
@@ -95,9 +116,14 @@ function hostRewrite(action: Message, origin: ResourceOrigin): ForwardAction['ho
       // "if the `trusted_xds_server` server option is present" - A81; from another server it is not looked at.
       return wanted && origin.trusted ? { kind: 'endpoint' } : undefined;
     }
-    case 'host_rewrite_header':
+    case 'host_rewrite_header': {
+      const name = action.text('host_rewrite_header').toLowerCase();
+      if (name === '') return undefined;
+      if (!isHeaderName(name)) throw action.error('host_rewrite_header', 'must be a header name (RFC 9110)');
+      return { kind: 'header', name };
+    }
     case 'host_rewrite_path_regex':
-      throw action.error('', 'only host_rewrite_literal and auto_host_rewrite are supported to rewrite the host');
+      return { kind: 'path', ...regexSubstitute(action.required('host_rewrite_path_regex')) };
     default:
       return undefined;
   }

@@ -18,7 +18,7 @@ const ACTIONS = {
 export function headerMutation(level: Message, direction: 'request' | 'response'): HeaderMutation | undefined {
   const set: Addition[] = [];
   for (const option of level.messages(`${direction}_headers_to_add`)) {
-    const added = headerValueOption(option);
+    const added = headerOption(option);
     if (added !== undefined) set.push(added);
   }
   const field = `${direction}_headers_to_remove`;
@@ -43,8 +43,13 @@ export function mergeMutations(levels: readonly (HeaderMutation | undefined)[]):
   return merged;
 }
 
+/** A header to remove, by the name in `field`. */
+export function removedName(owner: Message, field: string): string {
+  return mutableName(owner.requiredText(field), () => owner.error(field, MUTABLE));
+}
+
 /** `core.v3.HeaderValueOption`; undefined for one that does nothing. */
-function headerValueOption(option: Message): Addition | undefined {
+export function headerOption(option: Message): Addition | undefined {
   const header = option.required('header');
   const name = mutableName(header.requiredText('key'), () => header.error('key', MUTABLE));
   const field = header.oneof('value', 'raw_value') ?? 'value';
@@ -52,8 +57,9 @@ function headerValueOption(option: Message): Addition | undefined {
   if (!isHeaderValue(value))
     throw header.error(field, 'must be a header value: Latin-1 without control characters (RFC 9110)');
   // An empty value adds nothing unless it is asked for (base.proto, keep_empty_value).
-  if (value === '' && !option.flag('keep_empty_value')) return undefined;
-  return { name, value, action: action(option) };
+  const keepEmpty = option.flag('keep_empty_value');
+  if (value === '' && !keepEmpty) return undefined;
+  return keepEmpty ? { name, value, action: action(option), keepEmpty } : { name, value, action: action(option) };
 }
 
 function action(option: Message): Addition['action'] {

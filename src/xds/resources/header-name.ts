@@ -11,3 +11,6 @@ export function isHeaderValue(value: string): boolean {
   for (let i = 0; i < value.length; i++) if (value.charCodeAt(i) > 0xff) return false;
   return true;
 }
+
+/** A host with or without a port, or ''. */
+export const isHost = (value: string): boolean => isHeaderValue(value) && !/[\s/?#@]/.test(value);

@@ -1,14 +1,14 @@
 import { runToEnd, type Steps } from '../../core/steps.js';
 import { extension } from './any.js';
-import { FILTERS, type FilterKind, OVERRIDES, ROUTER } from './filter-kinds.js';
+import { CORS, FILTERS, type FilterKind, OVERRIDE_WRAPPER, OVERRIDES, ROUTER, SESSION } from './filter-kinds.js';
+import type { RouteFilters } from './filter-overrides.js';
+import { statefulSession } from './filter-session.js';
 import type { Unsupported } from './listener-unsupported.js';
 import type { Message } from './message.js';
 import type { Side } from './side.js';
 
-const OVERRIDE_WRAPPER = 'envoy.config.route.v3.FilterConfig';
-
-/** Checks `HttpConnectionManager.http_filters` by the rules of gRFC A39. */
-export function* checkHttpFilters(hcm: Message, side: Side, unsupported: Unsupported): Steps<void> {
+/** `HttpConnectionManager.http_filters` by the rules of gRFC A39: checked, and those that routes have something to say to. */
+export function* httpFilters(hcm: Message, side: Side, unsupported: Unsupported): Steps<RouteFilters> {
   const names = new Set<string>();
   const kept: { readonly filter: Message; readonly kind: FilterKind }[] = [];
   for (const filter of hcm.each('http_filters')) {
@@ -29,6 +29,22 @@ export function* checkHttpFilters(hcm: Message, side: Side, unsupported: Unsuppo
   });
   // gRFC A39: "There must be at least one filter in the list"
   if (kept.length === 0) throw hcm.error('http_filters', `must not be empty: it needs at least ${ROUTER}`);
+  return routeFilters(kept.map(({ filter }) => filter));
+}
+
+/** Of several for sessions the first counts: the next would find that an endpoint has been chosen. */
+function routeFilters(filters: readonly Message[]): RouteFilters {
+  const typed = (type: string): Message | undefined =>
+    filters.find((filter) => extension(filter.required('typed_config')).type === type);
+  const session = typed(SESSION);
+  return {
+    cors: typed(CORS)?.text('name'),
+    session: session && {
+      filter: session.text('name'),
+      // One that is disabled can be switched on by a route (http_connection_manager.proto).
+      session: session.flag('disabled') ? undefined : statefulSession(session.required('typed_config')),
+    },
+  };
 }
 
 /** One `HttpFilter`; undefined when it is left out. */

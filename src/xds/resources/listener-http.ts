@@ -2,7 +2,8 @@ import type { RouteSource } from '../../core/model/server.js';
 import type { Steps } from '../../core/steps.js';
 import type { ResourceOrigin } from '../origin.js';
 import { requireAdsOrSelf } from './config-source.js';
-import { checkHttpFilters } from './http-filters.js';
+import type { RouteFilters } from './filter-overrides.js';
+import { httpFilters } from './http-filters.js';
 import type { Unsupported } from './listener-unsupported.js';
 import type { Message } from './message.js';
 import { routeConfiguration } from './route.js';
@@ -15,6 +16,7 @@ export const HCM = 'envoy.extensions.filters.network.http_connection_manager.v3.
 export interface ConnectionManager {
   readonly routes: RouteSource;
   readonly maxStreamDurationMs: number | undefined;
+  readonly filters: RouteFilters;
 }
 
 /** `HttpConnectionManager`, by the rules of gRFC A27, A39 and A41. "Independent of the Listener type" (A41), but for its filters. */
@@ -30,8 +32,9 @@ export function* connectionManager(
   // gRFC A41: "must be empty"
   if (hcm.messages('original_ip_detection_extensions').length > 0)
     throw hcm.error('original_ip_detection_extensions', 'must be empty (gRFC A41)');
-  yield* checkHttpFilters(hcm, side, unsupported);
+  const filters = yield* httpFilters(hcm, side, unsupported);
   return {
+    filters,
     routes: yield* routeSource(hcm, origin),
     maxStreamDurationMs: hcm.message('common_http_protocol_options')?.duration('max_stream_duration'),
   };

@@ -1,6 +1,7 @@
 import type { RouteSource, ServerListener } from '../../core/model/server.js';
 import type { Steps } from '../../core/steps.js';
 import type { ReadContext } from './context.js';
+import type { RouteFilters } from './filter-overrides.js';
 import { connectionManager, HCM } from './listener-http.js';
 import { Unsupported } from './listener-unsupported.js';
 import type { Message } from './message.js';
@@ -15,6 +16,8 @@ export interface ClientListener {
   readonly routes: RouteSource;
   /** `common_http_protocol_options.max_stream_duration`: for routes that have none (gRFC A31). Its idle_timeout is a server's matter. */
   readonly maxStreamDurationMs: number | undefined;
+  /** Absent: none that routes have anything to say to. */
+  readonly filters?: RouteFilters | undefined;
 }
 
 export function* listener(message: Message, context: ReadContext): Steps<Listener> {
@@ -31,7 +34,8 @@ function* clientListener(message: Message, api: Message, context: ReadContext): 
   // gRFC A27: "must be … HttpConnectionManager"
   if (hcm.type !== `type.googleapis.com/${HCM}`) throw api.error('api_listener', `must be a ${HCM}, got "${hcm.type}"`);
   const unsupported = new Unsupported();
-  const manager = yield* connectionManager(hcm, 'client', unsupported, context);
+  const { filters, ...manager } = yield* connectionManager(hcm, 'client', unsupported, context);
   unsupported.throwIfAny();
-  return { kind: 'api', name: message.text('name'), ...manager };
+  const isPlain = filters.cors === undefined && filters.session === undefined;
+  return { kind: 'api', name: message.text('name'), ...manager, filters: isPlain ? undefined : filters };
 }

@@ -1,6 +1,6 @@
 import type { PathMatch } from '../../core/model/match.js';
 import type { DirectResponseAction, RedirectAction } from '../../core/model/route.js';
-import { isHeaderValue } from './header-name.js';
+import { isHost } from './header-name.js';
 import type { Message } from './message.js';
 import { pathRewrite } from './path-rewrite.js';
 
@@ -15,7 +15,7 @@ const REDIRECT_STATUS = {
 /** `route.v3.RedirectAction`; 301 when no code is given. */
 export function redirectAction(action: Message, match: PathMatch): RedirectAction {
   const host = action.text('host_redirect');
-  if (!isHeaderValue(host) || /[\s/?#@]/.test(host)) throw action.error('host_redirect', 'must be a host');
+  if (!isHost(host)) throw action.error('host_redirect', 'must be a host');
   const port = action.uint32('port_redirect');
   if (port > 65_535) throw action.error('port_redirect', `must be at most 65535, got ${port}`);
   const code = action.choice('response_code', [

@@ -1,26 +1,27 @@
 import type { PathMatch, RouteMatch } from '../../core/model/match.js';
 import { headerMatch } from './header-match.js';
 import type { Message } from './message.js';
-import { fractionalPercent } from './percent.js';
+import { runtimeFraction } from './percent.js';
+import { sourceMatch } from './source-match.js';
 import { queryMatch, regexMatcher } from './string-match.js';
 
-/** Conditions on what other filters found. There are none, so they never hold. */
-const NEVER = ['dynamic_metadata', 'filter_state'] as const;
-
 /**
- * `route.v3.RouteMatch`; undefined when it asks for what no call of a client can have. To ignore only the condition would send calls
- * where they must not go; gRFC A28 ignores the whole route too where it cannot evaluate a match ("always evaluates to false"). Of
- * `tls_context` it says otherwise: "This matcher will be ignored (but the other matchers in the route will be evaluated)".
+ * `route.v3.RouteMatch`; undefined when it asks for what no call can have: conditions on what other filters found (`dynamic_metadata`,
+ * `filter_state`), of which there are none but the caller. To ignore only the condition would send calls where they must not go; gRFC A28 ignores
+ * the whole route too where it cannot evaluate a match ("always evaluates to false"). Of `tls_context` it says otherwise: "This matcher will be
+ * ignored (but the other matchers in the route will be evaluated)".
  */
 export function routeMatch(match: Message): RouteMatch | undefined {
+  const { source, unknown } = sourceMatch(match);
   const found: RouteMatch = {
     path: pathMatch(match),
     headers: match.messages('headers').map(headerMatch),
     query: match.messages('query_parameters').map(queryMatch),
     fraction: runtimeFraction(match.message('runtime_fraction')),
     grpcOnly: match.has('grpc'),
+    source,
   };
-  return NEVER.some((name) => match.has(name)) ? undefined : found;
+  return unknown || match.has('filter_state') ? undefined : found;
 }
 
 function pathMatch(match: Message): PathMatch {
@@ -48,9 +49,4 @@ function pathMatch(match: Message): PathMatch {
     default:
       throw match.error('', 'must have one of prefix, path, path_separated_prefix, safe_regex');
   }
-}
-
-/** There is no runtime layer here: "default_value" is the value (gRFC A28). */
-function runtimeFraction(fraction: Message | undefined): number {
-  return fraction === undefined ? 1 : fractionalPercent(fraction.required('default_value'));
 }

@@ -1,13 +1,24 @@
-import type { HeaderMutation, Route, RouteAction, RouteConfiguration, VirtualHost } from '../../core/model/route.js';
+import type {
+  CorsPolicy,
+  HeaderMutation,
+  MirrorPolicy,
+  RetryConfig,
+  RouteAction,
+  RouteConfiguration,
+  VirtualHost,
+} from '../../core/model/route.js';
 import type { Steps } from '../../core/steps.js';
 import { domainProblem } from '../../routing/virtual-host.js';
 import type { ResourceOrigin } from '../origin.js';
 import { declaredPlugins, type Plugins } from './cluster-specifier.js';
+import { corsPolicy } from './filter-cors.js';
+import { type ConfiguredRoute, filterOverrides, overriddenParts, type Overrides } from './filter-overrides.js';
 import { forwardAction, withClusterHeaders } from './forward-action.js';
 import { headerMutation, mergeMutations } from './header-mutation.js';
 import { checkFilterOverrides } from './http-filters.js';
 import { directResponseAction, redirectAction } from './local-action.js';
 import type { Message } from './message.js';
+import { mirrorPolicies } from './mirror-policy.js';
 import { retryPolicy } from './retry-policy.js';
 import { routeMatch } from './route-match.js';
 
@@ -29,6 +40,17 @@ interface Level {
    * `most_specific_header_mutations_wins`.
    */
   readonly specificWins: boolean;
+  /** What the levels around say to filters. */
+  readonly overrides: Overrides;
+  readonly mirrors: readonly MirrorPolicy[] | undefined;
+}
+
+/** What only virtual hosts have for their routes. */
+interface HostLevel extends Level {
+  readonly retry: RetryConfig | undefined;
+  /** The deprecated field. */
+  readonly cors: CorsPolicy | undefined;
+  readonly attemptCount: { readonly request: boolean; readonly response: boolean } | undefined;
 }
 
 /** `route.v3.RouteConfiguration`. Pauses after each route and each domain. */
@@ -41,8 +63,9 @@ export function* routeConfiguration(config: Message, origin: ResourceOrigin): St
     maxBody: config.uint32Value('max_direct_response_body_size_bytes') ?? MAX_DIRECT_RESPONSE_BODY,
     outer: { request: [headerMutation(config, 'request')], response: [headerMutation(config, 'response')] },
     specificWins: config.flag('most_specific_header_mutations_wins'),
+    overrides: checkedOverrides(config, NO_OVERRIDES),
+    mirrors: mirrorPolicies(config),
   };
-  checkFilterOverrides(config);
   const domains = new Set<string>();
   const virtualHosts: VirtualHost[] = [];
   for (const virtualHost of config.each('virtual_hosts'))
@@ -50,27 +73,44 @@ export function* routeConfiguration(config: Message, origin: ResourceOrigin): St
   return { name: config.text('name'), ignorePort: config.flag('ignore_port_in_host_matching'), virtualHosts };
 }
 
+const NO_OVERRIDES: Overrides = new Map();
+
+function checkedOverrides(level: Message, around: Overrides): Overrides {
+  checkFilterOverrides(level);
+  return filterOverrides(level, around);
+}
+
 function* decodeVirtualHost(virtualHost: Message, level: Level, taken: Set<string>): Steps<VirtualHost> {
   if (virtualHost.has('matcher')) throw virtualHost.error('matcher', 'is not supported; use routes');
-  checkFilterOverrides(virtualHost);
   const domains = yield* decodeDomains(virtualHost, taken);
   const retry = virtualHost.message('retry_policy');
-  const inner: Level = {
+  const cors = virtualHost.message('cors');
+  const inner: HostLevel = {
     ...level,
     outer: {
       request: [headerMutation(virtualHost, 'request'), ...level.outer.request],
       response: [headerMutation(virtualHost, 'response'), ...level.outer.response],
     },
+    overrides: checkedOverrides(virtualHost, level.overrides),
+    mirrors: mirrorPolicies(virtualHost) ?? level.mirrors,
+    retry: retry === undefined ? undefined : retryPolicy(retry),
+    cors: cors === undefined ? undefined : corsPolicy(cors),
+    attemptCount: attemptCount(virtualHost),
   };
-  const inherited = retry === undefined ? undefined : retryPolicy(retry);
-  const routes: Route[] = [];
+  const routes: ConfiguredRoute[] = [];
   let index = 0;
   for (const message of virtualHost.each('routes')) {
     yield;
-    const route = decodeRoute(message, index++, inner, inherited);
+    const route = decodeRoute(message, index++, inner);
     if (route !== undefined) routes.push(route);
   }
   return { name: virtualHost.text('name'), domains, routes };
+}
+
+function attemptCount(virtualHost: Message): HostLevel['attemptCount'] {
+  const request = virtualHost.flag('include_request_attempt_count');
+  const response = virtualHost.flag('include_attempt_count_in_response');
+  return request || response ? { request, response } : undefined;
 }
 
 function* decodeDomains(virtualHost: Message, taken: Set<string>): Steps<readonly string[]> {
@@ -91,13 +131,8 @@ function* decodeDomains(virtualHost: Message, taken: Set<string>): Steps<readonl
 }
 
 /** `route.v3.Route`; undefined when a client has to ignore it. */
-function decodeRoute(
-  route: Message,
-  index: number,
-  level: Level,
-  retry: ReturnType<typeof retryPolicy> | undefined,
-): Route | undefined {
-  checkFilterOverrides(route);
+function decodeRoute(route: Message, index: number, level: HostLevel): ConfiguredRoute | undefined {
+  const overrides = checkedOverrides(route, level.overrides);
   const match = routeMatch(route.required('match'));
   const own = { request: headerMutation(route, 'request'), response: headerMutation(route, 'response') };
   const levels = (cluster: HeaderMutation | undefined, direction: 'request' | 'response') => {
@@ -106,16 +141,15 @@ function decodeRoute(
   };
   let action: RouteAction;
   let inClusters = { request: false, response: false };
+  let { cors } = level;
   // What is ignored is decoded all the same, so that a mistake in it is found.
   const path = match?.path ?? { kind: 'prefix', value: '', ignoreCase: false };
   switch (route.oneof('route', 'redirect', 'direct_response', 'filter_action', 'non_forwarding_action')) {
     case 'route': {
-      const forward = forwardAction(route.required('route'), {
-        match: path,
-        plugins: level.plugins,
-        retry,
-        origin: level.origin,
-      });
+      const message = route.required('route');
+      const own = message.message('cors');
+      if (own !== undefined) cors = corsPolicy(own);
+      const forward = forwardAction(message, level, path);
       if (forward === undefined) return undefined;
       ({ action, perCluster: inClusters } = withClusterHeaders(forward, levels));
       break;
@@ -143,5 +177,7 @@ function decodeRoute(
     action,
     requestHeaders: inClusters.request ? undefined : mergeMutations(levels(undefined, 'request')),
     responseHeaders: inClusters.response ? undefined : mergeMutations(levels(undefined, 'response')),
+    ...overriddenParts(overrides, cors),
+    attemptCount: level.attemptCount,
   };
 }

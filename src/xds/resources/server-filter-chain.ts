@@ -14,10 +14,10 @@ export function* filterChain(chain: Message, context: ReadContext, unsupported: 
   // It puts a listener filter in front (listener_components.proto), and gRFC A36 has none.
   if (chain.boolValue('use_proxy_proto') === true)
     throw chain.error('use_proxy_proto', 'must be false or not set: listener filters are not supported (gRFC A36)');
-  const manager = yield* connectionManager(networkFilter(chain), 'server', unsupported, context);
+  const { filters, ...manager } = yield* connectionManager(networkFilter(chain), 'server', unsupported, context);
   const socket = chain.message('transport_socket');
   if (socket !== undefined) checkDownstreamTls(socket, context, unsupported);
-  return manager;
+  return filters.cors !== undefined ? { ...manager, cors: true } : manager;
 }
 
 /** gRFC A36: "exactly one entry for the … HttpConnectionManager filter … as the last entry in the list"; there is no other that is supported. */

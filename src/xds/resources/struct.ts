@@ -1,5 +1,5 @@
 import { shown } from '../../core/decode.js';
-import type { Message } from './message.js';
+import { type Message, ResourceError } from './message.js';
 
 /** `google.protobuf.Struct` read as settings: each field one `google.protobuf.Value`. */
 export class Settings {
@@ -25,21 +25,81 @@ export class Settings {
     return value === undefined ? undefined : new Settings(value.required('struct_value'));
   }
 
+  get names(): string[] {
+    return [...this.#values.keys()];
+  }
+
+  /** The error for one of `names`. */
+  error(name: string, problem: string): ResourceError {
+    const value = this.#values.get(name);
+    return value === undefined ? new ResourceError(name, problem) : value.error('', problem);
+  }
+
+  /** A text, or undefined when not set. */
+  text(name: string): string | undefined {
+    const value = this.#values.get(name);
+    if (value === undefined) return undefined;
+    if (!value.has('string_value')) throw value.error('', `must be a string, got ${shown(value.names)}`);
+    return value.text('string_value');
+  }
+
+  /** One of `labels`. */
+  label(name: string): string | undefined {
+    const value = this.#values.get(name);
+    return value === undefined ? undefined : labelText(value);
+  }
+
   /** Texts, numbers and truth values as text; what is none of these is left out. */
   *labels(): IterableIterator<[string, string]> {
     for (const [name, value] of this.#values) {
-      if (value.has('string_value')) yield [name, value.text('string_value')];
-      else if (value.has('number_value')) yield [name, String(value.double('number_value'))];
-      else if (value.has('bool_value')) yield [name, String(value.flag('bool_value'))];
+      const text = labelText(value);
+      if (text !== undefined) yield [name, text];
     }
   }
 }
 
-/** `core.v3.Metadata.filter_metadata[key]` of `owner.metadata`. */
-export function filterMetadata(owner: Message, key: string): Settings | undefined {
+function labelText(value: Message): string | undefined {
+  if (value.has('string_value')) return value.text('string_value');
+  if (value.has('number_value')) return String(value.double('number_value'));
+  return value.has('bool_value') ? String(value.flag('bool_value')) : undefined;
+}
+
+/** `core.v3.Metadata.filter_metadata[key]` of `owner.metadata`, or of another field. */
+export function filterMetadata(owner: Message, key: string, field = 'metadata'): Settings | undefined {
   const found = owner
-    .message('metadata')
+    .message(field)
     ?.map('filter_metadata')
     .find(([name]) => name === key);
   return found === undefined ? undefined : new Settings(found[1]);
+}
+
+/** "The Struct … will be returned as-is as the configuration JSON object" - A52 */
+export function plainStruct(struct: Message | undefined, depth = 0): Readonly<Record<string, unknown>> {
+  const plain: Record<string, unknown> = Object.create(null);
+  for (const [name, value] of struct?.map('fields') ?? []) plain[name] = plainValue(value, depth + 1);
+  return plain;
+}
+
+/** A deeper one would be a way to exhaust the stack. */
+const MAX_DEPTH = 64;
+
+function plainValue(value: Message, depth: number): unknown {
+  if (depth > MAX_DEPTH) throw value.error('', `must not be nested more than ${MAX_DEPTH} deep`);
+  switch (value.oneof('null_value', 'number_value', 'string_value', 'bool_value', 'struct_value', 'list_value')) {
+    case 'number_value':
+      return value.double('number_value');
+    case 'string_value':
+      return value.text('string_value');
+    case 'bool_value':
+      return value.flag('bool_value');
+    case 'struct_value':
+      return plainStruct(value.required('struct_value'), depth);
+    case 'list_value':
+      return value
+        .required('list_value')
+        .messages('values')
+        .map((item) => plainValue(item, depth + 1));
+    default:
+      return null;
+  }
 }

@@ -66,7 +66,7 @@ describe('the balancer', () => {
       'the first that is supported',
       policies(
         any('future.Policy'),
-        lb('ring_hash', 'RingHash'),
+        lb('cluster_provided', 'ClusterProvided'),
         lb('least_request', 'LeastRequest'),
         lb('random', 'Random'),
       ),
@@ -275,8 +275,8 @@ describe('a cluster is refused', () => {
     ['without a name', () => decode(clusterResource('')), 'name: must be set and not empty'],
     [
       'with an lb_policy that is not supported',
-      () => settings({ lb_policy: 'RING_HASH' }),
-      'lb_policy: must be ROUND_ROBIN, LEAST_REQUEST or RANDOM',
+      () => settings({ lb_policy: 'CLUSTER_PROVIDED' }),
+      'lb_policy: must be ROUND_ROBIN, LEAST_REQUEST, RING_HASH, RANDOM or MAGLEV',
     ],
     [
       'with LOAD_BALANCING_POLICY_CONFIG and no policy',
@@ -300,7 +300,6 @@ describe('a cluster is refused', () => {
       'must not be nested more than 16 deep',
     ],
     ['with lrs_server other than self', () => settings({ lrs_server: { ads: {} } }), 'lrs_server: must be self'],
-    ['with subsets', () => settings({ lb_subset_config: {} }), 'lb_subset_config: is not supported'],
     ['with connect_timeout 0', () => settings({ connect_timeout: {} }), 'connect_timeout: must be greater than 0'],
     [
       'with a retry budget above 100 %',

@@ -165,18 +165,6 @@ const SKIPPED: readonly Exception[] = [
     source: 'A27; C-core, grpc-go',
     resource: assignment(locality([ip(1)]), { ...zone('b'), priority: 9, lb_endpoints: [ip(1), {}] }),
   },
-  ...['UNHEALTHY', 'TIMEOUT', 'DEGRADED'].map(
-    (health_status): Exception => ({
-      rule: `an endpoint that is ${health_status}`,
-      source: 'A27',
-      resource: assignment(locality([ip(1), ip(2, { health_status })])),
-    }),
-  ),
-  {
-    rule: 'overprovisioning_factor',
-    source: 'A27',
-    resource: { ...assignment(locality([ip(1)])), policy: { overprovisioning_factor: { value: 200 } } },
-  },
 ];
 
 describe('EDS', () => {

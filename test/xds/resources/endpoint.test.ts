@@ -55,7 +55,7 @@ describe('an assignment', () => {
     expect(decode({})).toEqual({ endpoints: [], drops: [] });
   });
 
-  test('keeps UNKNOWN, HEALTHY and DRAINING, and leaves out the others', () => {
+  test('keeps all, with their health: who must get no calls is for the balancer to say (A27, A55, Envoy)', () => {
     const statuses = [undefined, 'HEALTHY', 'UNHEALTHY', 'DRAINING', 'TIMEOUT', 'DEGRADED'];
     const found = endpoints(
       locality(
@@ -65,7 +65,10 @@ describe('an assignment', () => {
     expect(found.map(({ key, health }) => [key, health])).toEqual([
       ['10.0.0.1:1', 'unknown'],
       ['10.0.0.1:2', 'healthy'],
+      ['10.0.0.1:3', 'unhealthy'],
       ['10.0.0.1:4', 'draining'],
+      ['10.0.0.1:5', 'unhealthy'],
+      ['10.0.0.1:6', 'degraded'],
     ]);
   });
 

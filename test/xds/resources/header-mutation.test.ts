@@ -53,7 +53,7 @@ describe('header mutations', () => {
 
   test('an empty value is kept only when asked for', () => {
     const route = decode({ route: request(add('a', ''), add('b', '', { keep_empty_value: true })) });
-    expect(route.requestHeaders?.set).toEqual([{ name: 'b', value: '', action: 'append' }]);
+    expect(route.requestHeaders?.set).toEqual([{ name: 'b', value: '', action: 'append', keepEmpty: true }]);
   });
 
   test('%% is a percent sign, bytes are taken as they are', () => {

@@ -285,7 +285,7 @@ const IGNORED: readonly Exception[] = [
   {
     rule: 'what else a retry policy may have',
     source: 'A44',
-    resource: retry({ retry_on: '5xx', retry_priority: { name: 'x' }, retriable_headers: [{}] }),
+    resource: retry({ retry_on: '5xx', retry_priority: { name: 'x' }, retry_options_predicates: [{ name: 'x' }] }),
   },
   {
     rule: 'an override that is unknown and optional',

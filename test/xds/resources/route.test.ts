@@ -483,9 +483,9 @@ describe('a route configuration is refused', () => {
       `${R0}.route.host_rewrite_literal`,
     ],
     [
-      'when the host is to come from a header',
-      () => forward({ host_rewrite_header: 'x' }),
-      `${R0}.route: only host_rewrite_literal`,
+      'when the host is to come from what is no header',
+      () => forward({ host_rewrite_header: 'x y' }),
+      `${R0}.route.host_rewrite_header: must be a header name`,
     ],
   ])('%s', (_, read, message) => {
     expect(refusal(read)).toContain(message);

@@ -41,9 +41,9 @@ function watch(type: ResourceType, name: string): () => void {
 }
 
 const good = clusterResource('a');
-const bad = clusterResource('a', { lb_policy: 'RING_HASH' });
+const bad = clusterResource('a', { lb_policy: 'CLUSTER_PROVIDED' });
 const problem =
-  'lb_policy: must be ROUND_ROBIN, LEAST_REQUEST or RANDOM when load_balancing_policy is not set, got RING_HASH';
+  'lb_policy: must be ROUND_ROBIN, LEAST_REQUEST, RING_HASH, RANDOM or MAGLEV when load_balancing_policy is not set, got CLUSTER_PROVIDED';
 
 describe('before the first update', () => {
   test('nothing is known, not even that something is missing', () => {
