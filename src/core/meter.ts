@@ -23,7 +23,20 @@ export type MeshEvent =
   | { readonly kind: 'config:changed'; readonly source: string }
   | { readonly kind: 'retry'; readonly cluster: string; readonly reason: string }
   | { readonly kind: 'retry:budget-spent'; readonly cluster: string }
-  | { readonly kind: 'circuit:open'; readonly cluster: string; readonly limit: string };
+  | { readonly kind: 'mirror'; readonly cluster: string }
+  | { readonly kind: 'mirror:dropped'; readonly cluster: string; readonly reason: 'no-cluster' | 'overflow' }
+  | { readonly kind: 'circuit:open'; readonly cluster: string; readonly limit: string }
+  /** Outlier detection takes an endpoint out, and back. `reason` of an ejection: Envoy's `OutlierEjectionType` in lower case, `consecutive_5xx`. */
+  | { readonly kind: 'outlier:ejected'; readonly cluster: string; readonly endpoint: string; readonly reason: string }
+  | { readonly kind: 'outlier:unejected'; readonly cluster: string; readonly endpoint: string }
+  /** An active check (`http`, `grpc`, `tcp`) or the health watch (`watch`) has changed its mind of an endpoint. */
+  | {
+      readonly kind: 'health:changed';
+      readonly cluster: string;
+      readonly endpoint: string;
+      readonly by: 'http' | 'grpc' | 'tcp' | 'watch';
+      readonly healthy: boolean;
+    };
 
 /** Where everything that is measured goes. `observability/` implements it; folders that measure are handed one. Must not throw. */
 export interface Meter {

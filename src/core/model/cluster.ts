@@ -122,7 +122,7 @@ export interface OutlierConfig {
   readonly baseEjectionMs: number;
   readonly maxEjectionMs: number;
   readonly maxEjectionJitterMs: number;
-  /** Share of endpoints that may be ejected at once; one always may. */
+  /** Share of endpoints that may be ejected at once. */
   readonly maxEjection: number;
   /** Undefined: this kind does not eject. `enforcing`: in [0, 1]. */
   readonly consecutive5xx: { readonly count: number; readonly enforcing: number } | undefined;
@@ -136,7 +136,7 @@ export interface OutlierConfig {
   readonly localOriginFailurePercentage: FailurePercentageEjection | undefined;
   /** A passed active check brings an ejected endpoint back (`successful_active_health_check_uneject_host`). Default true. */
   readonly unejectOnHealthCheck: boolean;
-  /** Ejections of one endpoint take effect only after it was seen to be connected again (`always_eject_one_host`). Default true. */
+  /** One endpoint may be ejected whatever `maxEjection` says (`always_eject_one_host`). Default true; over xDS false. */
   readonly alwaysEjectOne: boolean;
 }
 
@@ -184,6 +184,8 @@ export interface HealthCheckConfig {
         readonly http2: boolean;
         /** Half-open ranges of statuses. Default 200 alone. */
         readonly expected: readonly { readonly start: number; readonly end: number }[];
+        /** Those that count towards `unhealthyThreshold`; others that are not expected are unhealthy at once (`retriable_statuses`). Absent: none. */
+        readonly retriable?: readonly { readonly start: number; readonly end: number }[] | undefined;
         readonly requestHeaders: HeaderMutation | undefined;
       }
     /** `grpc.health.v1.Health/Check`. */
