@@ -60,7 +60,7 @@ const policies = await compareCpu({
 });
 
 function picker(config: BalancerConfig, count: number) {
-  const balancer = createBalancer(config, shared);
+  const balancer = createBalancer({ balancer: config }, shared);
   balancer.update(
     Array.from({ length: count }, (_, i) => {
       const now = systemClock.now();

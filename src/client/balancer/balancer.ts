@@ -1,44 +1,119 @@
-import type { Call } from '../../core/call.js';
-import type { Clock } from '../../core/clock.js';
-import type { BalancerConfig } from '../../core/model/cluster.js';
-import type { Random } from '../../core/random.js';
+import type { ClusterConfig } from '../../core/model/cluster.js';
 import type { Endpoint } from '../endpoints/endpoint.js';
+import { aperture } from './aperture.js';
+import { custom } from './custom.js';
 import { leastRequest } from './least-request.js';
+import { weigh } from './locality.js';
+import { maglev } from './maglev.js';
 import { peakEwma } from './peak-ewma.js';
+import { pickFirst } from './pick-first.js';
+import type { BalancerEnv, PickRequest, Policy } from './policy.js';
 import { random } from './random.js';
+import { ReportFeed } from './report-feed.js';
+import { ringHash } from './ring-hash.js';
 import { roundRobin } from './round-robin.js';
+import { slowStart } from './slow-start.js';
+import { subsets } from './subset.js';
+import { weightedRoundRobin } from './weighted-round-robin.js';
+import { openWrrCounts } from './wrr-gauges.js';
+import { zoneAware } from './zone-aware.js';
 
-export interface BalancerEnv {
-  readonly clock: Pick<Clock, 'now'>;
-  readonly random: Random;
+export { type BalancerFactory, isBalancerRegistered, registerBalancer } from './custom.js';
+export type { BalancerEnv, PickRequest, Policy } from './policy.js';
+
+/** Chooses among the endpoints of one priority that may be used. */
+export interface Balancer {
+  /** The endpoints from now on. Those that remain keep their load, and the balancer what it knows of them. */
+  update(endpoints: readonly Endpoint[]): void;
+  /** An endpoint, one not in `tried` when there is any; undefined when there is none that the call may go to. */
+  pick(request: PickRequest): Endpoint | undefined;
+  /** Ends its streams; it is not used again. */
+  close(): void;
 }
 
-/** What of an attempt a choice may depend on. */
-export type PickRequest = Partial<Pick<Call, 'tried' | 'hash' | 'affinity' | 'subset'>>;
+/** What of a cluster's configuration says how an endpoint is chosen: as long as it is the same, the balancer can stay. */
+export type BalancingConfig = Pick<ClusterConfig, 'balancer' | 'locality' | 'slowStart' | 'subsets' | 'aperture'> & {
+  readonly name?: string;
+};
+
+/** Whether `env.hash64` must be there before `createBalancer`. */
+export function needsHash64({ balancer, aperture }: Pick<BalancingConfig, 'balancer' | 'aperture'>): boolean {
+  return balancer.kind === 'ring_hash' || balancer.kind === 'maglev' || aperture !== undefined;
+}
+
+/** Equal for configurations that the same balancer serves. */
+export const balancingKey = ({ balancer, locality, slowStart, subsets, aperture }: BalancingConfig): string =>
+  JSON.stringify([balancer, locality, slowStart, subsets, aperture]);
 
 /**
- * Chooses among endpoints that may be used. Given a new list when endpoints come, go or change weight; the endpoints themselves carry
- * their load, so that an update forgets nothing.
+ * The order, on one page; what is not configured is not in it.
+ *
+ *   weights by locality -> slow start -> subset by label -> aperture -> zone -> policy
+ *
+ * Slow start above the subsets: it looks at each endpoint once. Aperture below them: else a label that few endpoints have would be in few clients'
+ * apertures. Each subset, and each zone in it, has a policy of its own.
  */
-export interface Balancer {
-  update(endpoints: readonly Endpoint[]): void;
-  /** An endpoint, one not in `tried` when there is any; undefined when there is none at all. */
-  pick(request: PickRequest): Endpoint | undefined;
-  /** Ends its timers and streams; it is not used again. */
-  close?(): void;
+export function createBalancer(config: BalancingConfig, env: BalancerEnv): Balancer {
+  const { make, close } = policyOf(config, env);
+  const zone =
+    config.locality?.kind === 'zone_aware' && !SETTLED.has(config.balancer.kind) ? config.locality : undefined;
+  const inZones = (): Policy => (zone === undefined ? make() : zoneAware(zone, make, env));
+  const inAperture = (): Policy =>
+    config.aperture === undefined ? inZones() : aperture(config.aperture, inZones(), env);
+  const inSubsets = config.subsets === undefined ? inAperture() : subsets(config.subsets, inAperture);
+  const top =
+    config.slowStart === undefined ||
+    SETTLED.has(config.balancer.kind) ||
+    config.balancer.kind === 'weighted_round_robin'
+      ? inSubsets
+      : slowStart(config.slowStart, inSubsets, env);
+  return {
+    update(list) {
+      const { endpoints, weights } = weigh(list, config.locality);
+      top.update(endpoints, weights);
+    },
+    pick: (request) => top.pick(request),
+    close() {
+      top.close?.();
+      close?.();
+    },
+  };
 }
 
-export function createBalancer(config: BalancerConfig, env: BalancerEnv): Balancer {
-  switch (config.kind) {
+/** These choose by what a call or an order says: other zones and warming up would only move what is settled (Envoy has neither for its hashes). */
+const SETTLED: ReadonlySet<BalancingConfig['balancer']['kind']> = new Set(['ring_hash', 'maglev', 'pick_first']);
+
+interface Policies {
+  /** Policies that share what they have to. */
+  readonly make: () => Policy;
+  /** Ends what is shared. */
+  readonly close?: () => void;
+}
+
+function policyOf({ name, balancer, locality }: BalancingConfig, env: BalancerEnv): Policies {
+  switch (balancer.kind) {
     case 'round_robin':
-      return roundRobin(env);
+      return { make: () => roundRobin(env) };
     case 'random':
-      return random(env);
+      return { make: () => random(env) };
     case 'least_request':
-      return leastRequest(config, env);
+      return { make: () => leastRequest(balancer, env) };
     case 'peak_ewma':
-      return peakEwma(env);
-    default:
-      throw new Error(`no balancer of kind ${config.kind}`);
+      return { make: () => peakEwma(env) };
+    case 'ring_hash':
+      return { make: () => ringHash(balancer, env) };
+    case 'maglev':
+      return { make: () => maglev(balancer, env) };
+    case 'pick_first':
+      return { make: () => pickFirst(balancer, env) };
+    case 'custom':
+      return { make: () => custom(balancer, env) };
+    case 'weighted_round_robin': {
+      const feed = new ReportFeed(balancer, env);
+      const gauges = env.meter === undefined || name === undefined ? undefined : openWrrCounts(name, env.meter);
+      const byLocality = locality === undefined || locality.kind === 'weighted';
+      const parts = { feed, counts: gauges?.counts, byLocality };
+      return { make: () => weightedRoundRobin(balancer, parts, env), ...(gauges && { close: gauges.close }) };
+    }
   }
 }

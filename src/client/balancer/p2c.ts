@@ -1,54 +1,78 @@
 import type { Endpoint } from '../endpoints/endpoint.js';
 import { avoiding } from './avoid.js';
-import type { Balancer, BalancerEnv } from './balancer.js';
-import { Lottery } from './random.js';
-
-/** What an endpoint costs now; the smaller is chosen. */
-export type Cost = (endpoint: Endpoint, now: number) => number;
+import { areEqual, Lottery } from './lottery.js';
+import type { BalancerEnv, Policy } from './policy.js';
 
 export interface ChoiceOptions {
-  /** Endpoints drawn for each pick, by weight. gRFC A48 draws with replacement; we draw others than the first, which spreads better. */
+  /** Endpoints drawn for each pick, by weight. */
   readonly choices: number;
-  readonly cost: Cost;
-  /** An endpoint that lost every draw for this long wins the next, so that one that recovered is noticed. Undefined: never. */
-  readonly forceAfterMs?: number;
+  /**
+   * What an endpoint costs now; the smaller is chosen, the first drawn of equals. `load`: its calls in flight; where weights differ, divided by
+   * its weight in proportion to the mean, so that a heavy endpoint may have more of them (Finagle's WeightedP2CPick).
+   */
+  cost(endpoint: Endpoint, load: number, now: number): number;
+  /** Whether an endpoint that lost should be picked all the same, so that one that recovered is noticed. One pick in a hundred at most is. */
+  overdue?(loser: Endpoint, now: number): boolean;
 }
+
+/** Picks between two that are given to an overdue endpoint: else a large cluster with little traffic, where all are, would prefer the losers. */
+const PICKS_BETWEEN_OVERDUE = 100;
 
 /**
  * The power of two choices (Mitzenmacher 2001): the cheaper of two drawn at random is nearly as good as the cheapest of all, in constant
- * time, and a herd of clients does not all run to the same one.
+ * time, and a herd of clients does not all run to the same one. Nobody gets more than `choices` times its share: it must be drawn first.
  */
-export function choiceOf({ choices, cost, forceAfterMs }: ChoiceOptions, env: BalancerEnv): Balancer {
-  let lottery = new Lottery([], env.random);
+export function choiceOf({ choices, cost, overdue }: ChoiceOptions, env: BalancerEnv): Policy {
+  let endpoints: readonly Endpoint[] = [];
+  let lottery = new Lottery(0, [], env.random);
+  /** Mean weight ÷ weight; undefined when all are equal. */
+  let lightness: Float64Array | undefined;
+  let sinceOverdue = PICKS_BETWEEN_OVERDUE;
+  const costOf = (at: number, endpoint: Endpoint, now: number): number =>
+    cost(endpoint, lightness === undefined ? endpoint.inflight : endpoint.inflight * (lightness[at] as number), now);
   const cheapest = (now: number): Endpoint | undefined => {
-    const { endpoints } = lottery;
     const first = lottery.draw();
     let best = endpoints[first];
     if (best === undefined || endpoints.length === 1) return best;
-    let bestCost = cost(best, now);
+    let bestCost = costOf(first, best, now);
     for (let i = 1; i < choices; i++) {
-      const other = endpoints[lottery.drawOther(first)];
-      if (other === undefined || other === best) continue;
-      const otherCost = cost(other, now);
-      let loser: Endpoint = other;
+      const second = lottery.drawSecond(first);
+      const other = endpoints[second] as Endpoint;
+      if (other === best) continue;
+      const otherCost = costOf(second, other, now);
+      let loser = other;
       if (otherCost < bestCost) {
         loser = best;
         best = other;
         bestCost = otherCost;
       }
-      if (forceAfterMs !== undefined && now - loser.lastPicked > forceAfterMs) return loser;
+      if (sinceOverdue >= PICKS_BETWEEN_OVERDUE && overdue?.(loser, now) === true) {
+        sinceOverdue = 0;
+        return loser;
+      }
     }
     return best;
   };
   return {
-    update(list) {
-      lottery = new Lottery(list, env.random);
+    update(list, weights) {
+      endpoints = list;
+      lottery = new Lottery(list.length, weights, env.random);
+      lightness = areEqual(weights, list.length) ? undefined : lightnessOf(weights, list.length);
     },
     pick({ tried }) {
       const now = env.clock.now();
-      const picked = avoiding(tried, lottery.endpoints, 4, () => cheapest(now));
+      sinceOverdue++;
+      const picked =
+        tried === undefined || tried.length === 0 ? cheapest(now) : avoiding(tried, endpoints, 4, () => cheapest(now));
       if (picked !== undefined) picked.lastPicked = now;
       return picked;
     },
   };
+}
+
+function lightnessOf(weights: ArrayLike<number>, count: number): Float64Array {
+  let total = 0;
+  for (let i = 0; i < count; i++) total += weights[i] as number;
+  const mean = total / count;
+  return Float64Array.from(weights, (weight) => mean / weight);
 }

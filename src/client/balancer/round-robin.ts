@@ -1,47 +1,77 @@
 import type { Endpoint } from '../endpoints/endpoint.js';
 import { avoiding } from './avoid.js';
-import type { Balancer, BalancerEnv } from './balancer.js';
+import { EdfSchedule } from './edf.js';
+import { areEqual } from './lottery.js';
+import type { BalancerEnv, Policy, Weights } from './policy.js';
 
-interface Turn {
-  readonly endpoint: Endpoint;
-  /** Grows by the weight each pick, falls by the sum when picked. Kept across updates. */
-  current: number;
-}
+/** Draws before it is looked for an endpoint not tried: as many as a call has attempts, nearly always. */
+const DRAWS = 8;
 
 /**
- * Each in turn, by weight: the smooth weighted round robin of nginx, which spreads a heavy endpoint's turns evenly. Equal weights are a plain
- * rotation that starts at a random endpoint, so that many clients starting together do not march in step (gRFC A42 says the same of WRR).
+ * Each in turn, by weight. Equal weights are a plain rotation that starts at a random endpoint, so that many clients starting together do not
+ * march in step (gRFC A42 says the same of WRR); others a schedule, in which a heavy endpoint's turns are spread evenly. An update keeps how long
+ * each endpoint that remains has waited for its turn.
  */
-export function roundRobin(env: BalancerEnv): Balancer {
-  let turns: Turn[] = [];
+export function roundRobin(env: BalancerEnv): Policy {
   let endpoints: readonly Endpoint[] = [];
-  let total = 0;
-  let equal = true;
-  let next = 0;
+  let weights: Weights = [];
+  /** Undefined when all weights are equal. */
+  let schedule: EdfSchedule | undefined;
+  let last = 0;
+
   const draw = (): Endpoint | undefined => {
-    if (turns.length === 0) return undefined;
-    if (equal) {
-      next = next + 1 < turns.length ? next + 1 : 0;
-      return turns[next]?.endpoint;
+    if (schedule === undefined) {
+      last = last + 1 < endpoints.length ? last + 1 : 0;
+      return endpoints[last];
     }
-    let best: Turn | undefined;
-    for (const turn of turns) {
-      turn.current += turn.endpoint.weight;
-      if (best === undefined || turn.current > best.current) best = turn;
-    }
-    if (best !== undefined) best.current -= total;
-    return best?.endpoint;
+    const turn = schedule.next();
+    if (turn === undefined) return undefined;
+    schedule.reschedule(weights[turn] as number);
+    return endpoints[turn];
   };
+
+  /** Share of its period that each endpoint has yet to wait. */
+  const waits = (): Map<Endpoint, number> => {
+    const count = endpoints.length;
+    return new Map(
+      endpoints.map((endpoint, i) => [
+        endpoint,
+        schedule === undefined
+          ? ((i - last - 1 + count) % count) / count
+          : ((schedule.deadlines[i] as number) - schedule.now) * (weights[i] as number),
+      ]),
+    );
+  };
+
   return {
-    update(list) {
-      const before = new Map(turns.map((turn) => [turn.endpoint, turn.current]));
-      const started = turns.length > 0;
+    update(list, newWeights) {
+      const wait = waits();
       endpoints = list;
-      turns = list.map((endpoint) => ({ endpoint, current: before.get(endpoint) ?? 0 }));
-      total = list.reduce((sum, endpoint) => sum + endpoint.weight, 0);
-      equal = list.every((endpoint) => endpoint.weight === list[0]?.weight);
-      next = started ? next % Math.max(1, list.length) : env.random.int(Math.max(1, list.length));
+      weights = newWeights;
+      if (areEqual(weights, list.length)) {
+        schedule = undefined;
+        last = firstOf(list, wait) ?? env.random.int(Math.max(1, list.length));
+        last = (last - 1 + list.length) % Math.max(1, list.length);
+        return;
+      }
+      // "each subchannel's deadline is set to a random value in the range [0, period] when first inserted" - gRFC A58
+      schedule = new EdfSchedule(
+        Float64Array.from(list, (endpoint, i) => (wait.get(endpoint) ?? env.random.next()) / (weights[i] as number)),
+      );
     },
-    pick: ({ tried }) => avoiding(tried, endpoints, turns.length, draw),
+    pick: ({ tried }) => avoiding(tried, endpoints, DRAWS, draw),
   };
+}
+
+/** Position of the endpoint that has waited longest; undefined when none has. */
+function firstOf(list: readonly Endpoint[], waits: ReadonlyMap<Endpoint, number>): number | undefined {
+  let first: number | undefined;
+  let least = Number.POSITIVE_INFINITY;
+  for (const [i, endpoint] of list.entries()) {
+    const wait = waits.get(endpoint);
+    if (wait === undefined || wait >= least) continue;
+    least = wait;
+    first = i;
+  }
+  return first;
 }

@@ -7,7 +7,7 @@ import { type Service, stack } from '../../core/service.js';
 import type { Transport } from '../../core/transport.js';
 import { CircuitLimits } from '../../resilience/concurrency/circuit-limits.js';
 import { RetryBudget } from '../../resilience/retry/budget.js';
-import { createBalancer } from '../balancer/balancer.js';
+import { balancingKey, createBalancer } from '../balancer/balancer.js';
 import { PeakEwma } from '../balancer/peak-ewma.js';
 import type { ClientEnv } from '../env.js';
 import { clusterFilters } from '../stack.js';
@@ -112,8 +112,13 @@ export class Cluster implements Rank {
     }
     const account = this.#load.update(config);
     if (account || config.drops !== before.drops) this.service = this.#stack();
-    const balancer = JSON.stringify(config.balancer) !== JSON.stringify(before.balancer);
-    if (balancer) for (const level of this.#ranks) level.balancer = createBalancer(config.balancer, this.env);
+    const balancer = balancingKey(config) !== balancingKey(before);
+    if (balancer) {
+      for (const level of this.#ranks) {
+        level.balancer.close();
+        level.balancer = createBalancer(config, this.env);
+      }
+    }
     const reconnect =
       config.protocol !== before.protocol ||
       config.tls?.sni !== before.tls?.sni ||
@@ -140,12 +145,14 @@ export class Cluster implements Rank {
   retire(): void {
     this.forsake();
     this.#load.close();
+    for (const level of this.#ranks) level.balancer.close();
     for (const endpoint of this.#endpoints.values()) endpoint.retire();
   }
 
   /** Ends all connections at once. */
   async close(): Promise<void> {
     this.#load.close();
+    for (const level of this.#ranks) level.balancer.close();
     await Promise.all([...this.#endpoints.values()].map((endpoint) => endpoint.close()));
   }
 
@@ -179,12 +186,15 @@ export class Cluster implements Rank {
   #rank(endpoints: readonly Endpoint[], now: number): void {
     const levels = new Map<number, Level>();
     for (const [priority, group] of byPriority(endpoints)) {
-      const level =
-        this.#levels.get(priority) ?? new Level(createBalancer(this.config.balancer, this.env), this.env.random);
+      const level = this.#levels.get(priority) ?? new Level(createBalancer(this.config, this.env), this.env.random);
       levels.set(priority, level);
       level.update(group, now);
     }
-    for (const [priority, level] of this.#levels) if (!levels.has(priority)) level.update([], now);
+    for (const [priority, level] of this.#levels) {
+      if (levels.has(priority)) continue;
+      level.update([], now);
+      level.balancer.close();
+    }
     this.#levels = levels;
     this.#ranks = [...levels.values()];
     this.#only = this.#ranks.length === 1 ? this.#ranks[0] : undefined;

@@ -166,8 +166,8 @@ describe('when no endpoint can be reached', () => {
     client.down.delete(many[7] as string);
     let calls = 1;
     while ((await client.call().catch(() => undefined)) === undefined) calls++;
-    // Those that failed longest ago come first.
-    expect(calls).toBeLessThanOrEqual(50 / 3 + 1);
+    // The rotation comes by each once in 50 calls; a last resort, of which each call has three, may find it sooner.
+    expect(calls).toBeLessThanOrEqual(50);
     for (let i = 0; i < 10; i++) await client.call();
   });
 

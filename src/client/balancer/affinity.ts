@@ -1,0 +1,28 @@
+import type { Call } from '../../core/call.js';
+import type { HealthStatus } from '../../core/model/endpoint.js';
+import type { Endpoint } from '../endpoints/endpoint.js';
+
+/** "UNKNOWN" and "HEALTHY" by default - gRFC A55; Envoy has DEGRADED as well. */
+const DEFAULT_STATUSES: readonly HealthStatus[] = ['unknown', 'healthy', 'degraded'];
+
+/**
+ * The endpoint that the call's session is bound to, if it may still be used; undefined: the balancer chooses (gRFC A55, A60). Asked before the
+ * levels, as it may be of any priority (gRFC A75), and with `statuses` that say so may be draining: that is what keeps sessions while an endpoint
+ * is taken out. One that was tried, ejected or found dead is not used, whatever its status.
+ */
+export function sessionEndpoint(
+  { affinity, tried }: Partial<Pick<Call, 'affinity' | 'tried'>>,
+  endpoints: ReadonlyMap<string, Endpoint>,
+  statuses: readonly HealthStatus[] = DEFAULT_STATUSES,
+): Endpoint | undefined {
+  if (affinity === undefined) return undefined;
+  const endpoint = endpoints.get(affinity);
+  if (endpoint === undefined || endpoint.reach === 'unreachable' || tried?.includes(affinity) === true) {
+    return undefined;
+  }
+  const { config, health } = endpoint;
+  if (!statuses.includes(config.health)) return undefined;
+  // A configured status that the statuses allow is no reason against it; what others found is.
+  const configured = config.health === 'unhealthy' && !health.ejected;
+  return health.verdict === 'unusable' && !configured ? undefined : endpoint;
+}

@@ -1,0 +1,50 @@
+import type { Call } from '../../core/call.js';
+import type { Clock } from '../../core/clock.js';
+import type { Logger } from '../../core/log.js';
+import type { Meter } from '../../core/meter.js';
+import type { Locality } from '../../core/model/endpoint.js';
+import type { BackendMetrics } from '../../core/orca-report.js';
+import type { Random } from '../../core/random.js';
+import type { Endpoint } from '../endpoints/endpoint.js';
+import type { Hash64 } from './hash.js';
+
+/** What of an attempt a choice may depend on. */
+export type PickRequest = Partial<Pick<Call, 'tried' | 'hash' | 'affinity' | 'subset' | 'headers'>>;
+
+/** One number for each endpoint of a list, in any unit, each above 0. */
+export type Weights = ArrayLike<number>;
+
+/**
+ * One way of choosing among endpoints that may be used. The endpoints themselves carry their load, and a policy keeps what it knows of those that
+ * remain, so that an update forgets nothing.
+ */
+export interface Policy {
+  /** The list from now on: endpoints came, went or weigh something else. */
+  update(endpoints: readonly Endpoint[], weights: Weights): void;
+  /** An endpoint of the last update, one not in `tried` when there is any; undefined when there is none at all. */
+  pick(request: PickRequest): Endpoint | undefined;
+  /** Ends its streams; it is not used again. */
+  close?(): void;
+}
+
+/** What balancers are given from outside: one per mesh. */
+export interface BalancerEnv {
+  readonly clock: Pick<Clock, 'now'>;
+  readonly random: Random;
+  /** There before a configuration for which `needsHash64` holds. */
+  readonly hash64?: Hash64 | undefined;
+  /** Opens a stream of load reports (gRFC A51) with about one every `periodMs`; the result ends it. */
+  readonly outOfBand?:
+    | ((endpoint: Endpoint, periodMs: number, onReport: (report: BackendMetrics, now: number) => void) => () => void)
+    | undefined;
+  /** Where this client runs, for zone-aware balancing. */
+  readonly locality?: Locality | undefined;
+  /** How many instances of this client's own service, itself included, run in each locality (by `localityKey`). Undefined: not known. */
+  readonly localZones?: (() => ReadonlyMap<string, number>) | undefined;
+  /** This client's place among its peers, for deterministic aperture, when the configuration does not give it. */
+  readonly peer?: { readonly index: number; readonly count: number } | undefined;
+  /** Seed of this client's random subset: the same for its life, another for each client. Undefined: drawn for each balancer. */
+  readonly subsetSeed?: bigint | undefined;
+  readonly meter?: Pick<Meter, 'gauge'> | undefined;
+  readonly logger?: Pick<Logger, 'error'> | undefined;
+}

@@ -1,0 +1,86 @@
+import { headerValue } from '../../core/headers.js';
+import type { BalancerConfig } from '../../core/model/cluster.js';
+import type { Endpoint } from '../endpoints/endpoint.js';
+import { highWord, lowWord, requireHash64 } from './hash.js';
+import { hashKeyOf } from './hash-key.js';
+import type { BalancerEnv, PickRequest, Policy } from './policy.js';
+import { type Ring, RingBuilder } from './ring.js';
+
+export type RingHashConfig = Extract<BalancerConfig, { kind: 'ring_hash' }>;
+
+const WORD = 2 ** 32;
+
+/**
+ * Calls of one hash go to one endpoint, and when endpoints come or go few hashes move: the ring of Envoy and gRPC (A42, A76), entry by entry, so
+ * that clients of either kind agree. A pick is a binary search; from there on around the ring past endpoints that were tried or cannot be reached.
+ */
+export function ringHash(config: RingHashConfig, env: BalancerEnv): Policy {
+  const hash64 = requireHash64(env, 'ring_hash');
+  const builder = new RingBuilder(config, hash64);
+  const { requestHashHeader } = config;
+  let endpoints: readonly Endpoint[] = [];
+  let ring: Ring | undefined;
+  /** The last endpoint not yet connected that a call with a random hash was sent to. */
+  let connecting: Endpoint | undefined;
+
+  const ownerAt = (ring: Ring, entry: number): Endpoint => endpoints[ring.owners[entry] as number] as Endpoint;
+
+  /** The first that is not tried and can be reached, else the first not tried, else the first. */
+  const walk = (ring: Ring, from: number, tried: readonly string[] | undefined): Endpoint => {
+    const first = ownerAt(ring, from);
+    if (first.reach !== 'unreachable' && tried?.includes(first.key) !== true) return first;
+    let untried: Endpoint | undefined;
+    for (let i = 0; i < ring.size; i++) {
+      const endpoint = ownerAt(ring, (from + i) % ring.size);
+      if (tried?.includes(endpoint.key) === true) continue;
+      if (endpoint.reach !== 'unreachable') return endpoint;
+      untried ??= endpoint;
+    }
+    return untried ?? first;
+  };
+
+  /**
+   * "it will walk the ring from this hash, and pick the first READY endpoint", and connect to "at most one endpoint that is in IDLE state along the
+   * way", if none is connecting - gRFC A76. A call is what connects here: it goes to that one itself.
+   */
+  const walkAtRandom = (ring: Ring, from: number, tried: readonly string[] | undefined): Endpoint => {
+    const busy = connecting !== undefined && connecting.reach === 'untried' && connecting.inflight > 0;
+    for (let i = 0; i < ring.size; i++) {
+      const endpoint = ownerAt(ring, (from + i) % ring.size);
+      if (tried?.includes(endpoint.key) === true || endpoint.reach === 'unreachable') continue;
+      if (endpoint.reach === 'reached') return endpoint;
+      if (busy) continue;
+      connecting = endpoint;
+      return endpoint;
+    }
+    return walk(ring, from, tried);
+  };
+
+  const hashOf = ({ hash, headers }: PickRequest): bigint | undefined => {
+    if (requestHashHeader === undefined) return hash;
+    const value = headers === undefined ? undefined : headerValue(headers, requestHashHeader);
+    return value === undefined || value === '' ? undefined : hash64(value);
+  };
+
+  return {
+    update(list, weights) {
+      endpoints = list;
+      ring =
+        list.length === 0
+          ? undefined
+          : builder.build(
+              list.map((endpoint) => hashKeyOf(endpoint, config.useHostname)),
+              weights,
+            );
+    },
+    pick(request) {
+      if (ring === undefined) return undefined;
+      const hash = hashOf(request);
+      if (hash !== undefined) return walk(ring, ring.find(highWord(hash), lowWord(hash)), request.tried);
+      const from = ring.find(env.random.int(WORD), env.random.int(WORD));
+      return requestHashHeader === undefined
+        ? walk(ring, from, request.tried)
+        : walkAtRandom(ring, from, request.tried);
+    },
+  };
+}
