@@ -5,6 +5,8 @@ import type { Logger } from '../core/log.js';
 import type { Meter, Tracer } from '../core/meter.js';
 import type { Random } from '../core/random.js';
 import type { TransportFactory } from '../core/transport.js';
+import type { Hash64 } from '../routing/hash/hash.js';
+import type { Source } from '../routing/request.js';
 
 /** What the request path is given from outside: one per mesh. */
 export interface ClientEnv {
@@ -16,5 +18,9 @@ export interface ClientEnv {
   readonly tracer: Tracer | undefined;
   /** Undefined: nobody asks for load reports. */
   readonly loads?: LoadRecorder | undefined;
+  /** XXH64; there before a configuration whose routes or balancers hash is used. Without it hash policies say nothing. */
+  readonly hash64?: Hash64 | undefined;
+  /** Who this process is, for routes that ask for the caller's labels or identity. Undefined: nobody knows, and such routes match no call. */
+  readonly source?: Source | undefined;
   readonly transports: { readonly http1: TransportFactory; readonly http2: TransportFactory };
 }

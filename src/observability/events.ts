@@ -14,6 +14,8 @@ const EVENT_KINDS = [
   'config:changed',
   'retry',
   'retry:budget-spent',
+  'mirror',
+  'mirror:dropped',
   'circuit:open',
 ] as const satisfies readonly MeshEvent['kind'][];
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { compileMatch } from '../../src/routing/match.js';
-import { rewritePath } from '../../src/client/router/rewrite.js';
+import { rewritePath } from '../../src/routing/rewrite.js';
 import type { CallInit } from '../../src/core/call.js';
 import { headerFields } from '../../src/core/headers.js';
 import type { HeaderMatch, PathMatch, QueryMatch, RouteMatch } from '../../src/core/model/match.js';

@@ -1,30 +1,75 @@
+import type { Call } from '../../core/call.js';
+import { headerValue } from '../../core/headers.js';
 import type { PathMatch } from '../../core/model/match.js';
-import type { PathRewrite } from '../../core/model/route.js';
+import type { ForwardAction, WeightedCluster } from '../../core/model/route.js';
+import type { Filter } from '../../core/service.js';
+import { first } from '../../routing/format/request-values.js';
 import { pathOnly } from '../../routing/request.js';
+import { rewritePath } from '../../routing/rewrite.js';
 
-/** The path and query after a rewrite. The query stays, unless the rewrite brings one of its own (Envoy `path_redirect`). */
-export function rewritePath(pathAndQuery: string, rewrite: PathRewrite, match: PathMatch): string {
-  if (rewrite.kind === 'full' && rewrite.value.includes('?')) return rewrite.value;
-  const path = pathOnly(pathAndQuery);
-  return rewrittenPath(path, rewrite, match) + pathAndQuery.slice(path.length);
+type Change = (call: Call) => void;
+
+/** Host, then path, as Envoy does (`RouteEntryImplBase::finalizeRequestHeaders`). Undefined when neither is rewritten. */
+export function rewrite(action: ForwardAction, weighted: WeightedCluster, match: PathMatch): Filter | undefined {
+  const host = hostChange(action, weighted);
+  const path = pathChange(action, match);
+  if (host === undefined && path === undefined) return undefined;
+  return (next) => (call) => {
+    host?.(call);
+    path?.(call);
+    return next(call);
+  };
 }
 
-function rewrittenPath(path: string, rewrite: PathRewrite, match: PathMatch): string {
-  switch (rewrite.kind) {
-    case 'full':
-      return rewrite.value;
-    case 'regex':
-      return rooted(rewrite.regex.replaceAll(path, rewrite.substitution));
-    case 'prefix': {
-      if (match.kind === 'regex') return path;
-      const rest = path.slice(match.value.length);
-      // "/foo -> /" of "/foo/bar" is "/bar", not "//bar"; of "/foo" it is "/" (Gateway API ReplacePrefixMatch).
-      if (match.kind !== 'segments') return rooted(rewrite.value + rest);
-      const head = rewrite.value.endsWith('/') ? rewrite.value.slice(0, -1) : rewrite.value;
-      const tail = rest === '' || rest.startsWith('/') ? rest : `/${rest}`;
-      return rooted(head + tail);
-    }
+function pathChange({ pathRewrite }: ForwardAction, match: PathMatch): Change | undefined {
+  if (pathRewrite === undefined) return undefined;
+  return (call) => {
+    // "Envoy will put the original path header in this header" - Envoy, x-envoy-original-path. gRPC knows no such field.
+    if (call.protocol === 'http') call.headers['x-envoy-original-path'] = call.path;
+    call.path = rewritePath(call.path, pathRewrite, match);
+  };
+}
+
+function hostChange(
+  { hostRewrite, appendForwardedHost }: ForwardAction,
+  weighted: WeightedCluster,
+): Change | undefined {
+  const show = (call: Call, host: string): void => {
+    if (appendForwardedHost) forwardHost(call);
+    call.host = host;
+  };
+  const { hostRewrite: ofCluster } = weighted;
+  const own =
+    ofCluster === undefined
+      ? undefined
+      : (call: Call): void => {
+          call.host = ofCluster;
+        };
+  switch (hostRewrite?.kind) {
+    case undefined:
+      return own;
+    case 'literal':
+      return (call) => show(call, hostRewrite.value);
+    case 'endpoint':
+      return (call) => {
+        if (appendForwardedHost) forwardHost(call);
+        call.hostFromEndpoint = true;
+      };
+    case 'header':
+      return (call) => {
+        own?.(call);
+        // "an implicitly untrusted header, so ... only the first value is used" - Envoy.
+        const host = first(call.headers[hostRewrite.name]);
+        if (host !== undefined && host !== '') show(call, host);
+      };
+    case 'path':
+      return (call) => show(call, hostRewrite.regex.replaceAll(pathOnly(call.path), hostRewrite.substitution));
   }
 }
 
-const rooted = (path: string): string => (path.startsWith('/') ? path : `/${path}`);
+/** `x-forwarded-host` has each host once, one after the other. */
+function forwardHost({ headers, host }: Call): void {
+  const before = headerValue(headers, 'x-forwarded-host');
+  if (before === undefined || before === '') headers['x-forwarded-host'] = host;
+  else if (before.split(',').at(-1)?.trim() !== host) headers['x-forwarded-host'] = `${before},${host}`;
+}

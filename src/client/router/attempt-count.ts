@@ -1,0 +1,17 @@
+import type { Route } from '../../core/model/route.js';
+import type { Filter } from '../../core/service.js';
+
+const ATTEMPT_COUNT = 'x-envoy-attempt-count';
+
+/** `include_request_attempt_count` and `include_attempt_count_in_response`. Later attempts count on where the first has the field (retry). */
+export function countAttempts(count: Route['attemptCount']): Filter | undefined {
+  if (count === undefined || !(count.request || count.response)) return undefined;
+  return (next) => (call) => {
+    if (count.request) call.headers[ATTEMPT_COUNT] = '1';
+    if (!count.response) return next(call);
+    return next(call).then((reply) => {
+      reply.headers[ATTEMPT_COUNT] = String(call.record.attempts);
+      return reply;
+    });
+  };
+}

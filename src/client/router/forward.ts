@@ -1,0 +1,98 @@
+import { MeshError } from '../../core/errors.js';
+import type { ForwardAction, Route, SubsetCriteria, WeightedCluster } from '../../core/model/route.js';
+import { type Filter, type Service, stack } from '../../core/service.js';
+import type { ClientEnv } from '../env.js';
+import { attemptFilters, routeFilters } from '../stack.js';
+import { countAttempts } from './attempt-count.js';
+import { chooseByWeight } from './choose.js';
+import type { RouterClusters } from './clusters.js';
+import { cors } from './cors.js';
+import { NoRouteError } from './errors.js';
+import { hashCalls } from './hash.js';
+import { mirrorCalls } from './mirror.js';
+import { changeReplies, changeRequests } from './mutate.js';
+import { rewrite } from './rewrite.js';
+import { keepCluster, keepEndpoint } from './session.js';
+
+/** What a route that forwards does to its calls, from the choice of a cluster on. What it does not ask for is not in the stack. */
+export function forwardService(route: Route, action: ForwardAction, clusters: RouterClusters, env: ClientEnv): Service {
+  const services = action.clusters.map((weighted) => toCluster(route, action, weighted, clusters, env));
+  const chosen = chooseByWeight(action, services, env.random);
+  const several = action.clusters.length > 1;
+  const { session } = route;
+  const filters = [
+    cors(route.cors, env.random), // outermost: a preflight goes nowhere
+    several && session !== undefined
+      ? keepCluster(session, new Map(action.clusters.map(({ name }, i) => [name, services[i] as Service])))
+      : undefined,
+    action.weightedByHash ? hashCalls(action.hashPolicies, env) : undefined, // above the choice that goes by it
+  ];
+  return stack(present(filters), chosen);
+}
+
+/** Composed at the first call that chooses the cluster: of a thousand clusters an application may call three. */
+function toCluster(
+  route: Route,
+  action: ForwardAction,
+  weighted: WeightedCluster,
+  clusters: RouterClusters,
+  env: ClientEnv,
+): Service {
+  let service: Service | undefined;
+  return (call) => {
+    service ??= compose(route, action, weighted, clusters, env);
+    return service(call);
+  };
+}
+
+function compose(
+  route: Route,
+  action: ForwardAction,
+  weighted: WeightedCluster,
+  clusters: RouterClusters,
+  env: ClientEnv,
+): Service {
+  const { name } = weighted;
+  const cluster = clusters.use(name);
+  if (cluster === undefined || cluster instanceof MeshError) {
+    const error = cluster ?? new NoRouteError(`route "${route.name}" names cluster "${name}", which does not exist`);
+    return (call) => {
+      call.record.cluster = name;
+      return Promise.reject(error);
+    };
+  }
+  const { session } = route;
+  const filters = [
+    choice(cluster.statName, subsetOf(action, weighted)),
+    session === undefined ? undefined : keepEndpoint(session, name, action.clusters.length > 1), // sees the call as it came
+    countAttempts(route.attemptCount),
+    changeRequests([weighted.requestHeaders, route.requestHeaders], env), // before rewrites: formats see the path as it came (Envoy)
+    rewrite(action, weighted, route.match.path),
+    action.weightedByHash ? undefined : hashCalls(action.hashPolicies, env), // of what is sent (Envoy hashes then)
+    mirrorCalls(action, (mirrored) => clusters.use(mirrored), env), // copies what is sent, once for all attempts
+    changeReplies([weighted.responseHeaders, route.responseHeaders], env), // innermost: cookies of ours are not the route's to remove
+    ...routeFilters(action, cluster, env),
+  ];
+  // Looked up per attempt: an update of the cluster replaces its service.
+  const attempts = stack(attemptFilters(action, env), (call) => cluster.service(call));
+  return stack(present(filters), attempts);
+}
+
+/** Writes down what was chosen. */
+const choice =
+  (statName: string, subset: SubsetCriteria | undefined): Filter =>
+  (next) =>
+  (call) => {
+    call.record.cluster = statName;
+    if (subset !== undefined) call.subset = subset;
+    return next(call);
+  };
+
+/** What the cluster's weight asks for, over what the action does. */
+function subsetOf(action: ForwardAction, weighted: WeightedCluster): SubsetCriteria | undefined {
+  if (action.subset === undefined) return weighted.subset;
+  return weighted.subset === undefined ? action.subset : { ...action.subset, ...weighted.subset };
+}
+
+const present = (filters: readonly (Filter | undefined)[]): Filter[] =>
+  filters.filter((filter) => filter !== undefined);

@@ -1,0 +1,58 @@
+import { alternatives, first } from './request-values.js';
+import type { FormatReply, Value } from './values.js';
+
+/** `%RESP(X?Y)%`. */
+export function replyField(argument: string): Value {
+  const [name, other] = alternatives(argument);
+  return (_request, reply) => {
+    if (reply === undefined) return undefined;
+    return field(reply, name) ?? (other === undefined ? undefined : field(reply, other));
+  };
+}
+
+const field = (reply: FormatReply, name: string): string | undefined =>
+  name === ':status' ? String(reply.status) : first(reply.headers[name]);
+
+/** Names of gRPC's statuses, as in its documentation (`SNAKE_STRING`). */
+const GRPC_STATUSES = [
+  'OK',
+  'CANCELLED',
+  'UNKNOWN',
+  'INVALID_ARGUMENT',
+  'DEADLINE_EXCEEDED',
+  'NOT_FOUND',
+  'ALREADY_EXISTS',
+  'PERMISSION_DENIED',
+  'RESOURCE_EXHAUSTED',
+  'FAILED_PRECONDITION',
+  'ABORTED',
+  'OUT_OF_RANGE',
+  'UNIMPLEMENTED',
+  'INTERNAL',
+  'UNAVAILABLE',
+  'DATA_LOSS',
+  'UNAUTHENTICATED',
+];
+
+const camel = (name: string): string =>
+  name === 'OK'
+    ? name
+    : name.replace(/([A-Z])([A-Z]*)_?/g, (_, head: string, tail: string) => head + tail.toLowerCase());
+
+/** `%GRPC_STATUS(X)%`: X is CAMEL_STRING (the default), SNAKE_STRING or NUMBER. Known here for a reply that has it in its head. */
+export function grpcStatus(argument: string | undefined): Value {
+  const style = argument ?? 'CAMEL_STRING';
+  if (!['CAMEL_STRING', 'SNAKE_STRING', 'NUMBER'].includes(style)) {
+    throw new Error(`must be CAMEL_STRING, SNAKE_STRING or NUMBER, got "${style}"`);
+  }
+  return (_request, reply) => {
+    const text = reply === undefined ? undefined : first(reply.headers['grpc-status']);
+    if (text === undefined || style === 'NUMBER') return text;
+    const name = GRPC_STATUSES[Number(text)];
+    if (name === undefined) return text;
+    return style === 'SNAKE_STRING' ? name : camel(name);
+  };
+}
+
+/** `%RESPONSE_FLAGS%`: "-" when none was raised, as in Envoy. */
+export const responseFlags: Value = ({ record }) => record?.flags?.join(',') ?? '-';
