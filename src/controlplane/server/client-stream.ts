@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../core/clock.js';
 import { CLUSTER, ENDPOINT, LISTENER, RESOURCE_TYPES, ROUTE, type ResourceType } from '../../core/resources.js';
 import { endpointsOf } from '../snapshot/references.js';
@@ -38,8 +39,8 @@ export interface ClientStreamOptions {
  * What one client is sent, and in which order, in either protocol. Without a socket: requests and snapshots go in, responses come out.
  *
  * Make before break: types are served in the order CDS, EDS, LDS, RDS, and nothing overtakes an earlier type that has something to
- * say. A type is not pushed again before its last response was answered; what changed meanwhile goes out with the answer, so only
- * the newest counts. What is removed stays until the client needs it no longer (HeldResources).
+ * say. A type is not pushed again before its last response was answered, and nothing is while a response has not left (`pause`); what
+ * changed meanwhile goes out afterwards, so only the newest counts. What is removed stays until the client needs it no longer (HeldResources).
  */
 export class ClientStream {
   readonly #options: ClientStreamOptions;
@@ -47,7 +48,8 @@ export class ClientStream {
   readonly #subscriptions = new Map<ResourceType, Subscription>();
   readonly #warming: Warming;
   #target: Snapshot | undefined;
-  #nonces = 0;
+  #responses = 0;
+  #paused = false;
   #cancelTimer: (() => void) | undefined;
 
   constructor(options: ClientStreamOptions) {
@@ -99,6 +101,17 @@ export class ClientStream {
     this.#advance();
   }
 
+  /** The response that is being sent has not left: nothing more is sent, for it would wait in memory for a client that may never read. */
+  pause(): void {
+    this.#paused = true;
+  }
+
+  /** It has: sends what there is to say by now. */
+  resume(): void {
+    this.#paused = false;
+    this.#advance();
+  }
+
   close(): void {
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
@@ -127,7 +140,7 @@ export class ClientStream {
       if (subscription === undefined) continue;
       const available = subscription.available(target.types[type]);
       if (!isSpeechDue(subscription, available)) continue;
-      if (subscription.isOutstanding) return false;
+      if (this.#paused || subscription.isOutstanding) return false;
       if ((type === LISTENER || type === ROUTE) && this.#isWarming(target)) return false;
       const next = plan(subscription, available);
       if (next !== undefined) this.#respond(subscription, next);
@@ -139,7 +152,8 @@ export class ClientStream {
 
   #respond(subscription: Subscription, { version, resources, absent, difference }: Plan): void {
     const { type } = subscription;
-    const nonce = String(++this.#nonces);
+    // Counted for people, and not to be guessed: who answers a response has read it.
+    const nonce = `${++this.#responses}-${randomUUID()}`;
     const sentAt = this.#options.clock.wallTime();
     subscription.responded(difference, { nonce, version, resources: resources.map(({ name }) => name), sentAt });
     if (type === CLUSTER) this.#clustersSent(subscription, difference);

@@ -52,7 +52,8 @@ export class Session {
       incremental: wording.incremental,
       send: (response) => {
         if (this.#closed) return;
-        call.write(wording.write(response, identifier));
+        this.stream.pause();
+        call.write(wording.write(response, identifier), () => this.#guarded(() => this.stream.resume()));
         this.#sent(response);
       },
     });

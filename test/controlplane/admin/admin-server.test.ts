@@ -101,7 +101,13 @@ describe('pages', () => {
       userAgent: 'scripted/1.0',
       synced: false,
       types: {
-        Cluster: { wildcard: true, names: [], nonce: '1', answer: 'acked', ackedVersion: clusters.version_info },
+        Cluster: {
+          wildcard: true,
+          names: [],
+          nonce: clusters.nonce,
+          answer: 'acked',
+          ackedVersion: clusters.version_info,
+        },
         Listener: { wildcard: false, names: ['a', 'b'], nameCount: 2, answer: 'none' },
         ClusterLoadAssignment: { answer: 'rejected', lastNack: { code: 3, detail: 'c: refused for the test' } },
       },

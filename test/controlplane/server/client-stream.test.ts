@@ -206,3 +206,31 @@ describe('clusters and their endpoints', () => {
     expect(stream.subscriptions.get(CLUSTER)?.ackedVersion).toBe(back.types[CLUSTER].version);
   });
 });
+
+describe('what may be written', () => {
+  const mesh = meshOf({ a: ['c'] });
+
+  it('nothing after a response that has not left, then the newest of every type that is due', () => {
+    const { stream, target, ask, written } = open();
+    target(mesh);
+    ask(CLUSTER);
+    stream.pause();
+    ask(CLUSTER);
+    ask(LISTENER);
+    ask(ENDPOINT, ['c']);
+    target(meshOf({ a: ['c', 'd'] }));
+    expect(written()).toEqual(['CDS c']);
+    stream.resume();
+    expect(written()).toEqual(['CDS c d', 'EDS c', 'LDS a']);
+  });
+
+  it('no nonce tells another: a response is answered by those who have read it', () => {
+    const nonces = [open(), open()].map(({ stream, target, ask }) => {
+      target(mesh);
+      ask(CLUSTER);
+      return stream.subscriptions.get(CLUSTER)?.last?.nonce ?? '';
+    });
+    expect(nonces[0]).not.toBe(nonces[1]);
+    for (const nonce of nonces) expect(nonce).toMatch(/^1-[-0-9a-f]{36}$/);
+  });
+});
