@@ -29,7 +29,11 @@ function decode(levels: {
   return found;
 }
 const request = (...options: Resource[]): Resource => ({ request_headers_to_add: options });
-const addedNames = (mutation: HeaderMutation | undefined) => mutation?.set.map(({ value }) => value);
+const addedNames = (mutation: HeaderMutation | undefined) => {
+  const values: string[] = [];
+  for (let level = mutation; level !== undefined; level = level.next) values.push(...level.set.map(({ value }) => value));
+  return values;
+};
 
 describe('header mutations', () => {
   test('each action has its own meaning, and appending is the default', () => {
@@ -56,9 +60,9 @@ describe('header mutations', () => {
     expect(route.requestHeaders?.set).toEqual([{ name: 'b', value: '', action: 'append', keepEmpty: true }]);
   });
 
-  test('%% is a percent sign, bytes are taken as they are', () => {
+  test('a value is a format, in which %% is a percent sign; bytes are taken as they are', () => {
     const raw = { header: { key: 'b', raw_value: Buffer.from('%x%') } };
-    expect(addedNames(decode({ route: request(add('a', '100%%'), raw) }).requestHeaders)).toEqual(['100%', '%x%']);
+    expect(addedNames(decode({ route: request(add('a', '100%%'), raw) }).requestHeaders)).toEqual(['100%%', '%%x%%']);
   });
 
   test('request and response are told apart, and none is undefined', () => {
@@ -128,7 +132,7 @@ function apply(mutation: HeaderMutation | undefined, headers: Headers): Map<stri
     else if (action === 'overwrite' || (action === 'addIfAbsent') === (present === undefined))
       result.set(name, [value]);
   }
-  return result;
+  return mutation?.next === undefined ? result : apply(mutation.next, result);
 }
 
 describe('a header mutation is refused', () => {
@@ -147,9 +151,19 @@ describe('a header mutation is refused', () => {
       'request_headers_to_add[0].header.value: must be a header value',
     ],
     [
-      'for a command operator',
-      option(add('a', '%REQ(x)%')),
-      'request_headers_to_add[0].header.value: must be literal text',
+      'for a command that does not end',
+      option(add('a', '%REQ(x)')),
+      'request_headers_to_add[0].header.value: has no valid command at position 0',
+    ],
+    [
+      'for a command that nobody knows',
+      option(add('a', '%TIDE%')),
+      'request_headers_to_add[0].header.value: %TIDE% is no command that is known',
+    ],
+    [
+      'for a variable of this process',
+      option(add('a', '%ENVIRONMENT(HOME)%')),
+      'request_headers_to_add[0].header.value: %ENVIRONMENT(…)% is not supported',
     ],
     [
       'for both spellings of append',
