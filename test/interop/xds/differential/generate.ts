@@ -176,6 +176,8 @@ class Maker {
   #action(clusters: readonly string[]): Resource {
     const common = {
       ...(this.#random.int(3) === 0 ? { retry_policy: this.#retryPolicy() } : {}),
+      // gRPC has no use for it (A31).
+      ...this.#maybe(6, { timeout: { nanos: 1 } }),
       ...this.#maybe(6, { max_stream_duration: { grpc_timeout_header_max: { seconds: 5 } } }),
       ...this.#maybe(8, { max_stream_duration: { max_stream_duration: { seconds: 5 } } }),
       ...this.#maybe(10, { max_stream_duration: { max_stream_duration: {}, grpc_timeout_header_max: {} } }),
