@@ -1,11 +1,8 @@
+import type { Steps } from '../../core/steps.js';
 import type { Codec } from '../wire/codec.js';
-import type {
-  DeltaDiscoveryResponse,
-  DiscoveryResponse,
-  RawAny,
-  ResourceError,
-  WrappedResource,
-} from '../wire/messages.js';
+import type { RawAny, ResourceError, WrappedResource } from '../wire/messages.js';
+import { readAny } from '../wire/outline.js';
+import type { Spans } from '../wire/spans.js';
 
 /** One resource of a response, unwrapped as far as its name. */
 export interface DeliveredResource {
@@ -21,57 +18,79 @@ export interface DeliveredResource {
   readonly ttlMs: number | undefined;
 }
 
-/** A response of either protocol. */
+/** A response of either protocol. Its resources stay packed until they are asked for. */
 export interface Delivery {
   readonly type: string;
   /** Of the response; '' when it has none. */
   readonly version: string;
   readonly nonce: string;
   readonly count: number;
-  /** Reads one of them. Throws when its wrapper is malformed. */
-  resource(index: number): DeliveredResource;
+  /** Reads one of them, with pauses. Throws when its wrapper is malformed. */
+  resource(index: number): Steps<DeliveredResource>;
   /** Names that the server says are gone, or never were. */
   readonly removed: readonly string[];
   readonly errors: readonly ResourceError[];
 }
 
-const WRAPPER = 'type.googleapis.com/envoy.service.discovery.v3.Resource';
+const DISCOVERY = 'envoy.service.discovery.v3';
+const WRAPPER = `type.googleapis.com/${DISCOVERY}.Resource`;
 
-export function sotwDelivery(codec: Codec, response: DiscoveryResponse): Delivery {
-  const { resources = [] } = response;
+/** Reads the outside of a `DiscoveryResponse`, with pauses. Throws CodecError when the bytes are none. */
+export function* sotwDelivery(codec: Codec, bytes: Uint8Array): Steps<Delivery> {
+  const response = yield* codec.outline(`${DISCOVERY}.DiscoveryResponse`, bytes);
+  const resources = response.list('resources');
   return {
-    type: response.type_url ?? '',
-    version: response.version_info ?? '',
-    nonce: response.nonce ?? '',
-    count: resources.length,
-    resource: (index) => fromAny(codec, resources[index] as RawAny),
+    type: response.text('type_url'),
+    version: response.text('version_info'),
+    nonce: response.text('nonce'),
+    count: resources.count,
+    resource: (index) => fromAny(codec, resources.at(index)),
     removed: [],
-    errors: response.resource_errors ?? [],
+    errors: yield* messages<ResourceError>(codec, 'ResourceError', response.list('resource_errors')),
   };
 }
 
-export function deltaDelivery(response: DeltaDiscoveryResponse): Delivery {
-  const { resources = [], removed_resources: removed = [], removed_resource_names: named = [] } = response;
+/** The same of a `DeltaDiscoveryResponse`. */
+export function* deltaDelivery(codec: Codec, bytes: Uint8Array): Steps<Delivery> {
+  const response = yield* codec.outline(`${DISCOVERY}.DeltaDiscoveryResponse`, bytes);
+  const resources = response.list('resources');
+  const removed = response.texts('removed_resources');
+  const named = yield* messages<{ readonly name?: string }>(
+    codec,
+    'ResourceName',
+    response.list('removed_resource_names'),
+  );
+  for (const { name = '' } of named) removed.push(name);
   return {
-    type: response.type_url ?? '',
-    version: response.system_version_info ?? '',
-    nonce: response.nonce ?? '',
-    count: resources.length,
-    resource: (index) => fromWrapper(resources[index] as WrappedResource),
-    removed: named.length === 0 ? removed : [...removed, ...named.map(({ name }) => name ?? '')],
-    errors: response.resource_errors ?? [],
+    type: response.text('type_url'),
+    version: response.text('system_version_info'),
+    nonce: response.text('nonce'),
+    count: resources.count,
+    resource: (index) => fromWrapper(codec, resources.at(index)),
+    removed,
+    errors: yield* messages<ResourceError>(codec, 'ResourceError', response.list('resource_errors')),
   };
+}
+
+/** Small messages of a list that is part of the response itself. */
+function* messages<T>(codec: Codec, type: string, list: Spans): Steps<T[]> {
+  const read: T[] = [];
+  for (let i = 0; i < list.count; i++) {
+    read.push((yield* codec.decodeMessageSteps(`${DISCOVERY}.${type}`, list.at(i))) as T);
+    yield;
+  }
+  return read;
 }
 
 /** "In order to use TTL with SotW xDS, the relevant resources must be wrapped in a Resource" - xds_protocol */
-function fromAny(codec: Codec, packed: RawAny): DeliveredResource {
-  if (packed.type_url === WRAPPER) {
-    return fromWrapper(codec.decodeMessage(WRAPPER, packed.value, { rawAny: true }) as WrappedResource);
-  }
+function* fromAny(codec: Codec, bytes: Uint8Array): Steps<DeliveredResource> {
+  const packed = yield* readAny(bytes);
+  if (packed.type_url === WRAPPER) return yield* fromWrapper(codec, packed.value);
   return { name: '', aliases: [], version: '', body: packed, ttlMs: undefined };
 }
 
-function fromWrapper(wrapper: WrappedResource): DeliveredResource {
+function* fromWrapper(codec: Codec, bytes: Uint8Array): Steps<DeliveredResource> {
+  const wrapper = (yield* codec.decodeMessageSteps(WRAPPER, bytes, { rawAny: true })) as WrappedResource;
   return {
     name: wrapper.name || (wrapper.resource_name?.name ?? ''),
     aliases: wrapper.aliases ?? [],

@@ -2,6 +2,7 @@ import type { Clock } from '../../core/clock.js';
 import type { Logger } from '../../core/log.js';
 import type { Random } from '../../core/random.js';
 import type { Resource, ResourceType } from '../../core/resources.js';
+import { runInSlices, Slices } from '../../core/steps.js';
 import { type DiscoveryMethods, discoveryMethods } from '../wire/ads.js';
 import type { Codec } from '../wire/codec.js';
 import { type Delivery, deltaDelivery, sotwDelivery } from './delivery.js';
@@ -13,6 +14,9 @@ import type { ServerTransport, StreamEnd } from './transport.js';
 
 /** gRPC status of a method that the server does not have. */
 const UNIMPLEMENTED = 12;
+/** So many types that nobody asked for are logged for one stream, each once and clipped to so many characters. */
+const MAX_STRAYS = 8;
+const MAX_SHOWN_TYPE = 200;
 
 /** What a stream needs of the session that it belongs to. */
 export interface StreamHost {
@@ -47,6 +51,8 @@ export class DiscoveryStream implements StreamOwner {
   /** The type of the response that is being dealt with: a change of names waits for its answer. */
   #processing: ResourceType | undefined;
   #isConnected = false;
+  /** Types that came and were not asked for, as far as they were logged. */
+  readonly #strays = new Set<string>();
 
   /** `only`: the type whose own service it uses; undefined: aggregated. */
   constructor(
@@ -105,18 +111,14 @@ export class DiscoveryStream implements StreamOwner {
     };
   }
 
-  received(bytes: Uint8Array, live: () => boolean): Promise<void> {
-    const { codec, logger } = this.host;
-    const { stream, delta } = this.#methods;
-    const delivery = this.#isDelta
-      ? deltaDelivery(delta.responseDeserialize(bytes as Buffer))
-      : sotwDelivery(codec, stream.responseDeserialize(bytes as Buffer));
+  async received(bytes: Uint8Array, live: () => boolean, understood: () => void): Promise<void> {
+    const { codec, clock } = this.host;
+    const read = this.#isDelta ? deltaDelivery : sotwDelivery;
+    const delivery = await runInSlices(read(codec, bytes), new Slices(clock));
+    understood();
     const subscription = this.#subscriptions.get(delivery.type as ResourceType);
-    if (subscription?.asked !== true) {
-      logger.warn('the control plane sent a type that was not asked for', { type: delivery.type });
-      return Promise.resolve();
-    }
-    return this.#process(delivery, subscription, live);
+    if (subscription?.asked === true) await this.#process(delivery, subscription, live);
+    else this.#stray(delivery.type);
   }
 
   refused({ code }: StreamEnd): boolean {
@@ -131,13 +133,22 @@ export class DiscoveryStream implements StreamOwner {
     this.#isConnected = false;
   }
 
+  /** Told once of each type, and of a few: what a server sends must not fill the log. */
+  #stray(given: string): void {
+    const type = given.slice(0, MAX_SHOWN_TYPE);
+    if (this.#strays.size >= MAX_STRAYS || this.#strays.has(type)) return;
+    this.#strays.add(type);
+    this.host.logger.warn('the control plane sent a type that was not asked for', { type });
+  }
+
   get #methods(): DiscoveryMethods {
     return discoveryMethods(this.host.codec, this.only);
   }
 
   #newSubscription(type: ResourceType): Subscription {
-    if (this.#isDelta) return new DeltaSubscription(type, this.host.held(type));
-    return new SotwSubscription(type, () => this.host.clock.now());
+    const now = (): number => this.host.clock.now();
+    if (this.#isDelta) return new DeltaSubscription(type, this.host.held(type), now);
+    return new SotwSubscription(type, now);
   }
 
   #changeProtocol(): void {

@@ -21,10 +21,10 @@ export interface StreamOwner {
   /** The next message to send, or undefined. Asked whenever one can leave, so what is told is never old. `first` on this stream. */
   next(first: boolean): Outgoing | undefined;
   /**
-   * A message. Throws at once when it cannot be understood; resolves when it is dealt with, and only then is the next one read. `live` tells
-   * whether the stream it came on still stands.
+   * A message. Calls `understood` once it knows what it is, which may take a while; resolves when it is dealt with, and only then is the next
+   * one read. `live` tells whether the stream it came on still stands.
    */
-  received(bytes: Uint8Array, live: () => boolean): Promise<void>;
+  received(bytes: Uint8Array, live: () => boolean, understood: () => void): Promise<void>;
   /** The stream was refused before any response. True: the owner goes on in another way, at once. */
   refused(end: StreamEnd): boolean;
   /** The stream ended. `failed`: before any response, which is a connectivity error (gRFC A57). */
@@ -135,25 +135,28 @@ export class KeptStream {
 
   #message(stream: XdsStream, bytes: Uint8Array): void {
     this.#reading = false;
-    let dealtWith: Promise<void>;
-    try {
-      dealtWith = this.owner.received(bytes, () => stream === this.#stream);
-    } catch (error) {
-      // Without type and nonce it cannot even be refused.
-      this.#giveUp(stream, `the server sent what is no response: ${(error as Error).message}`);
-      return;
-    }
     this.#answered = true;
-    this.#attempts.answered();
     this.#busy = true;
-    dealtWith.then(
-      () => this.#dealtWith(),
-      (error: unknown) => {
-        this.#busy = false;
-        if (stream === this.#stream) this.#giveUp(stream, `a response cannot be dealt with: ${String(error)}`);
-        else this.#dealtWith();
-      },
-    );
+    let isResponse = false;
+    const understood = (): void => {
+      isResponse = true;
+      // What is no response does not end the backoff.
+      if (stream === this.#stream) this.#attempts.answered();
+    };
+    this.owner
+      .received(bytes, () => stream === this.#stream, understood)
+      .then(
+        () => this.#dealtWith(),
+        (error: unknown) => {
+          this.#busy = false;
+          // Without type and nonce it cannot even be refused.
+          const problem = isResponse
+            ? `a response cannot be dealt with: ${String(error)}`
+            : `the server sent what is no response: ${(error as Error).message}`;
+          if (stream === this.#stream) this.#giveUp(stream, problem);
+          else this.#dealtWith();
+        },
+      );
   }
 
   #dealtWith(): void {

@@ -4,6 +4,7 @@ import { decodeMessage, decodeMessageSteps, type DecodeOptions } from './decode.
 import { encodeMessage } from './encode.js';
 import { CodecError } from './error.js';
 import { messageName, readNameField } from './names.js';
+import { type Outline, readOutline } from './outline.js';
 import { type DescriptorNode, type MessageSchema, Schema } from './schema.js';
 
 /** Between protobuf bytes and the plain objects of `core/resources.ts`. Every method throws CodecError and nothing else. */
@@ -20,9 +21,12 @@ export class Codec {
     return decodeMessage(this.schema, this.#type(typeUrl), bytes);
   }
 
-  /** The same, with pauses: one resource may be megabytes long. A small one has none. */
+  /**
+   * The same, with pauses: one resource may be megabytes long. A small one has none. What it carries of types that the schema does not know is
+   * a view of `bytes`: it may be as long as they are.
+   */
   decodeResourceSteps(typeUrl: string, bytes: Uint8Array): Steps<Resource> {
-    return decodeMessageSteps(this.schema, this.#type(typeUrl), bytes);
+    return decodeMessageSteps(this.schema, this.#type(typeUrl), bytes, { views: true });
   }
 
   encodeResource(typeUrl: string, resource: Resource): Uint8Array<ArrayBuffer> {
@@ -33,13 +37,27 @@ export class Codec {
    * The resource's own name, read without the rest: so that a resource nobody asked for costs nothing and cannot do harm. Listener,
    * RouteConfiguration, Cluster (`name`) and ClusterLoadAssignment (`cluster_name`) all have it in field 1.
    */
-  resourceName(typeUrl: string, bytes: Uint8Array): string {
+  resourceName(typeUrl: string, bytes: Uint8Array): Steps<string> {
     return readNameField(this.#type(typeUrl).fullName, bytes);
   }
 
   /** Any message by its full name; `rawAny` leaves what it carries packed. */
   decodeMessage(fullName: string, bytes: Uint8Array, options?: DecodeOptions): Readonly<Record<string, unknown>> {
     return decodeMessage(this.schema, this.#type(fullName), bytes, options);
+  }
+
+  /** The same, with pauses. */
+  decodeMessageSteps(
+    fullName: string,
+    bytes: Uint8Array,
+    options?: DecodeOptions,
+  ): Steps<Readonly<Record<string, unknown>>> {
+    return decodeMessageSteps(this.schema, this.#type(fullName), bytes, options);
+  }
+
+  /** Strings and lists of a message, without going into it: for a response that may be as large as memory allows. */
+  outline(fullName: string, bytes: Uint8Array): Steps<Outline> {
+    return readOutline(this.#type(fullName), bytes);
   }
 
   encodeMessage(fullName: string, message: object): Uint8Array<ArrayBuffer> {

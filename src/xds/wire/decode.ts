@@ -1,7 +1,7 @@
 import type { Steps } from '../../core/steps.js';
 import { CodecError, type FieldPath, pathText } from './error.js';
 import { Frame } from './frame.js';
-import { MAX_ANY_DEPTH, MAX_MESSAGE_DEPTH, MAX_VALUES } from './limits.js';
+import { MAX_ANY_DEPTH, MAX_MESSAGE_DEPTH, MAX_VALUES, STEP_SIZE } from './limits.js';
 import { messageName } from './names.js';
 import { LENGTH, MalformedError, WireReader } from './reader.js';
 import type { FieldSchema, MessageSchema, ScalarType, Schema } from './schema.js';
@@ -10,23 +10,27 @@ import { defaultOf, wireTypeOf } from './wire-type.js';
 type Plain = Record<string, unknown>;
 
 export interface DecodeOptions {
-  /** Leave each `Any` as `{ type_url, value }` with `value` a view of the input, instead of unfolding it. */
+  /** Leave each `Any` as `{ type_url, value }`, instead of unfolding it; `value` is a view of the input. */
   readonly rawAny?: boolean;
+  /** So is the content of an `Any` of an unknown type, which is copied otherwise. */
+  readonly views?: boolean;
 }
-
-/** Fields, elements and ends of messages between two pauses: about 0.2 ms of work. A message with fewer is read without any. */
-export const STEP_SIZE = 2_000;
 
 /** One message's bytes as a plain object (shape: `core/resources.ts`). Throws CodecError and nothing else. */
 export function decodeMessage(schema: Schema, type: MessageSchema, bytes: Uint8Array, options?: DecodeOptions): Plain {
-  const decoding = new Decoding(schema, type, bytes, options?.rawAny ?? false);
+  const decoding = new Decoding(schema, type, bytes, options);
   decoding.run(Number.POSITIVE_INFINITY);
   return decoding.result;
 }
 
 /** The same, with pauses. */
-export function* decodeMessageSteps(schema: Schema, type: MessageSchema, bytes: Uint8Array): Steps<Plain> {
-  const decoding = new Decoding(schema, type, bytes, false);
+export function* decodeMessageSteps(
+  schema: Schema,
+  type: MessageSchema,
+  bytes: Uint8Array,
+  options?: DecodeOptions,
+): Steps<Plain> {
+  const decoding = new Decoding(schema, type, bytes, options);
   while (!decoding.run(STEP_SIZE)) yield;
   return decoding.result;
 }
@@ -37,6 +41,8 @@ export function* decodeMessageSteps(schema: Schema, type: MessageSchema, bytes: 
  */
 class Decoding {
   readonly result: Plain = {};
+  readonly #rawAny: boolean;
+  readonly #views: boolean;
   readonly #reader: WireReader;
   /** Those up to `#top` are open; the others are kept to be used again. */
   readonly #frames: Frame[] = [];
@@ -52,17 +58,20 @@ class Decoding {
     private readonly schema: Schema,
     private readonly root: MessageSchema,
     bytes: Uint8Array,
-    private readonly rawAny: boolean,
+    options: DecodeOptions = {},
   ) {
+    this.#rawAny = options.rawAny ?? false;
+    this.#views = options.views ?? false;
     this.#reader = new WireReader(bytes);
     this.#openMessage(root, this.result, this.#reader.end);
   }
 
-  /** Goes on for at most `steps` fields, elements and ends of messages; true when all is read. */
-  run(steps: number): boolean {
+  /** Goes on for about as much work as `size` fields, elements and ends of messages are; true when all is read. */
+  run(size: number): boolean {
     const reader = this.#reader;
+    const end = reader.work + size;
     try {
-      for (let left = steps; left > 0; left--) {
+      for (; reader.work < end; reader.work++) {
         const frame = this.#frames[this.#top];
         if (frame === undefined) return true;
         if (reader.pos >= reader.end) this.#close(frame);
@@ -159,7 +168,7 @@ class Decoding {
       return type.byNumber.get(number) ?? number;
     }
     if (type.isAny) {
-      const any: Plain = this.rawAny ? { type_url: '', value: undefined } : { '@type': '' };
+      const any: Plain = this.#rawAny ? { type_url: '', value: undefined } : { '@type': '' };
       const frame = this.#open('any');
       frame.type = type;
       frame.into = any;
@@ -219,7 +228,7 @@ class Decoding {
   /** `{ '@type', …fields }`, or `{ '@type', value }` when the schema does not know the type. */
   #unfold({ into, key, start, valueEnd, type, resumeAt }: Frame): void {
     const reader = this.#reader;
-    if (this.rawAny) {
+    if (this.#rawAny) {
       into['type_url'] = key;
       into['value'] = reader.view(start, valueEnd);
       return;
@@ -228,7 +237,8 @@ class Decoding {
     const packed = this.schema.message(messageName(key as string));
     // An Any in an Any would need two '@type's in one object; nobody sends it, and its bytes are at hand.
     if (packed === undefined || packed === type) {
-      into['value'] = new Uint8Array(reader.view(start, valueEnd));
+      const view = reader.view(start, valueEnd);
+      into['value'] = this.#views ? view : new Uint8Array(view);
       return;
     }
     if (++this.#anyDepth > MAX_ANY_DEPTH) throw new MalformedError(`Any nested more than ${MAX_ANY_DEPTH} deep`);
@@ -242,7 +252,7 @@ class Decoding {
     if (typeof type === 'string') return defaultOf(type);
     if (type.kind === 'enum') return type.byNumber.get(0) ?? 0;
     if (!type.isAny) return {};
-    return { [this.rawAny ? 'type_url' : '@type']: '', value: new Uint8Array(0) };
+    return { [this.#rawAny ? 'type_url' : '@type']: '', value: new Uint8Array(0) };
   }
 
   #expect(expected: number, found: number): void {

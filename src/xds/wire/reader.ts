@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { BYTES_PER_STEP, MAX_GROUP_FIELDS, MAX_STRING_BYTES } from './limits.js';
 import type { ScalarType } from './schema.js';
 
 /** What is wrong at the reader's position. The decoder adds the field path and throws it as a CodecError. */
@@ -17,6 +18,8 @@ export const FIXED32 = 5;
 export class WireReader {
   readonly #bytes: Buffer;
   pos = 0;
+  /** What was done so far, in fields: who reads in steps adds one for each, the reader what costs more than that. */
+  work = 0;
   /** One past the last byte of the message being read; the decoder narrows it for a nested one. */
   end: number;
 
@@ -122,22 +125,32 @@ export class WireReader {
 
   /** A view of the input: copy it before keeping it. */
   view(start: number, end: number): Uint8Array {
-    return this.#bytes.subarray(start, end);
+    return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + start, end - start);
   }
 
   bytes(): Uint8Array {
-    const end = this.length();
+    const end = this.#copied();
     const copy = new Uint8Array(this.view(this.pos, end));
     this.pos = end;
     return copy;
   }
 
   string(): string {
-    const end = this.length();
+    const end = this.#copied();
     const start = this.pos;
     this.pos = end;
     if (!isUtf8(this.#bytes.subarray(start, end))) throw new MalformedError('a string that is not UTF-8');
     return this.#bytes.toString('utf8', start, end);
+  }
+
+  /** Where the string or the bytes that start here end. */
+  #copied(): number {
+    const end = this.length();
+    const length = end - this.pos;
+    if (length > MAX_STRING_BYTES)
+      throw new MalformedError(`a string of ${length} bytes; at most ${MAX_STRING_BYTES} are read`);
+    this.work += length / BYTES_PER_STEP;
+    return end;
   }
 
   scalar(type: ScalarType): unknown {
@@ -177,14 +190,18 @@ export class WireReader {
   }
 
   #skipGroup(fieldNumber: number, depth: number): void {
-    if (depth <= 0) throw new MalformedError('groups nested too deep');
-    for (;;) {
+    const open = [fieldNumber];
+    for (let fields = 0; open.length > 0; fields++) {
+      if (open.length > depth) throw new MalformedError('groups nested too deep');
+      if (fields > MAX_GROUP_FIELDS) throw new MalformedError(`a group of more than ${MAX_GROUP_FIELDS} fields`);
+      this.work++;
       const tag = this.tag();
-      if ((tag & 7) === END_GROUP) {
-        if (tag >>> 3 !== fieldNumber) throw new MalformedError(`group ${fieldNumber} ended as ${tag >>> 3}`);
-        return;
-      }
-      this.skip(tag & 7, tag >>> 3, depth - 1);
+      const number = tag >>> 3;
+      const group = open.at(-1);
+      if ((tag & 7) === START_GROUP) open.push(number);
+      else if ((tag & 7) !== END_GROUP) this.skip(tag & 7, number, depth);
+      else if (number === group) open.pop();
+      else throw new MalformedError(`group ${group} ended as ${number}`);
     }
   }
 

@@ -207,15 +207,14 @@ describe('resources', () => {
       type_url: CLUSTER,
       value: Buffer.concat([packed(CLUSTER, { name: 'other' }).value, Buffer.from('1001', 'hex')]),
     };
-    const resources = [
-      broken,
-      broken,
-      packed(CLUSTER, { name: 'b', alt_stat_name: 'bad' }),
-      packed(CLUSTER, { name: 'a' }),
-    ];
+    const resources = [broken, packed(CLUSTER, { name: 'b', alt_stat_name: 'bad' }), packed(CLUSTER, { name: 'a' })];
     stream.send({ type_url: CLUSTER, version_info: 'v1', nonce: 'n1', resources });
     const answer = await stream.next();
     expect(answer.error_detail).toBeUndefined();
+    expect(watcher.told).toEqual(['changed']);
+    // But "multiple instances of the same resource name" are the response's fault, whoever asked for them.
+    stream.send({ type_url: CLUSTER, version_info: 'v2', nonce: 'n2', resources: [broken, ...resources] });
+    expect((await stream.next()).error_detail?.message).toBe('"other": is in the response twice');
     expect(watcher.told).toEqual(['changed']);
   });
 
