@@ -86,18 +86,13 @@ function put(fields: HeaderFields, change: Change, value: string): void {
   if (isAddition(change)) appendHeader(fields, change.name, value);
   else fields[change.name] = value;
 }
-/** Applies the changes in Envoy's order: "headers are removed before they are added". */
-export function mutateHeaders(fields: HeaderFields, { remove, set }: HeaderMutation): void {
-  for (const name of remove) delete fields[name];
-  for (const { name, value, action } of set) {
-    const present = fields[name] !== undefined;
-    if (action === 'append') appendHeader(fields, name, value);
-    else if (
-      action === 'overwrite' ||
-      (action === 'overwriteIfExists' && present) ||
-      (action === 'addIfAbsent' && !present)
-    ) {
-      fields[name] = value;
-    }
+
+/** The names that a level and those after it may change, each once. */
+export function mutatedNames(mutation: HeaderMutation): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (let level: HeaderMutation | undefined = mutation; level !== undefined; level = level.next) {
+    for (const name of level.remove) names.add(name);
+    for (const { name } of level.set) names.add(name);
   }
+  return names;
 }

@@ -1,11 +1,11 @@
 import type { MeshError } from '../../core/errors.js';
-import type { HeaderMutation, Route, RouteConfiguration } from '../../core/model/route.js';
+import type { Route, RouteConfiguration } from '../../core/model/route.js';
 import type { FilterChain } from '../../core/model/server.js';
-import type { Random } from '../../core/random.js';
+import type { FormatEnv } from '../../routing/format/values.js';
 import type { RequestView } from '../../routing/request.js';
 import { RouteTable } from '../../routing/table/table.js';
 import { VirtualHosts } from '../../routing/virtual-host.js';
-import { endToEnd } from './header-changes.js';
+import { type BindChanges, compileChanges } from './header-changes.js';
 
 /** What becomes of a request. */
 export type Decision = Serve | Refuse;
@@ -13,8 +13,8 @@ export type Decision = Serve | Refuse;
 export interface Serve {
   readonly kind: 'serve';
   /** What the route changes about the request, before the application has it, and about the response. Not for gRPC servers. */
-  readonly requestHeaders: HeaderMutation | undefined;
-  readonly responseHeaders: HeaderMutation | undefined;
+  readonly requestHeaders: BindChanges | undefined;
+  readonly responseHeaders: BindChanges | undefined;
 }
 
 /** gRPC callers get UNAVAILABLE in every case (gRFC A36), others a 404 for `no-route`, as from Envoy, and else a 503. */
@@ -52,7 +52,7 @@ export class ChainRoutes {
 
   constructor(
     readonly chain: FilterChain,
-    private readonly random: Random,
+    private readonly env: FormatEnv,
   ) {}
 
   /** What is wrong with the configuration, though it applies: gRFC A36, "configuration error logging". Empty: nothing. */
@@ -79,8 +79,8 @@ export class ChainRoutes {
     const hosts = config.virtualHosts.map(({ domains, routes: own }) => ({
       domains,
       routes: new RouteTable(
-        own.map((route) => ({ match: route.match, value: decision(route) })),
-        { random: this.random },
+        own.map((route) => ({ match: route.match, value: decision(route, this.env) })),
+        { random: this.env.random },
       ),
     }));
     this.#hosts = new VirtualHosts(hosts, config.ignorePort);
@@ -103,11 +103,11 @@ export class ChainRoutes {
 }
 
 /** "a Route with an inappropriate `action` causes RPCs matching that route ... to fail with UNAVAILABLE" - gRFC A36. */
-function decision({ action, requestHeaders, responseHeaders }: Route): Decision {
+function decision({ action, requestHeaders, responseHeaders }: Route, env: FormatEnv): Decision {
   if (action.kind !== 'non_forwarding') return UNSUPPORTED;
   return {
     kind: 'serve',
-    requestHeaders: endToEnd(requestHeaders),
-    responseHeaders: endToEnd(responseHeaders),
+    requestHeaders: compileChanges(requestHeaders, env),
+    responseHeaders: compileChanges(responseHeaders, env),
   };
 }

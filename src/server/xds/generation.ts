@@ -30,10 +30,10 @@ export class Generation {
     private readonly env: { readonly clock: Clock; readonly random: Random },
   ) {
     const { listener } = config;
-    for (const chain of listener.filterChains) this.#chains.set(chain, new ChainRoutes(chain, env.random));
+    for (const chain of listener.filterChains) this.#chains.set(chain, new ChainRoutes(chain, env));
     const { defaultFilterChain } = listener;
     if (defaultFilterChain !== undefined) {
-      this.#chains.set(defaultFilterChain, new ChainRoutes(defaultFilterChain, env.random));
+      this.#chains.set(defaultFilterChain, new ChainRoutes(defaultFilterChain, env));
     }
     this.#choose = chainChooser(listener);
     this.gone = new Promise((resolve) => {

@@ -40,26 +40,28 @@ export class Http1Connection {
       this.#endWhenIdle();
     });
     const { routes } = this.connection;
-    const decision = routes.decide(new Http1View(request));
+    const view = new Http1View(request);
+    const decision = routes.decide(view);
     if (decision.kind === 'refuse') {
       response.writeHead(refusalStatus(decision), { 'content-type': 'text/plain' });
       response.end(`${decision.message}\n`);
       return false;
     }
-    if (decision.requestHeaders !== undefined) changeRequest(request, decision.requestHeaders);
-    if (decision.responseHeaders !== undefined) changeResponse(response, decision.responseHeaders);
+    if (decision.requestHeaders !== undefined) changeRequest(request, decision.requestHeaders(view));
+    if (decision.responseHeaders !== undefined) changeResponse(response, decision.responseHeaders(view));
     limit = this.#limit(() => this.#overdue(request, response));
     return true;
   }
 
   /** A request to use the socket for something else: `Upgrade`, or CONNECT. */
   upgrade(request: IncomingMessage, socket: Duplex): boolean {
-    const decision = this.connection.routes.decide(new Http1View(request));
+    const view = new Http1View(request);
+    const decision = this.connection.routes.decide(view);
     if (decision.kind === 'refuse') {
       endWith(socket, refusalStatus(decision), decision.message);
       return false;
     }
-    if (decision.requestHeaders !== undefined) changeRequest(request, decision.requestHeaders);
+    if (decision.requestHeaders !== undefined) changeRequest(request, decision.requestHeaders(view));
     this.#upgraded = true;
     const limit = this.#limit(() => socket.destroy());
     if (limit !== undefined) socket.once('close', () => limit.stop());

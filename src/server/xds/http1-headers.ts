@@ -1,15 +1,13 @@
 import type { IncomingMessage, OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { headerFields } from '../../core/headers.js';
-import type { HeaderMutation } from '../../core/model/route.js';
-import { mutateHeaders } from '../../routing/header-mutation.js';
-import { changeFields, namesOf, valuesOf, written } from './header-changes.js';
+import { allFields, changeFields, type HeaderChanges, valuesOf, written } from './header-changes.js';
 
 /** Before the application sees the request: its headers are changed in every form in which Node offers them. */
-export function changeRequest(request: IncomingMessage, mutation: HeaderMutation): void {
+export function changeRequest(request: IncomingMessage, changes: HeaderChanges): void {
   // Read first: Node makes them of as many raw headers as there were.
   const { headers, headersDistinct } = request;
-  const changed = changeFields(headers, request.rawHeaders, mutation);
-  for (const name of namesOf(mutation)) {
+  const changed = changeFields(headers, request.rawHeaders, changes);
+  for (const name of changes.names) {
     const values = valuesOf(changed, name);
     if (values.length === 0) delete headersDistinct[name];
     else headersDistinct[name] = values;
@@ -22,7 +20,7 @@ type GivenHeaders = OutgoingHttpHeaders | readonly OutgoingHttpHeader[] | readon
  * Once, when the head is written, be it by the application or by Node for it. By a `writeHead` of the response's own, which Node calls too
  * when the first byte of the body comes before a head.
  */
-export function changeResponse(response: ServerResponse, mutation: HeaderMutation): void {
+export function changeResponse(response: ServerResponse, changes: HeaderChanges): void {
   const before = response.writeHead;
   let changed = false;
   const writeHead = (status: number, ...rest: unknown[]): ServerResponse => {
@@ -31,21 +29,27 @@ export function changeResponse(response: ServerResponse, mutation: HeaderMutatio
     const reason = typeof rest[0] === 'string' ? rest[0] : undefined;
     const given = (typeof rest[0] === 'object' && rest[0] !== null ? rest[0] : rest[1]) as GivenHeaders | undefined;
     for (const [name, value] of given === undefined ? [] : entries(given)) response.setHeader(name, value);
-    change(response, mutation);
+    change(response, status, changes);
     changed = true;
     return Reflect.apply(before, response, reason === undefined ? [status] : [status, reason]);
   };
   response.writeHead = writeHead as typeof response.writeHead;
 }
 
-function change(response: ServerResponse, mutation: HeaderMutation): void {
-  const names = namesOf(mutation);
+function change(response: ServerResponse, status: number, changes: HeaderChanges): void {
+  const { names } = changes;
   const fields = headerFields();
   for (const name of names) {
     const value = response.getHeader(name);
     if (value !== undefined) fields[name] = typeof value === 'number' ? String(value) : value;
   }
-  mutateHeaders(fields, mutation);
+  changes.apply(fields, {
+    status,
+    // Formats may ask for any field (`%RESP(x)%`); most ask for none.
+    get headers() {
+      return allFields(response.getHeaders());
+    },
+  });
   for (const name of names) {
     const value = written(fields, name);
     if (value === undefined) response.removeHeader(name);

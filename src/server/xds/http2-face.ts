@@ -86,8 +86,8 @@ export class Http2Face implements Face {
       refuse(stream, decision, view.protocol === 'grpc');
       return false;
     }
-    if (decision.requestHeaders !== undefined) changeFields(headers, raw, decision.requestHeaders);
-    if (decision.responseHeaders !== undefined) changeResponse(stream, decision.responseHeaders);
+    if (decision.requestHeaders !== undefined) changeFields(headers, raw, decision.requestHeaders(view));
+    if (decision.responseHeaders !== undefined) changeResponse(stream, decision.responseHeaders(view));
     const { maxDurationMs } = routes;
     if (maxDurationMs !== undefined) {
       const { deadlines, clock } = this.env;

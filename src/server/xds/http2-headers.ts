@@ -1,22 +1,20 @@
 import type { OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { type HeaderFields, headerFields } from '../../core/headers.js';
-import type { HeaderMutation } from '../../core/model/route.js';
-import { mutateHeaders } from '../../routing/header-mutation.js';
-import { namesOf, written } from './header-changes.js';
+import { allFields, type HeaderChanges, written } from './header-changes.js';
 
 /** Whatever way the application takes to respond, through node:http's interface or on the stream itself. */
-export function changeResponse(stream: ServerHttp2Stream, mutation: HeaderMutation): void {
+export function changeResponse(stream: ServerHttp2Stream, changes: HeaderChanges): void {
   const { respond, respondWithFD, respondWithFile } = stream;
-  stream.respond = (headers, options) => respond.call(stream, changed(headers, mutation), options);
+  stream.respond = (headers, options) => respond.call(stream, changed(headers, changes), options);
   stream.respondWithFD = (file, headers, options) =>
-    respondWithFD.call(stream, file, changed(headers, mutation), options);
+    respondWithFD.call(stream, file, changed(headers, changes), options);
   stream.respondWithFile = (path, headers, options) =>
-    respondWithFile.call(stream, path, changed(headers, mutation), options);
+    respondWithFile.call(stream, path, changed(headers, changes), options);
 }
 
 /** A copy; symbols, by which Node knows fields not to be compressed, go along. */
-function changed(given: OutgoingHttpHeaders = {}, mutation: HeaderMutation): OutgoingHttpHeaders {
-  const names = namesOf(mutation);
+function changed(given: OutgoingHttpHeaders = {}, changes: HeaderChanges): OutgoingHttpHeaders {
+  const { names } = changes;
   const headers: OutgoingHttpHeaders = { ...given };
   const fields: HeaderFields = headerFields();
   for (const key of Object.keys(headers)) {
@@ -26,7 +24,12 @@ function changed(given: OutgoingHttpHeaders = {}, mutation: HeaderMutation): Out
     fields[name] = typeof value === 'number' ? String(value) : value;
     delete headers[key];
   }
-  mutateHeaders(fields, mutation);
+  changes.apply(fields, {
+    status: Number(given[':status'] ?? 200),
+    get headers() {
+      return allFields(given);
+    },
+  });
   for (const name of names) {
     const value = written(fields, name);
     if (value !== undefined) headers[name] = value;

@@ -1,4 +1,5 @@
 import type { HeaderMutation } from '../../core/model/route.js';
+import { formatProblem } from '../../routing/format/format.js';
 import { isHeaderName, isHeaderValue } from './header-name.js';
 import type { Message } from './message.js';
 
@@ -26,21 +27,12 @@ export function headerMutation(level: Message, direction: 'request' | 'response'
   return set.length === 0 && remove.length === 0 ? undefined : { remove, set };
 }
 
-/**
- * All levels as one, in the order in which they are evaluated. A level removes, then sets; so what a later level removes, it also
- * takes from those before it.
- */
+/** All levels as one, in the order in which they are evaluated. */
 export function mergeMutations(levels: readonly (HeaderMutation | undefined)[]): HeaderMutation | undefined {
-  let merged: HeaderMutation | undefined;
-  for (const level of levels) {
-    if (level === undefined) continue;
-    if (merged === undefined) merged = level;
-    else {
-      const kept = merged.set.filter(({ name }) => !level.remove.includes(name));
-      merged = { remove: [...new Set([...merged.remove, ...level.remove])], set: [...kept, ...level.set] };
-    }
-  }
-  return merged;
+  return levels.reduceRight<HeaderMutation | undefined>((next, level) => {
+    if (level === undefined) return next;
+    return next === undefined ? level : { ...level, next };
+  }, undefined);
 }
 
 /** A header to remove, by the name in `field`. */
@@ -53,7 +45,7 @@ export function headerOption(option: Message): Addition | undefined {
   const header = option.required('header');
   const name = mutableName(header.requiredText('key'), () => header.error('key', MUTABLE));
   const field = header.oneof('value', 'raw_value') ?? 'value';
-  const value = field === 'value' ? literal(header) : Buffer.from(header.bytes('raw_value')).toString('latin1');
+  const value = field === 'value' ? format(header) : escaped(header.bytes('raw_value'));
   if (!isHeaderValue(value))
     throw header.error(field, 'must be a header value: Latin-1 without control characters (RFC 9110)');
   // An empty value adds nothing unless it is asked for (base.proto, keep_empty_value).
@@ -79,16 +71,16 @@ function action(option: Message): Addition['action'] {
   ];
 }
 
-/** Envoy formats values: `%%` is a percent sign, anything else between percent signs an operator, and those are its own. */
-function literal(header: Message): string {
-  return header.text('value').replace(/%(%?)/g, (_, second: string) => {
-    if (second === '%') return '%';
-    throw header.error(
-      'value',
-      'must be literal text: command operators (%REQ(…)%) are not supported; write %% for a percent sign',
-    );
-  });
+/** A substitution format string. Envoy looks for what is wrong with it when it loads the configuration, too. */
+function format(header: Message): string {
+  const value = header.text('value');
+  const problem = formatProblem(value);
+  if (problem !== undefined) throw header.error('value', problem);
+  return value;
 }
+
+/** `raw_value` is no format: what would be one is escaped. */
+const escaped = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1').replaceAll('%', '%%');
 
 const MUTABLE = 'must be a header name that may be changed: no pseudo-header and not "host" (use host_rewrite_literal)';
 

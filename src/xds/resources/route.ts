@@ -136,8 +136,9 @@ function decodeRoute(route: Message, index: number, level: HostLevel): Configure
   const match = routeMatch(route.required('match'));
   const own = { request: headerMutation(route, 'request'), response: headerMutation(route, 'response') };
   const levels = (cluster: HeaderMutation | undefined, direction: 'request' | 'response') => {
-    const specificFirst = [cluster, own[direction], ...level.outer[direction]];
-    return level.specificWins ? specificFirst.reverse() : specificFirst;
+    const specificFirst = [own[direction], ...level.outer[direction]];
+    // A cluster's own come first, whichever of the others wins (Envoy, WeightedClusterEntry).
+    return [cluster, ...(level.specificWins ? specificFirst.reverse() : specificFirst)];
   };
   let action: RouteAction;
   let inClusters = { request: false, response: false };

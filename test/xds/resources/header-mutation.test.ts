@@ -31,7 +31,8 @@ function decode(levels: {
 const request = (...options: Resource[]): Resource => ({ request_headers_to_add: options });
 const addedNames = (mutation: HeaderMutation | undefined) => {
   const values: string[] = [];
-  for (let level = mutation; level !== undefined; level = level.next) values.push(...level.set.map(({ value }) => value));
+  for (let level = mutation; level !== undefined; level = level.next)
+    values.push(...level.set.map(({ value }) => value));
   return values;
 };
 
