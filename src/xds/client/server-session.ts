@@ -119,8 +119,10 @@ export class ServerSession implements Source, StreamHost {
     stream.start();
   }
 
-  unsubscribe({ type, name }: CacheEntry): void {
-    this.#stream(type).subscription(type).remove(name);
+  unsubscribe({ type, name, state }: CacheEntry): void {
+    this.#stream(type)
+      .subscription(type)
+      .remove(name, state === 'DOES_NOT_EXIST');
   }
 
   /** The resource must be sent again, whatever the server thinks that the client has. */

@@ -146,7 +146,7 @@ export class Updates {
     for (const given of absences.removed) {
       for (const entry of this.#named(type, canonicalName(type, given), source)) {
         // In delta the word is explicit, for every type: also of what the client has never seen.
-        if (!reported.has(entry.name)) this.#deleted(entry, source);
+        if (!reported.has(entry.name)) this.#gone(entry, source);
       }
       yield;
     }
@@ -179,6 +179,10 @@ export class Updates {
   /** Not in a full set. "it may not be possible for the client to know that a resource does not exist" if it was never there - xds_protocol */
   #absent(entry: CacheEntry, source: Source): void {
     if (entry.arrival === undefined || entry.state === 'DOES_NOT_EXIST') return;
+    this.#gone(entry, source);
+  }
+
+  #gone(entry: CacheEntry, source: Source): void {
     const until = source.doubtfulUntil(entry);
     if (until === undefined) this.#deleted(entry, source);
     else if (entry.stopTimer === undefined) {

@@ -263,6 +263,57 @@ describe('server features', () => {
   });
 });
 
+describe('a resource that is left and watched again, over delta', () => {
+  /** `a` was left and is watched again; the server knows of both. */
+  async function back(first: DeltaDiscoveryResponse) {
+    const stop = harness.client.watch(CLUSTER, 'a', new Recorder());
+    harness.client.watch(CLUSTER, 'b', new Recorder());
+    const stream = await plane.nextStream();
+    await stream.next();
+    await answer(stream, CLUSTER, first);
+    stop();
+    expect(await stream.next()).toMatchObject({ resource_names_unsubscribe: ['a'] });
+    const again = new Recorder();
+    harness.client.watch(CLUSTER, 'a', again);
+    expect(await stream.next()).toMatchObject({ resource_names_subscribe: ['a'] });
+    return { stream, again };
+  }
+  const there = { resources: [wrapped(CLUSTER, 'a', '1')] };
+  const gone = { removed_resources: ['a'] };
+
+  // "the server must still provide those resources in the response" - xds_protocol, of a name that is subscribed to again
+  test('is not missing because of a removal that was sent before the server heard of it', async () => {
+    const { stream, again } = await back(there);
+    await answer(stream, CLUSTER, gone);
+    expect(again.told).toEqual([]);
+    await answer(stream, CLUSTER, there);
+    expect(again.told).toEqual(['changed']);
+    await harness.clock.advance(60_000);
+    expect(again.told).toEqual(['changed']);
+  });
+
+  test('does not exist when the removal was the answer: 15 s later', async () => {
+    const { stream, again } = await back(there);
+    await answer(stream, CLUSTER, gone);
+    await harness.clock.advance(15_000);
+    expect(again.told).toEqual(['failed: does-not-exist']);
+  });
+
+  test('does not exist at once when it did not before', async () => {
+    const { stream, again } = await back(gone);
+    await answer(stream, CLUSTER, gone);
+    expect(again.told).toEqual(['failed: does-not-exist']);
+  });
+
+  test('is deleted at once after those 15 s', async () => {
+    const { stream, again } = await back(there);
+    await answer(stream, CLUSTER, there);
+    await harness.clock.advance(15_000);
+    await answer(stream, CLUSTER, gone);
+    expect(again.told).toEqual(['changed', 'ambient']);
+  });
+});
+
 describe('a server that does not know delta', () => {
   test('is asked for the state of the world from then on, at once, and the log says so once', async () => {
     plane.close();
@@ -278,6 +329,8 @@ describe('a server that does not know delta', () => {
     expect(await first.next()).toMatchObject({ resource_names: ['a'], node: { id: 'node-1' } });
     first.send({ type_url: CLUSTER, version_info: 'v', nonce: 'n', resources: [packed(CLUSTER, { name: 'a' })] });
     expect(await first.next()).toMatchObject({ version_info: 'v', response_nonce: 'n' });
+    // The connection stood all the while.
+    expect(harness.events.map(({ kind }) => kind)).toEqual(['xds:connected', 'xds:update']);
     const second = await reconnect(first);
     expect(second.method).toBe('StreamAggregatedResources');
     expect(watcher.told).toEqual(['changed']);

@@ -61,23 +61,26 @@ describe('a resource that does not come (gRFC A57)', () => {
   test.each([
     ['is there, and is used', true],
     ['is not there: the resource does not exist a second later', false],
-  ])('is not given up at the end of a wait in which the process stood still, before what came meanwhile is read: it %s', async (_, came) => {
-    const fake = new FakeClock();
-    let stoodStill = 0;
-    const clock = { now: () => fake.now() + stoodStill, wallTime: () => 0, after: fake.after.bind(fake) };
-    const { client } = begin(ads.uri, {}, { clock });
-    const watcher = new Recorder();
-    client.watch(LISTENER, 'l', watcher);
-    const stream = await ads.nextStream();
-    await stream.next();
-    await until(() => fake.pending === 1);
-    stoodStill = 60_000;
-    await fake.advance(15_000);
-    expect(watcher.told).toEqual([]);
-    if (came) await answer(stream, LISTENER, ['l']);
-    await fake.advance(STALL_MS);
-    expect(watcher.told).toEqual([came ? 'changed' : 'failed: does-not-exist']);
-  });
+  ])(
+    'is not given up at the end of a wait in which the process stood still, before what came meanwhile is read: it %s',
+    async (_, came) => {
+      const fake = new FakeClock();
+      let stoodStill = 0;
+      const clock = { now: () => fake.now() + stoodStill, wallTime: () => 0, after: fake.after.bind(fake) };
+      const { client } = begin(ads.uri, {}, { clock });
+      const watcher = new Recorder();
+      client.watch(LISTENER, 'l', watcher);
+      const stream = await ads.nextStream();
+      await stream.next();
+      await until(() => fake.pending === 1);
+      stoodStill = 60_000;
+      await fake.advance(15_000);
+      expect(watcher.told).toEqual([]);
+      if (came) await answer(stream, LISTENER, ['l']);
+      await fake.advance(STALL_MS);
+      expect(watcher.told).toEqual([came ? 'changed' : 'failed: does-not-exist']);
+    },
+  );
 
   test('is waited for only once the request has left on a live connection', async () => {
     let connect = (): void => {};

@@ -37,6 +37,8 @@ class Run {
   readonly #watched = new Map<string, { readonly stop: () => void; readonly watcher: Recorder }>();
   /** Watched resources that the server has had since they were. */
   readonly #always = new Set<string>();
+  /** Names that the client was told do not exist. In delta the next word of such a one counts at once. */
+  readonly #absent = new Set<string>();
 
   constructor(
     private readonly apiType: ApiType,
@@ -79,7 +81,7 @@ class Run {
         break;
     }
     await settle();
-    if (this.apiType === 'AGGREGATED_GRPC') this.#checkAlways();
+    this.#checkAlways();
   }
 
   /** Until nothing is under way any more, and whatever is waited for has come or timed out. */
@@ -118,7 +120,8 @@ class Run {
     const key = `${type} ${name}`;
     if (this.#watched.has(key)) return;
     const watcher = new Recorder();
-    if (this.plane.resources.get(type)?.has(name)) this.#always.add(key);
+    const isDoubted = this.apiType === 'AGGREGATED_GRPC' || !this.#absent.has(key);
+    if (isDoubted && this.plane.resources.get(type)?.has(name)) this.#always.add(key);
     this.#watched.set(key, { watcher, stop: this.harness.client.watch(type, name, watcher) });
   }
 
@@ -135,7 +138,9 @@ class Run {
 
   #unwatch(type: ResourceType, name: string): void {
     const key = `${type} ${name}`;
-    this.#watched.get(key)?.stop();
+    const watched = this.#watched.get(key);
+    if (watched?.watcher.told.includes('failed: does-not-exist')) this.#absent.add(key);
+    watched?.stop();
     this.#watched.delete(key);
     this.#always.delete(key);
   }

@@ -1,5 +1,6 @@
 import type { ResourceType } from '../../../core/resources.js';
 import type { DeltaDiscoveryRequest } from '../../wire/messages.js';
+import { Doubts } from './doubts.js';
 import { INVALID_ARGUMENT, type Subscription, type TypeRequest } from './subscription.js';
 
 /** What the client has from this server under a name: how the server calls it, and its version. */
@@ -14,11 +15,15 @@ export class DeltaSubscription implements Subscription {
   readonly #unsubscribe = new Set<string>();
   /** Something was asked for on this stream. A first request without names would mean "everything", and is not sent. */
   #named = false;
+  readonly #doubts: Doubts;
 
   constructor(
     readonly type: ResourceType,
     private readonly held: Held,
-  ) {}
+    now: () => number,
+  ) {
+    this.#doubts = new Doubts(now);
+  }
 
   get names(): ReadonlySet<string> {
     return this.#names;
@@ -26,15 +31,23 @@ export class DeltaSubscription implements Subscription {
 
   /** Said also of a name that the server knows: "the server must still provide those resources in the response". */
   add(name: string): void {
+    if (!this.#names.has(name)) this.#doubts.came(name);
     this.#names.add(name);
     this.#unsubscribe.delete(name);
     this.#subscribe.add(name);
   }
 
-  remove(name: string): void {
+  /**
+   * Not every name is in doubt when it comes back: of one that did not exist the next word is most likely the answer, and whoever calls what
+   * nobody knows shall hear so at once.
+   */
+  remove(name: string, absent: boolean): void {
     if (!this.#names.delete(name)) return;
     this.#subscribe.delete(name);
-    if (this.#told.has(name)) this.#unsubscribe.add(name);
+    this.#doubts.forget(name);
+    if (!this.#told.has(name)) return;
+    this.#unsubscribe.add(name);
+    if (!absent) this.#doubts.left(name);
   }
 
   /** "no state is assumed to be preserved from the previous stream" */
@@ -42,6 +55,7 @@ export class DeltaSubscription implements Subscription {
     this.#named = false;
     this.#told.clear();
     this.#unsubscribe.clear();
+    this.#doubts.clear();
     for (const name of this.#names) this.#subscribe.add(name);
   }
 
@@ -87,9 +101,9 @@ export class DeltaSubscription implements Subscription {
   /** Nothing to forget: what another server sent is not listed as held. */
   forget(): void {}
 
-  /** Never: a name that is subscribed to again is answered for again, and the last word counts. */
-  doubtfulUntil(): undefined {
-    return undefined;
+  /** "the server must still provide those resources": a removal that is older than the new subscription is not its answer. */
+  doubtfulUntil(name: string): number | undefined {
+    return this.#doubts.until(name);
   }
 
   #answer(nonce: string, more: Pick<DeltaDiscoveryRequest, 'error_detail'>): TypeRequest {

@@ -1,9 +1,7 @@
 import type { ResourceType } from '../../../core/resources.js';
 import type { DiscoveryRequest } from '../../wire/messages.js';
+import { Doubts } from './doubts.js';
 import { INVALID_ARGUMENT, type Subscription, type TypeRequest } from './subscription.js';
-
-/** How long a response may be under way: as long as the protocol waits for one at all (gRFC A57). In milliseconds. */
-const UNDER_WAY_MS = 15_000;
 
 /** State of the world: names, version and nonce. */
 export class SotwSubscription implements Subscription {
@@ -20,15 +18,14 @@ export class SotwSubscription implements Subscription {
   readonly #omitted = new Set<string>();
   /** Names that are not on the server's list of this stream yet. */
   readonly #fresh = new Set<string>();
-  /** When the server was last told of the names that have left, oldest first. Of the last `UNDER_WAY_MS`; emptied by `streamOpened`. */
-  readonly #left = new Map<string, number>();
-  /** Names that left and came back within that time, and until when they are in doubt. */
-  readonly #doubtful = new Map<string, number>();
+  readonly #doubts: Doubts;
 
   constructor(
     readonly type: ResourceType,
-    private readonly now: () => number,
-  ) {}
+    now: () => number,
+  ) {
+    this.#doubts = new Doubts(now);
+  }
 
   get version(): string {
     return this.#version;
@@ -46,16 +43,15 @@ export class SotwSubscription implements Subscription {
     this.#names.add(name);
     this.#fresh.add(name);
     this.#dirty = true;
-    const left = this.#left.get(name);
-    if (left !== undefined && left + UNDER_WAY_MS > this.now()) this.#doubtful.set(name, this.now() + UNDER_WAY_MS);
+    this.#doubts.came(name);
   }
 
   remove(name: string): void {
     if (!this.#names.delete(name)) return;
-    this.#doubtful.delete(name);
+    this.#doubts.forget(name);
     this.#omitted.delete(name);
     this.#dirty = true;
-    if (!this.#fresh.delete(name)) this.#leave(name);
+    if (!this.#fresh.delete(name)) this.#doubts.left(name);
   }
 
   /** "the nonce is scoped to the stream": everything wanted must be asked for anew. */
@@ -63,8 +59,7 @@ export class SotwSubscription implements Subscription {
     this.#nonce = '';
     this.#named = false;
     this.#dirty = this.#names.size > 0;
-    this.#left.clear();
-    this.#doubtful.clear();
+    this.#doubts.clear();
     this.#omitted.clear();
     for (const name of this.#names) this.#fresh.add(name);
   }
@@ -104,10 +99,7 @@ export class SotwSubscription implements Subscription {
   }
 
   doubtfulUntil(name: string): number | undefined {
-    const until = this.#doubtful.get(name);
-    if (until === undefined || until > this.now()) return until;
-    this.#doubtful.delete(name);
-    return undefined;
+    return this.#doubts.until(name);
   }
 
   #request(more: Pick<DiscoveryRequest, 'error_detail'>): TypeRequest {
@@ -136,16 +128,6 @@ export class SotwSubscription implements Subscription {
 
   #comeBack(name: string): void {
     this.#fresh.add(name);
-    this.#doubtful.set(name, this.now() + UNDER_WAY_MS);
-  }
-
-  #leave(name: string): void {
-    const now = this.now();
-    this.#left.delete(name);
-    this.#left.set(name, now);
-    for (const [other, at] of this.#left) {
-      if (at + UNDER_WAY_MS > now) break;
-      this.#left.delete(other);
-    }
+    this.#doubts.raise(name);
   }
 }

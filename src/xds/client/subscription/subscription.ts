@@ -19,7 +19,8 @@ export interface Subscription {
   readonly names: ReadonlySet<string>;
   /** Wanted from now on. One that is wanted already is asked for again. */
   add(name: string): void;
-  remove(name: string): void;
+  /** Not wanted any more. `absent`: the server's last word was that there is no such resource. */
+  remove(name: string, absent: boolean): void;
   /** A new stream: the server knows nothing. */
   streamOpened(): void;
   /** True when the server has to be told of other names. */
