@@ -1,8 +1,10 @@
+import type { Socket } from 'node:net';
 import type { BodyFlow, BodySink } from '../core/body.js';
 import { Call } from '../core/call.js';
 import type { MeshError } from '../core/errors.js';
 import { endToEndHeaders, type HeaderFields } from '../core/headers.js';
 import { localReply, type Reply } from '../core/reply.js';
+import { downstreamOf } from '../server/downstream.js';
 import { passedBefore, signForwarded } from './forwarded.js';
 import { clientGone, type InboundBody } from './inbound-body.js';
 import type { ProxyEnv } from './options.js';
@@ -50,20 +52,22 @@ export abstract class Exchange implements BodySink {
   protected abstract requestBody(accepted: Accepted): InboundBody | undefined;
 
   /** Judges a request and sends it on. `OPTIONS *` is about this server, not about a resource (RFC 9110 section 9.3.7). */
-  protected begin(head: RequestHead, client: string | undefined): void {
+  protected begin(head: RequestHead, socket: Socket | undefined): void {
     const { env } = this;
     if (head.method === 'OPTIONS' && head.target === '*') return this.#answer(localReply(204), head.method);
     const accepted = accept(head, env.limits.maxHeaders);
     if ('status' in accepted) return this.refuse(accepted);
     const { protocol, scheme, authority, path, headers, timeoutMs } = accepted;
     if (passedBefore(headers, env.name)) return this.refuse(loopDetected(authority));
-    signForwarded(headers, head.version, env.name, client);
+    signForwarded(headers, head.version, env.name, socket?.remoteAddress);
     const body = this.requestBody(accepted);
     this.#requestBody = body;
-    const call = new Call({ protocol, scheme, authority, method: head.method, path, headers, body, timeoutMs });
+    const { method } = head;
+    const downstream = downstreamOf(socket, head.version === '2.0' ? 'HTTP/2' : `HTTP/${head.version}`);
+    const call = new Call({ protocol, scheme, authority, method, path, headers, body, timeoutMs, downstream });
     this.#call = call;
     env.service(call).then(
-      (reply) => this.#answer(reply, head.method),
+      (reply) => this.#answer(reply, method),
       (error: unknown) => this.#rejected(error),
     );
   }

@@ -36,7 +36,7 @@ class Http1Exchange extends Exchange {
       scheme: undefined,
       raw: request.rawHeaders,
     };
-    this.begin(head, request.socket.remoteAddress);
+    this.begin(head, request.socket);
   }
 
   protected override requestBody({ size }: Accepted): InboundBody | undefined {

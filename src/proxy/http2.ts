@@ -50,7 +50,7 @@ class Http2Exchange extends Exchange {
       scheme: headers[':scheme'] as string | undefined,
       raw,
     };
-    this.begin(head, stream.session?.socket?.remoteAddress);
+    this.begin(head, stream.session?.socket);
   }
 
   protected override requestBody({ size }: Accepted): InboundBody | undefined {

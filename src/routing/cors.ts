@@ -4,18 +4,18 @@ import type { Random } from '../core/random.js';
 import { stringTest } from './match/strings.js';
 import type { RequestView } from './request.js';
 
-/** What CORS makes of a request. Undefined: nothing. */
+/** What CORS makes of a request. */
 export type CorsDecision =
   /** The answer to a preflight: status 200, these fields, no body. It is not sent on. */
   | { readonly kind: 'preflight'; readonly headers: HeaderFields }
   /** Fields that the reply gets, in place of those that it has. */
   | { readonly kind: 'reply'; readonly headers: HeaderFields };
 
+/** Undefined for a request that it does not concern. */
+export type Cors = (request: Pick<RequestView, 'method' | 'headers'>) => CorsDecision | undefined;
+
 /** Compiles Envoy's CORS filter (`cors_filter.cc`) with one policy: of the route, else of its virtual host. */
-export function compileCors(
-  policy: CorsPolicy,
-  random: Random,
-): ((request: Pick<RequestView, 'method' | 'headers'>) => CorsDecision | undefined) | undefined {
+export function compileCors(policy: CorsPolicy, random: Random): Cors | undefined {
   // Shadow mode only counts, and changes nothing.
   if (policy.enabled <= 0) return undefined;
   const origins = policy.allowOrigin.map(stringTest);

@@ -1,6 +1,7 @@
 import type { MeshError } from '../../core/errors.js';
 import type { Route, RouteConfiguration } from '../../core/model/route.js';
 import type { FilterChain } from '../../core/model/server.js';
+import { type Cors, compileCors } from '../../routing/cors.js';
 import type { FormatEnv } from '../../routing/format/values.js';
 import type { RequestView } from '../../routing/request.js';
 import { RouteTable } from '../../routing/table/table.js';
@@ -15,6 +16,8 @@ export interface Serve {
   /** What the route changes about the request, before the application has it, and about the response. Not for gRPC servers. */
   readonly requestHeaders: BindChanges | undefined;
   readonly responseHeaders: BindChanges | undefined;
+  /** What it makes of requests from browsers; not for gRPC servers either. */
+  readonly cors: Cors | undefined;
 }
 
 /** gRPC callers get UNAVAILABLE in every case (gRFC A36), others a 404 for `no-route`, as from Envoy, and else a 503. */
@@ -103,11 +106,12 @@ export class ChainRoutes {
 }
 
 /** "a Route with an inappropriate `action` causes RPCs matching that route ... to fail with UNAVAILABLE" - gRFC A36. */
-function decision({ action, requestHeaders, responseHeaders }: Route, env: FormatEnv): Decision {
+function decision({ action, requestHeaders, responseHeaders, cors }: Route, env: FormatEnv): Decision {
   if (action.kind !== 'non_forwarding') return UNSUPPORTED;
   return {
     kind: 'serve',
     requestHeaders: compileChanges(requestHeaders, env),
     responseHeaders: compileChanges(responseHeaders, env),
+    cors: cors === undefined ? undefined : compileCors(cors, env.random),
   };
 }

@@ -28,6 +28,12 @@ export function compileChanges(mutation: HeaderMutation | undefined, env: Format
   return (request) => ({ names, apply: (fields, response) => mutate(fields, request, response, env) });
 }
 
+/** Changes that put fields in place of those that there are. */
+export const replacing = (given: HeaderFields): HeaderChanges => ({
+  names: new Set(Object.keys(given)),
+  apply: (fields) => void Object.assign(fields, given),
+});
+
 function endToEnd(mutation: HeaderMutation | undefined): HeaderMutation | undefined {
   if (mutation === undefined) return undefined;
   const remove = mutation.remove.filter(isEndToEnd);

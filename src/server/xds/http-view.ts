@@ -1,8 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { IncomingHttpHeaders } from 'node:http2';
-import type { Protocol, Scheme } from '../../core/call.js';
+import type { Socket } from 'node:net';
+import type { Downstream, Protocol, Scheme } from '../../core/call.js';
 import { type HeaderFields, headerFields } from '../../core/headers.js';
 import type { RequestView } from '../../routing/request.js';
+import { downstreamOf } from '../downstream.js';
 
 /** A node:http request as routes see it. Header fields are read when a route asks for one. */
 export class Http1View implements RequestView {
@@ -23,6 +25,10 @@ export class Http1View implements RequestView {
     this.path = absolute !== null && !rest.startsWith('/') ? `/${rest}` : rest;
   }
 
+  get downstream(): Downstream {
+    return downstreamOf(this.request.socket, this.request.httpVersion === '1.0' ? 'HTTP/1.0' : 'HTTP/1.1');
+  }
+
   get headers(): HeaderFields {
     // Every field as it came: `headers` leaves out what is repeated.
     this.#headers ??= headerFields(this.request.headersDistinct);
@@ -39,11 +45,18 @@ export class Http2View implements RequestView {
   readonly path: string;
   #headers: HeaderFields | undefined;
 
-  constructor(private readonly received: IncomingHttpHeaders) {
+  constructor(
+    private readonly received: IncomingHttpHeaders,
+    private readonly socket?: Socket,
+  ) {
     this.protocol = isGrpc(received['content-type']) ? 'grpc' : 'http';
     this.method = received[':method'] ?? 'GET';
     this.host = received[':authority'] ?? received.host ?? '';
     this.path = received[':path'] ?? '/';
+  }
+
+  get downstream(): Downstream {
+    return downstreamOf(this.socket, 'HTTP/2');
   }
 
   get headers(): HeaderFields {

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { DeadlineEntry } from '../../core/deadlines.js';
 import type { Refuse } from './chain-routes.js';
 import type { Connection, FaceEnv } from './face.js';
+import { replacing } from './header-changes.js';
 import { changeRequest, changeResponse } from './http1-headers.js';
 import { Http1View } from './http-view.js';
 
@@ -47,7 +48,15 @@ export class Http1Connection {
       response.end(`${decision.message}\n`);
       return false;
     }
+    const browser = decision.cors?.(view);
+    if (browser?.kind === 'preflight') {
+      response.writeHead(200, browser.headers);
+      response.end();
+      return false;
+    }
     if (decision.requestHeaders !== undefined) changeRequest(request, decision.requestHeaders(view));
+    // What is put around it last changes the head first: what browsers are told stands (Envoy's filters, the router before CORS).
+    if (browser !== undefined) changeResponse(response, replacing(browser.headers));
     if (decision.responseHeaders !== undefined) changeResponse(response, decision.responseHeaders(view));
     limit = this.#limit(() => this.#overdue(request, response));
     return true;

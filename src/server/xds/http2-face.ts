@@ -1,9 +1,16 @@
-import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
+import type {
+  Http2Server,
+  IncomingHttpHeaders,
+  OutgoingHttpHeaders,
+  ServerHttp2Session,
+  ServerHttp2Stream,
+} from 'node:http2';
+import type { Socket } from 'node:net';
 import { Http2Drain } from '../http2-drain.js';
 import type { Refuse } from './chain-routes.js';
 import type { Acceptor, Connection, Face, FaceEnv } from './face.js';
 import { gateEvents } from './gate.js';
-import { changeFields } from './header-changes.js';
+import { changeFields, replacing } from './header-changes.js';
 import { changeResponse } from './http2-headers.js';
 import { Http2View } from './http-view.js';
 import { refusalStatus } from './http1-connection.js';
@@ -79,14 +86,21 @@ export class Http2Face implements Face {
     const connection =
       stream.session === undefined ? undefined : this.#sessions.get(stream.session as ServerHttp2Session);
     if (connection === undefined) return true;
-    const view = new Http2View(headers);
+    const view = new Http2View(headers, stream.session?.socket as Socket | undefined);
     const { routes } = connection;
     const decision = routes.decide(view);
     if (decision.kind === 'refuse') {
       refuse(stream, decision, view.protocol === 'grpc');
       return false;
     }
+    const browser = decision.cors?.(view);
+    if (browser?.kind === 'preflight') {
+      answer(stream, { ':status': 200, ...browser.headers });
+      return false;
+    }
     if (decision.requestHeaders !== undefined) changeFields(headers, raw, decision.requestHeaders(view));
+    // What is put around it last changes the head first: what browsers are told stands (Envoy's filters, the router before CORS).
+    if (browser !== undefined) changeResponse(stream, replacing(browser.headers));
     if (decision.responseHeaders !== undefined) changeResponse(stream, decision.responseHeaders(view));
     const { maxDurationMs } = routes;
     if (maxDurationMs !== undefined) {
@@ -100,24 +114,26 @@ export class Http2Face implements Face {
 }
 
 function refuse(stream: ServerHttp2Stream, decision: Refuse, grpc: boolean): void {
+  if (!grpc) {
+    const head = { ':status': refusalStatus(decision), 'content-type': 'text/plain' };
+    return answer(stream, head, `${decision.message}\n`);
+  }
+  answer(stream, {
+    ':status': 200,
+    'content-type': 'application/grpc',
+    'grpc-status': UNAVAILABLE,
+    'grpc-message': encodeURIComponent(decision.message),
+  });
+}
+
+/** A whole response of our own; the application does not hear of the request. */
+function answer(stream: ServerHttp2Stream, head: OutgoingHttpHeaders, body?: string): void {
   // Nobody else hears of the stream, and an error that nobody listens for would end the process.
   stream.on('error', () => {});
   // Listeners of the session hear of a stream before those of the server do: the application may have ended it, as limits on resets do.
   if (stream.destroyed || stream.closed) return;
   // "A server MAY ... request that the client abort transmission of a request without error by sending a RST_STREAM" - RFC 9113 section 8.1
   stream.once('finish', () => stream.close(NO_ERROR));
-  if (!grpc) {
-    stream.respond({ ':status': refusalStatus(decision), 'content-type': 'text/plain' });
-    stream.end(`${decision.message}\n`);
-    return;
-  }
-  stream.respond(
-    {
-      ':status': 200,
-      'content-type': 'application/grpc',
-      'grpc-status': UNAVAILABLE,
-      'grpc-message': encodeURIComponent(decision.message),
-    },
-    { endStream: true },
-  );
+  stream.respond(head, { endStream: body === undefined });
+  if (body !== undefined) stream.end(body);
 }
