@@ -25,6 +25,8 @@ export interface Delivery {
   readonly version: string;
   readonly nonce: string;
   readonly count: number;
+  /** It says what changed; one of the state of the world what there is. */
+  readonly isDelta: boolean;
   /** Reads one of them, with pauses. Throws when its wrapper is malformed. */
   resource(index: number): Steps<DeliveredResource>;
   /** Names that the server says are gone, or never were. */
@@ -44,6 +46,7 @@ export function* sotwDelivery(codec: Codec, bytes: Uint8Array): Steps<Delivery> 
     version: response.text('version_info'),
     nonce: response.text('nonce'),
     count: resources.count,
+    isDelta: false,
     resource: (index) => fromAny(codec, resources.at(index)),
     removed: [],
     errors: yield* messages<ResourceError>(codec, 'ResourceError', response.list('resource_errors')),
@@ -66,6 +69,7 @@ export function* deltaDelivery(codec: Codec, bytes: Uint8Array): Steps<Delivery>
     version: response.text('system_version_info'),
     nonce: response.text('nonce'),
     count: resources.count,
+    isDelta: true,
     resource: (index) => fromWrapper(codec, resources.at(index)),
     removed,
     errors: yield* messages<ResourceError>(codec, 'ResourceError', response.list('resource_errors')),

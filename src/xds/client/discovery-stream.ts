@@ -25,12 +25,12 @@ export interface StreamHost {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  /** True: incremental. May become false, for all streams of the server. */
+  /** True: incremental, as far as the server knows that. */
   readonly isDelta: boolean;
   /** Loads what is needed, `codec` included. */
   transport(): Promise<ServerTransport>;
   readonly codec: Codec;
-  /** The server does not know incremental streams: `isDelta` is false from now on. */
+  /** The server answered that it does not know incremental streams. */
   deltaUnknown(): void;
   held(type: ResourceType): Held;
   connected(): void;
@@ -48,6 +48,13 @@ export class DiscoveryStream implements StreamOwner {
   /** ACKs and NACKs of this stream that wait to be sent. At most one a response, and the next is read when it is gone. */
   #answers: { readonly type: ResourceType; readonly request: TypeRequest }[] = [];
   #isDelta: boolean;
+  /** The server does not know delta, it says. Set when it refuses a stream for that; reset at the end of the one that came in its place. */
+  #deltaRefused = false;
+  /**
+   * It has answered in delta: who says that it does not know it is not the server, or not itself. A balancer whose servers are away answers
+   * 404, which gRPC reads as UNIMPLEMENTED. Set for good.
+   */
+  #knowsDelta = false;
   /** The type of the response that is being dealt with: a change of names waits for its answer. */
   #processing: ResourceType | undefined;
   #isConnected = false;
@@ -88,7 +95,8 @@ export class DiscoveryStream implements StreamOwner {
   }
 
   opening(): string {
-    if (this.#isDelta !== this.host.isDelta) this.#changeProtocol();
+    const isDelta = this.host.isDelta && !this.#deltaRefused;
+    if (this.#isDelta !== isDelta) this.#changeProtocol(isDelta);
     this.#answers = [];
     for (const subscription of this.#subscriptions.values()) subscription.streamOpened();
     return (this.#isDelta ? this.#methods.delta : this.#methods.stream).path;
@@ -113,22 +121,27 @@ export class DiscoveryStream implements StreamOwner {
 
   async received(bytes: Uint8Array, live: () => boolean, understood: () => void): Promise<void> {
     const { codec, clock } = this.host;
-    const read = this.#isDelta ? deltaDelivery : sotwDelivery;
+    const isDelta = this.#isDelta;
+    const read = isDelta ? deltaDelivery : sotwDelivery;
     const delivery = await runInSlices(read(codec, bytes), new Slices(clock));
     understood();
+    if (isDelta) this.#knowsDelta = true;
     const subscription = this.#subscriptions.get(delivery.type as ResourceType);
     if (subscription?.asked === true) await this.#process(delivery, subscription, live);
     else this.#stray(delivery.type);
   }
 
   refused({ code }: StreamEnd): boolean {
-    if (code !== UNIMPLEMENTED || !this.#isDelta) return false;
+    if (code !== UNIMPLEMENTED || !this.#isDelta || this.#knowsDelta) return false;
     this.#isConnected = false;
+    this.#deltaRefused = true;
     this.host.deltaUnknown();
     return true;
   }
 
   ended(details: string, failed: boolean): void {
+    // The next connection may be to another server.
+    this.#deltaRefused = false;
     this.host.ended(this, details, failed);
     this.#isConnected = false;
   }
@@ -151,8 +164,8 @@ export class DiscoveryStream implements StreamOwner {
     return new SotwSubscription(type, now);
   }
 
-  #changeProtocol(): void {
-    this.#isDelta = this.host.isDelta;
+  #changeProtocol(isDelta: boolean): void {
+    this.#isDelta = isDelta;
     for (const [type, before] of this.#subscriptions) {
       const subscription = this.#newSubscription(type);
       for (const name of before.names) subscription.add(name);

@@ -58,7 +58,9 @@ export class ServerSession implements Source, StreamHost {
   readonly features: ServerFeatures;
   readonly #streams = new Map<ResourceType, DiscoveryStream>();
   readonly #metrics: ServerMetrics;
-  #isDelta: boolean;
+  readonly isDelta: boolean;
+  /** It was logged that the server does not know delta. */
+  #toldOfDelta = false;
   #codec: Codec | undefined;
   /** The last connectivity error. Set by it, reset by the first response after it. */
   #failure: string | undefined;
@@ -74,7 +76,7 @@ export class ServerSession implements Source, StreamHost {
     this.key = serverKey(server);
     this.uri = server.uri;
     this.features = server.features;
-    this.#isDelta = server.apiType === 'AGGREGATED_DELTA_GRPC' || server.apiType === 'DELTA_GRPC';
+    this.isDelta = server.apiType === 'AGGREGATED_DELTA_GRPC' || server.apiType === 'DELTA_GRPC';
     const isAggregated = server.apiType === 'AGGREGATED_GRPC' || server.apiType === 'AGGREGATED_DELTA_GRPC';
     const all = isAggregated ? new DiscoveryStream(this, RESOURCE_TYPES, undefined) : undefined;
     for (const type of RESOURCE_TYPES) this.#streams.set(type, all ?? new DiscoveryStream(this, [type], type));
@@ -92,9 +94,6 @@ export class ServerSession implements Source, StreamHost {
   }
   get logger(): Logger {
     return this.parts.logger;
-  }
-  get isDelta(): boolean {
-    return this.#isDelta;
   }
   get codec(): Codec {
     if (this.#codec === undefined) throw new Error('the codec is loaded before a stream is opened');
@@ -154,11 +153,14 @@ export class ServerSession implements Source, StreamHost {
   }
 
   deltaUnknown(): void {
-    if (!this.#isDelta) return;
-    this.#isDelta = false;
-    this.logger.warn('the control plane does not know delta: it is asked for the state of the world from now on', {
-      server: this.uri,
-    });
+    if (this.#toldOfDelta) return;
+    this.#toldOfDelta = true;
+    this.logger.warn(
+      'the control plane does not know delta: it is asked for the state of the world until the stream ends',
+      {
+        server: this.uri,
+      },
+    );
   }
 
   held(type: ResourceType): Held {
@@ -220,7 +222,7 @@ export class ServerSession implements Source, StreamHost {
     const absences = {
       errors: delivery.errors,
       removed: delivery.removed,
-      complete: !this.#isDelta && FULL_SET.has(type) ? subscription.names : undefined,
+      complete: !delivery.isDelta && FULL_SET.has(type) ? subscription.names : undefined,
     };
     const changed = await runInSlices(updates.apply(type, unpacked, absences, this), slices);
     if (isBack && !this.#closed) await runInSlices(updates.contactRestored(this), slices);

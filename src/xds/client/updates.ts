@@ -95,6 +95,7 @@ export class Updates {
       const entry = this.#decided(type, name, source);
       // "These resources will not be treated as resource updates, but only as TTL updates." - xds_protocol
       if (entry?.arrival?.version === version && entry.arrival.server === source.key) this.#expire(entry, ttlMs);
+      yield;
     }
     for (const [name, { error, version, raw }] of unpacked.bad) {
       const entry = this.#decided(type, name, source);
