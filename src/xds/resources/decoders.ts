@@ -1,6 +1,7 @@
 import type { RouteConfiguration } from '../../core/model/route.js';
 import { CLUSTER, ENDPOINT, LISTENER, type Resource, type ResourceType, ROUTE } from '../../core/resources.js';
 import type { Steps } from '../../core/steps.js';
+import { canonicalName } from '../client/names.js';
 import type { ResourceOrigin } from '../origin.js';
 import { type Cluster, cluster } from './cluster.js';
 import type { DecoderContext, ReadContext } from './context.js';
@@ -9,6 +10,7 @@ import { type Listener, listener } from './listener.js';
 import { Message } from './message.js';
 import { routeConfiguration } from './route.js';
 import { deepFreezeSteps, retainSteps } from './share.js';
+import { StepBudget } from './step-budget.js';
 
 export type { DecoderContext };
 
@@ -30,21 +32,25 @@ export type Decoders = { readonly [T in ResourceType]: Decoder<Models[T]> };
 
 export function decodersFor(context: DecoderContext): Decoders {
   return {
-    [LISTENER]: decoder('name', context, listener),
-    [ROUTE]: decoder('name', context, (message, { origin }) => routeConfiguration(message, origin)),
-    [CLUSTER]: decoder('name', context, cluster),
-    [ENDPOINT]: decoder('cluster_name', context, (message) => loadAssignment(message, { hosts: 'ip', eds: true })),
+    [LISTENER]: decoder(LISTENER, context, listener),
+    [ROUTE]: decoder(ROUTE, context, (message, { origin }) => routeConfiguration(message, origin)),
+    [CLUSTER]: decoder(CLUSTER, context, cluster),
+    [ENDPOINT]: decoder(ENDPOINT, context, (message) => loadAssignment(message, { hosts: 'ip', eds: true })),
   };
 }
 
 type Reader<T> = (message: Message, context: ReadContext) => Steps<T>;
 
-function decoder<T>(nameField: string, context: DecoderContext, read: Reader<T>): Decoder<T> {
+function decoder<T>(type: ResourceType, context: DecoderContext, read: Reader<T>): Decoder<T> {
+  const nameField = type === ENDPOINT ? 'cluster_name' : 'name';
   return function* (resource, name, origin, previous) {
-    const message = new Message(resource, '');
+    const budget = new StepBudget();
+    const message = new Message(resource, '', budget);
     const own = message.requiredText(nameField);
-    if (own !== name) throw message.error(nameField, `must be the name of the resource, "${name}", got "${own}"`);
-    const model = yield* deepFreezeSteps(yield* read(message, { ...context, origin }));
+    // A47: an xdstp: name may have its context parameters in any order.
+    if (own !== name && canonicalName(type, own) !== canonicalName(type, name))
+      throw message.error(nameField, `must be the name of the resource, "${name}", got "${own}"`);
+    const model = yield* deepFreezeSteps(yield* budget.renewed(read(message, { ...context, origin })));
     return previous === undefined ? model : yield* retainSteps(previous, model);
   };
 }

@@ -1,4 +1,5 @@
 import { shown } from '../../core/decode.js';
+import { StepBudget } from './step-budget.js';
 
 /** Longest path, and longest problem, in characters: both hold names from outside, and are logged and sent back. */
 const MAX_TEXT = 500;
@@ -37,10 +38,13 @@ function uint32(value: unknown, path: string): number {
 export class Message {
   readonly #fields: Readonly<Record<string, unknown>>;
 
+  /** `budget`: shared by all messages of a resource; the value counts as one. */
   constructor(
     value: unknown,
     readonly path: string,
+    readonly budget: StepBudget = new StepBudget(),
   ) {
+    this.spend(1);
     if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof Uint8Array) {
       throw new ResourceError(path, `must be a message, got ${shown(value)}`);
     }
@@ -61,6 +65,13 @@ export class Message {
     return this.#get(name) !== undefined;
   }
 
+  /** Takes account of work that is as much as looking at so many values. */
+  spend(values: number): void {
+    this.budget.spend(values, (problem) => {
+      throw new ResourceError(this.path, problem);
+    });
+  }
+
   at(name: string): string {
     return this.path === '' ? name : `${this.path}.${name}`;
   }
@@ -72,7 +83,7 @@ export class Message {
 
   message(name: string): Message | undefined {
     const value = this.#get(name);
-    return value === undefined ? undefined : new Message(value, this.at(name));
+    return value === undefined ? undefined : new Message(value, this.at(name), this.budget);
   }
 
   required(name: string): Message {
@@ -88,27 +99,43 @@ export class Message {
   /** The same one by one, for lists that may be long. */
   *each(name: string): Generator<Message, void, undefined> {
     const path = this.at(name);
-    for (const [i, item] of this.#list(name).entries()) yield new Message(item, `${path}[${i}]`);
+    const list = this.#list(name);
+    for (let i = 0; i < list.length; i++) yield new Message(list[i], `${path}[${i}]`, this.budget);
   }
 
   texts(name: string): string[] {
-    return this.#list(name).map((item, i) => {
-      if (typeof item === 'string') return item;
-      throw new ResourceError(`${this.at(name)}[${i}]`, `must be a string, got ${shown(item)}`);
-    });
+    return [...this.eachText(name)];
+  }
+
+  /** The same one by one, for lists that may be long. */
+  *eachText(name: string): Generator<string, void, undefined> {
+    const list = this.#list(name);
+    for (let i = 0; i < list.length; i++) {
+      this.spend(1);
+      const item = list[i];
+      if (typeof item !== 'string')
+        throw new ResourceError(`${this.at(name)}[${i}]`, `must be a string, got ${shown(item)}`);
+      yield item;
+    }
   }
 
   /** Unsigned 32-bit numbers. */
   numbers(name: string): number[] {
-    return this.#list(name).map((item, i) => uint32(item, `${this.at(name)}[${i}]`));
+    const list = this.#list(name);
+    this.spend(list.length);
+    // With undefined in the place of holes, which `map` would pass over.
+    return Array.from(list, (item, i) => uint32(item, `${this.at(name)}[${i}]`));
   }
 
   /** A `map<string, Message>`. */
   map(name: string): [key: string, value: Message][] {
     const value = this.#get(name);
     if (value === undefined) return [];
-    const map = new Message(value, this.at(name)).#fields;
-    return Object.keys(map).map((key) => [key, new Message(map[key], `${this.at(name)}[${JSON.stringify(key)}]`)]);
+    const map = new Message(value, this.at(name), this.budget).#fields;
+    return Object.keys(map).map((key) => [
+      key,
+      new Message(map[key], `${this.at(name)}[${JSON.stringify(key)}]`, this.budget),
+    ]);
   }
 
   text(name: string): string {
@@ -225,7 +252,6 @@ export class Message {
     const value = this.#get(name);
     if (value === undefined) return [];
     if (!Array.isArray(value)) throw this.error(name, `must be a list, got ${shown(value)}`);
-    // With undefined in the place of holes, which `map` would pass over.
-    return Array.from(value);
+    return value;
   }
 }

@@ -115,7 +115,8 @@ function attemptCount(virtualHost: Message): HostLevel['attemptCount'] {
 
 function* decodeDomains(virtualHost: Message, taken: Set<string>): Steps<readonly string[]> {
   const domains: string[] = [];
-  for (const [i, domain] of virtualHost.texts('domains').entries()) {
+  let i = 0;
+  for (const domain of virtualHost.eachText('domains')) {
     yield;
     const lower = domain.toLowerCase();
     // "must be unique across all virtual hosts or the config will fail to load" - route_components.proto
@@ -123,6 +124,7 @@ function* decodeDomains(virtualHost: Message, taken: Set<string>): Steps<readonl
       domainProblem(lower) ??
       (taken.has(lower) ? `must be unique in the route configuration, got "${domain}" again` : undefined);
     if (problem !== undefined) throw virtualHost.error(`domains[${i}]`, problem);
+    i++;
     taken.add(lower);
     domains.push(lower);
   }

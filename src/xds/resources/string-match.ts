@@ -5,6 +5,7 @@ import type { Message } from './message.js';
 /** `type.matcher.v3.RegexMatcher`; `google_re2` is the only engine there is, and the default. */
 export function regexMatcher(matcher: Message): SafeRegex {
   const source = matcher.requiredText('regex');
+  matcher.spend(source.length);
   try {
     return safeRegex(source);
   } catch (error) {
