@@ -1,5 +1,5 @@
 import { ConfigUnavailableError, MeshError } from '../../core/errors.js';
-import type { AggregateClusterConfig, ClusterConfig } from '../../core/model/cluster.js';
+import type { AggregateClusterConfig } from '../../core/model/cluster.js';
 import type { AggregateMembers, NodeState } from './cluster-node.js';
 
 /** "The tree of aggregate clusters has a depth limit of 16" - gRFC A37; the aggregate itself and the leaf count. */
@@ -31,55 +31,53 @@ export function reachable(roots: Iterable<string>, stateOf: StateOf): ReadonlySe
   return found;
 }
 
-/** What an aggregate came to, and what of it there is to show beside it. */
-export interface ResolvedAggregate {
-  readonly state: AggregateClusterConfig | MeshError;
-  /** Its leaves, and those of its members that are in trouble, by name. */
-  readonly parts: ReadonlyMap<string, ClusterConfig | MeshError>;
+/** An aggregate followed to its ends: what stays as it is while every cluster in it has the members, or none, that it had. */
+export interface AggregateGraph {
+  readonly name: string;
+  readonly settings: AggregateMembers['settings'];
+  /** What may serve: its leaves, and those of its members that are in trouble. In order of preference. */
+  readonly parts: ReadonlySet<string>;
+  /** Its members have no end; undefined: they do. */
+  readonly problem: MeshError | undefined;
 }
 
 /** Follows an aggregate to its leaves, depth first: their order is the order of preference. All of its members must be known. */
-export function resolveAggregate(name: string, root: AggregateMembers, stateOf: StateOf): ResolvedAggregate {
-  const { statName, retryBudget, limits } = root.settings;
+export function followAggregate(name: string, root: AggregateMembers, stateOf: StateOf): AggregateGraph {
   const walk = new Walk(stateOf);
-  const parts = walk.parts;
+  const { parts } = walk;
   try {
     walk.visit(name, root, 1);
+    return { name, settings: root.settings, parts, problem: undefined };
   } catch (error) {
-    if (error instanceof MeshError) return { state: error, parts };
+    if (error instanceof MeshError) return { name, settings: root.settings, parts, problem: error };
     throw error;
   }
+}
+
+/** What an aggregate is while the clusters in `troubles`, which may be more than its own, cannot be used. */
+export function aggregateState(
+  { name, settings, parts, problem }: AggregateGraph,
+  troubles: ReadonlyMap<string, MeshError>,
+): AggregateClusterConfig | MeshError {
+  if (problem !== undefined) return problem;
   const leaves: string[] = [];
-  const troubles: string[] = [];
-  for (const [part, state] of parts) {
-    if (state instanceof MeshError) troubles.push(state.message);
-    else leaves.push(part);
-  }
+  for (const part of parts) if (!troubles.has(part)) leaves.push(part);
   // "we will now simply skip any underlying cluster that does not exist … care should be taken to ensure that the aggregate cluster properly
   // fails picks when the leaf cluster list is empty" - gRFC A74
   if (leaves.length === 0) {
-    const rest = troubles.length > SHOWN_TROUBLES ? `; and ${troubles.length - SHOWN_TROUBLES} more` : '';
-    const shown = troubles.slice(0, SHOWN_TROUBLES).join('; ');
-    const state = new ConfigUnavailableError(
-      `aggregate cluster "${name}": no cluster of it can be used: ${shown}${rest}`,
-    );
-    return { state, parts };
+    const messages = [...parts].map((part) => troubles.get(part)?.message ?? '');
+    const rest = messages.length > SHOWN_TROUBLES ? `; and ${messages.length - SHOWN_TROUBLES} more` : '';
+    const shown = messages.slice(0, SHOWN_TROUBLES).join('; ');
+    return new ConfigUnavailableError(`aggregate cluster "${name}": no cluster of it can be used: ${shown}${rest}`);
   }
+  const { statName, retryBudget, limits } = settings;
   const { maxRetries } = limits;
-  const state = Object.freeze({
-    kind: 'aggregate',
-    name,
-    statName,
-    leaves: Object.freeze(leaves),
-    retryBudget,
-    maxRetries,
-  });
-  return { state: state as AggregateClusterConfig, parts };
+  return Object.freeze({ kind: 'aggregate', name, statName, leaves: Object.freeze(leaves), retryBudget, maxRetries });
 }
 
 /** Looks at each cluster once, however many ways lead to it. */
 class Walk {
-  readonly parts = new Map<string, ClusterConfig | MeshError>();
+  readonly parts = new Set<string>();
   /** Layers below and including each cluster that was looked at. */
   readonly #heights = new Map<string, number>();
   /** The way to where the walk is. */
@@ -107,7 +105,7 @@ class Walk {
       for (const member of state.members)
         height = Math.max(height, 1 + this.visit(member, this.stateOf(member), depth + 1));
       this.#path.delete(name);
-    } else if (state !== undefined) this.parts.set(name, state);
+    } else this.parts.add(name);
     this.#heights.set(name, height);
     return height;
   }

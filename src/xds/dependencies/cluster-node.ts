@@ -1,5 +1,5 @@
 import type { DnsOptions } from '../../core/dns.js';
-import { ConfigUnavailableError, type MeshError } from '../../core/errors.js';
+import { ConfigUnavailableError, MeshError } from '../../core/errors.js';
 import type { ClusterConfig } from '../../core/model/cluster.js';
 import { CLUSTER, ENDPOINT } from '../../core/resources.js';
 import type { ResourceCache } from '../resource-cache.js';
@@ -129,6 +129,8 @@ export class ClusterNode {
 
   #become(state: NodeState): void {
     if (state === this.#state) return;
+    // Trouble that goes on, such as a name that still cannot be resolved, is told of once.
+    if (state instanceof MeshError && this.#state instanceof MeshError && state.message === this.#state.message) return;
     this.#state = state;
     for (const listener of [...this.#listeners]) listener.changed();
   }

@@ -2,7 +2,7 @@ import { MeshError } from '../../core/errors.js';
 import { LayeredMap } from '../../core/layered-map.js';
 import type { AggregateClusterConfig, ClusterConfig } from '../../core/model/cluster.js';
 import { retain } from '../resources/share.js';
-import { isMembers, reachable, resolveAggregate } from './aggregates.js';
+import { type AggregateGraph, aggregateState, followAggregate, isMembers, reachable } from './aggregates.js';
 import type { NodeState } from './cluster-node.js';
 import type { ClusterHold, Clusters } from './clusters.js';
 
@@ -11,6 +11,9 @@ export const CLUSTERS_AT_ONCE = 100;
 
 /** A cluster as a target shows it. */
 export type ClusterState = ClusterConfig | AggregateClusterConfig | MeshError;
+
+/** Other values for clusters that are shown. */
+export type Changes = readonly (readonly [string, ClusterState])[];
 
 export interface TargetClustersOwner {
   /** Something of the cluster is another than before. */
@@ -23,6 +26,10 @@ export class TargetClusters {
   readonly #held = new Map<string, ClusterHold>();
   /** Of those required, which are not known yet. */
   readonly #awaited = new Set<string>();
+  /** As of the last `collect`: the aggregates that it was asked for. */
+  readonly #aggregates = new Map<string, AggregateGraph>();
+  /** Of those held, which cannot be used. */
+  readonly #troubles = new Map<string, MeshError>();
   /** How many more may be taken up by this call of `hold`. */
   #room = 0;
 
@@ -59,14 +66,27 @@ export class TargetClusters {
     return this.#awaited.size === 0 && !this.unfinished;
   }
 
-  /** Takes note that more may be known of the cluster. False when more than itself may be another now: all must be looked at. */
-  refresh(name: string, before: ClusterState | undefined): boolean {
-    const state = this.#held.get(name)?.state;
-    const isNew = state !== undefined && this.#awaited.delete(name);
-    if (isMembers(state)) return false;
-    if (before === undefined) return isNew || state === undefined;
-    // An aggregate leaves out its members in trouble.
-    return isLeaf(before) && isLeaf(state);
+  /**
+   * What of `shown`, the last that was collected, is another now that something of the clusters in `changed` is: their own entries, and those
+   * of aggregates which gain or lose a leaf. Undefined when it may be more than that: all must be looked at.
+   */
+  follow(changed: ReadonlySet<string>, shown: ReadonlyMap<string, ClusterState> | undefined): Changes | undefined {
+    const changes: [string, ClusterState][] = [];
+    const turned = new Set<string>();
+    for (const name of changed) {
+      const state = this.state(name);
+      const isNew = state !== undefined && this.#awaited.delete(name);
+      // What leads to what may be another.
+      if (isMembers(state) || this.#aggregates.has(name)) return undefined;
+      const before = shown?.get(name);
+      if (before === undefined && state !== undefined && !isNew) return undefined;
+      if (before === undefined || state === undefined || state === before) continue;
+      changes.push([name, state]);
+      this.#note(name, state);
+      if (state instanceof MeshError || before instanceof MeshError) turned.add(name);
+    }
+    if (shown !== undefined && turned.size > 0) this.#turn(turned, shown, changes);
+    return changes;
   }
 
   state(name: string): NodeState | undefined {
@@ -79,13 +99,20 @@ export class TargetClusters {
     previous: ReadonlyMap<string, ClusterState> | undefined,
   ): LayeredMap<string, ClusterState> {
     const found = new Map<string, ClusterState>();
+    this.#aggregates.clear();
+    this.#troubles.clear();
+    for (const [name, { state }] of this.#held) if (state !== undefined && !isMembers(state)) this.#note(name, state);
     const stateOf = (name: string): NodeState | undefined => this.state(name);
     for (const name of names) {
       const state = stateOf(name);
       if (isMembers(state)) {
-        const resolved = resolveAggregate(name, state, stateOf);
-        for (const [part, of] of resolved.parts) found.set(part, of);
-        found.set(name, sameTrouble(previous?.get(name), resolved.state));
+        const graph = followAggregate(name, state, stateOf);
+        this.#aggregates.set(name, graph);
+        for (const part of graph.parts) {
+          const of = stateOf(part);
+          if (of !== undefined && !isMembers(of)) found.set(part, of);
+        }
+        found.set(name, sameTrouble(previous?.get(name), aggregateState(graph, this.#troubles)));
       } else if (state !== undefined) found.set(name, state);
     }
     return LayeredMap.over(found);
@@ -95,6 +122,27 @@ export class TargetClusters {
     for (const hold of this.#held.values()) hold.release();
     this.#held.clear();
     this.#awaited.clear();
+    this.#aggregates.clear();
+    this.#troubles.clear();
+  }
+
+  #note(name: string, state: ClusterConfig | MeshError): void {
+    if (state instanceof MeshError) this.#troubles.set(name, state);
+    else this.#troubles.delete(name);
+  }
+
+  /** Aggregates leave out their members in trouble: those that any of `turned` is in are made anew, without a walk. */
+  #turn(
+    turned: ReadonlySet<string>,
+    shown: ReadonlyMap<string, ClusterState>,
+    changes: [string, ClusterState][],
+  ): void {
+    for (const [name, graph] of this.#aggregates) {
+      if (!intersect(graph.parts, turned)) continue;
+      const before = shown.get(name);
+      const state = aggregateState(graph, this.#troubles);
+      if (!isSame(before, state)) changes.push([name, state]);
+    }
   }
 
   #take(name: string): NodeState | undefined {
@@ -111,8 +159,23 @@ export class TargetClusters {
   }
 }
 
-const isLeaf = (state: ClusterState | NodeState | undefined): boolean =>
-  state !== undefined && !(state instanceof MeshError) && state.kind === 'leaf';
+function intersect(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
+  const [few, many] = a.size < b.size ? [a, b] : [b, a];
+  for (const name of few) if (many.has(name)) return true;
+  return false;
+}
+
+/** Of two states of one graph, which can differ in their leaves only. */
+function isSame(before: ClusterState | undefined, state: ClusterState): boolean {
+  if (state instanceof MeshError) return before instanceof MeshError && before.message === state.message;
+  if (before === undefined || before instanceof MeshError || before.kind !== 'aggregate') return false;
+  const { leaves } = before;
+  return (
+    state.kind === 'aggregate' &&
+    state.leaves.length === leaves.length &&
+    state.leaves.every((leaf, i) => leaf === leaves[i])
+  );
+}
 
 /** The state from before when it is equal, so that nobody is told of a change that is none. */
 function sameTrouble(previous: ClusterState | undefined, next: ClusterState): ClusterState {

@@ -146,18 +146,13 @@ export class TargetTracker {
   /** Takes over changes of clusters alone. False when all must be looked at. */
   #follow(): boolean {
     const last = this.#published;
-    const others: [string, ClusterState][] = [];
-    for (const name of this.#changed) {
-      if (!this.#clusters.refresh(name, last?.clusters.get(name))) return false;
-      const state = this.#clusters.state(name);
-      if (last?.clusters.has(name) && state !== undefined) others.push([name, state as ClusterState]);
-    }
+    const changes = this.#clusters.follow(this.#changed, last?.clusters);
+    if (changes === undefined) return false;
     // The last of those that new routes wait for has come.
     if (this.#warming && this.#clusters.complete) return false;
     this.#changed.clear();
     if (last === undefined) return this.#warming;
-    const differ = others.filter(([name, state]) => last.clusters.get(name) !== state);
-    if (differ.length > 0) this.#tell(last.routes, last.clusters.with(differ));
+    if (changes.length > 0) this.#tell(last.routes, last.clusters.with(changes));
     return true;
   }
 

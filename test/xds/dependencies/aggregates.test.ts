@@ -3,18 +3,19 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import type { ConfigSource } from '../../../src/core/config-source.js';
 import { CLUSTER, ENDPOINT, LISTENER, ROUTE } from '../../../src/core/resources.js';
 import {
+  aggregateState,
+  followAggregate,
   MAX_AGGREGATE_DEPTH,
   reachable,
-  resolveAggregate,
   type StateOf,
 } from '../../../src/xds/dependencies/aggregates.js';
 import type { AggregateMembers, NodeState } from '../../../src/xds/dependencies/cluster-node.js';
+import { aggregateResource } from '../../support/aggregate-resource.js';
 import { settle } from '../../support/fake-clock.js';
 import { RecordingWatcher, ScriptedCache } from '../../support/scripted-cache.js';
 import { aCluster } from '../../support/targets.js';
 import { sourceOn } from '../../support/xds-mesh.js';
 import {
-  any,
   clusterResource,
   endpointResource,
   lbEndpoint,
@@ -42,7 +43,7 @@ describe('the clusters of an aggregate', () => {
     };
   };
   const leavesOf = (stateOf: StateOf, root = 'root') => {
-    const { state } = resolveAggregate(root, stateOf(root) as AggregateMembers, stateOf);
+    const state = aggregateState(followAggregate(root, stateOf(root) as AggregateMembers, stateOf), new Map());
     return state instanceof Error ? state.message : state.leaves;
   };
 
@@ -127,12 +128,7 @@ describe('a destination with an aggregate cluster', () => {
 
   const aggregate = (name: string, ...clusters: string[]) =>
     cache.put(CLUSTER, {
-      name,
-      lb_policy: 'CLUSTER_PROVIDED',
-      cluster_type: {
-        name: 'envoy.clusters.aggregate',
-        typed_config: any('envoy.extensions.clusters.aggregate.v3.ClusterConfig', { clusters }),
-      },
+      ...aggregateResource(name, ...clusters),
       circuit_breakers: { thresholds: [{ max_retries: { value: 7 } }] },
     });
   const eds = (name: string, ...ports: number[]) => {

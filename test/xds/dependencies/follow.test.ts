@@ -1,8 +1,9 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { changedKeys } from '../../../src/core/layered-map.js';
+import { changedKeys, LayeredMap } from '../../../src/core/layered-map.js';
 import { CLUSTER, ENDPOINT, LISTENER, ROUTE } from '../../../src/core/resources.js';
-import { CLUSTERS_AT_ONCE } from '../../../src/xds/dependencies/target-clusters.js';
+import { CLUSTERS_AT_ONCE, type ClusterState } from '../../../src/xds/dependencies/target-clusters.js';
 import type { XdsConfigSource } from '../../../src/xds/source.js';
+import { aggregateResource } from '../../support/aggregate-resource.js';
 import { type FakeClock, settle } from '../../support/fake-clock.js';
 import { RecordingWatcher, ScriptedCache } from '../../support/scripted-cache.js';
 import { sourceOn } from '../../support/xds-mesh.js';
@@ -79,6 +80,88 @@ describe('a change of endpoints', () => {
     await settle();
     expect(watcher.last.routes).toHaveLength(81);
     expect(watcher.last.clusters.get('c7')).toMatchObject({ endpoints: [{ key: '127.0.0.1:5' }] });
+  });
+});
+
+describe('a cluster that goes into trouble, and out of it', () => {
+  const last = (): LayeredMap<string, ClusterState> => {
+    const { clusters } = watcher.last;
+    return clusters instanceof LayeredMap ? clusters : expect.fail('not layered');
+  };
+  const leavesOf = (name: string): readonly string[] => {
+    const state = last().get(name);
+    return state === undefined || state instanceof Error || state.kind === 'leaf' ? [String(state)] : state.leaves;
+  };
+  /** Changed between the last two, found without a look at the rest: undefined when all was collected again. */
+  const changed = (): string[] | undefined => {
+    const before = watcher.configs.at(-2)?.clusters as LayeredMap<string, ClusterState>;
+    return last().changedSince(before)?.sort();
+  };
+
+  beforeEach(async () => {
+    cache.put(LISTENER, listenerResource('reviews', 'r'));
+    routeTo('own', 'other', 'top', 'beside');
+    cache.put(CLUSTER, aggregateResource('top', 'a', 'inner'));
+    cache.put(CLUSTER, aggregateResource('inner', 'b', 'c'));
+    cache.put(CLUSTER, aggregateResource('beside', 'd'));
+    for (const name of ['own', 'other', 'a', 'b', 'c', 'd']) bring(name, 1);
+    source.watch('reviews', watcher);
+    await settle();
+  });
+
+  test('is another entry, and nothing else', async () => {
+    cache.fail(ENDPOINT, 'own');
+    await settle();
+    expect([last().get('own'), changed()]).toEqual([expect.any(Error), ['own']]);
+    bring('own', 2);
+    await settle();
+    expect([last().get('own'), changed()]).toEqual([expect.objectContaining({ kind: 'leaf' }), ['own']]);
+  });
+
+  test('leaves the aggregates that it is in, and comes back to its place; nothing is walked again', async () => {
+    cache.fail(CLUSTER, 'b');
+    await settle();
+    expect([leavesOf('top'), changed()]).toEqual([
+      ['a', 'c'],
+      ['b', 'top'],
+    ]);
+    cache.put(CLUSTER, clusterResource('b'));
+    await settle();
+    expect([leavesOf('top'), changed()]).toEqual([
+      ['a', 'b', 'c'],
+      ['b', 'top'],
+    ]);
+  });
+
+  test('is the aggregate’s trouble when it was the last leaf, which says what has become of it', async () => {
+    cache.fail(ENDPOINT, 'd');
+    await settle();
+    expect([leavesOf('beside')[0], changed()]).toEqual([expect.stringContaining('d does-not-exist'), ['beside', 'd']]);
+    cache.fail(ENDPOINT, 'd', 'unreachable');
+    await settle();
+    expect([leavesOf('beside')[0], changed()]).toEqual([expect.stringContaining('d unreachable'), ['beside', 'd']]);
+    bring('d', 2);
+    await settle();
+    expect([leavesOf('beside'), changed()]).toEqual([['d'], ['beside', 'd']]);
+  });
+
+  test('is told of once while it lasts', async () => {
+    cache.fail(ENDPOINT, 'own');
+    await settle();
+    const told = watcher.events.length;
+    cache.fail(ENDPOINT, 'own');
+    await settle();
+    expect(watcher.events).toHaveLength(told);
+  });
+
+  test('that was an aggregate takes its leaves with it', async () => {
+    for (const name of ['inner', 'top']) {
+      cache.fail(CLUSTER, name);
+      await settle();
+    }
+    expect(leavesOf('top')).toEqual([expect.stringContaining('top does-not-exist')]);
+    expect([...last().keys()].sort()).toEqual(['beside', 'd', 'other', 'own', 'top']);
+    expect(cache.watched).not.toContain('Cluster/a');
   });
 });
 

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import type { TargetConfig } from '../../../src/core/model/target.js';
 import { CLUSTER, ENDPOINT, LISTENER, type Resource, ROUTE } from '../../../src/core/resources.js';
 import { ResourceStore } from '../../../src/xds/resource-store.js';
+import { aggregateResource } from '../../support/aggregate-resource.js';
 import { settle } from '../../support/fake-clock.js';
 import { RecordingWatcher, ScriptedCache } from '../../support/scripted-cache.js';
 import { sourceOn } from '../../support/xds-mesh.js';
@@ -105,6 +106,69 @@ test('whatever comes in whatever order, what is published is complete, and nothi
       expect(cache.watched).toEqual([]);
     }),
     { numRuns: 300 },
+  );
+});
+
+test('what clusters and aggregates came to, change by change, is what one who sees the end of it all at once sees', async () => {
+  const [aggregates, leaves] = [['a', 'b', 'c'] as const, ['d', 'e', 'f'] as const];
+  const [aggregate, leaf] = [fc.constantFrom(...aggregates), fc.constantFrom(...leaves)];
+  const reason = fc.constantFrom('invalid', 'unreachable', 'does-not-exist');
+  const change: fc.Arbitrary<Step> = fc.oneof(
+    fc.tuple(aggregate, fc.uniqueArray(fc.oneof(aggregate, leaf), { minLength: 1 })).map(
+      ([cluster, members]): Step =>
+        (cache) =>
+          cache.put(CLUSTER, aggregateResource(cluster, ...members)),
+    ),
+    fc.tuple(aggregate, reason).map(
+      ([lost, why]): Step =>
+        (cache) =>
+          cache.fail(CLUSTER, lost, why),
+    ),
+    leaf.map(
+      (cluster): Step =>
+        (cache) =>
+          cache.put(CLUSTER, clusterResource(cluster)),
+    ),
+    fc.tuple(leaf, fc.integer({ min: 1, max: 3 })).map(
+      ([cluster, port]): Step =>
+        (cache) =>
+          cache.put(ENDPOINT, endpointResource(cluster, port)),
+    ),
+    fc.tuple(fc.constantFrom(CLUSTER, ENDPOINT), leaf, reason).map(
+      ([type, lost, why]): Step =>
+        (cache) =>
+          cache.fail(type, lost, why),
+    ),
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.tuple(change, fc.boolean()), { maxLength: 30 }), async (changes) => {
+      const cache = new ScriptedCache();
+      cache.put(LISTENER, listenerResource('reviews', 'r'));
+      cache.put(ROUTE, routesTo(['a', 'b']));
+      for (const cluster of aggregates) cache.put(CLUSTER, aggregateResource(cluster, ...leaves));
+      for (const cluster of leaves) {
+        cache.put(CLUSTER, clusterResource(cluster));
+        cache.put(ENDPOINT, endpointResource(cluster, 1));
+      }
+      const [follower, late] = [new RecordingWatcher(), new RecordingWatcher()];
+      sourceOn(cache).source.watch('reviews', follower);
+      for (const [step, endOfTurn] of changes) {
+        step(cache);
+        if (endOfTurn) await settle();
+      }
+      await settle();
+      sourceOn(cache).source.watch('reviews', late);
+      await settle();
+      const shown = ({ last }: RecordingWatcher): unknown =>
+        Object.fromEntries(
+          [...last.clusters].map(([key, state]) => {
+            if (state instanceof Error) return [key, state.message];
+            return [key, state.kind === 'leaf' ? state.endpoints.map((endpoint) => endpoint.key) : state.leaves];
+          }),
+        );
+      expect(shown(follower)).toEqual(shown(late));
+    }),
+    { numRuns: 500 },
   );
 });
 
