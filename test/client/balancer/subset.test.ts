@@ -1,0 +1,89 @@
+import { describe, expect, test } from 'vitest';
+import type { Endpoint } from '../../../src/client/endpoints/endpoint.js';
+import type { SubsetConfig } from '../../../src/core/model/cluster.js';
+import type { EndpointConfig } from '../../../src/core/model/endpoint.js';
+import { aLiveEndpoint, balancing, picksOf } from '../../support/balancing.js';
+
+const labelled = (...labels: EndpointConfig['labels'][]): Partial<EndpointConfig>[] =>
+  labels.map((each) => ({ labels: each }));
+const FLEET = labelled(
+  { version: 'v1', stage: 'prod' },
+  { version: 'v1', stage: 'dev' },
+  { version: 'v2', stage: 'prod' },
+  {},
+);
+const SELECTORS: SubsetConfig['selectors'] = [
+  { keys: ['version'] },
+  { keys: ['version', 'stage'], fallback: 'any' },
+  { keys: ['stage'], fallback: 'none' },
+];
+
+function fleet(more: Partial<SubsetConfig> = {}) {
+  const subsets: SubsetConfig = { fallback: 'none', defaultSubset: {}, selectors: SELECTORS, ...more };
+  const made = balancing({ balancer: { kind: 'round_robin' }, subsets }, FLEET);
+  return {
+    ...made,
+    /** Positions that such calls go to. */
+    to: (subset?: Readonly<Record<string, string>>): number[] =>
+      [...picksOf(made.balancer, 40, { subset }).keys()]
+        .map((endpoint) => made.endpoints.indexOf(endpoint as Endpoint))
+        .sort((a, b) => a - b),
+  };
+}
+
+describe('subsets (Envoy)', () => {
+  test('a call goes to the endpoints that have the labels it asks for', () => {
+    const { to } = fleet();
+    expect(to({ version: 'v1' })).toEqual([0, 1]);
+    expect(to({ version: 'v2' })).toEqual([2]);
+    expect(to({ stage: 'prod', version: 'v1' })).toEqual([0]);
+    expect(to({ stage: 'prod' })).toEqual([0, 2]);
+  });
+
+  test("nobody has them: that selector's fallback, else the cluster's", () => {
+    const { to } = fleet({ fallback: 'default', defaultSubset: { version: 'v2' } });
+    expect(to({ version: 'v9' })).toEqual([2]);
+    expect(to({ version: 'v2', stage: 'dev' })).toEqual([0, 1, 2, 3]);
+    expect(to({ stage: 'none' })).toEqual([]);
+  });
+
+  test('no selector has exactly these labels, or none are asked for: the fallback of the cluster', () => {
+    for (const subset of [undefined, {}, { region: 'eu' }, { version: 'v1', region: 'eu' }]) {
+      expect(fleet().to(subset)).toEqual([]);
+      expect(fleet({ fallback: 'any' }).to(subset)).toEqual([0, 1, 2, 3]);
+      expect(fleet({ fallback: 'default', defaultSubset: { version: 'v1' } }).to(subset)).toEqual([0, 1]);
+    }
+    expect(fleet({ fallback: 'default', defaultSubset: { version: 'v9' } }).to()).toEqual([]);
+  });
+
+  test('names of labels that objects inherit are names like any other', () => {
+    const { to } = fleet({ selectors: [{ keys: ['constructor'] }, { keys: ['toString'] }] });
+    expect(to({ constructor: 'x' })).toEqual([]);
+    expect(to({ toString: 'x' })).toEqual([]);
+  });
+
+  test('an update moves endpoints between subsets, and what a subset knows stays with it', () => {
+    const { balancer, endpoints, to } = fleet();
+    const asked = { version: 'v1' };
+    const next = balancer.pick({ subset: asked });
+    const third = aLiveEndpoint('10.1.0.1:80', { labels: { version: 'v3' } });
+    (endpoints[2] as Endpoint).config = { ...(endpoints[2] as Endpoint).config, labels: { version: 'v3' } };
+    balancer.update([...endpoints, third]);
+    // The rotation goes on.
+    expect(balancer.pick({ subset: asked })).not.toBe(next);
+    expect(to({ version: 'v2' })).toEqual([]);
+    expect(new Set(picksOf(balancer, 10, { subset: { version: 'v3' } }).keys())).toEqual(
+      new Set([endpoints[2], third]),
+    );
+    balancer.update(endpoints.slice(0, 1));
+    expect(to(asked)).toEqual([0]);
+  });
+
+  test('retries stay in the subset', () => {
+    const { balancer, endpoints } = fleet();
+    const tried = [endpoints[0]?.key ?? ''];
+    for (let i = 0; i < 10; i++) expect(balancer.pick({ subset: { version: 'v1' }, tried })).toBe(endpoints[1]);
+    const all = endpoints.slice(0, 2).map(({ key }) => key);
+    expect(all).toContain(balancer.pick({ subset: { version: 'v1' }, tried: all })?.key);
+  });
+});
