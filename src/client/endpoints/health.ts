@@ -9,7 +9,7 @@ export type Verdict = 'usable' | 'degraded' | 'unusable';
  */
 export class EndpointHealth {
   #ejected = false;
-  #check: boolean | undefined;
+  #check: boolean | 'degraded' | undefined;
   #watch: boolean | undefined;
   #verdict: Verdict = 'usable';
   /** Monotonic milliseconds since when it is usable: slow start counts from here. */
@@ -44,9 +44,12 @@ export class EndpointHealth {
     this.#settle(now);
   }
 
-  /** Written by active checks: true passes, false fails, undefined when it is not checked; one that waits for its first check fails. */
-  checked(passes: boolean | undefined, now: number): void {
-    this.#check = passes;
+  /**
+   * Written by active checks: true passes, false fails, `degraded` passes and says that others are better (`x-envoy-degraded`), undefined when it is not
+   * checked, or nothing is known yet.
+   */
+  checked(result: boolean | 'degraded' | undefined, now: number): void {
+    this.#check = result;
     this.#settle(now);
   }
 
@@ -72,6 +75,6 @@ export class EndpointHealth {
   #judge(): Verdict {
     if (this.#ejected || this.#check === false || this.#watch === false || this.configured === 'unhealthy')
       return 'unusable';
-    return this.configured === 'degraded' ? 'degraded' : 'usable';
+    return this.configured === 'degraded' || this.#check === 'degraded' ? 'degraded' : 'usable';
   }
 }
