@@ -72,6 +72,41 @@ describe('an assignment', () => {
     ]);
   });
 
+  test('has a port and a name for checks', () => {
+    const checked = (health_check_config: Resource) => {
+      const { endpoint, ...rest } = ip(1) as { endpoint: Resource };
+      return endpoints(locality([{ ...rest, endpoint: { ...endpoint, health_check_config } }]))[0];
+    };
+    expect(checked({ port_value: 9_000, hostname: 'h' })).toMatchObject({
+      healthCheckPort: 9_000,
+      healthCheckHost: 'h',
+    });
+    expect(checked({})).toMatchObject({ healthCheckPort: undefined, healthCheckHost: undefined });
+    expect(refusal(() => checked({ port_value: 65_536 }))).toContain('port_value: must be at most 65535');
+    expect(refusal(() => checked({ hostname: 'a\nb' }))).toContain('health_check_config.hostname: must be a host name');
+  });
+
+  test('has a key to hash in its metadata (A76)', () => {
+    const keyed = (fields: Record<string, Resource>) =>
+      endpoints(
+        locality([lbEndpoint('10.0.0.1', 80, { metadata: { filter_metadata: { 'envoy.lb': struct(fields) } } })]),
+      )[0]?.hashKey;
+    expect(keyed({ hash_key: { string_value: 'k' } })).toBe('k');
+    expect(keyed({ hash_key: { number_value: 7 } })).toBe('7');
+    expect(keyed({ hash_key: { string_value: '' } })).toBeUndefined();
+    expect(keyed({})).toBeUndefined();
+  });
+
+  test('goes over to lower priorities as Envoy does only when it is told how far it may', () => {
+    const of = (policy?: Resource) => decode({ endpoints: [locality([ip(1)])], policy }).priorities;
+    expect(of()).toBeUndefined();
+    expect(of({})).toBeUndefined();
+    expect(of({ overprovisioning_factor: { value: 140 } })).toEqual({ overprovisioningFactor: 1.4 });
+    expect(refusal(() => of({ overprovisioning_factor: {} }))).toContain(
+      'overprovisioning_factor: must be greater than 0',
+    );
+  });
+
   test('a locality without a weight, or with 0, is left out (A27)', () => {
     const found = endpoints(
       { locality: { zone: 'a' }, lb_endpoints: [ip(1)] },

@@ -1,8 +1,12 @@
 import type { FilterChain } from '../../../../src/core/model/server.js';
 import type { Route, RouteConfiguration } from '../../../../src/core/model/route.js';
+import type { BalancerConfig } from '../../../../src/core/model/cluster.js';
 import { CLUSTER, ENDPOINT, LISTENER, type ResourceType, ROUTE } from '../../../../src/core/resources.js';
+import type { Cluster } from '../../../../src/xds/resources/cluster.js';
 import type { Models } from '../../../../src/xds/resources/decoders.js';
 import type { Assignment } from '../../../../src/xds/resources/endpoint.js';
+
+type Settings = Cluster['settings'];
 
 const UINT32_MAX = 4_294_967_295;
 
@@ -26,8 +30,8 @@ const CHECKS: { readonly [T in ResourceType]: (model: Models[T]) => void } = {
     inRange(retryBudget.retryRatio, 0, 1_000);
     inRange(retryBudget.minRetriesPerSecond, 0, 1e6);
     inRange(retryBudget.ttlMs, 1_000, 60_000);
-    if (balancer.kind === 'least_request') inRange(balancer.choiceCount, 2, 10);
-    if (balancer.kind === 'peak_ewma') inRange(balancer.decayMs, 1, 3_600_000);
+    checkBalancer(balancer);
+    checkHealth(settings);
     must(connectTimeoutMs > 0, 'time to connect');
     inRange(idleTimeoutMs, Number.MIN_VALUE, 2_147_483_647);
     must(tls?.sni !== '', 'a server name');
@@ -39,6 +43,46 @@ const CHECKS: { readonly [T in ResourceType]: (model: Models[T]) => void } = {
   },
   [ENDPOINT]: checkAssignment,
 };
+
+function checkBalancer(balancer: BalancerConfig): void {
+  switch (balancer.kind) {
+    case 'least_request':
+      inRange(balancer.choiceCount, 2, 10);
+      return inRange(balancer.activeRequestBias ?? 0, 0, 100);
+    case 'peak_ewma':
+      return inRange(balancer.decayMs, 1, 3_600_000);
+    case 'ring_hash':
+      inRange(balancer.minSize, 1, balancer.maxSize);
+      return inRange(balancer.maxSize, 1, 8_388_608);
+    case 'maglev':
+      return inRange(balancer.tableSize, 2, 5_000_011);
+    case 'weighted_round_robin':
+      inRange(balancer.updateMs, 100, Number.MAX_VALUE);
+      return inRange(balancer.errorPenalty, 0, Number.MAX_VALUE);
+  }
+}
+
+function checkHealth({ slowStart, aperture, outlier, healthChecks, connections, ...rest }: Settings): void {
+  inRange(rest.panicThreshold ?? 0, 0, 1);
+  if (slowStart !== undefined) {
+    must(slowStart.windowMs > 0 && slowStart.aggression > 0, 'a slow start');
+    inRange(slowStart.minWeight, Number.MIN_VALUE, 1);
+  }
+  if (aperture !== undefined)
+    inRange(aperture.kind === 'random_subsetting' ? aperture.size : aperture.floor, 1, UINT32_MAX);
+  if (outlier !== undefined) {
+    must(outlier.intervalMs >= 100, 'time between two looks');
+    for (const kind of [outlier.consecutive5xx, outlier.consecutiveGatewayFailure, outlier.successRate])
+      inRange(kind?.enforcing ?? 1, Number.MIN_VALUE, 1);
+    inRange(outlier.maxEjection, 0, 1);
+  }
+  for (const { timeoutMs, intervalMs, unhealthyThreshold, healthyThreshold } of healthChecks ?? []) {
+    must(timeoutMs > 0 && intervalMs > 0, 'times of checks');
+    must(unhealthyThreshold > 0 && healthyThreshold > 0, 'thresholds');
+  }
+  inRange(connections?.warm ?? 0, 0, 100);
+  if (connections?.keepAlive !== undefined) must(connections.keepAlive.intervalMs >= 1, 'a pause between PINGs');
+}
 
 export function checkModel(type: ResourceType, model: object): void {
   must(Object.isFrozen(model), 'no way to change it');
@@ -65,9 +109,11 @@ function checkRoutes({ virtualHosts }: RouteConfiguration): void {
   }
 }
 
-function checkRoute({ name, match, action }: Route): void {
+function checkRoute({ name, match, action, cors }: Route): void {
   must(name !== '', 'a name');
   inRange(match.fraction, 0, 1);
+  inRange(cors?.enabled ?? 0, 0, 1);
+  inRange(cors?.shadow ?? 0, 0, 1);
   if (action.kind === 'direct') inRange(action.status, 200, 599);
   if (action.kind !== 'forward') return;
   const sum = action.clusters.reduce((total, { weight }) => total + weight, 0);
@@ -76,7 +122,14 @@ function checkRoute({ name, match, action }: Route): void {
   for (const cluster of action.clusters) must(cluster.name !== '' && cluster.weight > 0, 'a cluster with a weight');
   inRange(action.timeoutMs ?? 0, 0, Number.MAX_VALUE);
   inRange(action.maxStreamDurationMs ?? 0, 0, Number.MAX_VALUE);
+  for (const { cluster, share } of action.mirrors ?? []) {
+    must(cluster !== '', 'a cluster for copies');
+    inRange(share, 0, 1);
+  }
+  if (action.hashPolicies !== undefined) must(action.hashPolicies.length > 0, 'policies, if any');
   if (action.retry !== undefined) {
+    inRange(action.retry.rateLimitedBackOff?.maxMs ?? 1, Number.MIN_VALUE, Number.MAX_VALUE);
+    inRange(action.retry.hostSelection?.maxAttempts ?? 1, 1, 100);
     inRange(action.retry.maxRetries, 1, UINT32_MAX);
     inRange(action.retry.baseMs, 1, action.retry.maxMs);
   }

@@ -1,7 +1,8 @@
 import type { Resource } from '../../../../src/core/resources.js';
+import { healthCheck, keepAlive, outlierDetection } from './generate-health.js';
+import { balancing } from './generate-policies.js';
 import { any, type Make } from './make.js';
 
-const POLICIES = 'envoy.extensions.load_balancing_policies';
 const PROTOCOL = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 const ads = (): Resource => ({ ads: {}, resource_api_version: 'V3' });
 
@@ -19,10 +20,15 @@ export function cluster(make: Make, name: string): Resource {
     outlier_detection: make.maybe(0.3, () => outlierDetection(make)),
     metadata: make.maybe(0.3, () => clusterMetadata(make)),
     transport_socket: make.maybe(0.3, () => transportSocket(make)),
-    http2_protocol_options: make.maybe(0.2, () => ({})),
-    common_http_protocol_options: make.maybe(0.2, () => ({ idle_timeout: make.duration() })),
+    http2_protocol_options: make.maybe(0.2, () => ({ connection_keepalive: make.maybe(0.5, () => keepAlive(make)) })),
+    common_http_protocol_options: make.maybe(0.2, () => commonOptions(make)),
+    max_requests_per_connection: make.maybe(0.1, () => make.uint32()),
+    preconnect_policy: make.maybe(0.2, () => ({
+      per_upstream_preconnect_ratio: make.maybe(0.5, () => ({ value: make.one(1, 1.5, 3) })),
+      predictive_preconnect_ratio: make.maybe(0.5, () => ({ value: make.one(1, 2) })),
+    })),
     typed_extension_protocol_options: make.maybe(0.4, () => ({ [PROTOCOL]: protocolOptions(make) })),
-    health_checks: make.maybe(0.1, () => [{ timeout: make.duration(1), interval: make.duration(1) }]),
+    health_checks: make.maybe(0.2, () => make.list(1, 2, () => healthCheck(make))),
   };
 }
 
@@ -57,72 +63,6 @@ const named = (make: Make, most: number): Resource => ({
   endpoints: [{ lb_endpoints: make.list(1, most, (i) => endpoint(make, `h${i}.example.com`)) }],
 });
 
-const policy = (typed_config: Resource): Resource => ({ typed_extension_config: { name: 'p', typed_config } });
-
-function balancing(make: Make): Resource {
-  return make.any<Resource>(
-    () => ({}),
-    () => ({ lb_policy: make.one('ROUND_ROBIN', 'RANDOM') }),
-    () => ({
-      lb_policy: 'LEAST_REQUEST',
-      least_request_lb_config: make.maybe(0.7, () => ({ choice_count: make.uint32(2) })),
-    }),
-    () => ({
-      load_balancing_policy: {
-        policies: [
-          ...make.list(0, 2, () => policy(unsupportedPolicy(make))),
-          policy(supportedPolicy(make, 3)),
-          ...make.list(0, 1, () => policy(unsupportedPolicy(make))),
-        ],
-      },
-    }),
-  );
-}
-
-function supportedPolicy(make: Make, depth: number): Resource {
-  return make.any<Resource>(
-    () => any(`${POLICIES}.round_robin.v3.RoundRobin`),
-    () => any(`${POLICIES}.random.v3.Random`),
-    () => any(`${POLICIES}.least_request.v3.LeastRequest`, { choice_count: make.maybe(0.7, () => make.uint32(2)) }),
-    () =>
-      any('xds.type.v3.TypedStruct', {
-        type_url: 'type.googleapis.com/inmesh.dev/peak_ewma',
-        value: make.maybe(0.8, () => ({
-          fields: {
-            decay_ms: { number_value: make.int(1, 3_600_000) },
-            default_rtt_ms: { number_value: make.int(0, 3_600_000) },
-          },
-        })),
-      }),
-    () =>
-      depth === 0
-        ? any(`${POLICIES}.round_robin.v3.RoundRobin`)
-        : any(`${POLICIES}.wrr_locality.v3.WrrLocality`, {
-            endpoint_picking_policy: { policies: [policy(supportedPolicy(make, depth - 1))] },
-          }),
-  );
-}
-
-function unsupportedPolicy(make: Make): Resource {
-  return make.any<Resource>(
-    () => make.unknown(),
-    () =>
-      any(`${POLICIES}.ring_hash.v3.RingHash`, {
-        hash_function: make.one('DEFAULT_HASH', 'XX_HASH'),
-        minimum_ring_size: { value: make.int(1, 1_024) },
-        maximum_ring_size: { value: make.int(1_024, 8_388_608) },
-      }),
-    () => any(`${POLICIES}.maglev.v3.Maglev`, { table_size: { value: make.one(2, 65_537, 5_000_011) } }),
-    () => any(`${POLICIES}.pick_first.v3.PickFirst`, { shuffle_address_list: make.flag() }),
-    () =>
-      any(`${POLICIES}.client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin`, {
-        enable_oob_load_report: make.bool(),
-        blackout_period: make.duration(),
-        error_utilization_penalty: { value: make.one(0, 1, 2.5) },
-      }),
-  );
-}
-
 function circuitBreakers(make: Make): Resource {
   const threshold = (): Resource => ({
     priority: make.maybe(0.5, () => make.one('DEFAULT', 'HIGH')),
@@ -141,18 +81,6 @@ function circuitBreakers(make: Make): Resource {
   };
 }
 
-const outlierDetection = (make: Make): Resource => ({
-  interval: make.maybe(0.5, () => make.duration()),
-  base_ejection_time: make.maybe(0.5, () => make.duration()),
-  max_ejection_time: make.maybe(0.5, () => make.duration()),
-  max_ejection_percent: make.maybe(0.5, () => make.uint32(0, 100)),
-  enforcing_success_rate: make.maybe(0.5, () => make.uint32(0, 100)),
-  enforcing_failure_percentage: make.maybe(0.5, () => make.uint32(0, 100)),
-  failure_percentage_threshold: make.maybe(0.5, () => make.uint32(0, 100)),
-  success_rate_stdev_factor: make.maybe(0.5, () => make.uint32()),
-  consecutive_5xx: make.maybe(0.5, () => make.uint32()),
-});
-
 const clusterMetadata = (make: Make): Resource => ({
   filter_metadata: {
     'inmesh.dev': {
@@ -166,6 +94,8 @@ const clusterMetadata = (make: Make): Resource => ({
             },
           },
         },
+        ...(make.flag() && { warm_connections: { number_value: make.int(0, 3) } }),
+        ...(make.flag() && { health_watch: { struct_value: { fields: { service: { string_value: 's' } } } } }),
       },
     },
     other: make.struct(),
@@ -196,15 +126,21 @@ function transportSocket(make: Make): Resource {
 function protocolOptions(make: Make): Resource {
   const which = make.any<Resource>(
     () => ({ explicit_http_config: { http_protocol_options: {} } }),
-    () => ({ explicit_http_config: { http2_protocol_options: {} } }),
+    () => ({ explicit_http_config: { http2_protocol_options: { connection_keepalive: keepAlive(make) } } }),
     () => ({ use_downstream_protocol_config: {} }),
     () => ({ auto_config: { http2_protocol_options: {} } }),
   );
   return any(PROTOCOL, {
     ...which,
-    common_http_protocol_options: make.maybe(0.5, () => ({ idle_timeout: make.maybe(0.8, () => make.duration()) })),
+    common_http_protocol_options: make.maybe(0.5, () => commonOptions(make)),
   });
 }
+
+const commonOptions = (make: Make): Resource => ({
+  idle_timeout: make.maybe(0.6, () => make.duration()),
+  max_connection_duration: make.maybe(0.4, () => make.duration()),
+  max_requests_per_connection: make.maybe(0.3, () => make.uint32(1)),
+});
 
 /** A valid `ClusterLoadAssignment`. */
 export function assignment(make: Make, name: string): Resource {
@@ -239,13 +175,20 @@ function endpoint(make: Make, address: string): Resource {
         ? undefined
         : make.maybe(0.2, () => [{ address: { socket_address: { address: make.ip(), port_value: port() } } }]),
       hostname: make.maybe(0.3, () => 'pod-1.example.com'),
+      health_check_config: make.maybe(0.2, () => ({
+        port_value: make.maybe(0.5, port),
+        hostname: make.maybe(0.5, () => 'check.example.com'),
+      })),
     },
     health_status: make.maybe(0.6, () =>
       make.one('UNKNOWN', 'HEALTHY', 'UNHEALTHY', 'DRAINING', 'TIMEOUT', 'DEGRADED'),
     ),
     load_balancing_weight: make.maybe(0.5, () => make.uint32(1, 1_000)),
     metadata: make.maybe(0.3, () => ({
-      filter_metadata: { 'envoy.lb': make.struct(1), 'inmesh.dev': make.struct(1) },
+      filter_metadata: {
+        'envoy.lb': { fields: { ...(make.struct(1)['fields'] as object), hash_key: { string_value: make.name() } } },
+        'inmesh.dev': make.struct(1),
+      },
     })),
   };
 }

@@ -1,4 +1,5 @@
 import type { Resource } from '../../../../src/core/resources.js';
+import { routeFilters } from './generate-filters.js';
 import { routeConfiguration } from './generate-routes.js';
 import { any, type Make } from './make.js';
 
@@ -32,6 +33,7 @@ function connectionManager(make: Make, side: 'client' | 'server'): Resource {
       ...(side === 'client'
         ? make.list(0, 1, () => ({ name: 'fault', typed_config: any(FAULT, { headers: [make.headerMatcher()] }) }))
         : []),
+      ...routeFilters(make),
       router(),
     ],
     common_http_protocol_options: make.maybe(0.4, () => ({

@@ -1,4 +1,5 @@
 import type { Resource } from '../../../../src/core/resources.js';
+import { cors, sessionOverride } from './generate-filters.js';
 import { any, type Make } from './make.js';
 
 /** A valid `RouteConfiguration` that may have every field that its decoder reads. */
@@ -10,6 +11,7 @@ export function routeConfiguration(make: Make, name: string): Resource {
     max_direct_response_body_size_bytes: make.maybe(0.2, () => make.uint32(64)),
     cluster_specifier_plugins: [{ extension: { name: 'p', typed_config: make.unknown() }, is_optional: true }],
     typed_per_filter_config: make.maybe(0.1, () => overrides(make)),
+    request_mirror_policies: make.maybe(0.1, () => [mirror(make)]),
     ...make.headerChanges(),
     virtual_hosts: make.list(1, 2, (i) => virtualHost(make, i)),
   };
@@ -22,6 +24,10 @@ function virtualHost(make: Make, index: number): Resource {
     domains: index === 0 && make.flag() ? ['*'] : domains.slice(make.random.int(domains.length)),
     retry_policy: make.maybe(0.2, () => retryPolicy(make)),
     typed_per_filter_config: make.maybe(0.1, () => overrides(make)),
+    request_mirror_policies: make.maybe(0.1, () => [mirror(make)]),
+    cors: make.maybe(0.1, () => cors(make)),
+    include_request_attempt_count: make.maybe(0.1, () => make.flag()),
+    include_attempt_count_in_response: make.maybe(0.1, () => make.flag()),
     ...make.headerChanges(),
     routes: make.list(0, 2, () => route(make)),
   };
@@ -60,9 +66,16 @@ function routeMatch(make: Make): Resource {
     runtime_fraction: make.maybe(0.2, () => ({ default_value: make.fraction(), runtime_key: 'k' })),
     grpc: make.maybe(0.1, () => ({})),
     tls_context: make.maybe(0.05, () => ({ presented: make.bool() })),
-    dynamic_metadata: make.maybe(0.03, () => [{ filter: 'f' }]),
+    dynamic_metadata: make.maybe(0.2, () => [make.random.int(6) === 0 ? { filter: 'f' } : source(make)]),
   };
 }
+
+const source = (make: Make): Resource => ({
+  filter: 'inmesh.dev/source',
+  path: make.one([{ key: 'principal' }], [{ key: 'labels' }, { key: 'app' }]),
+  value: { string_match: make.string() },
+  invert: make.maybe(0.3, () => make.flag()),
+});
 
 function queryMatcher(make: Make): Resource {
   const specifier = make.any<Resource>(
@@ -77,7 +90,7 @@ function routeAction(make: Make): Resource {
   const specifier = make.any<Resource>(
     () => ({ cluster: make.name() }),
     () => ({ cluster: make.name() }),
-    () => ({ weighted_clusters: { clusters: make.list(1, 4, (i) => weightedCluster(make, i)) } }),
+    () => ({ weighted_clusters: weightedClusters(make) }),
     () => make.one<Resource>({ cluster_specifier_plugin: 'p' }, { cluster_header: 'x-cluster' }, {}),
     () => ({ inline_cluster_specifier_plugin: { extension: { name: 'q' }, is_optional: true } }),
   );
@@ -85,6 +98,8 @@ function routeAction(make: Make): Resource {
     () => ({}),
     () => ({ host_rewrite_literal: make.host() }),
     () => ({ auto_host_rewrite: make.bool() }),
+    () => ({ host_rewrite_header: make.one('x-host', '') }),
+    () => ({ host_rewrite_path_regex: make.rewrite() }),
   );
   const path = make.any<Resource>(
     () => ({}),
@@ -101,16 +116,44 @@ function routeAction(make: Make): Resource {
       max_stream_duration: make.maybe(0.5, () => make.duration()),
       grpc_timeout_header_max: make.maybe(0.5, () => make.duration()),
     })),
-    hash_policy: make.maybe(0.2, () => make.list(1, 2, () => hashPolicy(make))),
+    hash_policy: make.maybe(0.3, () => make.list(1, 3, () => hashPolicy(make))),
+    request_mirror_policies: make.maybe(0.2, () => make.list(1, 2, () => mirror(make))),
+    cors: make.maybe(0.1, () => cors(make)),
+    append_x_forwarded_host: make.maybe(0.2, () => make.flag()),
+    idle_timeout: make.maybe(0.2, () => make.duration()),
+    metadata_match: make.maybe(0.2, () => make.labels()),
   };
 }
+
+const weightedClusters = (make: Make): Resource => ({
+  clusters: make.list(1, 4, (i) => weightedCluster(make, i)),
+  ...make.any<Resource>(
+    () => ({}),
+    () => ({ header_name: make.one('x-dice', '') }),
+    () => ({ use_hash_policy: make.bool() }),
+  ),
+});
+
+const mirror = (make: Make): Resource => ({
+  cluster: make.name(),
+  runtime_fraction: make.maybe(0.5, () => ({ default_value: make.fraction() })),
+  disable_shadow_host_suffix_append: make.maybe(0.3, () => make.flag()),
+  host_rewrite_literal: make.maybe(0.3, () => make.host()),
+  request_headers_mutations: make.list(0, 2, () =>
+    make.any<Resource>(
+      () => ({ remove: make.header() }),
+      () => ({ append: make.headerToAdd() }),
+    ),
+  ),
+});
 
 function weightedCluster(make: Make, index: number): Resource {
   return {
     name: make.name(),
     // The first has some, so that the sum is not 0.
     weight: { value: index === 0 ? make.int(1, 100) : make.one(0, 1, 7, 1_000_000_000) },
-    typed_per_filter_config: make.maybe(0.1, () => overrides(make)),
+    metadata_match: make.maybe(0.2, () => make.labels()),
+    host_rewrite_literal: make.maybe(0.2, () => make.host()),
     ...make.headerChanges(),
   };
 }
@@ -119,7 +162,15 @@ function hashPolicy(make: Make): Resource {
   const specifier = make.any<Resource>(
     () => ({ header: { header_name: make.header(), regex_rewrite: make.maybe(0.5, () => make.rewrite()) } }),
     () => ({ filter_state: { key: make.one('io.grpc.channel_id', 'x') } }),
-    () => ({ cookie: { name: 'c' } }),
+    () => ({
+      cookie: {
+        name: 'c',
+        ttl: make.maybe(0.5, () => make.duration()),
+        path: make.maybe(0.5, () => make.path()),
+        attributes: make.list(0, 2, () => ({ name: 'SameSite', value: make.one('Lax', '') })),
+      },
+    }),
+    () => ({ connection_properties: { source_ip: make.flag() } }),
     () => ({ query_parameter: { name: 'q' } }),
   );
   return { ...specifier, terminal: make.maybe(0.3, () => make.flag()) };
@@ -127,10 +178,29 @@ function hashPolicy(make: Make): Resource {
 
 export function retryPolicy(make: Make): Resource {
   return {
-    retry_on: make.one('5xx', 'reset, connect-failure', ' Unavailable,cancelled', 'gateway-error,nonsense', ''),
+    retry_on: make.one(
+      '5xx',
+      'reset, connect-failure',
+      ' Unavailable,cancelled',
+      'gateway-error,nonsense',
+      'retriable-headers,envoy-ratelimited',
+      '',
+    ),
     num_retries: make.maybe(0.5, () => make.uint32(1)),
     per_try_timeout: make.maybe(0.3, () => make.duration()),
     retriable_status_codes: make.maybe(0.3, () => [503, 429]),
+    per_try_idle_timeout: make.maybe(0.2, () => make.duration()),
+    retriable_headers: make.maybe(0.2, () => [make.headerMatcher()]),
+    retriable_request_headers: make.maybe(0.2, () => [make.headerMatcher()]),
+    rate_limited_retry_back_off: make.maybe(0.2, () => ({
+      reset_headers: make.list(1, 2, () => ({
+        name: make.header(),
+        format: make.maybe(0.5, () => make.one('SECONDS', 'UNIX_TIMESTAMP')),
+      })),
+      max_interval: make.maybe(0.5, () => make.duration(1)),
+    })),
+    retry_host_predicate: make.maybe(0.2, () => [{ name: 'envoy.retry_host_predicates.previous_hosts' }]),
+    host_selection_retry_max_attempts: make.maybe(0.2, () => make.int(-1, 200)),
     retry_back_off: make.maybe(0.4, () => ({
       base_interval: { nanos: make.one(1, 25_000_000, 999_999_999) },
       max_interval: make.maybe(0.5, () => make.duration(1)),
@@ -181,11 +251,14 @@ const FILTER_CONFIG = 'envoy.config.route.v3.FilterConfig';
 function overrides(make: Make): Resource {
   const override = make.any<Resource>(
     () => any(FILTER_CONFIG, { is_optional: true, config: make.unknown() }),
+    () => any('envoy.extensions.filters.http.cors.v3.CorsPolicy', cors(make)),
+    () => sessionOverride(make),
+    () => any(FILTER_CONFIG, { config: sessionOverride(make) }),
     () => any(FILTER_CONFIG, { disabled: true, config: any('envoy.extensions.filters.http.fault.v3.HTTPFault') }),
     () => any('envoy.extensions.filters.http.fault.v3.HTTPFault', { headers: [make.headerMatcher()] }),
     () => any('envoy.extensions.filters.http.rbac.v3.RBACPerRoute', { rbac: make.maybe(0.8, () => rbac(make)) }),
   );
-  return { [make.one('f', 'g', '__x')]: override };
+  return { [make.one('session', 'cors', 'g', '__x')]: override };
 }
 
 /** `envoy.extensions.filters.http.rbac.v3.RBAC`. */

@@ -86,6 +86,21 @@ export class Make {
     return { fields: Object.fromEntries(this.list(0, 3, (i) => [this.one('version', 'canary', `k${i}`), value()])) };
   }
 
+  /** `type.v3.Percent`. */
+  percent(): Resource {
+    return { value: this.one(0, 0.5, 50, 100) };
+  }
+
+  /** `core.v3.Metadata` that says which endpoints are meant. */
+  labels(): Resource {
+    return {
+      filter_metadata: {
+        'envoy.lb': { fields: { version: { string_value: this.one('v1', 'v2') } } },
+        other: this.struct(),
+      },
+    };
+  }
+
   fraction(): Resource {
     return {
       numerator: this.int(0, 150),
@@ -147,7 +162,7 @@ export class Make {
 
   headerToAdd(): Resource {
     const header = this.any<Resource>(
-      () => ({ key: this.header(), value: this.one('v', '100%%', '') }),
+      () => ({ key: this.header(), value: this.one('v', '100%%', '', '%REQ(x-user?:path):9%', '%PROTOCOL%') }),
       () => ({ key: this.header(), raw_value: Uint8Array.of(65, 66) }),
     );
     const action = this.any<Resource>(
