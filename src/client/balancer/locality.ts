@@ -12,10 +12,20 @@ export interface Weighed {
 
 /** What an endpoint weighs at rest, among those of its priority; written to `Endpoint.weight` as well, for people to see. */
 export function weigh(endpoints: readonly Endpoint[], locality: LocalityConfig | undefined): Weighed {
-  const weighed =
-    locality === undefined || locality.kind === 'weighted' ? byLocality(endpoints) : byEndpoint(endpoints);
-  for (const [i, endpoint] of weighed.endpoints.entries()) endpoint.weight = weighed.weights[i] as number;
+  const shared = (locality === undefined || locality.kind === 'weighted') && !inOnePlace(endpoints);
+  const weighed = shared ? byLocality(endpoints) : byEndpoint(endpoints);
+  for (let i = 0; i < weighed.weights.length; i++)
+    (weighed.endpoints[i] as Endpoint).weight = weighed.weights[i] as number;
   return weighed;
+}
+
+/** Nearly always: looked for first, as it is cheap to see. */
+function inOnePlace(endpoints: readonly Endpoint[]): boolean {
+  const first = endpoints[0]?.config.locality;
+  return endpoints.every(({ config: { locality } }) => {
+    if (locality === first || first === undefined) return true;
+    return locality.zone === first.zone && locality.subZone === first.subZone && locality.region === first.region;
+  });
 }
 
 /** By the endpoints' own weights, wherever they are. */
@@ -36,7 +46,7 @@ function byLocality(all: readonly Endpoint[]): Weighed {
     const key = keys[i] as string;
     sums.set(key, (sums.get(key) ?? 0) + config.weight);
   }
-  if (sums.size === 1 || weighty.length === 0) return byEndpoint(endpoints);
+  if (weighty.length === 0 || sums.size === 1) return byEndpoint(endpoints);
   const weights = Float64Array.from(
     endpoints,
     ({ config }, i) => (config.localityWeight * config.weight) / (sums.get(keys[i] as string) as number),

@@ -1,7 +1,7 @@
 import type { BalancerConfig } from '../../core/model/cluster.js';
 import type { Endpoint } from '../endpoints/endpoint.js';
 import { highWord, lowWord, requireHash64 } from './hash.js';
-import { hashKeyOf } from './hash-key.js';
+import { HashedList } from './hash-key.js';
 import { type MaglevTable, maglevTable, slotOf } from './maglev-table.js';
 import type { BalancerEnv, Policy } from './policy.js';
 
@@ -18,6 +18,7 @@ const REHASHES = 8;
 export function maglev(config: MaglevConfig, env: BalancerEnv): Policy {
   const hash64 = requireHash64(env, 'maglev');
   const { tableSize, useHostname } = config;
+  const hashed = new HashedList();
   let endpoints: readonly Endpoint[] = [];
   let table: MaglevTable = new Uint16Array(0);
   const at = (high: number, low: number): Endpoint =>
@@ -25,8 +26,8 @@ export function maglev(config: MaglevConfig, env: BalancerEnv): Policy {
   return {
     update(list, weights) {
       endpoints = list;
-      const keys = list.map((endpoint) => hashKeyOf(endpoint, useHostname));
-      table = list.length === 0 ? new Uint16Array(0) : maglevTable(keys, weights, tableSize, hash64);
+      if (!hashed.update(list, weights, useHostname)) return;
+      table = list.length === 0 ? new Uint16Array(0) : maglevTable(hashed.keys, weights, tableSize, hash64);
     },
     pick({ hash, tried }) {
       if (endpoints.length === 0) return undefined;

@@ -2,7 +2,7 @@ import { headerValue } from '../../core/headers.js';
 import type { BalancerConfig } from '../../core/model/cluster.js';
 import type { Endpoint } from '../endpoints/endpoint.js';
 import { highWord, lowWord, requireHash64 } from './hash.js';
-import { hashKeyOf } from './hash-key.js';
+import { HashedList } from './hash-key.js';
 import type { BalancerEnv, PickRequest, Policy } from './policy.js';
 import { type Ring, RingBuilder } from './ring.js';
 
@@ -18,6 +18,7 @@ export function ringHash(config: RingHashConfig, env: BalancerEnv): Policy {
   const hash64 = requireHash64(env, 'ring_hash');
   const builder = new RingBuilder(config, hash64);
   const { requestHashHeader } = config;
+  const hashed = new HashedList();
   let endpoints: readonly Endpoint[] = [];
   let ring: Ring | undefined;
   /** The last endpoint not yet connected that a call with a random hash was sent to. */
@@ -65,13 +66,8 @@ export function ringHash(config: RingHashConfig, env: BalancerEnv): Policy {
   return {
     update(list, weights) {
       endpoints = list;
-      ring =
-        list.length === 0
-          ? undefined
-          : builder.build(
-              list.map((endpoint) => hashKeyOf(endpoint, config.useHostname)),
-              weights,
-            );
+      if (!hashed.update(list, weights, config.useHostname)) return;
+      ring = list.length === 0 ? undefined : builder.build(hashed.keys, weights);
     },
     pick(request) {
       if (ring === undefined) return undefined;

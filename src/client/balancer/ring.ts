@@ -68,6 +68,7 @@ export class RingBuilder {
     let at = 0;
     for (const [owner, key] of keys.entries()) {
       const count = counts[owner] as number;
+      if (count === 0) continue;
       const hashes = this.#hashesOf(key, count);
       kept.set(key, hashes);
       high.set(hashes.high.subarray(0, count), at);

@@ -32,15 +32,16 @@ export function roundRobin(env: BalancerEnv): Policy {
 
   /** Share of its period that each endpoint has yet to wait. */
   const waits = (): Map<Endpoint, number> => {
+    const shares = new Map<Endpoint, number>();
     const count = endpoints.length;
-    return new Map(
-      endpoints.map((endpoint, i) => [
-        endpoint,
+    for (let i = 0; i < count; i++) {
+      const share =
         schedule === undefined
           ? ((i - last - 1 + count) % count) / count
-          : ((schedule.deadlines[i] as number) - schedule.now) * (weights[i] as number),
-      ]),
-    );
+          : ((schedule.deadlines[i] as number) - schedule.now) * (weights[i] as number);
+      shares.set(endpoints[i] as Endpoint, share);
+    }
+    return shares;
   };
 
   return {
@@ -67,8 +68,8 @@ export function roundRobin(env: BalancerEnv): Policy {
 function firstOf(list: readonly Endpoint[], waits: ReadonlyMap<Endpoint, number>): number | undefined {
   let first: number | undefined;
   let least = Number.POSITIVE_INFINITY;
-  for (const [i, endpoint] of list.entries()) {
-    const wait = waits.get(endpoint);
+  for (let i = 0; i < list.length; i++) {
+    const wait = waits.get(list[i] as Endpoint);
     if (wait === undefined || wait >= least) continue;
     least = wait;
     first = i;
