@@ -20,6 +20,7 @@ export function aperture(config: ApertureConfig, policy: Policy, env: BalancerEn
       policy.update(endpoints, partWeights);
     },
     pick: (request) => policy.pick(request),
+    admits: (endpoint, request) => policy.admits?.(endpoint, request) ?? true,
     close: () => policy.close?.(),
   };
 }

@@ -23,10 +23,15 @@ export type { BalancerEnv, PickRequest, Policy } from './policy.js';
 
 /** Chooses among the endpoints of one priority that may be used. */
 export interface Balancer {
-  /** The endpoints from now on. Those that remain keep their load, and the balancer what it knows of them. */
-  update(endpoints: readonly Endpoint[]): void;
+  /**
+   * The endpoints that may be used from now on. Those that remain keep their load, and the balancer what it knows of them. `configured`: all of the
+   * priority, those that may not be used as well; default the same. A subset is there as long as one of these has its labels.
+   */
+  update(endpoints: readonly Endpoint[], configured?: readonly Endpoint[]): void;
   /** An endpoint, one not in `tried` when there is any; undefined when there is none that the call may go to. */
   pick(request: PickRequest): Endpoint | undefined;
+  /** Whether this call may be the one that looks whether an endpoint that could not be reached is back. */
+  admits(endpoint: Endpoint, request: PickRequest): boolean;
   /** Ends its streams; it is not used again. */
   close(): void;
 }
@@ -60,7 +65,8 @@ export function createBalancer(config: BalancingConfig, env: BalancerEnv): Balan
   const inZones = (): Policy => (zone === undefined ? make() : zoneAware(zone, make, env));
   const inAperture = (): Policy =>
     config.aperture === undefined ? inZones() : aperture(config.aperture, inZones(), env);
-  const inSubsets = config.subsets === undefined ? inAperture() : subsets(config.subsets, inAperture);
+  const bySubset = config.subsets === undefined ? undefined : subsets(config.subsets, inAperture);
+  const inSubsets = bySubset ?? inAperture();
   const top =
     config.slowStart === undefined ||
     SETTLED.has(config.balancer.kind) ||
@@ -68,11 +74,13 @@ export function createBalancer(config: BalancingConfig, env: BalancerEnv): Balan
       ? inSubsets
       : slowStart(config.slowStart, inSubsets, env);
   return {
-    update(list) {
+    update(list, configured = list) {
+      bySubset?.configure(configured);
       const { endpoints, weights } = weigh(list, config.locality);
       top.update(endpoints, weights);
     },
     pick: (request) => top.pick(request),
+    admits: (endpoint, request) => top.admits?.(endpoint, request) ?? true,
     close() {
       top.close?.();
       close?.();

@@ -70,6 +70,7 @@ export function custom({ name, config }: Extract<BalancerConfig, { kind: 'custom
       if (picked !== undefined) report('picks an endpoint that it was not given');
       return instead.pick(request);
     },
+    admits: (endpoint, request) => guarded('admits', () => policy?.admits?.(endpoint, request)) ?? true,
     close: () => guarded('close', () => policy?.close?.()),
   };
 }

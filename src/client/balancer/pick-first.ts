@@ -35,6 +35,8 @@ export function pickFirst({ shuffle }: PickFirstConfig, env: BalancerEnv): Polic
       const candidates = others.length > 0 ? others : order;
       return candidates[turn++ % Math.max(1, candidates.length)];
     },
+    // Others stay idle as long as there is one that serves.
+    admits: () => !usable(current, undefined),
   };
 }
 

@@ -23,6 +23,11 @@ export interface Policy {
   update(endpoints: readonly Endpoint[], weights: Weights): void;
   /** An endpoint of the last update, one not in `tried` when there is any; undefined when there is none at all. */
   pick(request: PickRequest): Endpoint | undefined;
+  /**
+   * Whether this call may be the one that looks whether an endpoint that could not be reached, and was left out of the update, is back. Absent:
+   * any may.
+   */
+  admits?(endpoint: Endpoint, request: PickRequest): boolean;
   /** Ends its streams; it is not used again. */
   close?(): void;
 }

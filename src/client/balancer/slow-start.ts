@@ -40,6 +40,7 @@ export function slowStart(config: SlowStartConfig, policy: Policy, env: Balancer
       }
       return policy.pick(request);
     },
+    admits: (endpoint, request) => policy.admits?.(endpoint, request) ?? true,
     close: () => policy.close?.(),
   };
 }

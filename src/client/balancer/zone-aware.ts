@@ -67,6 +67,7 @@ export function zoneAware(config: ZoneAwareConfig, make: () => Policy, env: Bala
       if (picked === undefined || request.tried?.includes(picked.key) === true) return everywhere.pick(request);
       return picked;
     },
+    admits: (endpoint, request) => everywhere.admits?.(endpoint, request) ?? true,
     close() {
       everywhere.close?.();
       for (const policy of policies.values()) policy.close?.();

@@ -43,6 +43,18 @@ describe('pick first (A62)', () => {
     expect(balancer.pick({})).toBe(endpoints[0]);
   });
 
+  test('no call looks whether another is back while one serves', () => {
+    const { balancer, endpoints } = balancing(inOrder, [1, 1]);
+    const first = balancer.pick({}) as Endpoint;
+    first.connectFailed(0);
+    balancer.update(endpoints.slice(1));
+    expect(balancer.admits(first, {})).toBe(true);
+    balancer.pick({});
+    expect(balancer.admits(first, {})).toBe(false);
+    endpoints[1]?.connectFailed(1);
+    expect(balancer.admits(first, {})).toBe(true);
+  });
+
   test('when none can be reached each is tried in turn, until one has come back', () => {
     const { balancer, endpoints } = balancing(inOrder, [1, 1, 1]);
     for (const endpoint of endpoints) endpoint.connectFailed(0);

@@ -79,6 +79,30 @@ describe('subsets (Envoy)', () => {
     expect(to(asked)).toEqual([0]);
   });
 
+  test('a subset whose endpoints may not be used is used all the same: no call goes to another version', () => {
+    const { balancer, endpoints, to } = fleet({ fallback: 'any' });
+    balancer.update(endpoints.slice(2), endpoints);
+    expect(to({ version: 'v1' })).toEqual([0, 1]);
+    expect(to({ version: 'v2' })).toEqual([2]);
+    expect(to()).toEqual([2, 3]);
+    balancer.update(endpoints.slice(1), endpoints);
+    expect(to({ version: 'v1' })).toEqual([1]);
+    // It is gone from the configuration: that is what the fallback is for.
+    balancer.update(endpoints.slice(2));
+    expect(to({ version: 'v1' })).toEqual([2, 3]);
+  });
+
+  test('an endpoint that could not be reached is looked at by calls that ask for its labels only', () => {
+    const { balancer, endpoints } = fleet({ fallback: 'default', defaultSubset: { version: 'v2' } });
+    const lost = endpoints[0] as Endpoint;
+    balancer.update(endpoints.slice(1), endpoints);
+    expect(balancer.admits(lost, { subset: { version: 'v1' } })).toBe(true);
+    expect(balancer.admits(lost, { subset: { version: 'v1', stage: 'prod' } })).toBe(true);
+    expect(balancer.admits(lost, { subset: { version: 'v2' } })).toBe(false);
+    expect(balancer.admits(lost, {})).toBe(false);
+    expect(fleet({ fallback: 'any' }).balancer.admits(lost, { subset: { stage: 'no' } })).toBe(false);
+  });
+
   test('retries stay in the subset', () => {
     const { balancer, endpoints } = fleet();
     const tried = [endpoints[0]?.key ?? ''];
