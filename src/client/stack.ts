@@ -1,11 +1,12 @@
 import { callDeadline, routeDeadline } from '../resilience/deadline/deadline.js';
-import { attemptTimeout } from '../resilience/deadline/attempt-timeout.js';
+import { attemptIdleTimeout, attemptTimeout, callIdleTimeout } from '../resilience/deadline/attempt-timeout.js';
 import { type CircuitLimits, requestLimit } from '../resilience/concurrency/circuit-limits.js';
 import { retry } from '../resilience/retry/retry.js';
 import type { ClusterLoad } from '../core/load-reports.js';
 import type { ClusterConfig } from '../core/model/cluster.js';
 import { DEFAULT_RETRY, type ForwardAction } from '../core/model/route.js';
 import type { Filter } from '../core/service.js';
+import { anyHeader } from '../routing/match/any-header.js';
 import { carryDeadline } from './endpoints/carry.js';
 import { drops } from './endpoints/drops.js';
 import type { Upstream } from './endpoints/upstream.js';
@@ -27,6 +28,7 @@ export const callFilters = (env: ClientEnv): Filter[] => [
 /** Once per call, for the route and the cluster that it chose, which may be an aggregate. */
 export const routeFilters = (action: ForwardAction, cluster: Upstream, env: ClientEnv): Filter[] =>
   present([
+    callIdleTimeout(action.idleTimeoutMs, env), // above retry: a back-off is no life either
     routeDeadline(action, env), // above retry: one deadline covers every attempt and every backoff
     retry(action.retry ?? DEFAULT_RETRY, {
       clock: env.clock,
@@ -34,6 +36,7 @@ export const routeFilters = (action: ForwardAction, cluster: Upstream, env: Clie
       meter: env.meter,
       cluster: cluster.statName,
       limits: cluster.limits,
+      headers: anyHeader,
       // Read through the cluster: an update may replace it.
       budget: { deposit: () => cluster.budget.deposit(), tryWithdraw: () => cluster.budget.tryWithdraw() },
     }), // above the balancer: each attempt may choose another endpoint
@@ -43,6 +46,7 @@ export const routeFilters = (action: ForwardAction, cluster: Upstream, env: Clie
 export const attemptFilters = (action: ForwardAction, env: ClientEnv): Filter[] =>
   present([
     attemptTimeout(action.retry?.perTryTimeoutMs, env), // below retry: what took too long can be tried elsewhere
+    attemptIdleTimeout(action.retry?.perTryIdleTimeoutMs, env), // likewise: what stands still
   ]);
 
 /** Once per attempt, by the cluster's settings. */

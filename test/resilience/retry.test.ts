@@ -9,6 +9,7 @@ import { ConnectError, ConnectionLostError, StreamRefusedError } from '../../src
 import { attemptTimeout } from '../../src/resilience/deadline/attempt-timeout.js';
 import { Deadlines } from '../../src/core/deadlines.js';
 import { retry } from '../../src/resilience/retry/retry.js';
+import { anyHeader } from '../../src/routing/match/any-header.js';
 import { aCall, aReply, OpenReply, type Step, scripted } from '../support/calls.js';
 import { FakeClock } from '../support/fake-clock.js';
 
@@ -37,6 +38,7 @@ function setup(config: Partial<RetryConfig>, steps: Step[], { budget = true, pla
           retries--;
         },
       },
+      headers: anyHeader,
     },
   );
   const deadlines = new Deadlines(clock);

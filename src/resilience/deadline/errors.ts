@@ -18,7 +18,7 @@ export class DeadlineExceededError extends MeshError {
   }
 }
 
-/** One attempt took longer than the per-try timeout; the call's own deadline may leave time for another. */
+/** One attempt took longer than the per-try timeout, or stood still for longer than the per-try idle timeout; the call's own deadline may leave time for another. */
 export class AttemptTimeoutError extends MeshError {
   override readonly name = 'AttemptTimeoutError';
   readonly code = 'DEADLINE_EXCEEDED';
@@ -27,7 +27,10 @@ export class AttemptTimeoutError extends MeshError {
   readonly flag = 'UT';
   readonly grpcStatus = 4;
   readonly httpStatus = 504;
-  constructor(readonly timeoutMs: number) {
-    super(`no reply within the per-try timeout of ${timeoutMs} ms (per_try_timeout, timeouts.backendRequest)`);
+  constructor(
+    readonly timeoutMs: number,
+    message = `no reply within the per-try timeout of ${timeoutMs} ms (per_try_timeout, timeouts.backendRequest)`,
+  ) {
+    super(message);
   }
 }

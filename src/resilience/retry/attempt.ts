@@ -2,11 +2,12 @@ import type { Call } from '../../core/call.js';
 import type { Clock } from '../../core/clock.js';
 import { MeshError } from '../../core/errors.js';
 import type { Meter } from '../../core/meter.js';
-import type { RetryCondition, RetryConfig } from '../../core/model/route.js';
+import type { RetryCondition } from '../../core/model/route.js';
 import type { Random } from '../../core/random.js';
 import type { Reply } from '../../core/reply.js';
 import type { RetryBudget } from './budget.js';
 import { retriableError, retriableReply } from './conditions.js';
+import type { HeaderTests, RetryPolicy } from './policy.js';
 
 export interface RetryEnv {
   readonly clock: Clock;
@@ -18,6 +19,7 @@ export interface RetryEnv {
   readonly budget: Pick<RetryBudget, 'deposit' | 'tryWithdraw'>;
   /** The cluster's `max_retries`: a place for one retry, or none. `retryDone` gives it back. */
   readonly limits: { tryRetry(): boolean; retryDone(): void };
+  readonly headers: HeaderTests;
 }
 
 /** An attempt that may be followed by another: with the reply that stands if none is, or the error. */
@@ -38,7 +40,7 @@ export class FailedAttempt extends Error {
 
 /** Passes on what stands; gives to `again` what may be tried again. */
 export function judge(
-  config: RetryConfig,
+  config: RetryPolicy,
   call: Call,
   attempt: Promise<Reply>,
   again: (failure: FailedAttempt) => Promise<Reply>,

@@ -1,8 +1,9 @@
 import type { Call } from '../../core/call.js';
 import { grpcStatusOf, isCallers } from '../../core/classify.js';
 import type { MeshError } from '../../core/errors.js';
-import type { RetryCondition, RetryConfig } from '../../core/model/route.js';
+import type { RetryCondition } from '../../core/model/route.js';
 import type { Reply } from '../../core/reply.js';
+import type { RetryPolicy } from './policy.js';
 
 /** "PUT, DELETE, and safe request methods are idempotent" - RFC 9110 section 9.2.2. */
 const IDEMPOTENT_METHODS = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
@@ -22,38 +23,44 @@ export function isIdempotent(call: Call): boolean {
 }
 
 /** The condition under which a reply with this head is to be tried again, or undefined when it stands. */
-export function retriableReply(config: RetryConfig, call: Call, reply: Reply): RetryCondition | undefined {
+export function retriableReply(config: RetryPolicy, call: Call, reply: Reply): RetryCondition | undefined {
   const condition = conditionOfReply(config, call, reply);
+  if (condition === undefined || config.takes?.(call) === false) return undefined;
   // The server answered: it may have done the work.
-  if (condition === undefined || config.regardlessOfMethod || isIdempotent(call)) return condition;
-  return undefined;
+  return config.regardlessOfMethod || isIdempotent(call) ? condition : undefined;
 }
 
-function conditionOfReply({ on, statusCodes }: RetryConfig, call: Call, reply: Reply): RetryCondition | undefined {
+function conditionOfReply(policy: RetryPolicy, call: Call, reply: Reply): RetryCondition | undefined {
+  const { on, statusCodes, retriable } = policy;
   const { status } = reply;
+  // "We retry these only when the envoy-ratelimited policy is in effect." - Envoy, retry_state_impl.cc
+  if (reply.headers['x-envoy-ratelimited'] !== undefined)
+    return on.has('envoy-ratelimited') ? 'envoy-ratelimited' : undefined;
   if (call.protocol === 'grpc') {
     // Only a trailers-only reply shows its status here; once a gRPC head has come the call is committed (gRFC A6).
     const grpcStatus = grpcStatusOf(reply, undefined);
-    const condition = grpcStatus === undefined ? undefined : GRPC_CONDITIONS[grpcStatus];
-    if (condition !== undefined && on.has(condition)) return condition;
-    if (grpcStatus !== undefined) return undefined;
+    if (grpcStatus !== undefined) {
+      const condition = GRPC_CONDITIONS[grpcStatus];
+      if (condition !== undefined && on.has(condition)) return condition;
+      return retriable?.(reply) ? 'retriable-headers' : undefined;
+    }
+    if (status === 200) return undefined;
   }
-  if (status < 400) return undefined;
   if (on.has('5xx') && status >= 500) return '5xx';
   if (on.has('gateway-error') && status >= 502 && status <= 504) return 'gateway-error';
   if (on.has('retriable-4xx') && status === 409) return 'retriable-4xx';
   if (on.has('retriable-status-codes') && statusCodes.has(status)) return 'retriable-status-codes';
-  return undefined;
+  return retriable?.(reply) ? 'retriable-headers' : undefined;
 }
 
 /** The condition under which a call that failed without a reply is to be tried again, or undefined when it is over. */
-export function retriableError(config: RetryConfig, call: Call, error: MeshError): RetryCondition | undefined {
+export function retriableError(config: RetryPolicy, call: Call, error: MeshError): RetryCondition | undefined {
   const { on } = config;
   if (on.size === 0) return undefined;
   // Nobody waits any more, or we refused it ourselves: another attempt would meet the same.
   if (call.cancellation.cancelled || (error.origin === 'mesh' && error.name !== 'AttemptTimeoutError'))
     return undefined;
-  if (isCallers(error)) return undefined;
+  if (isCallers(error) || config.takes?.(call) === false) return undefined;
   // "transparent retry" - gRFC A6: it provably never reached the server, so it is safe for every method.
   if (error.reached === 'no') return error.code === 'STREAM_REFUSED' ? 'refused-stream' : 'connect-failure';
   const condition = conditionOfError(on, call, error);

@@ -1,16 +1,17 @@
 import pRetry, { AbortError } from 'p-retry';
 import type { Body } from '../../core/body.js';
 import type { Call } from '../../core/call.js';
-import { fullJitter } from '../../core/backoff.js';
 import type { RetryConfig } from '../../core/model/route.js';
 import type { Reply } from '../../core/reply.js';
 import type { Service } from '../../core/service.js';
 import { CancelledError } from '../../core/errors.js';
 import { FailedAttempt, judge, linked, type RetryEnv } from './attempt.js';
+import type { RetryPolicy } from './policy.js';
 import type { ReplayBody } from './replay.js';
+import { waitBefore } from './wait.js';
 
 export interface Repetition {
-  readonly config: RetryConfig;
+  readonly policy: RetryPolicy;
   readonly env: RetryEnv;
   readonly call: Call;
   readonly next: Service;
@@ -20,18 +21,22 @@ export interface Repetition {
   readonly replay: ReplayBody | undefined;
 }
 
+/** On later attempts over HTTP always; on all of them where the first has it (`include_request_attempt_count`). */
+const ATTEMPT_COUNT = 'x-envoy-attempt-count';
+
 /** Makes attempts 2 and on, each after a backoff and a withdrawal from the budget; settles with the last one's outcome. */
-export function repeat({ config, env, call, next, failure, replay }: Repetition): Promise<Reply> {
-  const tried: string[] = [];
+export function repeat({ policy, env, call, next, failure, replay }: Repetition): Promise<Reply> {
+  // "Absent: other endpoints first"; Envoy's own default is any.
+  const tried: string[] | undefined = policy.hostSelection?.avoidPrevious === false ? undefined : [];
   let last = failure;
   /** Attempts that a server may have seen: "not including transparent retries" (gRFC A6). */
   let seen = 0;
   /** Waits for the turn of attempt `number`; rejects with `last` when there is none. */
   const turn = async (number: number): Promise<void> => {
-    const delayMs = fullJitter(config, number - 1, env.random);
+    const delayMs = waitBefore(number - 1, policy, call.protocol, last.reply, env);
     if (last.error?.reached !== 'no') seen++;
-    if (!permitted(config, env, call, number, delayMs)) throw last;
-    if (call.record.endpoint !== undefined) tried.push(call.record.endpoint);
+    if (delayMs === undefined || !permitted(policy, env, call, number, delayMs)) throw last;
+    if (call.record.endpoint !== undefined) tried?.push(call.record.endpoint);
     env.meter.event({ kind: 'retry', cluster: env.cluster, reason: last.condition });
     discard(last.reply?.body, env);
     try {
@@ -48,9 +53,12 @@ export function repeat({ config, env, call, next, failure, replay }: Repetition)
     // "grpc-previous-rpc-attempts" - gRFC A6; Envoy's header says the same to everybody else.
     if (call.protocol === 'grpc') {
       if (seen > 0) again.headers['grpc-previous-rpc-attempts'] = String(seen);
-    } else again.headers['x-envoy-attempt-count'] = String(number);
+    }
+    if (call.protocol === 'http' || again.headers[ATTEMPT_COUNT] !== undefined) {
+      again.headers[ATTEMPT_COUNT] = String(number);
+    }
     try {
-      return await judge(config, call, next(again), (failed) => {
+      return await judge(policy, call, next(again), (failed) => {
         replay?.freeze();
         last = failed;
         throw failed;
@@ -64,7 +72,7 @@ export function repeat({ config, env, call, next, failure, replay }: Repetition)
   return turn(2)
     .then(() =>
       pRetry((repetition) => attempt(repetition + 1), {
-        retries: config.maxRetries - 1,
+        retries: policy.maxRetries - 1,
         minTimeout: 0,
         // Ours waits, on the injected clock, and asks the budget.
         onFailedAttempt: ({ attemptNumber }) => turn(attemptNumber + 2),

@@ -3,6 +3,7 @@ import type { RetryConfig } from '../../core/model/route.js';
 import type { Reply } from '../../core/reply.js';
 import type { Filter, Service } from '../../core/service.js';
 import { judge, linked, type RetryEnv } from './attempt.js';
+import { compilePolicy } from './policy.js';
 import { ReplayBody } from './replay.js';
 
 /**
@@ -15,8 +16,9 @@ export const retry =
   (config: RetryConfig, env: RetryEnv): Filter =>
   (next) => {
     if (config.on.size === 0 || config.maxRetries === 0) return single(next);
-    // A per-try timeout cancels the attempt: it needs a switch of its own. Without one the first attempt shares the call's.
-    const ownSwitch = config.perTryTimeoutMs !== undefined;
+    const policy = compilePolicy(config, env.headers);
+    // A limit of one attempt cancels the attempt: it needs a switch of its own. Without one the first attempt shares the call's.
+    const ownSwitch = config.perTryTimeoutMs !== undefined || config.perTryIdleTimeoutMs !== undefined;
     return (call) => {
       env.budget.deposit();
       const replay = call.body === undefined || call.body.replayable ? undefined : new ReplayBody(call.body);
@@ -24,9 +26,9 @@ export const retry =
       const first = ownSwitch ? linked(call, 1, undefined) : call;
       call.attempt = 1;
       call.record.attempts = 1;
-      const settling = judge(config, call, next(first), (failure) => {
+      const settling = judge(policy, call, next(first), (failure) => {
         replay?.freeze();
-        return import('./repeat.js').then(({ repeat }) => repeat({ config, env, call, next, failure, replay }));
+        return import('./repeat.js').then(({ repeat }) => repeat({ policy, env, call, next, failure, replay }));
       });
       return replay === undefined ? settling : settled(replay, settling);
     };
