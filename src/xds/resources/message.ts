@@ -131,11 +131,13 @@ export class Message {
   map(name: string): [key: string, value: Message][] {
     const value = this.#get(name);
     if (value === undefined) return [];
-    const map = new Message(value, this.at(name), this.budget).#fields;
-    return Object.keys(map).map((key) => [
-      key,
-      new Message(map[key], `${this.at(name)}[${JSON.stringify(key)}]`, this.budget),
-    ]);
+    const map = new Message(value, this.at(name), this.budget);
+    const keys = Object.keys(map.#fields);
+    map.spend(keys.length);
+    return keys.map((key) => {
+      const path = `${map.path}[${JSON.stringify(key)}]`;
+      return [key, new Message(map.#fields[key], path, this.budget)];
+    });
   }
 
   text(name: string): string {

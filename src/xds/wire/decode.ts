@@ -1,7 +1,7 @@
 import type { Steps } from '../../core/steps.js';
 import { CodecError, type FieldPath, pathText } from './error.js';
 import { Frame } from './frame.js';
-import { MAX_ANY_DEPTH, MAX_MESSAGE_DEPTH, MAX_VALUES, STEP_SIZE } from './limits.js';
+import { MAX_ANY_DEPTH, MAX_MAP_ENTRIES, MAX_MESSAGE_DEPTH, MAX_VALUES, STEP_SIZE } from './limits.js';
 import { messageName } from './names.js';
 import { LENGTH, MalformedError, WireReader } from './reader.js';
 import type { FieldSchema, MessageSchema, ScalarType, Schema } from './schema.js';
@@ -50,6 +50,8 @@ class Decoding {
   #depth = 0;
   #anyDepth = 0;
   #values = 0;
+  /** By map, how many were read into it. */
+  readonly #entries = new WeakMap<Plain, number>();
   /** The field that is being read, and its place in a list or map: for the error that names it. */
   #field: FieldSchema | undefined;
   #index: number | string | undefined;
@@ -221,8 +223,15 @@ class Decoding {
       this.#depth--;
       if (frame.unfolded) this.#anyDepth--;
     } else if (frame.kind === 'entry') {
+      this.#countEntry(frame.into);
       frame.into[String(frame.key)] = frame.value ?? this.#default((frame.field as FieldSchema).type);
     } else if (frame.kind === 'any') this.#unfold(frame);
+  }
+
+  #countEntry(map: Plain): void {
+    const entries = (this.#entries.get(map) ?? 0) + 1;
+    if (entries > MAX_MAP_ENTRIES) throw new MalformedError(`a map of more than ${MAX_MAP_ENTRIES} entries`);
+    this.#entries.set(map, entries);
   }
 
   /** `{ '@type', …fields }`, or `{ '@type', value }` when the schema does not know the type. */

@@ -7,6 +7,8 @@ export const MAX_ANY_DEPTH = 32;
  * an empty message of fifty, or a list's element. An assignment of 100,000 endpoints has less than a million.
  */
 export const MAX_VALUES = 1_000_000;
+/** Entries of one map, those given twice included: whoever reads a map sees all of its keys in one go. */
+export const MAX_MAP_ENTRIES = 20_000;
 /**
  * Bytes of one string, or of one field of bytes: they are checked and copied in one go, 1 ms for so many. A certificate bundle has a fifth of
  * it. What stays packed, the content of an `Any`, is not copied and may be larger.
