@@ -1,5 +1,6 @@
-import { CLUSTER, ENDPOINT, LISTENER, type ResourceType, ROUTE } from '../../core/resources.js';
+import { CLUSTER, ENDPOINT, type ResourceType } from '../../core/resources.js';
 import { serverKey, type XdsServer } from '../bootstrap/bootstrap.js';
+import type { Arrivals } from './arrivals.js';
 import type { CacheEntry } from './cache-entry.js';
 import type { ServerSession } from './server-session.js';
 import type { Sessions } from './sessions.js';
@@ -21,9 +22,12 @@ export class Authority {
   #renewing = false;
 
   constructor(
+    /** Its key; undefined for that of old-style names. */
+    private readonly name: string | undefined,
     servers: readonly XdsServer[],
     private readonly sessions: Sessions,
     private readonly updates: Updates,
+    private readonly arrivals: Arrivals,
   ) {
     const byKey = new Map(servers.map((server) => [serverKey(server), server]));
     this.#servers = [...byKey.values()];
@@ -48,7 +52,8 @@ export class Authority {
   judges(session: ServerSession, entry: CacheEntry): boolean {
     if (!this.decides(session)) return false;
     const isForeign = entry.arrival?.server !== session.key;
-    return !(isForeign && (entry.type === CLUSTER || entry.type === ENDPOINT) && this.#isTorn(session));
+    const isLedTo = entry.type === CLUSTER || entry.type === ENDPOINT;
+    return !(isForeign && isLedTo && this.arrivals.hasForeignRoots(this.name, session.key));
   }
 
   /** Connects to a server although nothing is wanted yet; to the next one when the first cannot be reached. */
@@ -66,12 +71,13 @@ export class Authority {
     this.#entries.add(entry);
     this.#first();
     for (const session of this.#active) session.subscribe(entry);
-    const failure = this.#active.at(-1)?.failure;
+    const failure = this.#active.at(-1)?.failureOf(entry.type);
     if (failure !== undefined && !this.#fallBack()) this.#unreachable(entry, failure);
   }
 
   remove(entry: CacheEntry): void {
     if (!this.#entries.delete(entry)) return;
+    this.updates.forget(entry);
     for (const session of this.#active) session.unsubscribe(entry);
     // Where nothing is wanted, nothing is fallen back for.
     if (this.#entries.size === 0) this.#close(1);
@@ -92,13 +98,14 @@ export class Authority {
     this.#renewing = true;
   }
 
-  /** After a response was taken over: asks for what it did not bring and the server in charge has not sent. */
+  /** After a response was taken over: asks for what it did not bring and the server in charge has not sent, on all streams. */
   settle(): void {
     if (!this.#renewing) return;
     this.#renewing = false;
     const session = this.#active.at(-1);
     if (session === undefined) return;
     for (const entry of this.#entries) if (entry.arrival?.server !== session.key) session.renew(entry);
+    session.flush();
   }
 
   release(): void {
@@ -110,29 +117,32 @@ export class Authority {
     return this.#active[0] ?? this.#open(0);
   }
 
+  /** It is in charge now. What is waited for is the word of another, and its own time starts when it is asked (A57). */
   #open(index: number): ServerSession {
     const session = this.sessions.acquire(this.#servers[index] as XdsServer, this);
     this.#active.push(session);
-    for (const entry of this.#entries) session.subscribe(entry);
+    for (const entry of this.#entries) {
+      this.updates.stopWaiting(entry);
+      session.subscribe(entry);
+    }
     return session;
   }
 
   /** True when another server is in charge now, of which nothing bad is known. */
   #fallBack(): boolean {
-    const better = this.#active.find((session) => session.failure === undefined);
+    const better = this.#active.find((session) => session.isReachable);
     const isLast = this.#active.length === this.#servers.length;
     if ((better === undefined && isLast) || !this.#isMissing()) return false;
     if (better !== undefined) {
       this.delivered(better);
       this.settle();
-      better.flush();
       return true;
     }
     while (this.#active.length < this.#servers.length) {
       const session = this.#open(this.#active.length);
       session.connect();
       session.flush();
-      if (session.failure === undefined) return true;
+      if (session.isReachable) return true;
     }
     return false;
   }
@@ -144,21 +154,16 @@ export class Authority {
     return false;
   }
 
-  /** Closes the sessions from this one on. */
+  /** Closes the sessions from this one on, and ends the wait for their word. */
   #close(from: number): void {
     for (const session of this.#active.splice(from)) {
-      for (const entry of this.#entries) session.unsubscribe(entry);
+      for (const entry of this.#entries) {
+        session.unsubscribe(entry);
+        this.updates.stopWaiting(entry);
+      }
       this.sessions.release(session, this);
       session.flush();
     }
-  }
-
-  /** Routes of another server are in use. */
-  #isTorn(session: ServerSession): boolean {
-    for (const { type, arrival } of this.#entries) {
-      if ((type === LISTENER || type === ROUTE) && arrival !== undefined && arrival.server !== session.key) return true;
-    }
-    return false;
   }
 
   #unreachable(entry: CacheEntry, details: string): void {

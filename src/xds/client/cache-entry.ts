@@ -1,4 +1,5 @@
 import type { DumpedResource, ResourceState, ResourceType, ResourceWatcher } from '../../core/resources.js';
+import type { Arrivals } from './arrivals.js';
 
 export type FailureReason = Parameters<ResourceWatcher['failed']>[1];
 
@@ -37,18 +38,19 @@ export class CacheEntry {
   #updatedAt: number | undefined;
   #arrival: Arrival | undefined;
   #error: Error | undefined;
-  /** Why there is no value; undefined when there is one, or nothing is known yet. */
+  /** What the error means for who has no value; undefined when there is one, or nothing is known yet. */
   #reason: FailureReason | undefined;
   #refused: { readonly version: string; readonly raw: Uint8Array | undefined } | undefined;
   #failedAt = 0;
-  /** The error is that the server cannot be reached, and nothing else is known to be wrong. */
-  #lostContact = false;
+  /** The server cannot be reached. Set beside whatever else is known to be wrong; reset when the server is heard again. */
+  #contactError: Error | undefined;
 
   /** `name` is the canonical one; `authority` its key, undefined for an old-style name (gRFC A47). */
   constructor(
     readonly type: ResourceType,
     readonly name: string,
     readonly authority: string | undefined,
+    private readonly arrivals: Arrivals,
   ) {}
 
   get arrival(): Arrival | undefined {
@@ -60,24 +62,32 @@ export class CacheEntry {
     return this.#arrival !== undefined || this.#reason === 'does-not-exist';
   }
 
+  /** No server has had a last word on it yet: neither a value, nor that there is none, nor one that was refused. */
+  get isOpen(): boolean {
+    return !this.isCached && this.#reason !== 'invalid';
+  }
+
+  /** The last that is known of it is that its server cannot be reached. */
+  get isOutOfContact(): boolean {
+    return this.#contactError !== undefined;
+  }
+
   /** Tells a new watcher what the others know: "both the valid resource and the ambient error, in that order" - A88 */
   replay(watcher: ResourceWatcher): void {
     if (this.#arrival !== undefined) watcher.changed(this.#arrival.value);
-    if (this.#error === undefined) return;
-    if (this.#arrival !== undefined) watcher.ambient(this.#error);
-    else if (this.#reason !== undefined) watcher.failed(this.#error, this.#reason);
+    this.#tellTrouble(watcher);
   }
 
   /** A good resource; true when it is another one. Watchers hear of that, and of an end to trouble. */
   accept(arrival: Arrival, now: number): boolean {
     const changed = this.#arrival === undefined || arrival.value !== this.#arrival.value;
-    const recovered = this.#error !== undefined;
-    this.#arrival = arrival;
+    const recovered = this.#current !== undefined;
+    this.#arrive(arrival);
     this.#error = undefined;
     this.#reason = undefined;
     this.#refused = undefined;
     this.#settle('ACKED', now);
-    if (changed || recovered) for (const watcher of [...this.watchers]) watcher.changed(arrival.value);
+    if (changed || recovered) this.#tell((watcher) => watcher.changed(arrival.value));
     return changed;
   }
 
@@ -86,35 +96,42 @@ export class CacheEntry {
    * feature says to `drop`.
    */
   dataError(trouble: Trouble, now: number): void {
+    const before = this.#current;
     this.#settle(trouble.state, now);
     this.#failedAt = now;
     this.#refused = trouble.refused;
+    const hadValue = this.#arrival !== undefined;
     if (trouble.drop) this.#forget();
-    this.#trouble(trouble.error, trouble.reason);
+    const hasValue = this.#arrival !== undefined;
+    const isKnown = before?.message === trouble.error.message && hadValue === hasValue;
+    const isSame = isKnown && (hasValue || this.#reason === trouble.reason);
+    this.#error = trouble.error;
+    this.#reason = hasValue ? undefined : trouble.reason;
+    // "each is sent once", however often it is met.
+    if (!isSame) this.#tell((watcher) => this.#tellTrouble(watcher));
   }
 
   /** The server cannot be reached. What is known stands: a value, and also that something does not exist or is not valid. */
-  transientError(error: Error, now: number): void {
+  transientError(error: Error): void {
     if (this.#reason === 'does-not-exist' || this.#reason === 'invalid') return;
-    this.#failedAt = now;
-    this.#refused = undefined;
-    this.#trouble(error, 'unreachable');
-    this.#lostContact = true;
+    const before = this.#current;
+    this.#contactError = error;
+    if (before?.message !== error.message) this.#tell((watcher) => this.#tellTrouble(watcher));
   }
 
-  /** The server is heard again: "The error condition is considered to be cleared when OnResourceChanged() is invoked" - A88 */
+  /** The server is heard again. "The error condition is considered to be cleared when either OnResourceChanged() is invoked" or a newer error is - A88 */
   contactRestored(): void {
-    if (!this.#lostContact) return;
-    this.#lostContact = false;
-    if (this.#arrival === undefined) return;
-    this.#error = undefined;
-    for (const watcher of [...this.watchers]) watcher.changed(this.#arrival.value);
+    if (this.#contactError === undefined) return;
+    this.#contactError = undefined;
+    const value = this.#arrival?.value;
+    if (this.#error !== undefined) this.#tell((watcher) => this.#tellTrouble(watcher));
+    else if (value !== undefined) this.#tell((watcher) => watcher.changed(value));
   }
 
   /** Nobody waits for it any more. */
   close(): void {
     this.stopTimer?.();
-    this.stopExpiry?.();
+    this.#forget();
   }
 
   dump(): DumpedResource {
@@ -135,22 +152,32 @@ export class CacheEntry {
     };
   }
 
+  /** What watchers were told last, if it was trouble. */
+  get #current(): Error | undefined {
+    return this.#contactError ?? this.#error;
+  }
+
   #forget(): void {
-    this.#arrival = undefined;
+    this.#arrive(undefined);
     this.stopExpiry?.();
     this.stopExpiry = undefined;
   }
 
-  /** Tells watchers once of each trouble, however often it is met. */
-  #trouble(error: Error, reason: FailureReason): void {
-    const now = this.#arrival === undefined ? reason : undefined;
-    if (this.#error?.message === error.message && this.#reason === now) return;
-    this.#error = error;
-    this.#reason = now;
-    for (const watcher of [...this.watchers]) {
-      if (now === undefined) watcher.ambient(error);
-      else watcher.failed(error, now);
-    }
+  #arrive(arrival: Arrival | undefined): void {
+    this.arrivals.moved(this, this.#arrival, arrival);
+    this.#arrival = arrival;
+  }
+
+  /** The order is that in which they came. One that was stopped by another while it waited for its turn is not called any more. */
+  #tell(event: (watcher: ResourceWatcher) => void): void {
+    for (const watcher of [...this.watchers]) if (this.watchers.has(watcher)) event(watcher);
+  }
+
+  #tellTrouble(watcher: ResourceWatcher): void {
+    const error = this.#current;
+    if (error === undefined) return;
+    if (this.#arrival === undefined) watcher.failed(error, this.#reason ?? 'unreachable');
+    else watcher.ambient(error);
   }
 
   #settle(state: ResourceState, now: number): void {
@@ -158,6 +185,6 @@ export class CacheEntry {
     this.stopTimer = undefined;
     this.state = state;
     this.#updatedAt = now;
-    this.#lostContact = false;
+    this.#contactError = undefined;
   }
 }

@@ -1,9 +1,11 @@
 import type { Logger } from '../../core/log.js';
 import { type DumpedResource, RESOURCE_TYPES, type ResourceType, type ResourceWatcher } from '../../core/resources.js';
+import { Arrivals } from './arrivals.js';
 import { CacheEntry } from './cache-entry.js';
 
 /** What is watched, with its last good value. It holds what has a watcher and nothing else, so its size is the application's. */
 export class Cache {
+  readonly arrivals = new Arrivals();
   readonly #entries: ReadonlyMap<ResourceType, Map<string, CacheEntry>>;
   /** Entries that came or lost their last watcher since `settle`. */
   readonly #unsettled = new Set<CacheEntry>();
@@ -17,7 +19,7 @@ export class Cache {
     const entries = this.#of(type);
     let entry = entries.get(name);
     if (entry === undefined) {
-      entry = new CacheEntry(type, name, authority);
+      entry = new CacheEntry(type, name, authority, this.arrivals);
       entries.set(name, entry);
       this.#unsettled.add(entry);
     }

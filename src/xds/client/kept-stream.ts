@@ -36,7 +36,7 @@ export class KeptStream {
   #stream: XdsStream | undefined;
   #started = false;
   #closed = false;
-  /** Either one is under way or the next is waited for. It keeps the process alive, as the connection does. */
+  /** Either one is under way or the next is waited for. Neither keeps the process alive, nor does the connection: who waits for it does. */
   readonly #attempts: Attempts;
   #startedAt = 0;
   #answered = false;
@@ -122,7 +122,7 @@ export class KeptStream {
       },
     });
     this.#stream = stream;
-    this.#attempts.begun((details) => this.#giveUp(stream, details));
+    this.#attempts.begun((details) => this.#giveUp(stream, details), true);
     this.pump();
     this.#read();
   }
@@ -187,7 +187,7 @@ export class KeptStream {
     this.#stream = undefined;
     if (failed) this.#attempts.failed();
     const wait = failed ? this.#attempts.backoffMs() : this.#startedAt + MIN_REOPEN_MS - this.clock.now();
-    this.#attempts.wait(Math.max(0, wait), () => this.#connect());
+    this.#attempts.wait(Math.max(0, wait), () => this.#connect(), true);
     this.owner.ended(details, failed);
   }
 }

@@ -18,6 +18,9 @@ const NOT_AUTHORITY = /[^A-Za-z0-9\-._~!$&'()*+,;=:@[\]]/gu;
 
 /** Reads the name of a resource of `type`. Throws an Error that says what is wrong with it. */
 export function parseResourceName(type: ResourceType, name: string): ResourceName {
+  if (name === '') throw nameError(name, 'is empty');
+  // "the special resource name *" - xds_protocol
+  if (name === '*') throw nameError(name, 'means every resource there is: give the name of one');
   // "If the resulting resource name does not start with xdstp:, we will not do any lookup in the authorities map" - A47
   if (!name.startsWith(SCHEME)) return { authority: undefined, name };
   const parts = SHAPE.exec(name);

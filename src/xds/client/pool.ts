@@ -2,7 +2,7 @@ import type { Meter } from '../../core/meter.js';
 import type { ResourcesDump, ResourceType, ResourceWatcher } from '../../core/resources.js';
 import { type Bootstrap, serverKey, type XdsServer } from '../bootstrap/bootstrap.js';
 import type { CacheLease, ResourceCache } from '../resource-cache.js';
-import { joinConnections } from './connection-events.js';
+import { joinConnections } from './events.js';
 import { grpcTransport } from './grpc-transport.js';
 import { BootstrapConnections } from './server-connections.js';
 import type { ServerConnections } from './transport.js';

@@ -1,6 +1,5 @@
 import type { Clock } from '../../core/clock.js';
 import type { Logger } from '../../core/log.js';
-import type { Meter } from '../../core/meter.js';
 import type { Random } from '../../core/random.js';
 import { CLUSTER, LISTENER, RESOURCE_TYPES, type Resource, type ResourceType } from '../../core/resources.js';
 import { runInSlices, Slices } from '../../core/steps.js';
@@ -8,6 +7,7 @@ import { serverKey, type ServerFeatures, type XdsServer } from '../bootstrap/boo
 import { type Codec, loadCodec } from '../wire/codec.js';
 import type { Cache } from './cache.js';
 import type { CacheEntry } from './cache-entry.js';
+import type { XdsMeter } from './events.js';
 import type { Delivery } from './delivery.js';
 import { DiscoveryStream, type StreamHost } from './discovery-stream.js';
 import { ServerMetrics } from './metrics.js';
@@ -28,7 +28,7 @@ export interface SessionParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  readonly meter: Pick<Meter, 'gauge' | 'event'>;
+  readonly meter: XdsMeter;
   /** What the client is for. */
   readonly scope: string;
 }
@@ -62,8 +62,8 @@ export class ServerSession implements Source, StreamHost {
   /** It was logged that the server does not know delta. */
   #toldOfDelta = false;
   #codec: Codec | undefined;
-  /** The last connectivity error. Set by it, reset by the first response after it. */
-  #failure: string | undefined;
+  /** The last connectivity error of each stream. Set by it, reset by the first response after it. */
+  readonly #failures = new Map<DiscoveryStream, string>();
   /** It was told that the server is connected, and not yet that it is not. */
   #isUp = false;
   #closed = false;
@@ -80,7 +80,7 @@ export class ServerSession implements Source, StreamHost {
     const isAggregated = server.apiType === 'AGGREGATED_GRPC' || server.apiType === 'AGGREGATED_DELTA_GRPC';
     const all = isAggregated ? new DiscoveryStream(this, RESOURCE_TYPES, undefined) : undefined;
     for (const type of RESOURCE_TYPES) this.#streams.set(type, all ?? new DiscoveryStream(this, [type], type));
-    this.#metrics = new ServerMetrics(parts.meter, parts.scope, server.uri, () => this.#failure === undefined);
+    this.#metrics = new ServerMetrics(parts.meter, parts.scope, server.uri, () => this.isReachable);
   }
 
   get node(): Resource {
@@ -100,9 +100,14 @@ export class ServerSession implements Source, StreamHost {
     return this.#codec;
   }
 
-  /** Why the server cannot be reached; undefined while nothing is known to be wrong. */
-  get failure(): string | undefined {
-    return this.#failure;
+  /** Nothing is known to be wrong with any of its streams. */
+  get isReachable(): boolean {
+    return this.#failures.size === 0;
+  }
+
+  /** Why the server cannot be reached on the stream that carries the type; undefined while nothing is known to be wrong. */
+  failureOf(type: ResourceType): string | undefined {
+    return this.#failures.get(this.#stream(type));
   }
 
   /** Opens a stream although nothing may be wanted yet. */
@@ -155,12 +160,8 @@ export class ServerSession implements Source, StreamHost {
   deltaUnknown(): void {
     if (this.#toldOfDelta) return;
     this.#toldOfDelta = true;
-    this.logger.warn(
-      'the control plane does not know delta: it is asked for the state of the world until the stream ends',
-      {
-        server: this.uri,
-      },
-    );
+    const problem = 'the control plane does not know delta: it is asked for the state of the world until the stream ends';
+    this.logger.warn(problem, { server: this.uri });
   }
 
   held(type: ResourceType): Held {
@@ -190,8 +191,8 @@ export class ServerSession implements Source, StreamHost {
       return;
     }
     this.logger.warn('the control plane cannot be reached; what is cached stays in use', { server: this.uri, details });
-    if (this.#failure === undefined) this.#metrics.failed();
-    this.#failure = details;
+    if (this.isReachable) this.#metrics.failed();
+    this.#failures.set(stream, details);
     this.owner.failed(this, types, details);
   }
 
@@ -205,8 +206,8 @@ export class ServerSession implements Source, StreamHost {
   async process(delivery: Delivery, subscription: Subscription): Promise<string | undefined> {
     const { cache, updates, decoders, meter } = this.parts;
     const { type } = subscription;
-    const isBack = this.#failure !== undefined;
-    this.#failure = undefined;
+    const stream = this.#stream(type);
+    this.#failures.delete(stream);
     const slices = new Slices(this.clock);
     const unpacking = unpack(delivery, {
       codec: this.codec,
@@ -225,7 +226,7 @@ export class ServerSession implements Source, StreamHost {
       complete: !delivery.isDelta && FULL_SET.has(type) ? subscription.names : undefined,
     };
     const changed = await runInSlices(updates.apply(type, unpacked, absences, this), slices);
-    if (isBack && !this.#closed) await runInSlices(updates.contactRestored(this), slices);
+    if (!this.#closed) await runInSlices(updates.contactRestored(stream.types, this), slices);
     if (this.#closed) return undefined;
     if (changed > 0) meter.event({ kind: 'xds:update', type: shortName(type), resources: changed });
     this.owner.settle();

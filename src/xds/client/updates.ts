@@ -59,14 +59,20 @@ export interface UpdatesOptions {
 
 /** What servers say, and what they do not say in time, carried into the cache by the rules of A53, A57, A71 and A88. */
 export class Updates {
+  /** Entries whose watchers were told that their server cannot be reached. Those that nobody wants any more are taken out by `forget`. */
+  readonly #outOfContact = new Set<CacheEntry>();
+
   constructor(
     private readonly cache: Cache,
     private readonly options: UpdatesOptions,
   ) {}
 
-  /** The server was asked on a live connection: the wait begins, unless something is known or waited for already. */
+  /**
+   * The server was asked on a live connection: the wait begins, unless something is known or waited for already. "If the ADS stream fails and
+   * is restarted, the client should apply this same timeout, but only if the resource is not already cached." - A57
+   */
   asked(entry: CacheEntry, source: Source): void {
-    if (entry.state !== 'REQUESTED' || entry.stopTimer !== undefined) return;
+    if (!entry.isOpen || entry.stopTimer !== undefined) return;
     const isTransient = source.features.resourceTimerIsTransientError;
     const delayMs = isTransient ? TRANSIENT_RESOURCE_TIMEOUT_MS : RESOURCE_TIMEOUT_MS;
     const problem = `the control plane ${source.uri} sent nothing for it in ${delayMs} ms`;
@@ -80,7 +86,13 @@ export class Updates {
   }
 
   unreachable(entry: CacheEntry, details: string): void {
-    entry.transientError(this.#error(entry, details), this.options.clock.wallTime());
+    entry.transientError(this.#error(entry, details));
+    if (entry.isOutOfContact) this.#outOfContact.add(entry);
+  }
+
+  /** Nobody wants it any more. */
+  forget(entry: CacheEntry): void {
+    this.#outOfContact.delete(entry);
   }
 
   /** Takes over what a response brought and tells watchers, with pauses; returns how many resources are new or other ones. */
@@ -107,10 +119,13 @@ export class Updates {
     return changed;
   }
 
-  /** The server is heard again after it could not be reached. */
-  *contactRestored(source: Source): Steps<void> {
-    for (const entry of [...this.cache.all()]) {
-      if (entry.watchers.size > 0 && source.decides(entry)) entry.contactRestored();
+  /** The server is heard on a stream that carries these types: what it decides on is not out of reach any more. */
+  *contactRestored(types: readonly ResourceType[], source: Source): Steps<void> {
+    for (const entry of this.#outOfContact) {
+      if (types.includes(entry.type) && source.decides(entry)) {
+        this.#outOfContact.delete(entry);
+        entry.contactRestored();
+      }
       yield;
     }
   }
@@ -137,15 +152,14 @@ export class Updates {
   *#applyAbsences(type: ResourceType, unpacked: Unpacked, absences: Absences, source: Source): Steps<void> {
     const reported = new Set<string>();
     for (const { resource_name: resource, error_detail: status } of absences.errors) {
-      const entry = this.cache.get(type, canonicalName(type, resource?.name ?? ''));
-      if (entry !== undefined && source.judges(entry)) {
+      for (const entry of this.#named(type, resource?.name ?? '', source)) {
         reported.add(entry.name);
         this.#received(entry, source, status?.code ?? 0, status?.message || 'no message');
       }
       yield;
     }
     for (const given of absences.removed) {
-      for (const entry of this.#named(type, canonicalName(type, given), source)) {
+      for (const entry of this.#named(type, given, source)) {
         // In delta the word is explicit, for every type: also of what the client has never seen.
         if (!reported.has(entry.name)) this.#gone(entry, source);
       }
@@ -170,11 +184,13 @@ export class Updates {
     else this.#trouble(entry, problem, { ...RECEIVED_ERROR, reason: 'unreachable' }, false);
   }
 
-  /** Entries that the server knows by this name: one that was asked for so, or (xds_protocol, aliases) by another. */
-  #named(type: ResourceType, name: string, source: Source): CacheEntry[] {
+  /** Entries that the server knows by this name: one that was asked for so, and (xds_protocol, aliases) those that were by another. */
+  #named(type: ResourceType, given: string, source: Source): CacheEntry[] {
+    const name = canonicalName(type, given);
+    const found = new Set(this.cache.arrivals.called(type, name));
     const entry = this.cache.get(type, name);
-    const found = entry === undefined ? [...this.cache.all(type)].filter((other) => isCalled(other, name)) : [entry];
-    return found.filter((other) => source.judges(other));
+    if (entry !== undefined) found.add(entry);
+    return [...found].filter((other) => source.judges(other));
   }
 
   /** Not in a full set. "it may not be possible for the client to know that a resource does not exist" if it was never there - xds_protocol */
@@ -192,12 +208,11 @@ export class Updates {
     }
   }
 
-  #deleted(entry: CacheEntry, { features }: Source): void {
+  #deleted(entry: CacheEntry, source: Source): void {
     const problem =
       entry.arrival === undefined ? 'does not exist, says the control plane' : 'was deleted by the control plane';
-    // A53: "ignore_resource_deletion" - the value is kept, be other data errors fatal or not.
-    const drop = features.failOnDataErrors && !features.ignoreResourceDeletion;
-    this.#trouble(entry, problem, DOES_NOT_EXIST, drop);
+    // A data error like any other: of A53's feature A88 says that "gRPC will ignore that server feature".
+    this.#dataError(entry, source, problem, DOES_NOT_EXIST);
   }
 
   #dataError(
@@ -224,12 +239,17 @@ export class Updates {
     entry.stopExpiry?.();
     entry.stopExpiry = undefined;
     if (ttlMs === undefined) return;
+    const { clock } = this.options;
+    const due = clock.now() + ttlMs;
     const expire = (): void => {
       entry.stopExpiry = undefined;
+      // A clock may end a wait early that is longer than its timers can hold, of some 25 days.
+      const leftMs = due - clock.now();
+      if (leftMs > 0) entry.stopExpiry = clock.after(leftMs, expire, { background: true });
       // The very purpose of a TTL is that the value does not outlive it.
-      this.#trouble(entry, `its time to live of ${ttlMs} ms has passed`, DOES_NOT_EXIST, true);
+      else this.#trouble(entry, `its time to live of ${ttlMs} ms has passed`, DOES_NOT_EXIST, true);
     };
-    entry.stopExpiry = this.options.clock.after(ttlMs, expire, { background: true });
+    entry.stopExpiry = clock.after(ttlMs, expire, { background: true });
   }
 
   /** Timers run before sockets are read, so that after a stall the answer may be here, unread: it gets the time to be. */
@@ -249,7 +269,3 @@ export class Updates {
     return new Error(`${kind} "${entry.name}": ${problem} (node "${this.options.nodeId}")`);
   }
 }
-
-/** The server's name for it is another than the one it was asked for by. */
-const isCalled = ({ type, arrival }: CacheEntry, name: string): boolean =>
-  arrival !== undefined && canonicalName(type, arrival.resourceName) === name;

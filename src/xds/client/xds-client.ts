@@ -1,7 +1,6 @@
 import type { Clock } from '../../core/clock.js';
 import { MeshClosedError } from '../../core/errors.js';
 import type { Logger } from '../../core/log.js';
-import type { Meter } from '../../core/meter.js';
 import type { Random } from '../../core/random.js';
 import type { ResourcesDump, ResourceType, ResourceWatcher } from '../../core/resources.js';
 import type { Bootstrap } from '../bootstrap/bootstrap.js';
@@ -9,6 +8,7 @@ import type { ResourceCache } from '../resource-cache.js';
 import { Authority } from './authority.js';
 import { Cache, guarded } from './cache.js';
 import type { CacheEntry } from './cache-entry.js';
+import { guardedMeter, type XdsMeter } from './events.js';
 import { grpcTransport } from './grpc-transport.js';
 import { offerResources } from './metrics.js';
 import { canonicalName, parseResourceName, type ResourceName } from './names.js';
@@ -28,7 +28,7 @@ export interface XdsClientOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  readonly meter: Pick<Meter, 'gauge' | 'event'>;
+  readonly meter: XdsMeter;
   /** How servers are reached. Default: grpc-js, loaded at the first watch. */
   readonly transport?: TransportFactory;
   /** Connections that are shared with others, which `transport` made. Default: its own. */
@@ -57,16 +57,19 @@ export class XdsClient implements ResourceCache {
   readonly #sessions: Sessions;
   readonly #authorities = new Map<string | undefined, KnownAuthority>();
   readonly #ready = new Ready();
+  readonly #meter: XdsMeter;
   #settling = false;
   #closed = false;
 
   constructor(private readonly options: XdsClientOptions) {
     const { bootstrap, clock, logger, transport = grpcTransport(options) } = options;
     this.connections = options.connections ?? new BootstrapConnections(bootstrap, transport);
+    this.#meter = guardedMeter(options.meter, logger);
     this.#cache = new Cache(logger);
     this.#updates = new Updates(this.#cache, { nodeId: String(bootstrap.node['id']), clock });
     const parts = {
       ...options,
+      meter: this.#meter,
       connections: this.connections,
       node: bootstrap.node,
       cache: this.#cache,
@@ -159,11 +162,11 @@ export class XdsClient implements ResourceCache {
   #authority(name: string | undefined): Authority | undefined {
     const known = this.#authorities.get(name);
     if (known !== undefined) return known.authority;
-    const { bootstrap, meter, scope } = this.options;
+    const { bootstrap, scope } = this.options;
     const servers = name === undefined ? bootstrap.servers : bootstrap.authorities.get(name)?.servers;
     if (servers === undefined) return undefined;
-    const authority = new Authority(servers, this.#sessions, this.#updates);
-    this.#authorities.set(name, { authority, stop: offerResources(meter, scope, name, authority.entries) });
+    const authority = new Authority(name, servers, this.#sessions, this.#updates, this.#cache.arrivals);
+    this.#authorities.set(name, { authority, stop: offerResources(this.#meter, scope, name, authority.entries) });
     return authority;
   }
 

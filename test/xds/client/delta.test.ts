@@ -258,8 +258,10 @@ describe('server features', () => {
     expect(harness.client.dump().resources).toMatchObject([{ version: '', raw: undefined }]);
   });
 
-  test('ignore_resource_deletion: unless it says that deletions are ignored (A53)', async () => {
-    expect(await removal({ failOnDataErrors: true, ignoreResourceDeletion: true })).toEqual(['changed', 'ambient']);
+  test('ignore_resource_deletion (A53) has no say in it: "gRPC will ignore that server feature" (A88)', async () => {
+    const told = await removal({ failOnDataErrors: true, ignoreResourceDeletion: true });
+    expect(told).toEqual(['changed', 'failed: does-not-exist']);
+    expect(await removal({ ignoreResourceDeletion: true })).toEqual(['changed', 'ambient']);
   });
 });
 

@@ -4,10 +4,10 @@ import { ScriptedAds, type ScriptedStream } from '../../support/scripted-ads.js'
 import { type Harness, NO_FEATURES, packed, Recorder, start } from './harness.js';
 
 /*
- * gRFC A53 over the state of the world, where absence from a response is deletion. Since A88 the last value stays by default, so the feature only
- * matters to a server that has `fail_on_data_errors` too: it takes deletions out of what that says.
+ * gRFC A53 over the state of the world, where absence from a response is deletion. A88: "gRPC will ignore that server feature, but the new
+ * default behavior is to treat all data errors as transient, including resource deletion".
  */
-const features = { ...NO_FEATURES, failOnDataErrors: true, ignoreResourceDeletion: true };
+const ignoring = { ...NO_FEATURES, ignoreResourceDeletion: true };
 
 let ads: ScriptedAds;
 let harness: Harness;
@@ -17,7 +17,6 @@ let count = 0;
 
 beforeEach(async () => {
   ads = await ScriptedAds.start();
-  harness = start(ads.uri, { features });
   watcher = new Recorder();
 });
 afterEach(async () => {
@@ -33,15 +32,17 @@ async function respond(type: ResourceType, ...resources: Parameters<typeof packe
   await stream.next();
 }
 
-describe.each([LISTENER, CLUSTER] as const)('%s with ignore_resource_deletion (A53)', (type) => {
-  beforeEach(async () => {
-    harness.client.watch(type, 'a', watcher);
-    stream = await ads.nextStream();
-    await stream.next();
-    await respond(type, { name: 'a' });
-  });
+async function begin(type: ResourceType, features = ignoring): Promise<void> {
+  harness = start(ads.uri, { features });
+  harness.client.watch(type, 'a', watcher);
+  stream = await ads.nextStream();
+  await stream.next();
+  await respond(type, { name: 'a' });
+}
 
+describe.each([LISTENER, CLUSTER] as const)('%s with ignore_resource_deletion (A53)', (type) => {
   test('absence from a response leaves the value in use, told once, until it is there again', async () => {
+    await begin(type);
     for (let i = 0; i < 3; i++) await respond(type);
     expect(watcher.told).toEqual(['changed', 'ambient']);
     expect(harness.client.dump().resources).toMatchObject([{ state: 'DOES_NOT_EXIST', raw: expect.anything() }]);
@@ -53,13 +54,14 @@ describe.each([LISTENER, CLUSTER] as const)('%s with ignore_resource_deletion (A
     expect(harness.client.dump().resources).toMatchObject([{ state: 'ACKED', error: undefined }]);
   });
 
-  test('what is refused is no deletion: fail_on_data_errors drops the value', async () => {
-    const stat = type === CLUSTER ? { alt_stat_name: 'bad' } : { stat_prefix: 'bad' };
-    await respond(type, { name: 'a', ...stat });
-    expect(watcher.told).toEqual(['changed', 'failed: invalid']);
+  test('and fail_on_data_errors, absence drops the value: the newer feature decides (A88)', async () => {
+    await begin(type, { ...ignoring, failOnDataErrors: true });
+    await respond(type);
+    expect(watcher.told).toEqual(['changed', 'failed: does-not-exist']);
   });
 
   test('what was never there does not exist all the same: there is nothing to keep', async () => {
+    await begin(type);
     const other = new Recorder();
     harness.client.watch(type, 'b', other);
     await stream.next();

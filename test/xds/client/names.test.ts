@@ -8,7 +8,7 @@ const name = (rest: string): string => `xdstp://auth/${TYPE}/${rest}`;
 const canonical = (given: string): string => parseResourceName(LISTENER, given).name;
 
 describe('names of resources (gRFC A47, xRFC TP1)', () => {
-  test.each(['reviews', '', 'xdst://a/b/c', 'XDSTP://a/b/c', 'a%zz'])(
+  test.each(['reviews', 'a*', 'xdst://a/b/c', 'XDSTP://a/b/c', 'a%zz'])(
     'an old-style name is taken as it is: %j',
     (given) => {
       expect(parseResourceName(LISTENER, given)).toEqual({ authority: undefined, name: given });
@@ -50,6 +50,14 @@ describe('names of resources (gRFC A47, xRFC TP1)', () => {
   ])('%s is refused', (given, why) => {
     expect(() => parseResourceName(LISTENER, given)).toThrow(`resource name "${given}": ${why}`);
     expect(canonicalName(LISTENER, given)).toBe(given);
+  });
+
+  // "the special resource name *" is a subscription to all there is, and an empty list of names was one - xds_protocol
+  test.each([
+    ['*', 'means every resource there is: give the name of one'],
+    ['', 'is empty'],
+  ])('%j is no name of a resource', (given, why) => {
+    expect(() => parseResourceName(CLUSTER, given)).toThrow(`resource name "${given}": ${why}`);
   });
 
   test('the type in the name must be the one that is asked for', () => {
