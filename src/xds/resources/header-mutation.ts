@@ -12,17 +12,25 @@ const ACTIONS = {
   OVERWRITE_IF_EXISTS: 'overwriteIfExists',
 } as const;
 
+/** Headers that one level may add, and remove. */
+const MAX_HEADERS = 1_000;
+
 /**
  * `request_headers_to_add` and `_remove` (or `response_…`) of one level: cluster weight, route, virtual host or route configuration.
  * Undefined when there are none.
  */
 export function headerMutation(level: Message, direction: 'request' | 'response'): HeaderMutation | undefined {
   const set: Addition[] = [];
-  for (const option of level.messages(`${direction}_headers_to_add`)) {
-    const added = headerOption(option);
-    if (added !== undefined) set.push(added);
+  const added = `${direction}_headers_to_add`;
+  for (const option of level.messages(added)) {
+    // "max_items: 1000" - route_components.proto, and for health checks health_check.proto: calls go through all of them.
+    if (set.length >= MAX_HEADERS) throw level.error(added, `must have at most ${MAX_HEADERS} headers`);
+    const addition = headerOption(option);
+    if (addition !== undefined) set.push(addition);
   }
   const field = `${direction}_headers_to_remove`;
+  // No rule of Envoy's; but what it costs a call is the same.
+  if (level.texts(field).length > MAX_HEADERS) throw level.error(field, `must have at most ${MAX_HEADERS} headers`);
   const remove = level.texts(field).map((name, i) => mutableName(name, () => level.error(`${field}[${i}]`, MUTABLE)));
   return set.length === 0 && remove.length === 0 ? undefined : { remove, set };
 }
