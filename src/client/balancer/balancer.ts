@@ -25,7 +25,8 @@ export type { BalancerEnv, PickRequest, Policy } from './policy.js';
 export interface Balancer {
   /**
    * The endpoints that may be used from now on. Those that remain keep their load, and the balancer what it knows of them. `configured`: all of the
-   * priority, those that may not be used as well; default the same. A subset is there as long as one of these has its labels.
+   * priority, those that may not be used as well; default the same. A subset is there as long as one of these has its labels, and Envoy's locality
+   * weights count them.
    */
   update(endpoints: readonly Endpoint[], configured?: readonly Endpoint[]): void;
   /** An endpoint, one not in `tried` when there is any; undefined when there is none that the call may go to. */
@@ -37,7 +38,10 @@ export interface Balancer {
 }
 
 /** What of a cluster's configuration says how an endpoint is chosen: as long as it is the same, the balancer can stay. */
-export type BalancingConfig = Pick<ClusterConfig, 'balancer' | 'locality' | 'slowStart' | 'subsets' | 'aperture'> & {
+export type BalancingConfig = Pick<
+  ClusterConfig,
+  'balancer' | 'locality' | 'priorities' | 'slowStart' | 'subsets' | 'aperture'
+> & {
   readonly name?: string;
 };
 
@@ -47,8 +51,14 @@ export function needsHash64({ balancer, aperture }: Pick<BalancingConfig, 'balan
 }
 
 /** Equal for configurations that the same balancer serves. */
-export const balancingKey = ({ balancer, locality, slowStart, subsets, aperture }: BalancingConfig): string =>
-  JSON.stringify([balancer, locality, slowStart, subsets, aperture]);
+export const balancingKey = ({
+  balancer,
+  locality,
+  priorities,
+  slowStart,
+  subsets,
+  aperture,
+}: BalancingConfig): string => JSON.stringify([balancer, locality, priorities, slowStart, subsets, aperture]);
 
 /**
  * The order, on one page; what is not configured is not in it.
@@ -76,7 +86,7 @@ export function createBalancer(config: BalancingConfig, env: BalancerEnv): Balan
   return {
     update(list, configured = list) {
       bySubset?.configure(configured);
-      const { endpoints, weights } = weigh(list, config.locality);
+      const { endpoints, weights } = weigh(list, configured, config);
       top.update(endpoints, weights);
     },
     pick: (request) => top.pick(request),

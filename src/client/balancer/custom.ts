@@ -15,7 +15,7 @@ const registered = new Map<string, BalancerFactory>();
  *
  * @example
  * registerBalancer('example.org/nearest', (config, env) => {
- *   let list: readonly BalancerEndpoint[] = [];
+ *   let list: readonly Endpoint[] = [];
  *   return {
  *     update(endpoints) {
  *       list = endpoints;

@@ -1,4 +1,4 @@
-import type { LocalityConfig } from '../../core/model/cluster.js';
+import type { LocalityConfig, PriorityConfig } from '../../core/model/cluster.js';
 import type { Locality } from '../../core/model/endpoint.js';
 import type { Endpoint } from '../endpoints/endpoint.js';
 
@@ -10,10 +10,23 @@ export interface Weighed {
   readonly weights: Float64Array;
 }
 
-/** What an endpoint weighs at rest, among those of its priority; written to `Endpoint.weight` as well, for people to see. */
-export function weigh(endpoints: readonly Endpoint[], locality: LocalityConfig | undefined): Weighed {
+export interface LocalityRule {
+  readonly locality?: LocalityConfig | undefined;
+  /** With Envoy's way of priorities goes its way with localities that have lost endpoints. */
+  readonly priorities?: PriorityConfig | undefined;
+}
+
+/**
+ * What the endpoints weigh at rest, among those of their priority; written to `Endpoint.weight` as well, for people to see. `configured`: all of the
+ * priority, those that may not be used as well.
+ */
+export function weigh(
+  endpoints: readonly Endpoint[],
+  configured: readonly Endpoint[],
+  { locality, priorities }: LocalityRule,
+): Weighed {
   const shared = (locality === undefined || locality.kind === 'weighted') && !inOnePlace(endpoints);
-  const weighed = shared ? byLocality(endpoints) : byEndpoint(endpoints);
+  const weighed = shared ? byLocality(endpoints, configured, priorities) : byEndpoint(endpoints);
   for (let i = 0; i < weighed.weights.length; i++)
     (weighed.endpoints[i] as Endpoint).weight = weighed.weights[i] as number;
   return weighed;
@@ -37,19 +50,48 @@ function byEndpoint(endpoints: readonly Endpoint[]): Weighed {
  * A locality gets its weight's share of the traffic, and an endpoint its weight's share of that (gRPC `wrr_locality`, gRFC A113). One that weighs 0
  * gets none (Envoy), unless no other weighs anything.
  */
-function byLocality(all: readonly Endpoint[]): Weighed {
+function byLocality(
+  all: readonly Endpoint[],
+  configured: readonly Endpoint[],
+  priorities: PriorityConfig | undefined,
+): Weighed {
   const weighty = all.filter(({ config }) => config.localityWeight > 0);
-  const endpoints = weighty.length === 0 || weighty.length === all.length ? all : weighty;
-  const sums = new Map<string, number>();
+  if (weighty.length === 0) return byEndpoint(all);
+  const endpoints = weighty.length === all.length ? all : weighty;
   const keys = endpoints.map(({ config }) => localityKey(config.locality));
+  const sums = new Map<string, number>();
   for (const [i, { config }] of endpoints.entries()) {
     const key = keys[i] as string;
     sums.set(key, (sums.get(key) ?? 0) + config.weight);
   }
-  if (weighty.length === 0 || sums.size === 1) return byEndpoint(endpoints);
-  const weights = Float64Array.from(
-    endpoints,
-    ({ config }, i) => (config.localityWeight * config.weight) / (sums.get(keys[i] as string) as number),
-  );
+  const part = priorities === undefined ? undefined : availability(keys, configured, priorities);
+  const weights = Float64Array.from(endpoints, ({ config }, i) => {
+    const key = keys[i] as string;
+    return ((part?.get(key) ?? 1) * config.localityWeight * config.weight) / (sums.get(key) as number);
+  });
   return { endpoints, weights };
+}
+
+/**
+ * Envoy's part of its weight that a locality keeps: the usable share of its endpoints × the overprovisioning factor, at most the whole. What is left of
+ * a locality gets no more than it can take; gRPC gives it all.
+ */
+function availability(
+  usable: readonly string[],
+  configured: readonly Endpoint[],
+  { overprovisioningFactor }: PriorityConfig,
+): ReadonlyMap<string, number> {
+  const counts = new Map<string, { usable: number; all: number }>();
+  for (const { config } of configured) {
+    const count = counts.get(localityKey(config.locality));
+    if (count === undefined) counts.set(localityKey(config.locality), { usable: 0, all: 1 });
+    else count.all++;
+  }
+  for (const key of usable) {
+    const count = counts.get(key);
+    if (count !== undefined) count.usable++;
+  }
+  return new Map(
+    Array.from(counts, ([key, count]) => [key, Math.min(1, (overprovisioningFactor * count.usable) / count.all)]),
+  );
 }

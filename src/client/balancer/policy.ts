@@ -38,6 +38,8 @@ export interface BalancerEnv {
   readonly random: Random;
   /** There before a configuration for which `needsHash64` holds. */
   readonly hash64?: Hash64 | undefined;
+  /** Entries of a hash ring at most, whatever is configured (gRFC A42). Default 4_096; clients that are to agree need the same. */
+  readonly ringSizeCap?: number | undefined;
   /** Opens a stream of load reports (gRFC A51) with about one every `periodMs`; the result ends it. */
   readonly outOfBand?:
     | ((endpoint: Endpoint, periodMs: number, onReport: (report: BackendMetrics, now: number) => void) => () => void)

@@ -9,6 +9,8 @@ import { type Ring, RingBuilder } from './ring.js';
 export type RingHashConfig = Extract<BalancerConfig, { kind: 'ring_hash' }>;
 
 const WORD = 2 ** 32;
+/** "The default cap is 4096" - gRFC A42: a larger ring costs memory and, at each change, time. */
+export const DEFAULT_RING_SIZE_CAP = 4_096;
 
 /**
  * Calls of one hash go to one endpoint, and when endpoints come or go few hashes move: the ring of Envoy and gRPC (A42, A76), entry by entry, so
@@ -16,7 +18,10 @@ const WORD = 2 ** 32;
  */
 export function ringHash(config: RingHashConfig, env: BalancerEnv): Policy {
   const hash64 = requireHash64(env, 'ring_hash');
-  const builder = new RingBuilder(config, hash64);
+  const cap = env.ringSizeCap ?? DEFAULT_RING_SIZE_CAP;
+  // "If either of these values are greater than the client-side cap, they will be treated as the client-side cap." - gRFC A42
+  const size = { minSize: Math.min(config.minSize, cap), maxSize: Math.min(config.maxSize, cap) };
+  const builder = new RingBuilder(size, hash64);
   const { requestHashHeader } = config;
   const hashed = new HashedList();
   let endpoints: readonly Endpoint[] = [];

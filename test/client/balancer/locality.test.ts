@@ -31,6 +31,25 @@ describe('weights by locality', () => {
     expect(shares({ balancer: { kind: 'round_robin' } })).toEqual([1, 2, 2, 4]);
   });
 
+  test('a locality that has lost endpoints keeps its share as in gRPC, or what it can take as in Envoy', () => {
+    const list = [
+      ...new Array(4).fill(at('a', { localityWeight: 1 })),
+      ...new Array(4).fill(at('b', { localityWeight: 1 })),
+    ];
+    const ofA = (config: BalancingConfig, usable: number): number => {
+      const { balancer, endpoints: live } = balancing(config, list);
+      balancer.update([...live.slice(0, usable), ...live.slice(4)], live);
+      const shares = sharesOf(balancer, live, 24_000);
+      return shares.slice(0, 4).reduce((sum, share) => sum + share, 0);
+    };
+    const grpc: BalancingConfig = { balancer: { kind: 'round_robin' } };
+    const envoy: BalancingConfig = { ...grpc, priorities: { overprovisioningFactor: 1.4 } };
+    expect(ofA(grpc, 1)).toBeCloseTo(0.5, 3);
+    // 1.4 × 3/4 is the whole; 1.4 × 1/4 = 0.35 beside 1.
+    expect(ofA(envoy, 3)).toBeCloseTo(0.5, 3);
+    expect(ofA(envoy, 1)).toBeCloseTo(0.35 / 1.35, 3);
+  });
+
   test('none: by the weights of the endpoints alone', () => {
     const { balancer, endpoints: live } = balancing(
       { balancer: { kind: 'round_robin' }, locality: { kind: 'none' } },

@@ -177,6 +177,23 @@ describe("rings are Envoy's and gRPC's, entry by entry", () => {
   });
 });
 
+test("a ring is no larger than this client's cap, whatever is configured (A42)", () => {
+  let hashed = 0;
+  const counting = (text: string): bigint => {
+    hashed++;
+    return hash64(text);
+  };
+  const made = (ringSizeCap: number | undefined): number => {
+    hashed = 0;
+    const config = { kind: 'ring_hash', minSize: 50_000, maxSize: 8 << 20 } as const;
+    const env = { clock: new FakeClock(), random: seededRandom(1), hash64: counting, ringSizeCap };
+    createBalancer({ balancer: config }, env).update([aLiveEndpoint('10.0.0.1:80'), aLiveEndpoint('10.0.0.2:80')]);
+    return hashed;
+  };
+  expect(made(undefined)).toBe(4_096);
+  expect(made(10_000)).toBe(10_000);
+});
+
 describe('a call whose endpoint cannot have it', () => {
   test('a retry goes to the next endpoint on the ring, as in Envoy', () => {
     const { balancer, endpoints } = ringHash(ports(90, 6));
