@@ -14,11 +14,9 @@ import {
   ROUTE,
 } from '../core/resources.js';
 import type { ResourceCache } from './resource-cache.js';
-import { runToEnd } from '../core/steps.js';
-import { OWN } from './origin.js';
-import { decodersFor } from './resources/decoders.js';
-
-const decoders = decodersFor({ certificateProviders: new Set() });
+import { runToEnd, type Steps } from '../core/steps.js';
+import { OWN, type ResourceOrigin } from './origin.js';
+import { type DecoderContext, type Decoders, decodersFor } from './resources/decoders.js';
 
 /** A resource that could not be used, and why. */
 export interface Refusal {
@@ -46,8 +44,15 @@ export class ResourceStore implements ResourceCache {
   #loaded = false;
   readonly #watchers = new Map<string, Set<ResourceWatcher>>();
 
-  /** `clock` dates what is dumped. */
-  constructor(private readonly clock?: Pick<Clock, 'wallTime'>) {}
+  readonly #decoders: Decoders;
+
+  /** `clock` dates what is dumped; `context` has the names of the policies that the application has registered. */
+  constructor(
+    private readonly clock?: Pick<Clock, 'wallTime'>,
+    context?: Pick<DecoderContext, 'balancers'>,
+  ) {
+    this.#decoders = decodersFor({ certificateProviders: new Set(), ...context });
+  }
 
   /** Resources watched now. */
   get watched(): number {
@@ -62,11 +67,12 @@ export class ResourceStore implements ResourceCache {
     const before = this.#entries;
     const first = !this.#loaded;
     const now = this.clock?.wallTime();
+    const next = (type: ResourceType) => decodeAll(this.#decoders[type], set[type], before[type], now);
     this.#entries = {
-      [CLUSTER]: decodeAll(CLUSTER, set, before, now),
-      [ENDPOINT]: decodeAll(ENDPOINT, set, before, now),
-      [LISTENER]: decodeAll(LISTENER, set, before, now),
-      [ROUTE]: decodeAll(ROUTE, set, before, now),
+      [CLUSTER]: next(CLUSTER),
+      [ENDPOINT]: next(ENDPOINT),
+      [LISTENER]: next(LISTENER),
+      [ROUTE]: next(ROUTE),
     };
     this.#loaded = true;
     for (const type of RESOURCE_TYPES) {
@@ -130,29 +136,27 @@ export class ResourceStore implements ResourceCache {
 
 const watchKey = (type: ResourceType, name: string): string => JSON.stringify([type, name]);
 
+/** A decoder that is not told of what was before: what did not change is not decoded again. */
+type Read = (resource: Resource, name: string, origin: ResourceOrigin) => Steps<object>;
+
 function decodeAll(
-  type: ResourceType,
-  set: ResourceSet,
-  before: Entries,
+  read: Read,
+  set: ReadonlyMap<string, Resource>,
+  before: ReadonlyMap<string, Entry>,
   now: number | undefined,
 ): ReadonlyMap<string, Entry> {
   const decoded = new Map<string, Entry>();
-  for (const [name, raw] of set[type]) {
-    const old = before[type].get(name);
-    decoded.set(name, old !== undefined && isDeepStrictEqual(old.raw, raw) ? old : decode(type, name, raw, old, now));
+  for (const [name, raw] of set) {
+    const old = before.get(name);
+    const isSame = old !== undefined && isDeepStrictEqual(old.raw, raw);
+    decoded.set(name, isSame ? old : decode(read, name, raw, old, now));
   }
   return decoded;
 }
 
-function decode(
-  type: ResourceType,
-  name: string,
-  raw: Resource,
-  old: Entry | undefined,
-  at: number | undefined,
-): Entry {
+function decode(read: Read, name: string, raw: Resource, old: Entry | undefined, at: number | undefined): Entry {
   try {
-    return { raw, at, value: runToEnd<object>(decoders[type](raw, name, OWN)), error: undefined };
+    return { raw, at, value: runToEnd(read(raw, name, OWN)), error: undefined };
   } catch (thrown) {
     const error = thrown instanceof Error ? thrown : new Error(String(thrown));
     return { raw, at, value: old?.value, good: old === undefined ? undefined : goodOf(old), error };

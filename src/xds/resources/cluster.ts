@@ -1,7 +1,7 @@
 import { type ClusterConfig, DEFAULT_CONNECT_TIMEOUT_MS } from '../../core/model/cluster.js';
 import type { Steps } from '../../core/steps.js';
 import { checkPerHostLimits, circuitLimits, retryBudget } from './circuit-limits.js';
-import type { ReadContext } from './context.js';
+import type { PolicyNames, ReadContext } from './context.js';
 import { type Discovery, discovery } from './discovery.js';
 import { healthChecks } from './health-check.js';
 import { httpProtocol } from './http-protocol.js';
@@ -23,7 +23,7 @@ export interface Cluster {
   readonly discovery: Discovery;
 }
 
-const NO_POLICIES: ReadonlySet<string> = new Set();
+const NO_POLICIES: PolicyNames = new Set();
 
 export function* cluster(message: Message, context: ReadContext): Steps<Cluster> {
   const name = message.requiredText('name');

@@ -9,6 +9,7 @@ import {
   ringHash,
   weightedRoundRobin,
 } from './load-balancing-configs.js';
+import type { PolicyNames } from './context.js';
 import { type LoadBalancing, plainly } from './load-balancing-parts.js';
 import { policyLocality } from './locality.js';
 import type { Message } from './message.js';
@@ -104,18 +105,18 @@ const withAperture = (config: ApertureConfig, inside: LoadBalancing | undefined)
   inside && { ...inside, aperture: config };
 
 /** `LoadBalancingPolicy`: the first that is supported. Throws when none is. */
-export function firstPolicy(policy: Message, names: ReadonlySet<string>): LoadBalancing {
+export function firstPolicy(policy: Message, names: PolicyNames): LoadBalancing {
   const seen: string[] = [];
   const found = firstOf(policy.each('policies'), policy, { names, depth: 1, seen });
   if (found !== undefined) return found;
   const got = seen.length === 0 ? 'none' : seen.join(', ');
-  const known = [...MESSAGES.keys(), ...STRUCTS.keys(), ...names];
+  const known = [...MESSAGES.keys(), ...STRUCTS.keys()];
   // "The function does not find any supported policy in the list" - A52
   throw policy.error('policies', `must have a supported policy, got ${got}; those are ${known.join(', ')}`);
 }
 
 interface Search {
-  readonly names: ReadonlySet<string>;
+  readonly names: PolicyNames;
   readonly depth: number;
   /** Types that were passed over, for the error. */
   readonly seen: string[];
@@ -140,15 +141,18 @@ function firstOf(policies: Iterator<Message>, list: Message, search: Search): Lo
 }
 
 /** "Any entry not in the above list is unsupported and will be skipped" - A52; so is a policy of the API in a TypedStruct. */
-function readerOf({ kind, type }: Extension, names: ReadonlySet<string>): Reader | undefined {
+function readerOf({ kind, type }: Extension, names: PolicyNames): Reader | undefined {
   if (kind === 'message') return MESSAGES.get(type);
   return STRUCTS.get(type) ?? registered(type, names);
 }
 
-/** One of the application's: "the gRPC policy name will be the 'type name' part of the value of the `type_url`" - A52 */
-function registered(type: string, names: ReadonlySet<string>): Reader | undefined {
-  const name = type.slice(type.lastIndexOf('/') + 1);
-  if (!names.has(name)) return undefined;
+/**
+ * One of the application's, by the type that it has registered, or by what is after the last "/": "the gRPC policy name will be the 'type name' part
+ * of the value of the `type_url`" - A52
+ */
+function registered(type: string, names: PolicyNames): Reader | undefined {
+  const name = [type, type.slice(type.lastIndexOf('/') + 1)].find((candidate) => names.has(candidate));
+  if (name === undefined) return undefined;
   return ({ message }) =>
     plainly({ kind: 'custom', name, config: plainStruct(message.message('value')) }, { kind: 'none' });
 }

@@ -1,3 +1,4 @@
+import type { PolicyNames } from './context.js';
 import { clusterLocality } from './locality.js';
 import { hashesHostname, leastRequest, maglev, ringHash } from './load-balancing-configs.js';
 import { type LoadBalancing, plainly } from './load-balancing-parts.js';
@@ -10,7 +11,7 @@ import { subsets } from './subset.js';
  * `load_balancing_policy` if there is one: the first policy in its list that is supported wins (gRFC A52), and nothing else of the cluster says
  * how to balance. Else `lb_policy`, whose default is round robin. `names` are the policies that the application has registered.
  */
-export function loadBalancing(cluster: Message, names: ReadonlySet<string>): LoadBalancing {
+export function loadBalancing(cluster: Message, names: PolicyNames): LoadBalancing {
   const policy = cluster.message('load_balancing_policy');
   if (policy !== undefined) return firstPolicy(policy, names);
   const subset = cluster.message('lb_subset_config');

@@ -285,6 +285,13 @@ describe('policies of the application (A52)', () => {
     });
   });
 
+  test('are known by their whole type, too', () => {
+    const context = { certificateProviders: new Set<string>(), balancers: new Set(['example.org/nearest']) };
+    const config = clusterResource('c', policies(typed('example.org/nearest')));
+    const found = runToEnd(decodersFor(context)[CLUSTER](config, 'c', OWN));
+    expect(found.settings.balancer).toEqual({ kind: 'custom', name: 'example.org/nearest', config: {} });
+  });
+
   test('are passed over when nobody has registered them', () => {
     expect(decode(policies(typed('x/other'), roundRobin())).balancer).toEqual({ kind: 'round_robin' });
     expect(settings(policies(typed('x/mine'), roundRobin())).balancer).toEqual({ kind: 'round_robin' });

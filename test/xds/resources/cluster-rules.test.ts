@@ -17,6 +17,7 @@ const ringHash = (fields: Resource) => any(`${POLICIES}.ring_hash.v3.RingHash`, 
 const maglev = (size: number) => any(`${POLICIES}.maglev.v3.Maglev`, { table_size: { value: size } });
 const wrr = (fields: Resource) =>
   any(`${POLICIES}.client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin`, fields);
+const lb = (name: string, message: string, fields: Resource) => any(`${POLICIES}.${name}.v3.${message}`, fields);
 const nested = (depth: number): Resource => {
   let config = roundRobin;
   for (let i = 1; i < depth; i++) {
@@ -304,6 +305,52 @@ const NACK: readonly Rule[] = [
     source: 'cluster.proto',
     resource: eds({ connect_timeout: {} }),
     problem: 'connect_timeout: must be greater than 0',
+  },
+  {
+    rule: 'slow start has no aggression',
+    source: 'common.proto',
+    resource: policies(lb('round_robin', 'RoundRobin', { slow_start_config: { aggression: {} } })),
+    problem: 'slow_start_config.aggression: must be greater than 0',
+  },
+  {
+    rule: 'a locality configuration says nothing',
+    source: 'common.proto',
+    resource: policies(lb('random', 'Random', { locality_lb_config: {} })),
+    problem: 'locality_lb_config: must have one of',
+  },
+  {
+    rule: 'a random subset is of none',
+    source: 'A68',
+    resource: policies(lb('random_subsetting', 'RandomSubsetting', { child_policy: { policies: [] } })),
+    problem: 'subset_size: must be greater than 0',
+  },
+  {
+    rule: 'the panic threshold is above 100',
+    source: 'percent.proto',
+    resource: eds({ common_lb_config: { healthy_panic_threshold: { value: 101 } } }),
+    problem: 'common_lb_config.healthy_panic_threshold.value: must be from 0 to 100',
+  },
+  {
+    rule: 'connections are opened ahead for more than three calls',
+    source: 'cluster.proto',
+    resource: eds({ preconnect_policy: { per_upstream_preconnect_ratio: { value: 4 } } }),
+    problem: 'per_upstream_preconnect_ratio.value: must be from 1 to 3',
+  },
+  {
+    rule: 'a health check has no timeout',
+    source: 'health_check.proto',
+    resource: eds({ health_checks: [{}] }),
+    problem: 'health_checks[0].timeout: must be set',
+  },
+  {
+    rule: 'a health check is of no kind',
+    source: 'health_check.proto',
+    resource: eds({
+      health_checks: [
+        { timeout: { seconds: 1 }, interval: { seconds: 1 }, unhealthy_threshold: {}, healthy_threshold: {} },
+      ],
+    }),
+    problem: 'health_checks[0]: must have http_health_check',
   },
 ];
 

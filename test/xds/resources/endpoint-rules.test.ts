@@ -147,6 +147,12 @@ const NACK: readonly Rule[] = [
     resource: { ...assignment(), policy: { drop_overloads: [{}] } },
     problem: 'category: must be set',
   },
+  {
+    rule: 'overprovisioning_factor is 0',
+    source: 'endpoint.proto',
+    resource: { ...assignment(locality([ip(1)])), policy: { overprovisioning_factor: {} } },
+    problem: 'policy.overprovisioning_factor: must be greater than 0',
+  },
 ];
 
 const SKIPPED: readonly Exception[] = [

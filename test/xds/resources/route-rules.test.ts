@@ -236,6 +236,71 @@ const NACK: readonly Rule[] = [
     resource: { name: '' },
     problem: 'name: must be set and not empty',
   },
+  {
+    rule: 'a hash policy’s header has no name',
+    source: 'route_components.proto',
+    resource: action({ hash_policy: [{ header: {} }] }),
+    problem: `${R}.hash_policy[0].header.header_name: must be set`,
+  },
+  {
+    rule: 'a hash policy’s cookie has no name',
+    source: 'route_components.proto',
+    resource: action({ hash_policy: [{ cookie: {} }] }),
+    problem: `${R}.hash_policy[0].cookie.name: must be set`,
+  },
+  {
+    rule: 'a hash policy’s query parameter has no name',
+    source: 'route_components.proto',
+    resource: action({ hash_policy: [{ query_parameter: {} }] }),
+    problem: `${R}.hash_policy[0].query_parameter.name: must be set`,
+  },
+  {
+    rule: 'a hash policy’s filter state has no key',
+    source: 'route_components.proto',
+    resource: action({ hash_policy: [{ filter_state: {} }] }),
+    problem: `${R}.hash_policy[0].filter_state.key: must be set`,
+  },
+  {
+    rule: 'what would be a copy of a call has no cluster',
+    source: 'route_components.proto',
+    resource: action({ request_mirror_policies: [{}] }),
+    problem: `${R}.request_mirror_policies[0].cluster: must be set`,
+  },
+  {
+    rule: 'a retriable header has no matcher',
+    source: 'route_components.proto; A28',
+    resource: retry({ retry_on: 'retriable-headers', retriable_headers: [{ name: 'x' }] }),
+    problem: `${R}.retry_policy.retriable_headers[0]: must have one of`,
+  },
+  {
+    rule: 'a rate-limited back-off has no headers',
+    source: 'route_components.proto',
+    resource: retry({ rate_limited_retry_back_off: {} }),
+    problem: `${R}.retry_policy.rate_limited_retry_back_off.reset_headers: must have at least one`,
+  },
+  {
+    rule: 'a rate-limited back-off is never believed',
+    source: 'route_components.proto',
+    resource: retry({ rate_limited_retry_back_off: { reset_headers: [{ name: 'x' }], max_interval: {} } }),
+    problem: 'rate_limited_retry_back_off.max_interval: must be greater than 0',
+  },
+  {
+    rule: 'the expression that makes the host of the path does not compile',
+    source: 'route_components.proto',
+    resource: action({ host_rewrite_path_regex: { pattern: { regex: '(' }, substitution: '' } }),
+    problem: `${R}.host_rewrite_path_regex.pattern.regex: `,
+  },
+  {
+    rule: 'an override for a session’s filter says nothing',
+    source: 'stateful_session.proto',
+    resource: one({
+      ...toCluster('c'),
+      typed_per_filter_config: {
+        s: any('envoy.extensions.filters.http.stateful_session.v3.StatefulSessionPerRoute'),
+      },
+    }),
+    problem: 'typed_per_filter_config["s"]: must have disabled or stateful_session',
+  },
 ];
 
 /** The resource stands, without the route. */

@@ -78,7 +78,7 @@ test('what the compiler makes is the same to a client in the process and over th
   const embedded = await served(resources);
   expect(embedded.map(({ events }) => events)).toEqual([['config'], ['config'], ['config'], ['config'], ['unknown']]);
   expect(embedded[0]?.config?.routes[0]).toMatchObject({
-    requestHeaders: { set: [{ name: 'x-a', value: '100%', action: 'overwrite' }], remove: ['x-b'] },
+    requestHeaders: { set: [{ name: 'x-a', value: '100%%', action: 'overwrite' }], remove: ['x-b'] },
     action: { totalWeight: 100, timeoutMs: 1_000, retry: { maxRetries: 2, perTryTimeoutMs: 300, baseMs: 50 } },
   });
   expect(embedded[0]?.config?.clusters.get('reviews.default:80')).toMatchObject({
