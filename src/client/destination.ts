@@ -4,9 +4,10 @@ import { ConfigUnavailableError, MeshClosedError, type MeshError } from '../core
 import type { TargetConfig } from '../core/model/target.js';
 import type { Reply } from '../core/reply.js';
 import type { Service } from '../core/service.js';
-import type { ClusterRegistry } from './endpoints/registry.js';
+import type { ClusterRegistry, Keep } from './endpoints/registry.js';
 import type { ClientEnv } from './env.js';
 import type { HoldingSource } from './holding-source.js';
+import { ClusterTrouble } from './router/errors.js';
 import { Router } from './router/router.js';
 
 /** A call without a limit of its own waits this long for the first configuration: xDS's does-not-exist timer (A57), 15 s. */
@@ -23,6 +24,8 @@ export class Destination {
   readonly #waiting = new Set<() => void>();
   readonly #unwatch: () => void;
   #closed = false;
+  /** Configurations so far. */
+  #news = 0;
 
   constructor(
     readonly authority: string,
@@ -74,7 +77,7 @@ export class Destination {
 
   readonly service: Service = (call) => {
     const router = this.#router;
-    if (router !== undefined) return router.service(call);
+    if (router !== undefined) return call.waitForReady ? this.#untilReady(call, router) : router.service(call);
     const failure = this.#failure;
     if (failure !== undefined && (!call.waitForReady || this.#closed)) return Promise.reject(failure);
     return this.#wait(call);
@@ -83,20 +86,21 @@ export class Destination {
   close(): void {
     this.#closed = true;
     this.#unwatch();
-    this.#router?.release();
-    this.#router = undefined;
     this.#fail(new MeshClosedError());
   }
 
   #use(config: TargetConfig): void {
     if (this.#closed) return;
     const before = this.#router;
-    // Nobody waits where there is a router already.
-    if (before?.update(config) === true) return;
+    const keep: Keep = (cluster) => this.source.holdCluster?.(this.authority, cluster);
+    if (before?.update(config, keep) === true) {
+      this.#wake();
+      return;
+    }
     // Clusters are claimed by the new one before the old one lets go, so that those in both live on.
     this.#router = new Router(config, this.registry, this.env);
     this.#failure = undefined;
-    before?.release((cluster) => this.source.holdCluster?.(this.authority, cluster));
+    before?.release(keep);
     this.#wake();
   }
 
@@ -108,15 +112,25 @@ export class Destination {
   }
 
   #wake(): void {
+    this.#news++;
     for (const wake of [...this.#waiting]) wake();
+  }
+
+  /** A call whose cluster is in trouble waits for another configuration: nothing has been done to it yet. */
+  async #untilReady(call: Call, router: Router): Promise<Reply> {
+    const heard = this.#news;
+    try {
+      return await router.service(call);
+    } catch (error) {
+      if (!(error instanceof ClusterTrouble)) throw error;
+    }
+    return heard === this.#news ? this.#wait(call) : this.service(call);
   }
 
   #wait(call: Call): Promise<Reply> {
     if (this.#waiting.size >= MAX_WAITING) {
       return Promise.reject(
-        new ConfigUnavailableError(
-          `"${this.authority}": ${MAX_WAITING} calls already wait for its first configuration`,
-        ),
+        new ConfigUnavailableError(`"${this.authority}": ${MAX_WAITING} calls already wait for its configuration`),
       );
     }
     const { clock, deadlines } = this.env;

@@ -3,6 +3,7 @@ import type { Deadlines } from '../core/deadlines.js';
 import type { LoadRecorder } from '../core/load-reports.js';
 import type { Logger } from '../core/log.js';
 import type { Meter, Tracer } from '../core/meter.js';
+import type { Locality } from '../core/model/endpoint.js';
 import type { Random } from '../core/random.js';
 import type { TransportFactory } from '../core/transport.js';
 import type { Hash64 } from '../routing/hash/hash.js';
@@ -22,5 +23,9 @@ export interface ClientEnv {
   readonly hash64?: Hash64 | undefined;
   /** Who this process is, for routes that ask for the caller's labels or identity. Undefined: nobody knows, and such routes match no call. */
   readonly source?: Source | undefined;
+  /** Where this process runs, for balancing by zones. Undefined: nobody knows, and all zones are alike. */
+  readonly locality?: Locality | undefined;
+  /** Which of how many instances of this service it is, for deterministic aperture. */
+  readonly peer?: { readonly index: number; readonly count: number } | undefined;
   readonly transports: { readonly http1: TransportFactory; readonly http2: TransportFactory };
 }

@@ -5,24 +5,49 @@ import {
   DEFAULT_CIRCUIT_LIMITS,
   type RetryBudgetConfig,
 } from '../../core/model/cluster.js';
+import type { Service } from '../../core/service.js';
 import { CircuitLimits } from '../../resilience/concurrency/circuit-limits.js';
 import { RetryBudget } from '../../resilience/retry/budget.js';
+import type { Dependant } from './cluster.js';
+import type { UnderWay } from './under-way.js';
+import { WaitingRoom } from './waiting.js';
 
 /** What all who call an aggregate cluster have in common, whatever its leaves are. */
-export class AggregateShare {
+export class AggregateShare implements Dependant {
   /** Of retries, and of calls that wait for a leaf; requests and connections are each leaf's. */
   readonly limits: CircuitLimits;
   budget: RetryBudget;
+  /** No target names the aggregate any more. Written by the registry. */
+  released = false;
+  /** With the leaves that the aggregate has now. Written by it. */
+  newest: { readonly reconnectsAt: number; readonly attempt: Service } | undefined;
+  readonly #room: WaitingRoom;
   #budget: RetryBudgetConfig;
 
   constructor(
     config: AggregateClusterConfig,
     private readonly env: { readonly clock: Clock; readonly meter: Meter },
+    underWay: UnderWay,
   ) {
     this.limits = new CircuitLimits(config.statName, limitsOf(config), env.meter);
+    const lookAgainAt = (): number => this.newest?.reconnectsAt ?? Number.POSITIVE_INFINITY;
+    this.#room = new WaitingRoom({ clock: env.clock, limits: this.limits, underWay, lookAgainAt });
     this.#budget = config.retryBudget;
     this.budget = new RetryBudget(config.retryBudget, env.clock);
   }
+
+  get busy(): boolean {
+    const { retries, pending } = this.limits;
+    return retries > 0 || pending > 0;
+  }
+
+  news(): void {
+    this.#room.news();
+  }
+
+  /** A call that waits for ready: by whatever leaves there are, each time that it may go on. */
+  readonly serve: Service = (call) =>
+    this.#room.serve(call, (again) => (this.newest as NonNullable<typeof this.newest>).attempt(again));
 
   update(config: AggregateClusterConfig): void {
     this.limits.update(limitsOf(config));

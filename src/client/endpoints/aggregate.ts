@@ -11,7 +11,6 @@ import { type Rank, serveByRank } from './failover.js';
 import type { UnderWay } from './under-way.js';
 import { keepingBody } from './unread-body.js';
 import type { Upstream } from './upstream.js';
-import { waitFor } from './waiting.js';
 
 /**
  * An aggregate cluster: "an instance of a priority LB policy where each child is … the underlying cluster" (gRFC A75). Each attempt goes to the
@@ -20,6 +19,7 @@ import { waitFor } from './waiting.js';
 export class Aggregate implements Upstream {
   readonly statName: string;
   readonly #leaves: readonly Leaf[];
+  readonly #byName: ReadonlyMap<string, Leaf>;
 
   constructor(
     readonly config: AggregateClusterConfig,
@@ -34,11 +34,13 @@ export class Aggregate implements Upstream {
       (name, i) =>
         new Leaf(() => {
           const leaf = cluster(name);
-          leaf?.serves(share.limits);
+          leaf?.serves(share);
           if (leaf !== undefined && i < config.leaves.length - 1) leaf.hasStandIn = true;
           return leaf;
         }),
     );
+    this.#byName = new Map(config.leaves.map((name, i) => [name, this.#leaves[i] as Leaf]));
+    share.newest = this;
   }
 
   get limits(): AggregateShare['limits'] {
@@ -49,32 +51,36 @@ export class Aggregate implements Upstream {
     return this.share.budget;
   }
 
-  readonly service: Service = (call) => {
-    if (this.underWay.closed) return Promise.reject(new MeshClosedError());
-    // A leaf without endpoints would keep such a call to itself.
-    if (call.waitForReady && this.#leaves.every((leaf) => leaf.empty)) return this.#wait(call);
-    return keepingBody(call, this.#serve);
-  };
-
-  readonly #serve: Service = (call) =>
-    serveByRank(this.#leaves, this.env.clock, call, (leaf) => this.#attempt(leaf, call));
-
-  #attempt(leaf: Leaf, call: Call): Promise<Reply> {
-    const { cluster } = leaf;
-    if (cluster === undefined || (cluster.empty && call.waitForReady))
-      return Promise.reject(new NoEndpointError(this.config.name));
-    call.record.cluster = cluster.statName;
-    return cluster.service(call);
+  /** A leaf is in trouble, or is so no more: it is asked for anew. */
+  leafChanged(name: string): void {
+    const leaf = this.#byName.get(name);
+    if (leaf === undefined) return;
+    leaf.forget();
+    this.share.news();
   }
 
-  #wait(call: Call): Promise<Reply> {
-    const clusters = this.#leaves.map(({ cluster }) => cluster).filter((cluster) => cluster !== undefined);
-    const open = (): boolean =>
-      clusters.some((cluster) => !cluster.empty) || clusters.every(({ forsaken }) => forsaken);
-    if (open()) return Promise.reject(new NoEndpointError(this.config.name));
-    const { limits } = this.share;
-    const bells = clusters.map((cluster) => cluster.bells);
-    return waitFor({ limits, underWay: this.underWay, bells, open }, call, () => this.service(call));
+  readonly service: Service = (call) => {
+    if (this.underWay.closed) return Promise.reject(new MeshClosedError());
+    return call.waitForReady ? this.share.serve(call) : this.attempt(call);
+  };
+
+  readonly attempt: Service = (call) => keepingBody(call, this.#serve);
+
+  /** Monotonic milliseconds at which the first endpoint that cannot be reached may be tried again; Infinity when there is none. */
+  get reconnectsAt(): number {
+    return Math.min(...this.#leaves.map(({ made }) => made?.reconnectsAt ?? Number.POSITIVE_INFINITY));
+  }
+
+  readonly #serve: Service = (call) => {
+    // A session's endpoint may be in any leaf: gRFC A75 has the override above the priorities.
+    const home = call.affinity === undefined ? undefined : this.#leaves.find(({ made }) => made?.hasSession(call));
+    return serveByRank(this.#leaves, this.env.clock, call, (leaf) => this.#send(leaf, call), home);
+  };
+
+  #send({ cluster }: Leaf, call: Call): Promise<Reply> {
+    if (cluster === undefined) return Promise.reject(new NoEndpointError(this.config.name));
+    call.record.cluster = cluster.statName;
+    return cluster.attempt(call);
   }
 }
 
@@ -92,8 +98,14 @@ class Leaf implements Rank {
     return this.#cluster;
   }
 
-  get empty(): boolean {
-    return this.cluster?.empty ?? true;
+  /** The cluster if it has been needed already. */
+  get made(): Cluster | undefined {
+    return this.#cluster;
+  }
+
+  forget(): void {
+    this.#asked = false;
+    this.#cluster = undefined;
   }
 
   usable(now: number): boolean {

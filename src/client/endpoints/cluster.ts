@@ -1,56 +1,60 @@
-import type { Call } from '../../core/call.js';
+import type { Call, Protocol } from '../../core/call.js';
 import { MeshClosedError } from '../../core/errors.js';
-import type { ClusterConfig, TlsOrigination } from '../../core/model/cluster.js';
+import type { ClusterConfig } from '../../core/model/cluster.js';
 import type { EndpointConfig } from '../../core/model/endpoint.js';
 import type { Reply } from '../../core/reply.js';
 import { type Service, stack } from '../../core/service.js';
 import type { Transport } from '../../core/transport.js';
 import { CircuitLimits } from '../../resilience/concurrency/circuit-limits.js';
 import { RetryBudget } from '../../resilience/retry/budget.js';
-import { balancingKey, createBalancer } from '../balancer/balancer.js';
+import { sessionEndpoint } from '../balancer/affinity.js';
+import { balancingKey } from '../balancer/balancer.js';
 import { PeakEwma } from '../balancer/peak-ewma.js';
 import type { ClientEnv } from '../env.js';
 import { clusterFilters } from '../stack.js';
 import { type Elsewhere, send } from './accounting.js';
+import { makeBalancer } from './balancing.js';
 import { LoadAccount } from './cluster-load.js';
+import { connect, needsNewConnections } from './connecting.js';
 import { Search } from './elsewhere.js';
 import { Endpoint } from './endpoint.js';
 import { NoEndpointError } from './errors.js';
-import { choose, type Rank } from './failover.js';
-import { FAILOVER_MS, Level } from './level.js';
-import { byPriority } from './priorities.js';
+import type { Rank } from './failover.js';
+import { HealthWatchers } from './health-watchers.js';
+import { Members } from './members.js';
+import { Priorities } from './priorities.js';
 import type { UnderWay } from './under-way.js';
 import { keepingBody } from './unread-body.js';
-import { waitFor } from './waiting.js';
+import { WaitingRoom } from './waiting.js';
 
-/** Whose calls in back-off or in a queue keep a cluster alive. */
-export type Busy = Pick<CircuitLimits, 'requests' | 'retries' | 'pending'>;
+/** An aggregate that a cluster is a leaf of. */
+export interface Dependant {
+  /** Calls of its own are under way or wait: they may come to the leaf. */
+  readonly busy: boolean;
+  /** No more calls will come to it. */
+  readonly released: boolean;
+  /** Calls that could not be sent may be now. */
+  news(): void;
+}
 
 /**
  * One destination cluster at run time, shared by all that call it: endpoints with their load, limits, retry budget. A new configuration changes what
- * changed and keeps the rest: counters, latencies and connections of endpoints that remain.
+ * changed and keeps the rest: counters, latencies, health and connections of endpoints that remain.
  */
 export class Cluster implements Rank {
   config: ClusterConfig;
   readonly limits: CircuitLimits;
   budget: RetryBudget;
-  /** One attempt: limits, pick, send. */
-  service: Service;
+  /** One attempt: limits, pick, send. It waits for nothing but its reply. An update may replace it. */
+  attempt: Service;
   /** Others can serve in its place: it is a leaf of an aggregate, and not the last. Written by the aggregate. */
   hasStandIn = false;
-  /** Called when endpoints change. Bounded by max_pending_requests. */
-  readonly bells = new Set<() => void>();
-  /** Of aggregates that the cluster is a leaf of. */
-  readonly #dependants = new Set<Busy>();
+  readonly #dependants = new Set<Dependant>();
   readonly #load: LoadAccount;
-  #endpoints = new Map<string, Endpoint>();
-  /** By priority, the first one first; those without endpoints are not there. */
-  #levels: ReadonlyMap<number, Level> = new Map();
-  #ranks: readonly Level[] = [];
-  /** The level that there is, when there is one: nearly always. */
-  #only: Level | undefined;
-  /** Nothing more will be heard of it: written by `forsake`. */
-  #forsaken = false;
+  readonly #members = new Members();
+  readonly #priorities: Priorities;
+  readonly #watchers: HealthWatchers;
+  readonly #room: WaitingRoom;
 
   constructor(
     config: ClusterConfig,
@@ -58,16 +62,23 @@ export class Cluster implements Rank {
     private readonly underWay: UnderWay,
   ) {
     this.config = config;
+    const { clock, random } = env;
     this.#load = new LoadAccount(() => env.loads);
     this.#load.update(config);
     this.limits = new CircuitLimits(config.statName, config.limits, this.#load.watch(env.meter));
-    this.budget = new RetryBudget(config.retryBudget, env.clock);
-    this.service = this.#stack();
-    this.#updateEndpoints(config.endpoints, false);
+    this.budget = new RetryBudget(config.retryBudget, clock);
+    this.attempt = this.#stack();
+    const { limits } = this;
+    this.#room = new WaitingRoom({ clock, limits, underWay, lookAgainAt: () => this.reconnectsAt });
+    const balancer = () => makeBalancer(this.config, env);
+    this.#priorities = new Priorities(config, { clock, random, balancer, onChange: () => this.#news() });
+    this.#watchers = new HealthWatchers(env);
+    this.#watchers.configure(config);
+    this.#updateEndpoints(false);
   }
 
   get endpoints(): readonly Endpoint[] {
-    return [...this.#endpoints.values()];
+    return this.#members.list;
   }
 
   get statName(): string {
@@ -76,34 +87,43 @@ export class Cluster implements Rank {
 
   /** Whether a call has chosen it and is not done with it: under way, waiting, or between two attempts. */
   get busy(): boolean {
-    if (isBusy(this.limits)) return true;
-    for (const dependant of this.#dependants) if (isBusy(dependant)) return true;
+    const { requests, retries, pending } = this.limits;
+    if (requests > 0 || retries > 0 || pending > 0) return true;
+    for (const dependant of this.#dependants) if (dependant.busy) return true;
     return false;
   }
 
   /** It has no endpoint that could take a call. */
   get empty(): boolean {
-    return this.#ranks.length === 0;
+    return this.#priorities.ranks.length === 0;
   }
 
-  /** Nothing more will be heard of it. */
-  get forsaken(): boolean {
-    return this.#forsaken;
+  /** Monotonic milliseconds at which the first of the endpoints that cannot be reached may be tried again; Infinity when there is none. */
+  get reconnectsAt(): number {
+    return Math.min(...this.#priorities.ranks.map((level) => level.reconnectsAt));
   }
 
   usable(now: number): boolean {
-    return this.#ranks.some((level) => level.usable(now));
+    return this.#priorities.ranks.some((level) => level.usable(now));
   }
 
   due(now: number): boolean {
-    return this.#ranks.some((level) => level.due(now));
+    return this.#priorities.ranks.some((level) => level.due(now));
+  }
+
+  /** One attempt; one that waits for ready waits until it could be sent. */
+  readonly service: Service = (call) =>
+    call.waitForReady ? this.#room.serve(call, (again) => this.attempt(again)) : this.attempt(call);
+
+  /** Whether the call's session is bound to an endpoint here that may be used. */
+  hasSession(call: Call): boolean {
+    return sessionEndpoint(call, this.#members.byKey, this.config.sessionStatuses) !== undefined;
   }
 
   update(config: ClusterConfig): void {
     const before = this.config;
     if (config === before) return;
     this.config = config;
-    this.#forsaken = false;
     this.limits.update(config.limits);
     const b = config.retryBudget;
     const old = before.retryBudget;
@@ -111,131 +131,95 @@ export class Cluster implements Rank {
       this.budget = new RetryBudget(b, this.env.clock);
     }
     const account = this.#load.update(config);
-    if (account || config.drops !== before.drops) this.service = this.#stack();
-    const balancer = balancingKey(config) !== balancingKey(before);
-    if (balancer) {
-      for (const level of this.#ranks) {
-        level.balancer.close();
-        level.balancer = createBalancer(config, this.env);
-      }
-    }
-    const reconnect =
-      config.protocol !== before.protocol ||
-      config.tls?.sni !== before.tls?.sni ||
-      (config.tls === undefined) !== (before.tls === undefined) ||
-      config.connectTimeoutMs !== before.connectTimeoutMs ||
-      config.idleTimeoutMs !== before.idleTimeoutMs;
-    if (reconnect || balancer || account || config.endpoints !== before.endpoints)
-      this.#updateEndpoints(config.endpoints, reconnect);
+    if (account || config.drops !== before.drops) this.attempt = this.#stack();
+    if (needsNewConnections(before, config)) for (const endpoint of this.#members.list) endpoint.reconnect();
+    this.#priorities.configure(config);
+    this.#watchers.configure(config);
+    this.#updateEndpoints(account);
+    if (balancingKey(config) !== balancingKey(before)) this.#priorities.rebalance();
   }
 
   /** Keeps the cluster alive while calls of an aggregate that it is a leaf of may come. */
-  serves(dependant: Busy): void {
-    for (const other of this.#dependants) if (!isBusy(other)) this.#dependants.delete(other);
+  serves(dependant: Dependant): void {
+    for (const other of this.#dependants) if (other.released && !other.busy) this.#dependants.delete(other);
     this.#dependants.add(dependant);
   }
 
-  /** No target names the cluster any more, and nobody tells of it: calls that wait for endpoints wait in vain. */
-  forsake(): void {
-    this.#forsaken = true;
-    this.#ring();
-  }
-
-  /** Neither is any call left: connections close as those that are open end. */
+  /** No target names the cluster any more, and no call is left: connections close as those that are open end. */
   retire(): void {
-    this.forsake();
-    this.#load.close();
-    for (const level of this.#ranks) level.balancer.close();
-    for (const endpoint of this.#endpoints.values()) endpoint.retire();
+    this.#stop();
+    for (const endpoint of this.#members.list) endpoint.retire();
   }
 
   /** Ends all connections at once. */
   async close(): Promise<void> {
+    this.#stop();
+    await Promise.all(this.#members.list.map((endpoint) => endpoint.close()));
+  }
+
+  #stop(): void {
     this.#load.close();
-    for (const level of this.#ranks) level.balancer.close();
-    await Promise.all([...this.#endpoints.values()].map((endpoint) => endpoint.close()));
+    this.#watchers.close();
+    this.#priorities.close();
   }
 
   #stack(): Service {
     const filters = clusterFilters(this.config, this.limits, this.#load.load, this.env);
-    return stack(filters, this.#attempt);
+    return stack(filters, this.#keepAndSend);
   }
 
-  #ring(): void {
-    for (const bell of [...this.bells]) bell();
+  #news(): void {
+    this.#room.news();
+    for (const dependant of this.#dependants) dependant.news();
   }
 
-  #updateEndpoints(configs: readonly EndpointConfig[], reconnect: boolean): void {
-    const before = this.#endpoints;
+  /** `account`: load is counted elsewhere than before. */
+  #updateEndpoints(account: boolean): void {
     const now = this.env.clock.now();
-    const after = new Map<string, Endpoint>();
-    for (const config of configs) {
-      const kept = reconnect ? undefined : before.get(config.key);
-      if (kept !== undefined) kept.config = config;
-      const endpoint = kept ?? new Endpoint(config, this.#latency(now), this.#connect, now);
-      endpoint.load = this.#load.ofEndpoint(config);
-      after.set(config.key, endpoint);
+    const change = this.#members.update(
+      this.config.endpoints,
+      (config) => this.#endpoint(config, now),
+      (endpoint, config) => endpoint.configure(config, now),
+    );
+    const { list } = this.#members;
+    const counted = account ? list : (change?.changed ?? []);
+    for (const endpoint of counted) endpoint.load = this.#load.ofEndpoint(endpoint.config);
+    if (change !== undefined) this.#priorities.update(list, change.priorities);
+    this.#watchers.update(list);
+    for (const endpoint of change?.removed ?? []) {
+      endpoint.onHealthChange = undefined;
+      endpoint.retire();
     }
-    this.#endpoints = after;
-    this.#rank([...after.values()], now);
-    for (const endpoint of before.values()) if (after.get(endpoint.key) !== endpoint) endpoint.retire();
-    this.#ring();
+    if (change !== undefined) this.#news();
   }
 
-  /** A level outlives changes of its endpoints: what is known of them goes with them, its place in its back-off stays. */
-  #rank(endpoints: readonly Endpoint[], now: number): void {
-    const levels = new Map<number, Level>();
-    for (const [priority, group] of byPriority(endpoints)) {
-      const level = this.#levels.get(priority) ?? new Level(createBalancer(this.config, this.env), this.env.random);
-      levels.set(priority, level);
-      level.update(group, now);
-    }
-    for (const [priority, level] of this.#levels) {
-      if (levels.has(priority)) continue;
-      level.update([], now);
-      level.balancer.close();
-    }
-    this.#levels = levels;
-    this.#ranks = [...levels.values()];
-    this.#only = this.#ranks.length === 1 ? this.#ranks[0] : undefined;
-  }
-
-  #latency(now: number): PeakEwma {
+  #endpoint(config: EndpointConfig, now: number): Endpoint {
     const { balancer } = this.config;
-    return balancer.kind === 'peak_ewma'
-      ? new PeakEwma(balancer.decayMs, balancer.defaultRttMs, now)
-      : new PeakEwma(10_000, 30, now);
+    const latency =
+      balancer.kind === 'peak_ewma'
+        ? new PeakEwma(balancer.decayMs, balancer.defaultRttMs, now)
+        : new PeakEwma(10_000, 30, now);
+    const endpoint = new Endpoint(config, latency, this.#connect, now);
+    endpoint.onHealthChange = this.#healthChanged;
+    return endpoint;
   }
 
-  readonly #connect = (config: EndpointConfig, protocol: Call['protocol'], https: boolean): Transport => {
-    const { tls, connectTimeoutMs, idleTimeoutMs } = this.config;
-    const { clock, logger, transports } = this.env;
-    const http2 = protocol === 'grpc' || this.config.protocol === 'http2';
-    // The application wrote https: the mesh must not make less of it, whatever the cluster says.
-    const origination: TlsOrigination | undefined =
-      tls ?? (https ? { sni: config.hostname ?? config.addresses[0].host } : undefined);
-    const open = http2 ? transports.http2 : transports.http1;
-    // The failover timer of gRFC A56 for the call that connects, too: where others can serve, nobody waits for longer.
-    const last = this.#ranks.at(-1);
-    const standIn = this.hasStandIn || this.#endpoints.get(config.key)?.level !== last;
-    return open({
-      endpoint: config,
-      tls: origination,
-      connectTimeoutMs: standIn ? Math.min(connectTimeoutMs, FAILOVER_MS) : connectTimeoutMs,
-      idleTimeoutMs,
-      limits: this.limits,
-      clock,
-      logger,
-    });
+  readonly #healthChanged = (): void => this.#priorities.healthChanged();
+
+  readonly #connect = (config: EndpointConfig, protocol: Protocol, https: boolean): Transport => {
+    const standIn = this.hasStandIn || this.#members.byKey.get(config.key)?.level !== this.#priorities.ranks.at(-1);
+    return connect(this.config, config, protocol, https, standIn, this.limits, this.env);
   };
 
-  readonly #attempt: Service = (call) => keepingBody(call, this.#pickAndSend);
+  readonly #keepAndSend: Service = (call) => keepingBody(call, this.#pickAndSend);
 
   readonly #pickAndSend: Service = (call) => {
     if (this.underWay.closed) return Promise.reject(new MeshClosedError());
-    const level = this.#only ?? choose(this.#ranks, this.env.clock.now(), undefined);
-    const endpoint = level?.pick(call, this.env.clock);
-    return endpoint === undefined ? this.#none(call) : this.#send(endpoint, call, this.#elsewhere);
+    const session =
+      call.affinity === undefined ? undefined : sessionEndpoint(call, this.#members.byKey, this.config.sessionStatuses);
+    const endpoint = session ?? this.#priorities.pick(call);
+    if (endpoint === undefined) return Promise.reject(new NoEndpointError(this.config.name));
+    return this.#send(endpoint, call, this.#elsewhere);
   };
 
   #send(endpoint: Endpoint, call: Call, elsewhere: Elsewhere): Promise<Reply> {
@@ -245,7 +229,7 @@ export class Cluster implements Rank {
   /** The first endpoint could not be had: what follows is in `elsewhere.ts`. Nothing of it is made for calls that need it not. */
   readonly #elsewhere: Elsewhere = (call, endpoint, error, since) => {
     const search = new Search({
-      levels: () => this.#ranks,
+      levels: () => this.#priorities.ranks,
       now: () => this.env.clock.now(),
       send: (next, elsewhere) => this.#send(next, call, elsewhere),
       // Where another cluster can serve, nobody waits for a last resort of this one.
@@ -253,14 +237,4 @@ export class Cluster implements Rank {
     });
     return search.elsewhere(call, endpoint, error, since);
   };
-
-  #none(call: Call): Promise<Reply> {
-    // Of a forsaken cluster nothing more is heard.
-    if (!call.waitForReady || this.#forsaken) return Promise.reject(new NoEndpointError(this.config.name));
-    const { limits, underWay, bells } = this;
-    const open = (): boolean => !this.empty || this.#forsaken;
-    return waitFor({ limits, underWay, bells: [bells], open }, call, () => this.#pickAndSend(call));
-  }
 }
-
-export const isBusy = ({ requests, retries, pending }: Busy): boolean => requests > 0 || retries > 0 || pending > 0;

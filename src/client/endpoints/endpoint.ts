@@ -1,7 +1,7 @@
 import type { Protocol } from '../../core/call.js';
 import type { LocalityLoad } from '../../core/load-reports.js';
 import type { BackendMetrics } from '../../core/orca.js';
-import type { EndpointConfig } from '../../core/model/endpoint.js';
+import type { Address, EndpointConfig } from '../../core/model/endpoint.js';
 import type { Transport } from '../../core/transport.js';
 import type { PeakEwma } from '../balancer/peak-ewma.js';
 import { EndpointHealth } from './health.js';
@@ -31,13 +31,15 @@ export class Endpoint {
   weight = 1;
   /** Monotonic milliseconds of the last pick. Written by balancers. */
   lastPicked: number;
-  /** Its place among the levels of its cluster; undefined when it takes no calls. Written by the level. */
+  /** Its place among the levels of its cluster; undefined when calls do not go to it by themselves. Written by the level. */
   level: Level | undefined;
   /** When it is looked at again; undefined while it is not unreachable. Written by the level. */
   reconnection: Reconnection | undefined;
   /** Where its load is counted; undefined: nobody asks. Written by the cluster at each update. */
   load: LocalityLoad | undefined;
   readonly health: EndpointHealth;
+  /** Told when the verdict on its health is another one. Written by the cluster. */
+  onHealthChange: (() => void) | undefined;
   /** Told of each attempt's end; written by outlier detection. */
   monitor: AttemptMonitor | undefined;
   /** Told of each load report that comes with a reply; written by balancers that weigh by it (gRFC A58). */
@@ -56,7 +58,7 @@ export class Endpoint {
     now: number,
   ) {
     this.lastPicked = now;
-    this.health = new EndpointHealth(config.health, now, () => this.level?.healthChanged());
+    this.health = new EndpointHealth(config.health, now, () => this.onHealthChange?.());
   }
 
   get key(): string {
@@ -93,6 +95,19 @@ export class Endpoint {
     return transport;
   }
 
+  /** What is configured of it has changed. Where it is reached, or by which name, is a matter of new connections. */
+  configure(config: EndpointConfig, now: number): void {
+    const before = this.config;
+    this.config = config;
+    if (config.health !== before.health) this.health.configure(config.health, now);
+    if (config.hostname !== before.hostname || !areSame(config.addresses, before.addresses)) this.reconnect();
+  }
+
+  /** New calls go over new connections; those under way stay on theirs, which close when they have ended. */
+  reconnect(): void {
+    void this.#disconnect(false);
+  }
+
   /** One attempt ended. */
   released(): void {
     this.inflight--;
@@ -122,3 +137,6 @@ export class Endpoint {
     await Promise.all(transports.map((transport) => transport.close(force)));
   }
 }
+
+const areSame = (a: readonly Address[], b: readonly Address[]): boolean =>
+  a === b || (a.length === b.length && a.every(({ host, port }, i) => host === b[i]?.host && port === b[i]?.port));

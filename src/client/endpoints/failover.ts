@@ -35,6 +35,8 @@ export function serveByRank<R extends Rank>(
   clock: Clock,
   call: Call,
   attempt: (rank: R) => Promise<Reply>,
+  /** The one that goes before all others, whatever their order. */
+  home?: R | undefined,
 ): Promise<Reply> {
   let left: Set<R> | undefined;
   const go = (rank: R): Promise<Reply> =>
@@ -46,7 +48,7 @@ export function serveByRank<R extends Rank>(
       if (next === undefined) throw error;
       return go(next);
     });
-  return go(choose(ranks, clock.now(), undefined) as R);
+  return go(home ?? (choose(ranks, clock.now(), undefined) as R));
 }
 
 /** No connection, or nobody to connect to. Not when we refused it: a full cluster is no reason to load another (gRFC A32). */

@@ -13,17 +13,17 @@ export const FAILOVER_MS = 10_000;
 const LOOK_AGAIN_MS = 1_000;
 
 /**
- * Endpoints of one rank, behind one balancer: those of one priority of a cluster. What decides whether calls go here or to a lower level, and
- * which endpoints the balancer chooses among: those that cannot be reached are left out while there are others.
+ * Endpoints of one rank, behind one balancer: those of one priority of a cluster that are healthy, or degraded. What decides whether calls go here or
+ * to a lower level, and which endpoints the balancer chooses among: those that cannot be reached are left out while there are others.
  */
 export class Level {
+  /** Nothing is known that helps: healthy or not, all endpoints are here. Written by the priorities, with the list. */
+  panic = false;
   #endpoints: readonly Endpoint[] = [];
   #reached = 0;
   readonly #unreachable = new Set<Endpoint>();
   /** What the balancer has is not what it should have: set by changes, reset by the next pick, so that many changes cost one. */
   #stale = false;
-  /** No endpoint is healthy: then nothing is known that helps, and all are used. Written with the balancer's list. */
-  #panic = false;
   /** The balancer's list is of endpoints that can be reached, as far as is known. Written with that list. */
   #hasUsable = false;
   /** Monotonic milliseconds at which one of those left out is to be looked at; Infinity when none is left out. */
@@ -34,8 +34,10 @@ export class Level {
   readonly #comeback: Reconnection;
 
   constructor(
-    public balancer: Balancer,
+    private balancer: Balancer,
     private readonly random: Random,
+    /** An endpoint has been reached that was not known to be: calls that wait may go on. */
+    private readonly onReached: () => void,
   ) {
     this.#comeback = new Reconnection(random);
   }
@@ -49,7 +51,11 @@ export class Level {
     return this.#reached > 0;
   }
 
-  /** Replaces the endpoints, which have their weights. */
+  get allUnreachable(): boolean {
+    return this.#unreachable.size === this.#endpoints.length;
+  }
+
+  /** Replaces the endpoints, or says that they weigh something else. */
   update(endpoints: readonly Endpoint[], now: number): void {
     for (const endpoint of this.#endpoints) if (endpoint.level === this) endpoint.level = undefined;
     this.#endpoints = endpoints;
@@ -63,19 +69,34 @@ export class Level {
     this.#refresh(now);
     if (this.ready) this.#recovered();
     // A newcomer may be what helps: one call looks at once.
-    else if (!this.#allUnreachable) this.#comeback.hurry();
+    else if (!this.allUnreachable) this.#comeback.hurry();
+  }
+
+  /** Another balancer from now on, among the same endpoints. */
+  rebalance(balancer: Balancer, now: number): void {
+    this.balancer.close();
+    this.balancer = balancer;
+    this.#refresh(now);
+  }
+
+  /** It has no endpoints any more and is not used again. */
+  close(): void {
+    for (const endpoint of this.#endpoints) if (endpoint.level === this) endpoint.level = undefined;
+    this.#endpoints = [];
+    this.balancer.close();
   }
 
   /** READY, IDLE, or CONNECTING for less than FAILOVER_MS. TRANSIENT_FAILURE, when every endpoint failed, is passed over at once - gRFC A56. */
   usable(now: number): boolean {
+    if (this.panic) return false;
     if (this.#reached > 0) return true;
-    if (this.#allUnreachable) return false;
+    if (this.allUnreachable) return false;
     return this.#connectingSince === undefined || now - this.#connectingSince <= FAILOVER_MS;
   }
 
   /** It is time for one call to find out whether a level that is not usable has come back. */
   due(now: number): boolean {
-    return this.#endpoints.length > 0 && this.#comeback.due(now);
+    return !this.panic && this.#endpoints.length > 0 && this.#comeback.due(now);
   }
 
   /** A call goes to this level now. */
@@ -107,15 +128,17 @@ export class Level {
   lastResort(except: ReadonlySet<Endpoint>): Endpoint | undefined {
     let oldest: Endpoint | undefined;
     for (const endpoint of this.#unreachable) {
-      if (except.has(endpoint) || !this.#inPool(endpoint)) continue;
+      if (except.has(endpoint)) continue;
       if (oldest === undefined || reconnectionAt(endpoint) < reconnectionAt(oldest)) oldest = endpoint;
     }
     return oldest;
   }
 
-  /** What is known of an endpoint's health has changed: it may be used now, or no more. */
-  healthChanged(): void {
-    this.#stale = true;
+  /** Monotonic milliseconds at which the first of those that cannot be reached may be tried again; Infinity when there is none. */
+  get reconnectsAt(): number {
+    let first = Number.POSITIVE_INFINITY;
+    for (const endpoint of this.#unreachable) first = Math.min(first, reconnectionAt(endpoint));
+    return first;
   }
 
   /** An endpoint of this level has found out whether it can be reached. */
@@ -135,11 +158,8 @@ export class Level {
     }
     this.#stale ||= from === 'unreachable' || to === 'unreachable';
     if (this.ready) this.#recovered();
-    else if (this.#allUnreachable && this.#comeback.attempts === 0) this.#comeback.begin(now);
-  }
-
-  get #allUnreachable(): boolean {
-    return this.#unreachable.size === this.#endpoints.length;
+    else if (this.allUnreachable && this.#comeback.attempts === 0) this.#comeback.begin(now);
+    if (to === 'reached') this.onReached();
   }
 
   /** "fail fast": an endpoint that refused connections gets one more look after its back-off (grpc/doc/connection-backoff.md), not every call's. */
@@ -148,26 +168,20 @@ export class Level {
     endpoint.reconnection.failed(now);
   }
 
-  /** Gives the balancer those of the healthy ones that are READY, as gRPC's pickers have it, or untried; all that are healthy when there are none. */
+  /** Gives the balancer those that are READY, as gRPC's pickers have it, or untried; all when there are none. */
   #refresh(now: number): void {
     this.#stale = false;
-    this.#panic = this.#endpoints.every(isUnusable);
-    const pool = this.#endpoints.filter((endpoint) => this.#inPool(endpoint));
-    const usable = this.#unreachable.size === 0 ? pool : pool.filter((endpoint) => !this.#unreachable.has(endpoint));
+    const all = this.#endpoints;
+    const usable = this.#unreachable.size === 0 ? all : all.filter((endpoint) => !this.#unreachable.has(endpoint));
     this.#hasUsable = usable.length > 0;
-    this.balancer.update(this.#hasUsable ? usable : pool);
+    this.balancer.update(this.#hasUsable ? usable : all);
     this.#scheduleProbe(now);
-  }
-
-  #inPool(endpoint: Endpoint): boolean {
-    return this.#panic || !isUnusable(endpoint);
   }
 
   #scheduleProbe(now: number): void {
     this.#probeAt = Number.POSITIVE_INFINITY;
     if (!this.#hasUsable) return;
     for (const endpoint of this.#unreachable) {
-      if (!this.#inPool(endpoint)) continue;
       const at = reconnectionAt(endpoint);
       // Somebody looks at it already: it will be heard of, unless he gives up.
       const earliest = endpoint.inflight > 0 ? Math.max(at, now + LOOK_AGAIN_MS) : at;
@@ -179,7 +193,7 @@ export class Level {
   #probe(now: number): Endpoint | undefined {
     let found: Endpoint | undefined;
     for (const endpoint of this.#unreachable) {
-      if (endpoint.inflight > 0 || reconnectionAt(endpoint) > now || !this.#inPool(endpoint)) continue;
+      if (endpoint.inflight > 0 || reconnectionAt(endpoint) > now) continue;
       endpoint.reconnection ??= new Reconnection(this.random);
       endpoint.reconnection.begin(now);
       found = endpoint;
@@ -196,5 +210,3 @@ export class Level {
 }
 
 const reconnectionAt = ({ reconnection }: Endpoint): number => reconnection?.at ?? 0;
-
-const isUnusable = ({ health }: Endpoint): boolean => health.verdict === 'unusable';

@@ -1,17 +1,230 @@
+import type { Clock } from '../../core/clock.js';
+import type { ClusterConfig } from '../../core/model/cluster.js';
+import type { Random } from '../../core/random.js';
+import type { Balancer, PickRequest } from '../balancer/balancer.js';
 import type { Endpoint } from './endpoint.js';
+import { choose } from './failover.js';
+import { Level } from './level.js';
+import { prioritySpread } from './spread.js';
+
+export interface PrioritiesEnv {
+  readonly clock: Pick<Clock, 'now'>;
+  readonly random: Random;
+  /** A balancer as the cluster's configuration has it. */
+  balancer(): Balancer;
+  /** Calls that wait may go on. */
+  onChange(): void;
+}
+
+export type PrioritiesConfig = Pick<ClusterConfig, 'priorities' | 'panicThreshold'>;
+
+/** Endpoints of one priority. */
+interface Group {
+  readonly priority: number;
+  /** All but those that drain. */
+  endpoints: readonly Endpoint[];
+  /** Those that drain included. */
+  total: number;
+  /** What the balancers have may be out of date, whatever the lists say: a weight has changed. */
+  dirty: boolean;
+  /** Those that are usable; in panic, all. */
+  readonly main: Level;
+  /** Those that are degraded; made when there are some. */
+  degraded: Level | undefined;
+}
 
 /**
- * The endpoints that may take calls, by priority, the first one first. Those that drain count only while there are no others; a priority without
- * endpoints is left out.
+ * The levels of a cluster, by priority and health: which of its endpoints may take calls, and in which order. An endpoint that drains takes none, but
+ * for sessions (gRFCs A27, A55); degraded ones come after all that are usable, of whatever priority (Envoy).
  */
-export function byPriority(endpoints: readonly Endpoint[]): ReadonlyMap<number, readonly Endpoint[]> {
-  const fresh = endpoints.filter((endpoint) => endpoint.config.health !== 'draining');
-  const groups = new Map<number, Endpoint[]>();
-  for (const endpoint of fresh.length > 0 ? fresh : endpoints) {
-    const { priority } = endpoint.config;
-    const group = groups.get(priority);
-    if (group === undefined) groups.set(priority, [endpoint]);
-    else group.push(endpoint);
+export class Priorities {
+  #groups: readonly Group[] = [];
+  #ranks: readonly Level[] = [];
+  /** The level that there is, when there is one: nearly always. */
+  #only: Level | undefined;
+  /** Level and share of calls up to here, in percent, under Envoy's rules; undefined under gRFC A56's. */
+  #shares: readonly { readonly level: Level; readonly upTo: number }[] | undefined;
+  /** Health has changed since the levels were made: set by changes, reset by the next look, so that many changes cost one. */
+  #stale = false;
+
+  constructor(
+    private config: PrioritiesConfig,
+    private readonly env: PrioritiesEnv,
+  ) {}
+
+  /** Levels with endpoints, in order of preference. */
+  get ranks(): readonly Level[] {
+    if (this.#stale) this.#refresh();
+    return this.#ranks;
+  }
+
+  /** What is known of an endpoint's health has changed. */
+  healthChanged(): void {
+    this.#stale = true;
+    this.env.onChange();
+  }
+
+  configure(config: PrioritiesConfig): void {
+    const { priorities, panicThreshold } = this.config;
+    this.#stale ||= config.priorities !== priorities || config.panicThreshold !== panicThreshold;
+    this.config = config;
+  }
+
+  /** New endpoints. `changed`: priorities of those that are new, gone, or configured otherwise than before. */
+  update(endpoints: readonly Endpoint[], changed: ReadonlySet<number>): void {
+    const before = new Map(this.#groups.map((group) => [group.priority, group]));
+    const groups: Group[] = [];
+    for (const [priority, { members, total }] of byPriority(endpoints)) {
+      const group = before.get(priority) ?? this.#group(priority);
+      before.delete(priority);
+      group.dirty ||= changed.has(priority);
+      group.endpoints = members;
+      group.total = total;
+      groups.push(group);
+    }
+    for (const group of before.values()) close(group);
+    this.#groups = groups;
+    this.#refresh();
+  }
+
+  /** Other balancers, among the same endpoints. */
+  rebalance(): void {
+    const now = this.env.clock.now();
+    for (const { main, degraded } of this.#groups) {
+      main.rebalance(this.env.balancer(), now);
+      degraded?.rebalance(this.env.balancer(), now);
+    }
+  }
+
+  pick(request: PickRequest): Endpoint | undefined {
+    if (this.#stale) this.#refresh();
+    const only = this.#only;
+    return only === undefined ? this.#pickAmong(request) : only.pick(request, this.env.clock);
+  }
+
+  close(): void {
+    for (const group of this.#groups) close(group);
+    this.#groups = [];
+    this.#ranks = [];
+    this.#only = undefined;
+    this.#shares = undefined;
+  }
+
+  #pickAmong(request: PickRequest): Endpoint | undefined {
+    const { clock } = this.env;
+    const now = clock.now();
+    const share = this.#byShare(request);
+    // Where nobody of those whose turn it is can be reached, the others serve.
+    const first = share?.usable(now) || share?.panic || share?.due(now) ? share : choose(this.#ranks, now, undefined);
+    const picked = first?.pick(request, clock);
+    if (picked !== undefined) return picked;
+    // It has none for this call, by its labels: another one may.
+    for (const level of this.#ranks) {
+      const other = level === first ? undefined : level.pick(request, clock);
+      if (other !== undefined) return other;
+    }
+    return undefined;
+  }
+
+  /** By the call's hash where it has one, so that what belongs together stays together (Envoy `choosePriority`). */
+  #byShare({ hash }: PickRequest): Level | undefined {
+    if (this.#shares === undefined) return undefined;
+    const at = hash === undefined ? this.env.random.int(100) : Number(hash % 100n);
+    return this.#shares.find(({ upTo }) => at < upTo)?.level;
+  }
+
+  #group(priority: number): Group {
+    return { priority, endpoints: [], total: 0, dirty: true, main: this.#level(), degraded: undefined };
+  }
+
+  #level(): Level {
+    return new Level(this.env.balancer(), this.env.random, () => this.env.onChange());
+  }
+
+  /** Puts the endpoints into levels by what is known of their health. */
+  #refresh(): void {
+    this.#stale = false;
+    const now = this.env.clock.now();
+    const { priorities, panicThreshold } = this.config;
+    const sorted = this.#groups.map(({ endpoints, total }) => ({ ...sort(endpoints), total }));
+    const healths = sorted.map(({ usable, degraded, total }) => ({
+      usable: usable.length,
+      degraded: degraded.length,
+      total,
+    }));
+    const spread =
+      priorities === undefined ? undefined : prioritySpread(healths, priorities.overprovisioningFactor, panicThreshold);
+    const none = healths.every(({ usable, degraded }) => usable + degraded === 0);
+    for (const [i, group] of this.#groups.entries()) {
+      const { usable, degraded, total } = sorted[i] as (typeof sorted)[number];
+      const share = (usable.length + degraded.length) / total;
+      const panic = spread?.panic[i] ?? (panicThreshold === undefined ? none : share < panicThreshold);
+      group.main.panic = panic;
+      // What the control plane says is not doubted where nobody has asked for it: gRPC, which knows no panic, leaves such endpoints alone.
+      const all = panicThreshold === undefined ? group.endpoints.filter(isNotDeclaredUnhealthy) : group.endpoints;
+      put(group.main, panic ? all : usable, group.dirty, now);
+      if (degraded.length > 0 && !panic) group.degraded ??= this.#level();
+      if (group.degraded !== undefined) put(group.degraded, panic ? [] : degraded, group.dirty, now);
+      group.dirty = false;
+    }
+    const levels = [
+      ...this.#groups.map(({ main }, i) => ({ level: main, share: spread?.usable[i] ?? 0 })),
+      ...this.#groups.map(({ degraded }, i) => ({ level: degraded, share: spread?.degraded[i] ?? 0 })),
+    ].filter((rank): rank is { level: Level; share: number } => (rank.level?.endpoints.length ?? 0) > 0);
+    this.#ranks = levels.map(({ level }) => level);
+    this.#only = levels.length === 1 ? levels[0]?.level : undefined;
+    this.#shares = spread === undefined ? undefined : cumulated(levels);
+  }
+}
+
+/** Shares of what is there: a level without endpoints has none to give away. */
+function cumulated(levels: readonly { readonly level: Level; readonly share: number }[]) {
+  let upTo = 0;
+  return levels.map(({ level, share }) => {
+    upTo += share;
+    return { level, upTo };
+  });
+}
+
+function put(level: Level, endpoints: readonly Endpoint[], changed: boolean, now: number): void {
+  if (changed || !isSame(level.endpoints, endpoints)) level.update(endpoints, now);
+}
+
+function isSame(a: readonly Endpoint[], b: readonly Endpoint[]): boolean {
+  return a === b || (a.length === b.length && a.every((endpoint, i) => endpoint === b[i]));
+}
+
+function close({ main, degraded }: Group): void {
+  main.close();
+  degraded?.close();
+}
+
+/** The list itself where all are usable: nearly always. */
+function sort(endpoints: readonly Endpoint[]): {
+  readonly usable: readonly Endpoint[];
+  readonly degraded: readonly Endpoint[];
+} {
+  if (endpoints.every(({ health }) => health.verdict === 'usable')) return { usable: endpoints, degraded: [] };
+  return {
+    usable: endpoints.filter(({ health }) => health.verdict === 'usable'),
+    degraded: endpoints.filter(({ health }) => health.verdict === 'degraded'),
+  };
+}
+
+const isNotDeclaredUnhealthy = ({ config }: Endpoint): boolean => config.health !== 'unhealthy';
+
+/** Those that may take calls, and how many there are in all, by priority, the first one first. */
+function byPriority(endpoints: readonly Endpoint[]) {
+  const groups = new Map<number, { readonly members: Endpoint[]; total: number }>();
+  for (const endpoint of endpoints) {
+    const { priority, health } = endpoint.config;
+    let group = groups.get(priority);
+    if (group === undefined) {
+      group = { members: [], total: 0 };
+      groups.set(priority, group);
+    }
+    group.total++;
+    if (health !== 'draining') group.members.push(endpoint);
   }
   return groups.size < 2 ? groups : new Map([...groups].sort(([a], [b]) => a - b));
 }

@@ -80,17 +80,21 @@ export class ClusterRegistry {
   acquireAggregate(config: AggregateClusterConfig, cluster: (name: string) => Cluster | undefined): Aggregate {
     let shared = this.#shares.get(config.name);
     if (shared === undefined) {
-      shared = { share: new AggregateShare(config, this.env), users: 0 };
+      shared = { share: new AggregateShare(config, this.env, this.#underWay), users: 0 };
       this.#shares.set(config.name, shared);
     }
     shared.users++;
+    shared.share.released = false;
     shared.share.update(config);
     return new Aggregate(config, shared.share, cluster, this.env, this.#underWay);
   }
 
   releaseAggregate({ config }: Aggregate): void {
     const shared = this.#shares.get(config.name);
-    if (shared !== undefined && --shared.users === 0) this.#shares.delete(config.name);
+    if (shared === undefined || --shared.users > 0) return;
+    shared.share.released = true;
+    // One that calls wait for is there for them when it is named again.
+    for (const [name, { share }] of this.#shares) if (share.released && !share.busy) this.#shares.delete(name);
   }
 
   list(): readonly Cluster[] {
@@ -110,7 +114,6 @@ export class ClusterRegistry {
   }
 
   #linger(entry: Entry, stopKeeping: (() => void) | undefined): void {
-    if (stopKeeping === undefined) entry.cluster.forsake();
     const look = (): void => {
       if (entry.cluster.busy) cancel = this.#later(look);
       else this.#retire(entry);

@@ -2,7 +2,6 @@ import type { Body, BodyFlow, BodySink } from '../../core/body.js';
 import type { Call } from '../../core/call.js';
 import type { MeshError } from '../../core/errors.js';
 import type { Reply } from '../../core/reply.js';
-import { neverLeft } from './unsent.js';
 
 /**
  * A body that can be had only once, on its way to whichever endpoint takes it. Until one reads it, nothing is lost by a connection that could not be
@@ -27,7 +26,7 @@ class UnreadBody implements Body {
   }
 
   cancel(reason?: MeshError): void {
-    if (this.#read || reason === undefined || !neverLeft(reason)) this.abandon(reason);
+    if (this.#read || reason === undefined || reason.reached !== 'no') this.abandon(reason);
   }
 
   /** No endpoint takes it any more. */

@@ -1,40 +1,120 @@
 import type { Call } from '../../core/call.js';
+import { type Clock, keepAlive } from '../../core/clock.js';
+import { MeshError } from '../../core/errors.js';
 import type { Reply } from '../../core/reply.js';
+import type { Service } from '../../core/service.js';
 import type { CircuitLimits } from '../../resilience/concurrency/circuit-limits.js';
+import { NoEndpointError } from './errors.js';
 import type { UnderWay } from './under-way.js';
+import { keepingBody } from './unread-body.js';
+import { mayMove, neverLeft } from './unsent.js';
 
-export interface WaitingRoom {
+/** Least time between two calls of a room that look whether they can be served though nothing has changed, in milliseconds. */
+const LOOK_AGAIN_MS = 100;
+
+export interface WaitingRoomEnv {
+  readonly clock: Clock;
   /** Whose `max_pending_requests` bounds the room. */
-  readonly limits: CircuitLimits;
+  readonly limits: Pick<CircuitLimits, 'tryWait' | 'waited' | 'overflow'>;
   readonly underWay: UnderWay;
-  /** Where those who wait are called when something changed. */
-  readonly bells: readonly Set<() => void>[];
-  /** Whether the call may go on: there are endpoints, or there never will be. */
-  open(): boolean;
+  /** Monotonic milliseconds at which a call may find served what was not, though nothing is heard of; Infinity: only by news. */
+  lookAgainAt(): number;
 }
 
-/** "wait_for_ready": the call stays until the room opens, and goes on with `next`, or its deadline passes. */
-export function waitFor(room: WaitingRoom, call: Call, next: () => Promise<Reply>): Promise<Reply> {
-  const { limits, underWay, bells } = room;
-  if (!limits.tryWait()) return Promise.reject(limits.overflow());
-  return new Promise((resolve, reject) => {
-    const place = underWay.begin(call);
-    const leave = (): void => {
-      for (const bell of bells) bell.delete(wake);
-      underWay.end(place);
-      call.cancellation.remove(cancelled);
-      limits.waited();
-    };
-    const wake = (): void => {
-      if (!room.open()) return;
-      leave();
-      resolve(next());
-    };
-    const cancelled = (reason: Error): void => {
-      leave();
-      reject(reason);
-    };
-    for (const bell of bells) bell.add(wake);
-    call.cancellation.add(cancelled);
-  });
+/**
+ * gRPC's wait_for_ready: a call that could not be sent, as there was nobody to send it to or nobody could be reached, waits until that changes, or
+ * its time is up ("RPCs SHOULD be queued until ... the channel becomes READY" - grpc/doc/wait-for-ready.md). News let all go on; while there are none,
+ * one at a time looks whether an endpoint is back, at the pace of the endpoints' back-off.
+ */
+export class WaitingRoom {
+  /** Those who wait, the one who came first first. */
+  readonly #waiting = new Set<() => void>();
+  #news = 0;
+  #stopTimer: (() => void) | undefined;
+
+  constructor(private readonly env: WaitingRoomEnv) {}
+
+  /** `attempt` is made again as often as the call may go on. */
+  serve(call: Call, attempt: Service): Promise<Reply> {
+    return keepingBody(call, () => this.#try(call, attempt));
+  }
+
+  /** Something has changed. */
+  news(): void {
+    this.#news++;
+    for (const wake of [...this.#waiting]) wake();
+  }
+
+  async #try(call: Call, attempt: Service): Promise<Reply> {
+    const { limits } = this.env;
+    let waiting = false;
+    for (;;) {
+      const heard = this.#news;
+      const attempted = attempt(call);
+      // Not before: until it counts as a request, the place is what keeps the cluster.
+      if (waiting) limits.waited();
+      waiting = false;
+      try {
+        return await attempted;
+      } catch (error) {
+        if (!mayWait(call, error)) throw error;
+      } finally {
+        this.#schedule();
+      }
+      if (heard !== this.#news) continue;
+      if (!limits.tryWait()) throw limits.overflow();
+      waiting = true;
+      await this.#wait(call);
+    }
+  }
+
+  /** Rejects, and gives its place back, when the call is given up. */
+  #wait(call: Call): Promise<void> {
+    const { clock, limits, underWay } = this.env;
+    const waiting = new Promise<void>((resolve, reject) => {
+      const place = underWay.begin(call);
+      const leave = (): void => {
+        this.#waiting.delete(wake);
+        if (this.#waiting.size === 0) this.#stop();
+        underWay.end(place);
+        call.cancellation.remove(cancelled);
+      };
+      const wake = (): void => {
+        leave();
+        resolve();
+      };
+      const cancelled = (reason: Error): void => {
+        leave();
+        limits.waited();
+        reject(reason);
+      };
+      this.#waiting.add(wake);
+      call.cancellation.add(cancelled);
+    });
+    this.#schedule();
+    return keepAlive(clock, waiting);
+  }
+
+  #schedule(): void {
+    this.#stop();
+    if (this.#waiting.size === 0) return;
+    const at = this.env.lookAgainAt();
+    if (at === Number.POSITIVE_INFINITY) return;
+    const { clock } = this.env;
+    this.#stopTimer = clock.after(Math.max(LOOK_AGAIN_MS, at - clock.now()), () => {
+      const [first] = this.#waiting;
+      first?.();
+    });
+  }
+
+  #stop(): void {
+    this.#stopTimer?.();
+    this.#stopTimer = undefined;
+  }
+}
+
+/** Nobody to send it to, or nobody who could be reached. Not when it was refused, dropped or given up. */
+function mayWait(call: Call, error: unknown): boolean {
+  if (!(error instanceof MeshError) || !mayMove(call)) return false;
+  return error instanceof NoEndpointError || neverLeft(error);
 }

@@ -4,11 +4,12 @@ import type { TargetConfig } from '../../core/model/target.js';
 import type { Aggregate } from '../endpoints/aggregate.js';
 import type { Cluster } from '../endpoints/cluster.js';
 import type { ClusterRegistry, Keep } from '../endpoints/registry.js';
-import type { Upstream } from '../endpoints/upstream.js';
+import { ClusterRef, type Meaning } from './cluster-ref.js';
 
 /** The clusters of a target at run time: each made with the first call to it, kept as long as the target names it. */
 export class RouterClusters {
   #config: TargetConfig;
+  readonly #refs = new Map<string, ClusterRef>();
   readonly #clusters = new Map<string, Cluster>();
   readonly #aggregates = new Map<string, Aggregate>();
   #released = false;
@@ -38,26 +39,33 @@ export class RouterClusters {
     for (const leaf of state.leaves) this.claim(leaf);
   }
 
-  /** The cluster that calls go to, why they cannot, or undefined when the target knows none of that name. */
-  use(name: string): Upstream | MeshError | undefined {
-    const state = this.#config.clusters.get(name);
-    return state instanceof MeshError ? state : (this.#cluster(name) ?? this.#aggregate(name));
+  /** What calls go to that a route sends there. Look it up for each: an update may make it something else. */
+  ref(name: string): ClusterRef {
+    let ref = this.#refs.get(name);
+    if (ref === undefined) {
+      ref = new ClusterRef(() => this.#resolve(name));
+      this.#refs.set(name, ref);
+    }
+    return ref;
   }
 
-  /** False when routes differ, or what kind of thing a cluster is: then what was composed of it is void. */
-  update(config: TargetConfig): boolean {
+  use(name: string): Meaning {
+    return this.ref(name).meaning;
+  }
+
+  /**
+   * Takes over what differs, at the cost of what differs: a cluster that comes into trouble, or out of it, becomes something else, and leaves the
+   * others alone. False when routes differ: then what was composed of them is void. `keep`: for clusters that calls may still need.
+   */
+  update(config: TargetConfig, keep?: Keep): boolean {
     const before = this.#config;
     if (config.routes !== before.routes) return false;
     const changed = changedKeys(before.clusters, config.clusters);
-    for (const name of changed) {
-      const old = before.clusters.get(name);
-      // New and named by no route: somebody holds it.
-      if (old !== undefined && !isSameLeaf(old, config.clusters.get(name))) return false;
-    }
     this.#config = config;
     for (const name of changed) {
       const state = config.clusters.get(name);
-      if (state !== undefined && isLeaf(state)) this.registry.refresh(state);
+      if (!isSameLeaf(before.clusters.get(name), state)) this.#replace(name, keep);
+      if (isLeaf(state)) this.registry.refresh(state);
     }
     return true;
   }
@@ -66,6 +74,36 @@ export class RouterClusters {
     this.#released = true;
     for (const aggregate of this.#aggregates.values()) this.registry.releaseAggregate(aggregate);
     for (const cluster of this.#clusters.values()) this.registry.release(cluster, keep);
+  }
+
+  /** Lets go of what the name stood for, once what it stands for now has been claimed, so that leaves in both live on. */
+  #replace(name: string, keep: Keep | undefined): void {
+    const cluster = this.#clusters.get(name);
+    const aggregate = this.#aggregates.get(name);
+    this.#clusters.delete(name);
+    this.#aggregates.delete(name);
+    this.#refs.get(name)?.forget();
+    if (cluster !== undefined || aggregate !== undefined) this.claim(name);
+    if (aggregate !== undefined) {
+      this.registry.releaseAggregate(aggregate);
+      for (const leaf of aggregate.config.leaves) this.#releaseUnknown(leaf, keep);
+    }
+    if (cluster !== undefined) this.registry.release(cluster, keep);
+    for (const other of this.#aggregates.values()) other.leafChanged(name);
+  }
+
+  /** A leaf that the target does not know any more. */
+  #releaseUnknown(name: string, keep: Keep | undefined): void {
+    const cluster = this.#clusters.get(name);
+    if (cluster === undefined || this.#config.clusters.has(name)) return;
+    this.#clusters.delete(name);
+    this.#refs.get(name)?.forget();
+    this.registry.release(cluster, keep);
+  }
+
+  #resolve(name: string): Meaning {
+    const state = this.#config.clusters.get(name);
+    return state instanceof MeshError ? state : (this.#cluster(name) ?? this.#aggregate(name));
   }
 
   #cluster(name: string): Cluster | undefined {
@@ -94,7 +132,7 @@ export class RouterClusters {
 type State = NonNullable<ReturnType<TargetConfig['clusters']['get']>>;
 
 /** Which is brought up to date, where another one would have to be taken in its place. */
-const isSameLeaf = (old: State, state: State | undefined): boolean =>
+const isSameLeaf = (old: State | undefined, state: State | undefined): boolean =>
   isLeaf(old) && isLeaf(state) && old.scope === state.scope;
 
 const isLeaf = (state: State | undefined): state is Extract<State, { readonly kind: 'leaf' }> =>

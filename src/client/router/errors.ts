@@ -10,3 +10,11 @@ export class NoRouteError extends MeshError {
   readonly grpcStatus = 14;
   readonly httpStatus = 404;
 }
+
+/** Why a call that waits for ready cannot go on yet: its cluster is in trouble. Told to the destination, which lets it wait; nobody else sees it. */
+export class ClusterTrouble extends Error {
+  override readonly name = 'ClusterTrouble';
+  constructor(readonly trouble: MeshError) {
+    super(trouble.message);
+  }
+}

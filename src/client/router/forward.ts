@@ -5,9 +5,10 @@ import type { ClientEnv } from '../env.js';
 import { attemptFilters, routeFilters } from '../stack.js';
 import { countAttempts } from './attempt-count.js';
 import { chooseByWeight } from './choose.js';
+import type { Meaning } from './cluster-ref.js';
 import type { RouterClusters } from './clusters.js';
 import { cors } from './cors.js';
-import { NoRouteError } from './errors.js';
+import { ClusterTrouble, NoRouteError } from './errors.js';
 import { hashCalls } from './hash.js';
 import { mirrorCalls } from './mirror.js';
 import { changeReplies, changeRequests } from './mutate.js';
@@ -30,7 +31,10 @@ export function forwardService(route: Route, action: ForwardAction, clusters: Ro
   return stack(present(filters), chosen);
 }
 
-/** Composed at the first call that chooses the cluster: of a thousand clusters an application may call three. */
+/**
+ * Composed at the first call that chooses the cluster (of a thousand clusters an application may call three), and again when it has become something
+ * else: in trouble, or out of it.
+ */
 function toCluster(
   route: Route,
   action: ForwardAction,
@@ -38,10 +42,14 @@ function toCluster(
   clusters: RouterClusters,
   env: ClientEnv,
 ): Service {
-  let service: Service | undefined;
+  const ref = clusters.ref(weighted.name);
+  let composed: { readonly of: Meaning; readonly service: Service } | undefined;
   return (call) => {
-    service ??= compose(route, action, weighted, clusters, env);
-    return service(call);
+    const { meaning } = ref;
+    if (composed === undefined || composed.of !== meaning) {
+      composed = { of: meaning, service: compose(route, action, weighted, meaning, clusters, env) };
+    }
+    return composed.service(call);
   };
 }
 
@@ -49,16 +57,17 @@ function compose(
   route: Route,
   action: ForwardAction,
   weighted: WeightedCluster,
+  cluster: Meaning,
   clusters: RouterClusters,
   env: ClientEnv,
 ): Service {
   const { name } = weighted;
-  const cluster = clusters.use(name);
   if (cluster === undefined || cluster instanceof MeshError) {
     const error = cluster ?? new NoRouteError(`route "${route.name}" names cluster "${name}", which does not exist`);
+    const trouble = new ClusterTrouble(error);
     return (call) => {
       call.record.cluster = name;
-      return Promise.reject(error);
+      return Promise.reject(call.waitForReady ? trouble : error);
     };
   }
   const { session } = route;

@@ -59,8 +59,8 @@ export class Router {
   }
 
   /** Takes over a configuration that differs in what its clusters are like, at the cost of what differs. False when it needs another router. */
-  update(config: TargetConfig): boolean {
-    return this.#clusters.update(config);
+  update(config: TargetConfig, keep?: Keep): boolean {
+    return this.#clusters.update(config, keep);
   }
 
   /** The first route that matches serves the call. */

@@ -3,6 +3,7 @@ import { Router } from '../../../src/client/router/router.js';
 import { ClusterRegistry } from '../../../src/client/endpoints/registry.js';
 import { ConfigUnavailableError } from '../../../src/core/errors.js';
 import { LayeredMap } from '../../../src/core/layered-map.js';
+import { type AggregateClusterConfig, DEFAULT_RETRY_BUDGET as retryBudget } from '../../../src/core/model/cluster.js';
 import type { TargetConfig } from '../../../src/core/model/target.js';
 import { aCall } from '../../support/calls.js';
 import { memoryEnv } from '../../support/client-env.js';
@@ -34,7 +35,7 @@ const config = (): TargetConfig => ({
 const withCluster = (
   before: TargetConfig,
   name: string,
-  state: ReturnType<typeof aCluster> | ConfigUnavailableError,
+  state: ReturnType<typeof aCluster> | AggregateClusterConfig | ConfigUnavailableError,
 ) => ({
   ...before,
   clusters: (before.clusters as LayeredMap<string, unknown>).with([
@@ -66,14 +67,47 @@ describe('a router', () => {
     expect(memory.sent.map(({ endpoint }) => endpoint)).toEqual(['10.0.0.1:80', '10.0.0.2:80', '10.0.0.3:80']);
   });
 
-  test('asks for another router when routes differ, and when a cluster comes into trouble or out of it', () => {
+  test('asks for another router when routes differ', () => {
     const first = config();
     const router = new Router(first, registry, memory.env);
     expect(router.update({ ...first, routes: [...routes] })).toBe(false);
-    const broken = withCluster(first, 'c7', new ConfigUnavailableError('gone'));
-    expect(router.update(broken)).toBe(false);
     expect(router.config).toBe(first);
-    expect(new Router(broken, registry, memory.env).update(first)).toBe(false);
+  });
+
+  test('a cluster that comes into trouble, and out of it, becomes another by itself: no route is compiled again', async () => {
+    const first = config();
+    const router = new Router(first, registry, memory.env);
+    await router.service(aCall({ path: '/c7' }));
+    await router.service(aCall({ path: '/c8' }));
+    const broken = withCluster(first, 'c7', new ConfigUnavailableError('gone'));
+    expect(router.update(broken)).toBe(true);
+    await expect(router.service(aCall({ path: '/c7' }))).rejects.toThrow('gone');
+    expect((await router.service(aCall({ path: '/c8' }))).status).toBe(200);
+    expect(list()).toEqual(['c8']);
+    expect(router.update(withCluster(broken, 'c7', aCluster('c7', ['10.0.0.2:80'])))).toBe(true);
+    await router.service(aCall({ path: '/c7' }));
+    expect(memory.sent.at(-1)?.endpoint).toBe('10.0.0.2:80');
+    router.release();
+    expect(list()).toEqual([]);
+  });
+
+  test('a cluster that becomes an aggregate, and one whose leaves are others, are taken over too, with the leaves that remain', async () => {
+    const first = config();
+    const router = new Router(first, registry, memory.env);
+    const aggregate = (...leaves: string[]) =>
+      ({ kind: 'aggregate', name: 'c7', statName: 'c7', leaves, retryBudget, maxRetries: undefined }) as const;
+    await router.service(aCall({ path: '/c7' }));
+    const both = withCluster(first, 'c7', aggregate('c8', 'c9'));
+    expect(router.update(both)).toBe(true);
+    await router.service(aCall({ path: '/c7' }));
+    expect(memory.sent.at(-1)?.call.record.cluster).toBe('c8');
+    expect(list()).toEqual(['c8']);
+    expect(router.update(withCluster(both, 'c7', aggregate('c9', 'c8')))).toBe(true);
+    await router.service(aCall({ path: '/c7' }));
+    expect(memory.sent.at(-1)?.call.record.cluster).toBe('c9');
+    expect(memory.closed).toEqual(['10.0.0.1:80']);
+    router.release();
+    expect(list()).toEqual([]);
   });
 
   test('the next one has the clusters that this one made, with their connections', async () => {
