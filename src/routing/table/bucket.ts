@@ -22,13 +22,24 @@ export interface Bucket {
   first(request: RequestView, path: string, below: number): number;
 }
 
-/** `entries` are in order of their indices. `used`: headers by which they are told apart already. */
-export function bucketOf(entries: readonly Entry[], used: ReadonlySet<string> = new Set()): Bucket {
+/** `used`: headers by which the entries are told apart already. */
+function bucketOf(entries: readonly Entry[], used: ReadonlySet<string> = new Set()): Bucket {
   if (entries.length >= SPLIT_AT) {
     const name = discriminator(entries, used);
     if (name !== undefined) return new SplitBucket(entries, name, used);
   }
   return new ListBucket(entries);
+}
+
+/** A bucket that is filled first, in order of the indices, and made ready when a request first comes to it. */
+export class LazyBucket implements Bucket {
+  readonly entries: Entry[] = [];
+  #bucket: Bucket | undefined;
+
+  first(request: RequestView, path: string, below: number): number {
+    this.#bucket ??= bucketOf(this.entries);
+    return this.#bucket.first(request, path, below);
+  }
 }
 
 class ListBucket implements Bucket {

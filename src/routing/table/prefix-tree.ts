@@ -52,22 +52,6 @@ export class PrefixTree<T> {
       node = child;
     }
   }
-
-  /** The same tree with other values. */
-  map<U>(change: (value: T) => U): PrefixTree<U> {
-    const mapped = new PrefixTree<U>();
-    const copy = (from: Node<T>, to: Node<U>): void => {
-      if (from.value !== undefined) to.value = change(from.value);
-      for (const [unit, child] of from.children) {
-        const twin: Node<U> = { label: child.label, value: undefined, children: new Map() };
-        to.children.set(unit, twin);
-        copy(child, twin);
-      }
-    };
-    copy(this.#root, mapped.#root);
-    mapped.#size = this.#size;
-    return mapped;
-  }
 }
 
 /** Puts a node between `parent` and `child`, after `length` units of the child's label. */

@@ -2,14 +2,49 @@ import type { RouteMatch } from '../../core/model/match.js';
 import { compileConditions, type MatchEnv, never } from '../match.js';
 import { atBoundary, bareSegments, matchesAllPaths } from '../match/path.js';
 import { pathOnly, type RequestView } from '../request.js';
-import { type Bucket, bucketOf, type Entry } from './bucket.js';
+import { type Entry, LazyBucket } from './bucket.js';
 import { literalPrefix } from './literal-prefix.js';
 import { PrefixTree } from './prefix-tree.js';
 
 /** Paths of one case: as they are, or folded. */
-interface PathIndex {
-  readonly exact: Map<string, Bucket>;
-  readonly prefixes: PrefixTree<Bucket>;
+class PathIndex {
+  readonly exact = new Map<string, LazyBucket>();
+  readonly prefixes = new PrefixTree<LazyBucket>();
+
+  get empty(): boolean {
+    return this.exact.size === 0 && this.prefixes.size === 0;
+  }
+
+  add(index: number, match: RouteMatch, conditions: Entry['conditions']): void {
+    const { path } = match;
+    const entry = { index, match, conditions };
+    if (path.kind === 'regex') {
+      const { regex } = path;
+      this.#addPrefix(literalPrefix(regex.source), { ...entry, path: (text) => regex.matches(text) });
+      return;
+    }
+    const value = path.ignoreCase ? path.value.toLowerCase() : path.value;
+    if (path.kind === 'exact') this.#addExact(value, { ...entry, path: undefined });
+    else if (matchesAllPaths(path)) this.#addPrefix('', { ...entry, path: undefined });
+    else if (path.kind === 'prefix') this.#addPrefix(value, { ...entry, path: undefined });
+    else {
+      const bare = bareSegments(value);
+      this.#addPrefix(bare, { ...entry, path: (text) => atBoundary(text, bare.length) });
+    }
+  }
+
+  #addExact(path: string, entry: Entry): void {
+    let bucket = this.exact.get(path);
+    if (bucket === undefined) {
+      bucket = new LazyBucket();
+      this.exact.set(path, bucket);
+    }
+    bucket.entries.push(entry);
+  }
+
+  #addPrefix(prefix: string, entry: Entry): void {
+    this.prefixes.at(prefix, () => new LazyBucket()).entries.push(entry);
+  }
 }
 
 /**
@@ -24,12 +59,12 @@ export class RouteTable<T> {
   readonly #cased: PathIndex | undefined;
   readonly #folded: PathIndex | undefined;
   /** Between two look-ups its content is void. */
-  readonly #found: Bucket[] = [];
+  readonly #found: LazyBucket[] = [];
 
   constructor(routes: readonly { readonly match: RouteMatch; readonly value: T }[], env: MatchEnv) {
     this.#values = routes.map(({ value }) => value);
-    const cased = new IndexBuilder();
-    const folded = new IndexBuilder();
+    const cased = new PathIndex();
+    const folded = new PathIndex();
     let first: number | undefined;
     for (const [index, { match }] of routes.entries()) {
       const conditions = compileConditions(match, env);
@@ -45,8 +80,8 @@ export class RouteTable<T> {
       }
     }
     if (this.#only !== undefined) return;
-    this.#cased = cased.build();
-    this.#folded = folded.build();
+    this.#cased = cased.empty ? undefined : cased;
+    this.#folded = folded.empty ? undefined : folded;
   }
 
   /** The value of the first route that matches. */
@@ -63,47 +98,8 @@ export class RouteTable<T> {
     let best = exact.get(key)?.first(request, path, below) ?? below;
     // The longest first: the shortest, "/" and "any", have the expressions, which cost the most.
     for (let i = prefixes.collect(key, this.#found) - 1; i >= 0; i--) {
-      best = (this.#found[i] as Bucket).first(request, path, best);
+      best = (this.#found[i] as LazyBucket).first(request, path, best);
     }
     return best;
-  }
-}
-
-class IndexBuilder {
-  readonly #exact = new Map<string, Entry[]>();
-  readonly #prefixes = new PrefixTree<Entry[]>();
-
-  add(index: number, match: RouteMatch, conditions: Entry['conditions']): void {
-    const { path } = match;
-    const entry = { index, match, conditions };
-    if (path.kind === 'regex') {
-      const { regex } = path;
-      this.#addPrefix(literalPrefix(regex.source), { ...entry, path: (text) => regex.matches(text) });
-      return;
-    }
-    const value = path.ignoreCase ? path.value.toLowerCase() : path.value;
-    if (path.kind === 'exact') {
-      const entries = this.#exact.get(value);
-      const exact = { ...entry, path: undefined };
-      if (entries === undefined) this.#exact.set(value, [exact]);
-      else entries.push(exact);
-    } else if (matchesAllPaths(path)) this.#addPrefix('', { ...entry, path: undefined });
-    else if (path.kind === 'prefix') this.#addPrefix(value, { ...entry, path: undefined });
-    else {
-      const bare = bareSegments(value);
-      this.#addPrefix(bare, { ...entry, path: (text) => atBoundary(text, bare.length) });
-    }
-  }
-
-  /** Undefined when it has no routes. */
-  build(): PathIndex | undefined {
-    if (this.#exact.size === 0 && this.#prefixes.size === 0) return undefined;
-    const exact = new Map<string, Bucket>();
-    for (const [path, entries] of this.#exact) exact.set(path, bucketOf(entries));
-    return { exact, prefixes: this.#prefixes.map((entries) => bucketOf(entries)) };
-  }
-
-  #addPrefix(prefix: string, entry: Entry): void {
-    this.#prefixes.at(prefix, () => []).push(entry);
   }
 }
