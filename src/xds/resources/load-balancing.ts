@@ -13,8 +13,13 @@ import { subsets } from './subset.js';
  */
 export function loadBalancing(cluster: Message, names: PolicyNames): LoadBalancing {
   const policy = cluster.message('load_balancing_policy');
-  if (policy !== undefined) return firstPolicy(policy, names);
   const subset = cluster.message('lb_subset_config');
+  if (policy !== undefined) {
+    // Envoy refuses the two together (upstream_impl.cc); to leave the subsets out would be to send calls to all endpoints.
+    if (subset !== undefined)
+      throw cluster.error('lb_subset_config', 'must not be set beside load_balancing_policy; use its Subset policy');
+    return firstPolicy(policy, names);
+  }
   return { ...lbPolicy(cluster), subsets: subset === undefined ? undefined : subsets(subset) };
 }
 

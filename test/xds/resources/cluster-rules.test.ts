@@ -319,6 +319,12 @@ const NACK: readonly Rule[] = [
     problem: 'locality_lb_config: must have one of',
   },
   {
+    rule: 'subsets stand beside load_balancing_policy',
+    source: 'Envoy, upstream_impl.cc',
+    resource: { ...policies(roundRobin), lb_subset_config: {} },
+    problem: 'lb_subset_config: must not be set beside load_balancing_policy',
+  },
+  {
     rule: 'a random subset is of none',
     source: 'A68',
     resource: policies(lb('random_subsetting', 'RandomSubsetting', { child_policy: { policies: [] } })),

@@ -8,22 +8,30 @@ const policy = (typed_config: Resource): Resource => ({ typed_extension_config: 
 /** The part of a `Cluster` that says how its endpoints are chosen. */
 export function balancing(make: Make): Resource {
   return make.any<Resource>(
-    () => common(make),
+    () => ({ ...common(make), ...legacySubsets(make) }),
     () => ({
       lb_policy: make.one('ROUND_ROBIN', 'RANDOM'),
       round_robin_lb_config: make.maybe(0.5, () => ({ slow_start_config: slowStart(make) })),
       ...common(make),
+      ...legacySubsets(make),
     }),
     () => ({
       lb_policy: 'LEAST_REQUEST',
       least_request_lb_config: make.maybe(0.7, () => leastRequest(make)),
       ...common(make),
+      ...legacySubsets(make),
     }),
-    () => ({ lb_policy: 'RING_HASH', ring_hash_lb_config: make.maybe(0.7, () => ring(make)), ...common(make) }),
+    () => ({
+      lb_policy: 'RING_HASH',
+      ring_hash_lb_config: make.maybe(0.7, () => ring(make)),
+      ...common(make),
+      ...legacySubsets(make),
+    }),
     () => ({
       lb_policy: 'MAGLEV',
       maglev_lb_config: make.maybe(0.7, () => ({ table_size: { value: make.one(2, 101, 65_537) } })),
       ...common(make),
+      ...legacySubsets(make),
     }),
     () => ({
       load_balancing_policy: {
@@ -50,8 +58,9 @@ const common = (make: Make): Resource => ({
       () => ({ locality_weighted_lb_config: {} }),
     ),
   })),
-  lb_subset_config: make.maybe(0.2, () => subsets(make)),
 });
+
+const legacySubsets = (make: Make): Resource => ({ lb_subset_config: make.maybe(0.2, () => subsets(make)) });
 
 const hashing = (make: Make): Resource => ({
   use_hostname_for_hashing: make.flag(),
