@@ -7,6 +7,7 @@ import { EjectionCounts } from './counts.js';
 import type { ConsecutiveType, EjectionType, Evidence, StatisticalType } from './ejection.js';
 import { type JudgedEndpoint, type Judge, OutlierHost } from './host.js';
 import { Journal } from './journal.js';
+import { configuredKinds, enforcingOf } from './kinds.js';
 import { failurePercentageOutliers, type Outlier, successRateOutliers } from './statistics.js';
 
 export interface OutlierEnv {
@@ -121,7 +122,7 @@ export class OutlierDetection implements Judge {
   }
 
   #start(): void {
-    const types = configured(this.#config);
+    const types = configuredKinds(this.#config);
     this.#counts.offer(types);
     if (types.length === 0) {
       this.#stop();
@@ -272,27 +273,3 @@ export class OutlierDetection implements Judge {
     host.lastActionAt = now;
   }
 }
-
-type Kind = { readonly enforcing: number } | undefined;
-
-/** By type; what is undefined, or has no effect without the split, does not eject. */
-function kinds(config: OutlierConfig): Readonly<Record<EjectionType, Kind>> {
-  const split = config.splitLocalOrigin;
-  return {
-    consecutive_5xx: config.consecutive5xx,
-    consecutive_gateway_failure: config.consecutiveGatewayFailure,
-    consecutive_local_origin_failure: split ? config.consecutiveLocalOriginFailure : undefined,
-    success_rate: config.successRate,
-    success_rate_local_origin: split ? config.localOriginSuccessRate : undefined,
-    failure_percentage: config.failurePercentage,
-    failure_percentage_local_origin: split ? config.localOriginFailurePercentage : undefined,
-  };
-}
-
-function configured(config: OutlierConfig): EjectionType[] {
-  const found: EjectionType[] = [];
-  for (const [type, kind] of Object.entries(kinds(config))) if (kind !== undefined) found.push(type as EjectionType);
-  return found;
-}
-
-const enforcingOf = (config: OutlierConfig, type: EjectionType): number => kinds(config)[type]?.enforcing ?? 0;
