@@ -68,7 +68,7 @@ describe('on the wire', () => {
     client.ack(listeners);
     client.subscribe(ROUTE, ['reviews-routes']);
     const routes = await client.next();
-    expect(routes.resources?.[0]?.value).toEqual(
+    expect(Buffer.from(routes.resources?.[0]?.value ?? [])).toEqual(
       Buffer.from(expected.types[ROUTE].resources.get('reviews-routes')?.bytes ?? []),
     );
   });
