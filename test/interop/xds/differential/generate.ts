@@ -356,7 +356,7 @@ const DEFECTS: readonly {
     type: CLUSTER,
     spoil: (c) => replace(c, 'cluster_type', { type: 'ORIGINAL_DST' }),
   },
-  { name: 'an unsupported policy', type: CLUSTER, spoil: (c) => Object.assign(c, { lb_policy: 'MAGLEV' }) },
+  { name: 'an unsupported policy', type: CLUSTER, spoil: (c) => Object.assign(c, { lb_policy: 'CLUSTER_PROVIDED' }) },
   {
     name: 'an LRS server other than self',
     type: CLUSTER,
