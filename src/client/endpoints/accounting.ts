@@ -6,8 +6,10 @@ import type { AttemptSpan } from '../../core/meter.js';
 import { backendMetrics } from '../../core/orca.js';
 import type { Reply, ReplyEnd } from '../../core/reply.js';
 import type { ClientEnv } from '../env.js';
+import { attemptFailed, replyEnded } from '../outlier/attempt-result.js';
 import { ProtocolError } from '../transport/errors.js';
 import type { Endpoint } from './endpoint.js';
+import { askedToWaitMs } from './retry-after.js';
 import type { UnderWay } from './under-way.js';
 import { mayMove, neverLeft } from './unsent.js';
 
@@ -17,6 +19,8 @@ import { mayMove, neverLeft } from './unsent.js';
  */
 export type Elsewhere = (call: Call, endpoint: Endpoint, error: MeshError, since: number) => Promise<Reply>;
 
+/** Envoy: the server wants no more calls, whatever its checks say. */
+const IMMEDIATE_FAIL = 'x-envoy-immediate-health-check-fail';
 /** What a refusal counts as, so that an endpoint that fails fast is no magnet: 5 s, Linkerd's load biaser. */
 const REFUSAL_LATENCY_MS = 5_000;
 
@@ -49,6 +53,7 @@ export function send(
       (reply) => {
         const headAt = env.clock.now();
         if (endpoint.reach !== 'reached') endpoint.reached(headAt);
+        if (endpoint.onFailNow !== undefined && reply.headers[IMMEDIATE_FAIL] !== undefined) endpoint.onFailNow();
         reply.onEnd((end) => {
           underWay.end(place);
           const refused = refusedBy(call, reply, end);
@@ -56,8 +61,12 @@ export function send(
             refused ? Math.max(REFUSAL_LATENCY_MS, headAt - startedAt) : headAt - startedAt,
             headAt,
           );
+          if (refused) holdOff(endpoint, reply, end, env);
           const outcome = classifyReply(call, reply, end);
           if (load !== undefined) countReply(load, call, reply, end, outcome);
+          const { monitor, onReport } = endpoint;
+          if (monitor !== undefined) replyEnded(monitor, call, reply, end, env.clock.now());
+          if (onReport !== undefined) tellReport(onReport, reply, end, env.clock.now());
           finish(env, endpoint, call, startedAt, span, reply, end, end.error, outcome);
         });
         return reply;
@@ -74,6 +83,7 @@ export function send(
         if (error.code === 'DEADLINE_EXCEEDED') endpoint.latency.observe(now - startedAt, now);
         else if (outcome === 'failure') endpoint.latency.observe(Math.max(REFUSAL_LATENCY_MS, now - startedAt), now);
         load?.finished(false, undefined);
+        if (endpoint.monitor !== undefined) attemptFailed(endpoint.monitor, error, now);
         finish(env, endpoint, call, startedAt, span, undefined, undefined, error, outcome);
         if (error.code === 'CONNECT_FAILED') endpoint.connectFailed(now);
         else if (error.reached === 'yes') endpoint.reached(now);
@@ -82,6 +92,18 @@ export function send(
         throw error;
       },
     );
+}
+
+/** "Come back later": until then the endpoint costs as much, for balancers that go by latency. */
+function holdOff(endpoint: Endpoint, reply: Reply, end: ReplyEnd, { clock }: ClientEnv): void {
+  const delay = askedToWaitMs(reply.headers, end.trailers, clock);
+  if (delay !== undefined) endpoint.latency.hold(delay, clock.now());
+}
+
+/** gRFC A58: what the backend says of itself in the trailers; HTTP has it in the head, too. */
+function tellReport(onReport: NonNullable<Endpoint['onReport']>, reply: Reply, end: ReplyEnd, now: number): void {
+  const report = backendMetrics(end.trailers, reply.headers);
+  if (report !== undefined) onReport(report, now);
 }
 
 /** gRFC A27: a call succeeded when its status is OK. HTTP has none: there it is what counts as a success elsewhere. */

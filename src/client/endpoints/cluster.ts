@@ -185,7 +185,7 @@ export class Cluster implements Rank {
     const counted = account ? list : (change?.changed ?? []);
     for (const endpoint of counted) endpoint.load = this.#load.ofEndpoint(endpoint.config);
     if (change !== undefined) this.#priorities.update(list, change.priorities);
-    this.#watchers.update(list);
+    this.#watchers.update(list, change?.removed ?? []);
     for (const endpoint of change?.removed ?? []) {
       endpoint.onHealthChange = undefined;
       endpoint.retire();

@@ -42,6 +42,8 @@ export class Endpoint {
   onHealthChange: (() => void) | undefined;
   /** Told of each attempt's end; written by outlier detection. */
   monitor: AttemptMonitor | undefined;
+  /** Told when a reply says `x-envoy-immediate-health-check-fail`; written by who checks its health. */
+  onFailNow: (() => void) | undefined;
   /** Told of each load report that comes with a reply; written by balancers that weigh by it (gRFC A58). */
   onReport: ((report: BackendMetrics, now: number) => void) | undefined;
   /** Written by the cluster's accounting, through the methods below. */

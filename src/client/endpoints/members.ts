@@ -41,12 +41,16 @@ export class Members {
     const left = new Map<string, Endpoint>();
     for (const endpoint of list.slice(start, list.length - end)) left.set(endpoint.key, endpoint);
     const middle: Endpoint[] = [];
+    let twice = false;
     const changed: Endpoint[] = [];
     const priorities = new Set<number>();
     for (const config of configs.slice(start, configs.length - end)) {
       let endpoint = left.get(config.key);
       if (endpoint === undefined) {
-        if (this.byKey.has(config.key)) continue;
+        if (this.byKey.has(config.key)) {
+          twice = true;
+          continue;
+        }
         endpoint = make(config);
         this.byKey.set(config.key, endpoint);
         changed.push(endpoint);
@@ -66,7 +70,9 @@ export class Members {
       this.byKey.delete(endpoint.key);
       priorities.add(endpoint.config.priority);
     }
-    this.#list = [...list.slice(0, start), ...middle, ...list.slice(list.length - end)];
+    this.#list = twice
+      ? [...new Set(configs.map(({ key }) => this.byKey.get(key) as Endpoint))]
+      : [...list.slice(0, start), ...middle, ...list.slice(list.length - end)];
     return { changed, removed, priorities };
   }
 }
