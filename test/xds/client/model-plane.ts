@@ -12,6 +12,19 @@ class TypeState {
   nonce = '';
 }
 
+/** One stream, aggregated or of one type, and what is under way on it. */
+class ModelStream {
+  readonly types = new Map<ResourceType, TypeState>();
+  readonly requests: { readonly bytes: Uint8Array; readonly written: () => void }[] = [];
+  readonly responses: Buffer[] = [];
+  reading = false;
+
+  constructor(
+    readonly handlers: StreamHandlers,
+    readonly isDelta: boolean,
+  ) {}
+}
+
 /**
  * An xDS server that keeps the protocol's rules, with both directions of the wire in a test's hands: a request waits until `handleRequest`,
  * a response until `deliver`, so that they can cross in every way.
@@ -19,12 +32,8 @@ class TypeState {
 export class ModelPlane {
   /** By type and name: the value that the resource has now. */
   readonly resources = new Map<ResourceType, Map<string, number>>();
-  #handlers: StreamHandlers | undefined;
-  #isDelta = false;
-  #types = new Map<ResourceType, TypeState>();
-  #requests: { bytes: Uint8Array; written: () => void }[] = [];
-  #responses: Buffer[] = [];
-  #reading = false;
+  /** Streams that stand, the one that was opened or looked at last at the end. */
+  readonly #streams = new Set<ModelStream>();
   #count = 0;
   /** Requests that broke a rule which a client has to keep. */
   readonly faults: string[] = [];
@@ -36,16 +45,17 @@ export class ModelPlane {
   readonly transport: ServerTransport = (path, handlers) => this.#open(path, handlers);
 
   get hasRequest(): boolean {
-    return this.#requests.length > 0;
+    return this.#find(hasRequest) !== undefined;
   }
 
   get hasResponse(): boolean {
-    return this.#reading && this.#responses.length > 0;
+    return this.#find(hasResponse) !== undefined;
   }
 
-  /** What it is asked for on the stream that stands, as `type name`, sorted. */
+  /** What it is asked for on the streams that stand, as `type name`, sorted. */
   wanted(): string[] {
-    return [...this.#types].flatMap(([type, { names }]) => [...names].map((name) => `${type} ${name}`)).sort();
+    const types = [...this.#streams].flatMap((stream) => [...stream.types]);
+    return types.flatMap(([type, { names }]) => [...names].map((name) => `${type} ${name}`)).sort();
   }
 
   put(type: ResourceType, name: string, value: number): void {
@@ -58,45 +68,52 @@ export class ModelPlane {
   }
 
   handleRequest(): void {
-    const request = this.#requests.shift();
-    if (request === undefined) return;
+    const stream = this.#find(hasRequest);
+    const request = stream?.requests.shift();
+    if (stream === undefined || request === undefined) return;
+    this.#lookedAt(stream);
     request.written();
-    const method = this.#isDelta ? delta : sotw;
-    this.#handle(method.requestDeserialize(request.bytes as Buffer) as AnyRequest);
+    const method = stream.isDelta ? delta : sotw;
+    this.#handle(stream, method.requestDeserialize(request.bytes as Buffer) as AnyRequest);
   }
 
   deliver(): void {
-    if (!this.hasResponse) return;
-    this.#reading = false;
-    this.#handlers?.message(this.#responses.shift() as Buffer);
+    const stream = this.#find(hasResponse);
+    if (stream === undefined) return;
+    this.#lookedAt(stream);
+    stream.reading = false;
+    stream.handlers.message(stream.responses.shift() as Buffer);
   }
 
-  /** Ends the stream; what is under way is lost. */
+  /** Ends one stream; what is under way on it is lost. */
   cut(): void {
-    const handlers = this.#handlers;
-    this.#handlers = undefined;
-    handlers?.ended({ code: 14, details: 'cut' });
+    const [stream] = this.#streams;
+    if (stream === undefined) return;
+    this.#streams.delete(stream);
+    stream.handlers.ended({ code: 14, details: 'cut' });
   }
 
   #open(path: string, handlers: StreamHandlers): XdsStream {
-    this.#handlers = handlers;
-    this.#isDelta = path.includes('Delta');
-    this.#types = new Map();
-    this.#requests = [];
-    this.#responses = [];
-    this.#reading = false;
+    const stream = new ModelStream(handlers, path.includes('Delta'));
+    this.#streams.add(stream);
     queueMicrotask(() => handlers.connected());
     return {
-      send: (bytes, written) => {
-        if (handlers === this.#handlers) this.#requests.push({ bytes, written });
-      },
+      send: (bytes, written) => stream.requests.push({ bytes, written }),
       read: () => {
-        if (handlers === this.#handlers) this.#reading = true;
+        stream.reading = true;
       },
-      close: () => {
-        if (handlers === this.#handlers) this.#handlers = undefined;
-      },
+      close: () => this.#streams.delete(stream),
     };
+  }
+
+  #find(is: (stream: ModelStream) => boolean): ModelStream | undefined {
+    for (const stream of this.#streams) if (is(stream)) return stream;
+    return undefined;
+  }
+
+  #lookedAt(stream: ModelStream): void {
+    this.#streams.delete(stream);
+    this.#streams.add(stream);
   }
 
   #of(type: ResourceType): Map<string, number> {
@@ -105,16 +122,22 @@ export class ModelPlane {
     return found;
   }
 
-  #handle(request: AnyRequest): void {
+  #handle(stream: ModelStream, request: AnyRequest): void {
     const type = request.type_url as ResourceType;
-    const isFirst = !this.#types.has(type);
-    const state = this.#types.get(type) ?? new TypeState();
-    this.#types.set(type, state);
-    if (this.#isDelta) this.#handleDelta(type, state, request, isFirst);
-    else this.#handleSotw(type, state, request, isFirst);
+    const isFirst = !stream.types.has(type);
+    const state = stream.types.get(type) ?? new TypeState();
+    stream.types.set(type, state);
+    if (stream.isDelta) this.#handleDelta(stream, type, state, request, isFirst);
+    else this.#handleSotw(stream, type, state, request, isFirst);
   }
 
-  #handleSotw(type: ResourceType, state: TypeState, request: AnyRequest, isFirst: boolean): void {
+  #handleSotw(
+    stream: ModelStream,
+    type: ResourceType,
+    state: TypeState,
+    request: AnyRequest,
+    isFirst: boolean,
+  ): void {
     const { response_nonce: nonce = '', resource_names: names = [] } = request;
     if (isFirst && nonce !== '') this.faults.push('a nonce on a new stream');
     if (isFirst && names.length === 0) this.faults.push('a wildcard');
@@ -122,20 +145,26 @@ export class ModelPlane {
     if (nonce !== state.nonce && !this.lenient) return;
     const added = names.filter((name) => !state.names.has(name));
     state.names = new Set(names);
-    if (added.length > 0) this.#sendSotw(type, state, added);
+    if (added.length > 0) this.#sendSotw(stream, type, state, added);
   }
 
-  #sendSotw(type: ResourceType, state: TypeState, changed: readonly string[]): void {
+  #sendSotw(stream: ModelStream, type: ResourceType, state: TypeState, changed: readonly string[]): void {
     const isFullSet = type === CLUSTER || type === LISTENER;
     const names = (isFullSet ? [...state.names] : changed).filter((name) => this.#of(type).has(name));
     this.#count++;
     state.nonce = `n${this.#count}`;
     const resources = names.map((name) => this.#body(type, name));
     const response = { type_url: type, version_info: `v${this.#count}`, nonce: state.nonce, resources };
-    this.#responses.push(sotw.responseSerialize(response));
+    stream.responses.push(sotw.responseSerialize(response));
   }
 
-  #handleDelta(type: ResourceType, state: TypeState, request: AnyRequest, isFirst: boolean): void {
+  #handleDelta(
+    stream: ModelStream,
+    type: ResourceType,
+    state: TypeState,
+    request: AnyRequest,
+    isFirst: boolean,
+  ): void {
     const { resource_names_subscribe: add = [], resource_names_unsubscribe: remove = [] } = request;
     const { initial_resource_versions: held = {}, response_nonce: nonce = '' } = request;
     if (isFirst && (nonce !== '' || add.length === 0)) this.faults.push('a wildcard, or a nonce on a new stream');
@@ -146,24 +175,26 @@ export class ModelPlane {
     for (const name of remove) state.names.delete(name);
     for (const name of add) state.names.add(name);
     const news = add.filter((name) => held[name] !== String(this.#of(type).get(name)));
-    if (news.length > 0) this.#sendDelta(type, news);
+    if (news.length > 0) this.#sendDelta(stream, type, news);
   }
 
-  #sendDelta(type: ResourceType, names: readonly string[]): void {
+  #sendDelta(stream: ModelStream, type: ResourceType, names: readonly string[]): void {
     this.#count++;
     const resources = names
       .filter((name) => this.#of(type).has(name))
       .map((name) => ({ name, version: String(this.#of(type).get(name)), resource: this.#body(type, name) }));
     const removed_resources = names.filter((name) => !this.#of(type).has(name));
     const response = { type_url: type, nonce: `n${this.#count}`, resources, removed_resources };
-    this.#responses.push(delta.responseSerialize(response));
+    stream.responses.push(delta.responseSerialize(response));
   }
 
   #push(type: ResourceType, name: string): void {
-    const state = this.#types.get(type);
-    if (this.#handlers === undefined || state === undefined || !state.names.has(name)) return;
-    if (this.#isDelta) this.#sendDelta(type, [name]);
-    else this.#sendSotw(type, state, [name]);
+    for (const stream of this.#streams) {
+      const state = stream.types.get(type);
+      if (state?.names.has(name) !== true) continue;
+      if (stream.isDelta) this.#sendDelta(stream, type, [name]);
+      else this.#sendSotw(stream, type, state, [name]);
+    }
   }
 
   #body(type: ResourceType, name: string) {
@@ -176,3 +207,6 @@ export class ModelPlane {
     });
   }
 }
+
+const hasRequest = ({ requests }: ModelStream): boolean => requests.length > 0;
+const hasResponse = ({ reading, responses }: ModelStream): boolean => reading && responses.length > 0;

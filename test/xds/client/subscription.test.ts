@@ -78,4 +78,29 @@ describe('a subscription', () => {
     subscription.streamOpened();
     expect(subscription.request().message).toMatchObject({ version_info: 'v9' });
   });
+
+  // "the server must resend any newly requested resources": it can only tell from the lists that it sees - xds_protocol
+  test('leaves a name out once that was left and is wanted again before the server was told, and then asks for it anew', () => {
+    const subscription = subscribed('a', 'b');
+    subscription.request();
+    subscription.remove('a');
+    subscription.add('a');
+    const without = subscription.request();
+    expect(without).toMatchObject({ message: { resource_names: ['b'] }, names: [] });
+    expect(subscription.pending).toBe(true);
+    const again = subscription.request();
+    expect(again.message).toMatchObject({ resource_names: ['b', 'a'] });
+    expect(again.names).toEqual(['a']);
+    expect(subscription.pending).toBe(false);
+  });
+
+  test('that was renewed, left, and is wanted again, is in doubt as long as a response may be under way', () => {
+    const subscription = subscribed('a');
+    subscription.request();
+    subscription.add('a');
+    subscription.request();
+    subscription.remove('a');
+    subscription.add('a');
+    expect(subscription.doubtfulUntil('a')).toBe(15_000);
+  });
 });

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { CLUSTER, ENDPOINT } from '../../../src/core/resources.js';
 import type { WrappedResource } from '../../../src/xds/wire/index.js';
 import { ScriptedXds, type XdsServerStream } from '../../support/scripted-xds.js';
@@ -57,6 +57,19 @@ describe.each(variants)('time to live over %s (xds_protocol, TTL)', (name, apiTy
     await until(() => harness.events.some(({ kind }) => kind === 'xds:disconnected'));
     await harness.clock.advance(60_000);
     expect(watcher.told).toContain('failed: does-not-exist');
+  });
+
+  test('a time that is longer than a timer can be is waited for in full', async () => {
+    // As Node's: a longer delay is cut to it (core/clock.ts).
+    const longest = 2_147_483_647;
+    const { clock } = harness;
+    const after = clock.after.bind(clock);
+    vi.spyOn(clock, 'after').mockImplementation((delayMs, task) => after(Math.min(delayMs, longest), task));
+    await send({ name: 'e', version: '1', resource, ttl: { seconds: 60 * 86_400 } });
+    await clock.advance(60 * 86_400_000 - 1);
+    expect(watcher.told).toEqual(['changed']);
+    await clock.advance(1);
+    expect(watcher.told).toEqual(['changed', 'failed: does-not-exist']);
   });
 
   test('a heartbeat renews it and is no update', async () => {

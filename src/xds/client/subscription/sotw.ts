@@ -16,8 +16,8 @@ export class SotwSubscription implements Subscription {
   #dirty = false;
   /** Names to leave out of the next request, so that the one after it asks for them anew. */
   readonly #omitted = new Set<string>();
-  /** Names that are not on the server's list of this stream yet. */
-  readonly #fresh = new Set<string>();
+  /** Names in the last request of this stream. Written by `#request`; emptied by `streamOpened`. */
+  #listed: ReadonlySet<string> = new Set();
   readonly #doubts: Doubts;
 
   constructor(
@@ -35,15 +35,12 @@ export class SotwSubscription implements Subscription {
     return this.#names;
   }
 
+  /** "the server must resend any newly requested resources": one that is on its list, be it that it left and came back meanwhile, is none. */
   add(name: string): void {
-    if (this.#names.has(name)) {
-      this.#renew(name);
-      return;
-    }
+    if (!this.#names.has(name)) this.#doubts.came(name);
     this.#names.add(name);
-    this.#fresh.add(name);
+    if (this.#listed.has(name)) this.#omitted.add(name);
     this.#dirty = true;
-    this.#doubts.came(name);
   }
 
   remove(name: string): void {
@@ -51,7 +48,7 @@ export class SotwSubscription implements Subscription {
     this.#doubts.forget(name);
     this.#omitted.delete(name);
     this.#dirty = true;
-    if (!this.#fresh.delete(name)) this.#doubts.left(name);
+    if (this.#listed.has(name)) this.#doubts.left(name);
   }
 
   /** "the nonce is scoped to the stream": everything wanted must be asked for anew. */
@@ -61,7 +58,7 @@ export class SotwSubscription implements Subscription {
     this.#dirty = this.#names.size > 0;
     this.#doubts.clear();
     this.#omitted.clear();
-    for (const name of this.#names) this.#fresh.add(name);
+    this.#listed = new Set();
   }
 
   get pending(): boolean {
@@ -104,30 +101,22 @@ export class SotwSubscription implements Subscription {
 
   #request(more: Pick<DiscoveryRequest, 'error_detail'>): TypeRequest {
     this.#named = true;
-    this.#dirty = this.#omitted.size > 0;
-    const names = [...this.#fresh];
-    this.#fresh.clear();
+    const listed = [...this.#names].filter((name) => !this.#omitted.has(name));
+    const names = listed.filter((name) => !this.#listed.has(name));
+    this.#listed = new Set(listed);
     const message: DiscoveryRequest = {
       ...(this.#version === '' ? {} : { version_info: this.#version }),
-      resource_names: [...this.#names].filter((name) => !this.#omitted.has(name)),
+      resource_names: listed,
       type_url: this.type,
       ...(this.#nonce === '' ? {} : { response_nonce: this.#nonce }),
       ...more,
     };
-    for (const name of this.#omitted) this.#comeBack(name);
+    this.#dirty = this.#omitted.size > 0;
+    for (const name of this.#omitted) {
+      this.#doubts.left(name);
+      this.#doubts.raise(name);
+    }
     this.#omitted.clear();
     return { message, names };
-  }
-
-  /** "the server must resend any newly requested resources": one that is on its list already has to leave it for a request. */
-  #renew(name: string): void {
-    if (this.#fresh.has(name)) return;
-    this.#omitted.add(name);
-    this.#dirty = true;
-  }
-
-  #comeBack(name: string): void {
-    this.#fresh.add(name);
-    this.#doubts.raise(name);
   }
 }
