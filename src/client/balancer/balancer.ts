@@ -3,7 +3,7 @@ import type { Endpoint } from '../endpoints/endpoint.js';
 import { aperture } from './aperture.js';
 import { custom } from './custom.js';
 import { leastRequest } from './least-request.js';
-import { weigh } from './locality.js';
+import { weigh, weighty } from './locality.js';
 import { maglev } from './maglev.js';
 import { peakEwma } from './peak-ewma.js';
 import { pickFirst } from './pick-first.js';
@@ -85,8 +85,8 @@ export function createBalancer(config: BalancingConfig, env: BalancerEnv): Balan
       : slowStart(config.slowStart, inSubsets, env);
   return {
     update(list, configured = list) {
-      bySubset?.configure(configured);
       const { endpoints, weights } = weigh(list, configured, config);
+      bySubset?.configure(weighty(endpoints, configured, config));
       top.update(endpoints, weights);
     },
     pick: (request) => top.pick(request),

@@ -32,6 +32,18 @@ export function weigh(
   return weighed;
 }
 
+/** Those of `configured` that would take traffic beside `endpoints`: none of a locality that weighs nothing, where others do. */
+export function weighty(
+  endpoints: readonly Endpoint[],
+  configured: readonly Endpoint[],
+  { locality }: LocalityRule,
+): readonly Endpoint[] {
+  const counts = locality === undefined || locality.kind === 'weighted';
+  return counts && endpoints.some(hasWeight) ? configured.filter(hasWeight) : configured;
+}
+
+const hasWeight = ({ config }: Endpoint): boolean => config.localityWeight > 0;
+
 /** Nearly always: looked for first, as it is cheap to see. */
 function inOnePlace(endpoints: readonly Endpoint[]): boolean {
   const first = endpoints[0]?.config.locality;
@@ -55,9 +67,8 @@ function byLocality(
   configured: readonly Endpoint[],
   priorities: PriorityConfig | undefined,
 ): Weighed {
-  const weighty = all.filter(({ config }) => config.localityWeight > 0);
-  if (weighty.length === 0) return byEndpoint(all);
-  const endpoints = weighty.length === all.length ? all : weighty;
+  const endpoints = all.every(hasWeight) ? all : all.filter(hasWeight);
+  if (endpoints.length === 0) return byEndpoint(all);
   const keys = endpoints.map(({ config }) => localityKey(config.locality));
   const sums = new Map<string, number>();
   for (const [i, { config }] of endpoints.entries()) {
