@@ -22,6 +22,17 @@ class CredentialsError extends Error {
   }
 }
 
+/** A code that is none of gRPC's, an HTTP status say, is UNKNOWN. The one that A54 rewrites stays in the message, as it asks. */
+function credentialsError(code: unknown, details: string): CredentialsError {
+  if (!isStatus(code)) return new CredentialsError(STATUS.UNKNOWN, details);
+  if (SERVER_ONLY.has(code))
+    return new CredentialsError(STATUS.INTERNAL, `${details} (status ${code} is not for credentials to give)`);
+  return new CredentialsError(code, details);
+}
+
+const isStatus = (code: unknown): code is number =>
+  typeof code === 'number' && Number.isInteger(code) && code >= 0 && code <= 16;
+
 /**
  * Adds what call credentials generate to `fields`. Rejects with a status code and a message. Refused on a channel that is not secure,
  * as gRPC's specification of credentials has it: a token on the open wire is anybody's.
@@ -45,8 +56,7 @@ export async function callMetadata(
   } catch (cause) {
     const { code, message } = cause as { code?: unknown; message?: string };
     const details = `call credentials failed: ${message ?? String(cause)}`;
-    if (typeof code !== 'number') throw new CredentialsError(STATUS.UNKNOWN, details);
-    throw new CredentialsError(SERVER_ONLY.has(code) ? STATUS.INTERNAL : code, details);
+    throw credentialsError(code, details);
   }
   const added = fieldsOfMetadata(generated);
   for (const name in added) {
