@@ -15,7 +15,8 @@ afterEach(() => opened.close());
 /** A control plane that dies when it is asked for a cluster that it has just spoken of. */
 class Forgetful {
   #version = 0;
-  #stream: ScriptedStream | undefined;
+  /** One for each target (A71), by the routes that were asked for on it. */
+  readonly #streams = new Map<string, ScriptedStream>();
 
   private constructor(
     private readonly ads: ScriptedAds,
@@ -34,8 +35,9 @@ class Forgetful {
 
   /** From now on the routes of the host lead to a cluster of which nothing more is known. */
   route(host: string, cluster: string): void {
-    const route = packed(ROUTE, routeResource(`${host}-routes`, [toCluster(cluster)]));
-    this.#stream?.send({ ...this.#stamp(ROUTE), resources: [route] });
+    const name = `${host}-routes`;
+    const route = packed(ROUTE, routeResource(name, [toCluster(cluster)]));
+    this.#streams.get(name)?.send({ ...this.#stamp(ROUTE), resources: [route] });
   }
 
   close(): void {
@@ -43,8 +45,10 @@ class Forgetful {
   }
 
   async #serve(): Promise<void> {
-    const stream = await this.ads.nextStream();
-    this.#stream = stream;
+    for (;;) void this.#serveStream(await this.ads.nextStream());
+  }
+
+  async #serveStream(stream: ScriptedStream): Promise<void> {
     const answered = new Map<string, string>();
     for (;;) {
       const request: DiscoveryRequest = await stream.next();
@@ -57,6 +61,7 @@ class Forgetful {
       }
       if (answered.get(type) === names.join()) continue;
       answered.set(type, names.join());
+      if (type === ROUTE) for (const name of names) this.#streams.set(name, stream);
       const resources = names.map((name) => packed(type, held.get(name) ?? {}));
       stream.send({ ...this.#stamp(type), resources });
     }
