@@ -50,9 +50,18 @@ function ownHost({ check }: HealthCheckConfig): string | undefined {
   return check.kind === 'grpc' ? check.authority : undefined;
 }
 
-/** Equal for endpoints whose checks ask the same. */
-export const targetKey = ({ addresses, healthCheckHost, healthCheckPort }: EndpointConfig): string =>
-  JSON.stringify([addresses, healthCheckHost, healthCheckPort]);
+/** Whether checks of an endpoint ask the same as before. */
+export function asksTheSame(a: EndpointConfig, b: EndpointConfig): boolean {
+  return (
+    a.healthCheckPort === b.healthCheckPort &&
+    a.healthCheckHost === b.healthCheckHost &&
+    a.addresses.length === b.addresses.length &&
+    a.addresses.every((address, i) => {
+      const other = b.addresses[i];
+      return other !== undefined && address.host === other.host && address.port === other.port;
+    })
+  );
+}
 
 export function probeOf({ check }: HealthCheckConfig, target: ProbeTarget, env: ProbeEnv): Probe {
   switch (check.kind) {

@@ -1,7 +1,8 @@
 import type { Meter } from '../../core/meter.js';
 import type { HealthCheckConfig, TlsOrigination } from '../../core/model/cluster.js';
+import type { EndpointConfig } from '../../core/model/endpoint.js';
 import { type CheckNews, CheckSession, type SessionOwner } from './check-session.js';
-import { type CheckedEndpoint, type Finding, findingOf, probeOf, targetKey, targetOf } from './checked-endpoint.js';
+import { type CheckedEndpoint, type Finding, asksTheSame, findingOf, probeOf, targetOf } from './checked-endpoint.js';
 import { type CheckCounts, type CheckedNow, offerCheckCounts } from './counts.js';
 import { Pace } from './pace.js';
 import type { ProbeEnv } from './probe.js';
@@ -26,10 +27,13 @@ const SPREAD_FROM = 64;
 
 interface Entry {
   endpoint: CheckedEndpoint;
-  target: string;
+  /** What its checks were made for. */
+  config: EndpointConfig;
   sessions: readonly CheckSession[];
   /** What its health was told last. */
   finding: Finding;
+  /** Number of the last update that had it. */
+  seenIn: number;
 }
 
 /**
@@ -42,6 +46,8 @@ export class HealthChecker implements SessionOwner {
   #configs: readonly HealthCheckConfig[];
   #cluster: CheckedCluster;
   readonly #entries = new Map<string, Entry>();
+  /** Of endpoints, so far. */
+  #updates = 0;
   readonly #owners = new Map<CheckSession, Entry>();
   readonly #pace: Pace;
   readonly #counts: CheckCounts = { attempts: 0, successes: 0, failures: 0, networkFailures: 0, passiveFailures: 0 };
@@ -73,33 +79,40 @@ export class HealthChecker implements SessionOwner {
   /** The endpoints from now on. What is known stays with the key, whether or not the object behind it is another one. */
   update(endpoints: Iterable<CheckedEndpoint>): void {
     const now = this.env.clock.now();
+    const update = ++this.#updates;
     const newcomers: Entry[] = [];
-    const present = new Set<string>();
+    let present = 0;
     for (const endpoint of endpoints) {
-      present.add(endpoint.key);
+      const { config } = endpoint;
       const entry = this.#entries.get(endpoint.key);
-      const target = targetKey(endpoint.config);
       if (entry === undefined) {
-        const added: Entry = { endpoint, target, sessions: [], finding: undefined };
+        const added: Entry = { endpoint, config, sessions: [], finding: undefined, seenIn: update };
         this.#entries.set(endpoint.key, added);
         newcomers.push(added);
+        present++;
         continue;
       }
+      if (entry.seenIn !== update) present++;
+      entry.seenIn = update;
       if (entry.endpoint !== endpoint) endpoint.health.checked(entry.finding, now);
       entry.endpoint = endpoint;
-      if (entry.target === target) continue;
-      entry.target = target;
-      this.#begin(entry);
+      const same = entry.config === config || asksTheSame(entry.config, config);
+      entry.config = config;
+      if (!same) this.#begin(entry);
     }
-    for (const [key, entry] of this.#entries) {
-      if (present.has(key)) continue;
-      this.#entries.delete(key);
-      this.#end(entry);
-    }
+    if (present < this.#entries.size) this.#removeOthers(update);
     const healthy = newcomers.length > 0 && this.#now().healthy > 0;
     for (const entry of newcomers) {
       if (healthy) this.#tell(entry, false);
       this.#begin(entry);
+    }
+  }
+
+  #removeOthers(update: number): void {
+    for (const [key, entry] of this.#entries) {
+      if (entry.seenIn === update) continue;
+      this.#entries.delete(key);
+      this.#end(entry);
     }
   }
 

@@ -36,6 +36,8 @@ interface Entry<E> {
   session: WatchSession;
   /** What its health was told last. */
   serving: boolean | undefined;
+  /** Number of the last update that had it. */
+  seenIn: number;
 }
 
 /**
@@ -49,6 +51,8 @@ export class HealthWatch<E extends WatchedEndpoint> {
   #service: string;
   #cluster: WatchedCluster;
   readonly #entries = new Map<string, Entry<E>>();
+  /** Of endpoints, so far. */
+  #updates = 0;
   readonly #pace: Pace;
 
   constructor(
@@ -64,30 +68,40 @@ export class HealthWatch<E extends WatchedEndpoint> {
   /** The endpoints from now on. One that is the same object is asked on, another one of its key is asked anew. */
   update(endpoints: Iterable<E>): void {
     const now = this.env.clock.now();
+    const update = ++this.#updates;
     const newcomers: E[] = [];
-    const present = new Set<string>();
+    let present = 0;
     for (const endpoint of endpoints) {
-      present.add(endpoint.key);
       const entry = this.#entries.get(endpoint.key);
-      if (entry === undefined) newcomers.push(endpoint);
-      else if (entry.endpoint !== endpoint) {
-        entry.session.close();
-        entry.endpoint = endpoint;
-        endpoint.health.watched(entry.serving, now);
-        this.#begin(entry);
+      if (entry === undefined) {
+        newcomers.push(endpoint);
+        continue;
       }
+      if (entry.seenIn !== update) present++;
+      entry.seenIn = update;
+      if (entry.endpoint === endpoint) continue;
+      entry.session.close();
+      entry.endpoint = endpoint;
+      endpoint.health.watched(entry.serving, now);
+      this.#begin(entry);
     }
-    for (const [key, { session }] of this.#entries) {
-      if (present.has(key)) continue;
-      session.close();
-      this.#entries.delete(key);
-    }
+    if (present < this.#entries.size) this.#removeOthers(update);
     const serving = newcomers.length > 0 && this.#serving();
     for (const endpoint of newcomers) {
-      const entry: Entry<E> = { endpoint, session: this.#session(endpoint), serving: undefined };
+      // Two of one key are one endpoint.
+      if (this.#entries.has(endpoint.key)) continue;
+      const entry: Entry<E> = { endpoint, session: this.#session(endpoint), serving: undefined, seenIn: update };
       this.#entries.set(endpoint.key, entry);
       if (serving) this.#tell(entry, false);
       entry.session.start();
+    }
+  }
+
+  #removeOthers(update: number): void {
+    for (const [key, { session, seenIn }] of this.#entries) {
+      if (seenIn === update) continue;
+      session.close();
+      this.#entries.delete(key);
     }
   }
 

@@ -38,6 +38,8 @@ export class OutlierHost implements AttemptMonitor {
   ejections = 0;
   /** Monotonic milliseconds of the last ejection or its end. */
   lastActionAt: number | undefined;
+  /** Number of the last update that had it. */
+  seenIn = 0;
   /** Failures in a row, by kind. */
   #fiveXx = 0;
   #gateway = 0;

@@ -32,6 +32,8 @@ export class OutlierDetection implements Judge {
   #config: OutlierConfig;
   readonly #hosts = new Map<string, OutlierHost>();
   #ejected = 0;
+  /** Of endpoints, so far. */
+  #updates = 0;
   /** "the timestamp of the most recent timer start time" - A50; undefined while nothing is configured that could eject. */
   #intervalStart: number | undefined;
   #stopTimer: (() => void) | undefined;
@@ -65,20 +67,21 @@ export class OutlierDetection implements Judge {
   /** The endpoints from now on. What is known stays with the key, whether or not the object behind it is another one. */
   update(endpoints: Iterable<JudgedEndpoint>): void {
     const now = this.env.clock.now();
-    const present = new Set<string>();
+    const update = ++this.#updates;
+    let present = 0;
     for (const endpoint of endpoints) {
-      present.add(endpoint.key);
-      const host = this.#hosts.get(endpoint.key);
-      if (host === undefined) this.#hosts.set(endpoint.key, this.#watch(new OutlierHost(endpoint, this)));
-      else if (host.endpoint !== endpoint) {
-        this.#unwatch(host);
-        host.endpoint = endpoint;
-        this.#watch(host);
-        if (host.ejectedAt !== undefined) endpoint.health.eject(now);
-      }
+      const host = this.#hosts.get(endpoint.key) ?? this.#add(endpoint);
+      if (host.seenIn !== update) present++;
+      host.seenIn = update;
+      if (host.endpoint === endpoint) continue;
+      this.#unwatch(host);
+      host.endpoint = endpoint;
+      this.#watch(host);
+      if (host.ejectedAt !== undefined) endpoint.health.eject(now);
     }
+    if (present === this.#hosts.size) return;
     for (const [key, host] of this.#hosts) {
-      if (present.has(key)) continue;
+      if (host.seenIn === update) continue;
       this.#unwatch(host);
       this.#hosts.delete(key);
       if (host.ejectedAt !== undefined) this.#ejected--;
@@ -160,10 +163,16 @@ export class OutlierDetection implements Judge {
     this.#stopTimer = this.env.clock.after(delayMs, () => this.#interval(), { background: true });
   }
 
-  /** A host is told of attempts only while something is configured that could eject it. */
-  #watch(host: OutlierHost): OutlierHost {
-    if (this.#intervalStart !== undefined) host.endpoint.monitor = host;
+  #add(endpoint: JudgedEndpoint): OutlierHost {
+    const host = new OutlierHost(endpoint, this);
+    this.#hosts.set(endpoint.key, host);
+    this.#watch(host);
     return host;
+  }
+
+  /** A host is told of attempts only while something is configured that could eject it. */
+  #watch(host: OutlierHost): void {
+    if (this.#intervalStart !== undefined) host.endpoint.monitor = host;
   }
 
   #unwatch(host: OutlierHost): void {

@@ -1,11 +1,17 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createServer as createTlsServer } from 'node:tls';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type CheckedCluster, HealthChecker } from '../../../src/client/health/health-checker.js';
 import { ConnectError } from '../../../src/client/transport/errors.js';
 import type { HealthCheckConfig } from '../../../src/core/model/cluster.js';
 import type { Transport, TransportOptions } from '../../../src/core/transport.js';
 import { Checked, checkConfig, checkSurroundings, healthServer, httpCheck } from '../../support/health.js';
-import { http2Server } from '../../support/http2-fixture.js';
-import { httpServer, tcpServer, until } from '../../support/http1-fixture.js';
+import { http2Server, until } from '../../support/http2-fixture.js';
+import { selfSigned } from '../../support/self-signed.js';
+import { answering, httpServer, tcpServer } from '../../support/http1-fixture.js';
 
 const cleanUp: (() => unknown)[] = [];
 afterEach(async () => {
@@ -207,6 +213,19 @@ describe('HTTP', () => {
     await until(() => server.sockets.size === 0);
   });
 
+  test('a reply that breaks off is a failure of the network, whatever its head said', async () => {
+    const server = track(
+      await answering((socket) => {
+        socket.write('HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort');
+        socket.end();
+      }),
+    );
+    const c = checking([checkConfig(httpCheck())], ({ clock }) => [new Checked(server.port, clock)]);
+    await c.ended(1);
+    expect(c.first.verdict).toBe('unusable');
+    expect(c.count('network_failures')).toBe(1);
+  });
+
   test('HTTP/2, where the check says so; statuses by half-open ranges', async () => {
     const server = track(await http2Server());
     let status = 299;
@@ -377,6 +396,25 @@ describe('TCP', () => {
     ]);
     await c.ended(2);
     expect(c.count('network_failures')).toBe(2);
+  });
+
+  test('speaks TLS as the cluster does, and trusts nobody whom it does not know', async (context) => {
+    const folder = mkdtempSync(join(tmpdir(), 'inmesh-check-'));
+    cleanUp.push(() => rmSync(folder, { recursive: true }));
+    const files = selfSigned(folder, 'reviews');
+    if (files === undefined) return context.skip();
+    const tls = createTlsServer({ cert: readFileSync(files.cert), key: readFileSync(files.key) });
+    tls.on('tlsClientError', () => {});
+    await new Promise<void>((resolve) => tls.listen(0, '127.0.0.1', resolve));
+    cleanUp.push(() => new Promise((resolve) => tls.close(resolve)));
+    const { port } = tls.address() as AddressInfo;
+    const checks = [checkConfig(tcpCheck()), checkConfig(httpCheck()), checkConfig(httpCheck({ http2: true }))];
+    const c = checking(checks, ({ clock }) => [new Checked(port, clock)], { tls: { sni: 'reviews' } });
+    await c.ended(3);
+    expect(c.count('network_failures')).toBe(3);
+    const warnings = c.lines.filter(({ level }) => level === 'warn');
+    expect(warnings).toHaveLength(3);
+    for (const { fields } of warnings) expect(fields['detail']).toMatch(/self.signed/);
   });
 
   test('the next address is tried when one does not connect', async () => {

@@ -5,8 +5,7 @@ import { HealthWatch } from '../../../src/client/health/health-watch.js';
 import { UNLIMITED } from '../../../src/client/health/probe.js';
 import type { Transport } from '../../../src/core/transport.js';
 import { Checked, checkSurroundings, healthServer } from '../../support/health.js';
-import { rawServer } from '../../support/http2-fixture.js';
-import { until } from '../../support/http1-fixture.js';
+import { rawServer, until } from '../../support/http2-fixture.js';
 import type { FakeClock } from '../../support/fake-clock.js';
 
 const cleanUp: (() => unknown)[] = [];
