@@ -42,7 +42,8 @@ export function ringHash(config: RingHashConfig, env: BalancerEnv): Policy {
       if (endpoint.reach !== 'unreachable') return endpoint;
       untried ??= endpoint;
     }
-    return untried ?? first;
+    // A light endpoint beside heavy ones may have no entry at all.
+    return untried ?? endpoints.find(({ key }) => tried?.includes(key) !== true) ?? first;
   };
 
   /**

@@ -128,7 +128,7 @@ export function subsets(config: SubsetConfig, make: () => Policy): SubsetPolicy 
         }
       };
       for (let i = 0; i < list.length; i++) add(list[i] as Endpoint, weights[i] as number);
-      if (configured.length > list.length) {
+      if (configured !== list) {
         const usable = new Set(list);
         for (const endpoint of configured) if (!usable.has(endpoint)) add(endpoint, undefined);
       }
