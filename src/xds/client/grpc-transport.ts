@@ -15,6 +15,8 @@ const CHANNEL_OPTIONS: grpc.ChannelOptions = {
   'grpc-node.flow_control_window': 4 * 1_024 * 1_024,
   'grpc.use_local_subchannel_pool': 1,
   'grpc.enable_retries': 0,
+  // What is kept for a retry counts as written at once; without that, once HTTP/2 has taken it, which is when the stream may have left (A57).
+  'grpc.per_rpc_retry_buffer_size': 0,
   'grpc.enable_channelz': 0,
   'grpc.service_config_disable_resolution': 1,
 };

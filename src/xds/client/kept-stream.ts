@@ -74,11 +74,13 @@ export class KeptStream {
     }
     if (message === undefined) return;
     const { bytes, written } = message;
+    if (!this.#sentFirst) this.#beginAttempt(stream);
     this.#sentFirst = true;
     this.#writing = true;
     stream.send(bytes, () => {
       if (stream !== this.#stream) return;
       this.#writing = false;
+      this.#attempts.stop();
       written();
       this.pump();
     });
@@ -111,7 +113,7 @@ export class KeptStream {
     const stream: XdsStream = transport(this.owner.opening(), {
       connected: () => {
         if (stream !== this.#stream) return;
-        this.#attempts.stop();
+        if (!this.#writing) this.#attempts.stop();
         this.owner.connected();
       },
       message: (bytes) => {
@@ -122,9 +124,14 @@ export class KeptStream {
       },
     });
     this.#stream = stream;
-    this.#attempts.begun((details) => this.#giveUp(stream, details), true);
+    this.#beginAttempt(stream);
     this.pump();
     this.#read();
+  }
+
+  /** It has to connect, and to take a first message: a peer may connect and accept no stream (HTTP/2, SETTINGS_MAX_CONCURRENT_STREAMS 0). */
+  #beginAttempt(stream: XdsStream): void {
+    this.#attempts.begun((details) => this.#giveUp(stream, details), true);
   }
 
   #read(): void {

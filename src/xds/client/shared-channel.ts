@@ -103,7 +103,7 @@ class ChannelStream implements XdsStream {
   }
 
   send(bytes: Uint8Array, written: () => void): void {
-    // grpc-js takes a message into its buffers before there is a connection, and says that it is written.
+    // The channel may know later than its streams that it is connected.
     const callback = (): void => {
       if (this.#closed) return;
       if (this.#ready) written();
