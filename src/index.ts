@@ -1,3 +1,11 @@
+export type { Endpoint as BalancerEndpoint } from './client/endpoints/endpoint.js';
+export {
+  type BalancerEnv,
+  type BalancerFactory,
+  type PickRequest,
+  type Policy as BalancerPolicy,
+  registerBalancer,
+} from './client/balancer/balancer.js';
 export type { Call, CallRecord } from './core/call.js';
 export type { Clock } from './core/clock.js';
 export { DecodeError } from './core/decode.js';

@@ -1,10 +1,10 @@
 import type { ConfigSource } from '../core/config-source.js';
 
 /** A source of configuration that may be asked to go on telling of a cluster which routes no longer name. */
-export interface HoldingSource extends ConfigSource {
+export interface HoldingSource extends Pick<ConfigSource, 'watch'> {
   /**
    * Keeps the cluster in the configuration of an authority that is watched until the result is called (gRFC A74's dynamic subscription).
    * Undefined: the source cannot, and calls that wait for endpoints of such a cluster wait in vain.
    */
-  holdCluster?(authority: string, cluster: string): () => void;
+  holdCluster?(authority: string, cluster: string): (() => void) | undefined;
 }

@@ -9,9 +9,10 @@ import type { EmbeddedOptions } from './embedded.js';
 import { LateSource } from './late-source.js';
 import { createMesh, type Mesh } from './mesh.js';
 import { noConfig } from './no-config.js';
-import { checkOptions, type MeshOptions } from './options.js';
+import { checkOptions, type MeshOptions, parseLocality } from './options.js';
 import type { MeshSource } from './source.js';
 import { suppressing, transports } from './transports.js';
+import type { AdsSourceOptions } from './xds.js';
 
 /** Looked for in the working directory when nothing else is configured. */
 const DEFAULT_CONFIG = 'mesh.yaml';
@@ -35,6 +36,10 @@ export function meshClient(options: MeshOptions = {}): Mesh {
     ...(o.newTraces === undefined ? {} : { newTraces: o.newTraces }),
     ...(o.accessLog === undefined ? {} : { accessLog: o.accessLog }),
   });
+  const locality =
+    o.locality === undefined
+      ? parseLocality(process.env['INMESH_LOCALITY'])
+      : { region: '', zone: '', subZone: '', ...o.locality };
   const { meter } = observability;
   const dns = { resolve, clock, random, logger };
   let unknownHosts: 'passthrough' | 'deny' | undefined;
@@ -48,21 +53,32 @@ export function meshClient(options: MeshOptions = {}): Mesh {
     },
   };
   return createMesh({
-    source: chooseSource(o, embedded, service),
+    source: chooseSource(o, embedded, { service, locality }),
     unknownHosts: { policy: () => o.unknownHosts ?? unknownHosts ?? 'passthrough', resolve },
-    env: { clock, random, logger, transports: suppressing(transports, observability.suppressDoubleSpans) },
+    env: {
+      clock,
+      random,
+      logger,
+      locality,
+      peer: o.peer,
+      source: o.labels === undefined ? undefined : { labels: o.labels, principal: undefined },
+      transports: suppressing(transports, observability.suppressDoubleSpans),
+    },
     observability,
   });
 }
 
+/** What this workload knows of itself. */
+type WhoAmI = AdsSourceOptions['self'];
+
 /** What serves a feature is loaded when it is configured: a first try needs no YAML parser, embedded configuration no gRPC. */
-function chooseSource(o: MeshOptions, embedded: EmbeddedOptions, service: string): MeshSource {
+function chooseSource(o: MeshOptions, embedded: EmbeddedOptions, self: WhoAmI): MeshSource {
   const { services, xds } = o;
   if (services !== undefined)
     return new LateSource(import('./embedded.js').then((m) => m.servicesSource(services, embedded)));
   const fromBootstrap = xds === undefined && o.config === undefined && hasBootstrap();
   if (xds !== undefined || fromBootstrap) {
-    return new LateSource(import('./xds.js').then((m) => m.adsSource({ xds, service, ...embedded })));
+    return new LateSource(import('./xds.js').then((m) => m.adsSource({ xds, self, ...embedded })));
   }
   const config = o.config ?? (existsSync(DEFAULT_CONFIG) ? DEFAULT_CONFIG : undefined);
   if (config === undefined) return noConfig;

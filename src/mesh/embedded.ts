@@ -2,14 +2,15 @@ import { type CompileResult, compile, type MeshSettings } from '../controlplane/
 import { servicesToDocuments } from '../controlplane/compile/shorthand.js';
 import { formatProblem } from '../controlplane/yaml/problem.js';
 import type { Clock } from '../core/clock.js';
-import type { ConfigSource, ConfigWatcher } from '../core/config-source.js';
+import type { ConfigWatcher } from '../core/config-source.js';
 import type { DnsOptions } from '../core/dns.js';
 import { MeshClosedError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
 import type { Meter } from '../core/meter.js';
 import { ResourceStore } from '../xds/resource-store.js';
-import { xdsConfigSource } from '../xds/source.js';
+import { type XdsConfigSource, xdsConfigSource } from '../xds/source.js';
 import { ConfigInvalidError } from './errors.js';
+import type { MeshSource } from './source.js';
 
 export interface EmbeddedOptions {
   readonly clock: Clock;
@@ -24,7 +25,7 @@ export interface EmbeddedOptions {
 const SHOWN_PROBLEMS = 50;
 
 /** Files compiled and decoded in this process, and again whenever they change. The YAML parser is loaded with the first. */
-export async function fileSource(paths: string | readonly string[], options: EmbeddedOptions): Promise<ConfigSource> {
+export async function fileSource(paths: string | readonly string[], options: EmbeddedOptions): Promise<MeshSource> {
   const { watchConfig } = await import('../controlplane/config.js');
   const source = new EmbeddedSource(typeof paths === 'string' ? paths : paths.join(', '), options);
   const files = watchConfig(paths, {
@@ -40,16 +41,16 @@ export async function fileSource(paths: string | readonly string[], options: Emb
 export function servicesSource(
   services: Readonly<Record<string, readonly string[]>>,
   options: EmbeddedOptions,
-): ConfigSource {
+): MeshSource {
   const source = new EmbeddedSource('options.services', options);
   source.take(compile(servicesToDocuments(services, 'options.services')));
   return source;
 }
 
 /** The compiler's result fed to the decoder, without a wire between. A broken result changes nothing but what is told. */
-class EmbeddedSource implements ConfigSource {
+class EmbeddedSource implements MeshSource {
   readonly #store = new ResourceStore();
-  readonly #inner: ConfigSource;
+  readonly #inner: XdsConfigSource;
   readonly #watchers = new Set<ConfigWatcher>();
   /** Those of names that nobody knows. */
   readonly #unknown = new Set<ConfigWatcher>();
@@ -108,6 +109,10 @@ class EmbeddedSource implements ConfigSource {
       this.#unknown.delete(watcher);
       stop();
     };
+  }
+
+  holdCluster(authority: string, cluster: string): () => void {
+    return this.#inner.holdCluster(authority, cluster);
   }
 
   async ready(): Promise<void> {

@@ -1,7 +1,7 @@
 import type { ConfigWatcher } from '../core/config-source.js';
 import { ConfigUnavailableError, MeshError } from '../core/errors.js';
 import type { LoadRecorder } from '../core/load-reports.js';
-import type { Address } from '../core/model/endpoint.js';
+import type { Address, Locality } from '../core/model/endpoint.js';
 import type { ResourcesDump } from '../core/resources.js';
 import type { ServerConfigWatcher } from '../core/server-config.js';
 import type { MeshSource } from './source.js';
@@ -29,6 +29,15 @@ export class LateSource implements MeshSource {
   /** Clusters come from the source, so it is there when they are to be counted. */
   get loads(): LoadRecorder | undefined {
     return this.#source?.loads;
+  }
+
+  get locality(): Locality | undefined {
+    return this.#source?.locality;
+  }
+
+  /** Clusters come from the source, so it is there when one is to be held. */
+  holdCluster(authority: string, cluster: string): (() => void) | undefined {
+    return this.#source?.holdCluster?.(authority, cluster);
   }
 
   dump(): readonly ResourcesDump[] {

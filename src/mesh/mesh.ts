@@ -1,15 +1,19 @@
 import type { ChannelInterface, Client, ClientOptions } from '@grpc/grpc-js';
 import type { Dispatcher } from 'undici';
 import { Destinations } from '../client/destinations.js';
+import type { Verdict } from '../client/endpoints/health.js';
+import type { Reach } from '../client/endpoints/level.js';
 import type { ClientEnv } from '../client/env.js';
 import { MeshDispatcher } from '../client/fetch/dispatcher.js';
 import { createFetch, type MeshFetch } from '../client/fetch/fetch.js';
 import { MeshChannel, type MeshChannelEnv } from '../client/grpc/channel.js';
 import { type GrpcClientConstructor, grpcClient } from '../client/grpc/client.js';
+import type { HoldingSource } from '../client/holding-source.js';
 import type { PassthroughOptions } from '../client/passthrough.js';
 import { type Clock, keepAlive } from '../core/clock.js';
 import { Deadlines } from '../core/deadlines.js';
 import { MeshClosedError } from '../core/errors.js';
+import type { HealthStatus } from '../core/model/endpoint.js';
 import type { ResourcesDump } from '../core/resources.js';
 import type { WatchServer } from '../core/server-config.js';
 import type { Service } from '../core/service.js';
@@ -17,6 +21,7 @@ import { VERSION } from '../core/version.js';
 import type { Observability } from '../observability/observability.js';
 import type { ServableServer, ServeOptions, Serving } from '../server/xds/index.js';
 import type { ConfigDumpJson } from '../xds/csds/index.js';
+import { HashLoader } from './hash-source.js';
 import { noServers } from './late-source.js';
 import type { MeshSource } from './source.js';
 
@@ -73,6 +78,13 @@ export interface MeshDump {
       readonly inflight: number;
       readonly latencyMs: number;
       readonly labels: Readonly<Record<string, string>>;
+      /** As configured, and what has been found out: whether calls go to it. */
+      readonly health: {
+        readonly configured: HealthStatus;
+        readonly verdict: Verdict;
+        readonly ejected: boolean;
+        readonly reach: Reach;
+      };
     }[];
   }[];
 }
@@ -81,13 +93,14 @@ export interface MeshDump {
 export interface MeshParts {
   readonly source: MeshSource;
   readonly unknownHosts: PassthroughOptions;
-  readonly env: Omit<ClientEnv, 'deadlines' | 'meter' | 'tracer' | 'loads'>;
+  readonly env: Omit<ClientEnv, 'deadlines' | 'meter' | 'tracer' | 'loads' | 'hash64'>;
   readonly observability: Observability;
 }
 
 /** Wires the parts into a mesh. */
 export function createMesh({ source, unknownHosts, env: parts, observability }: MeshParts): Mesh {
   const deadlines = new Deadlines(parts.clock);
+  const hash = new HashLoader(parts.logger);
   const env: ClientEnv = {
     ...parts,
     deadlines,
@@ -97,9 +110,19 @@ export function createMesh({ source, unknownHosts, env: parts, observability }: 
     get loads() {
       return source.loads;
     },
+    get hash64() {
+      return hash.hash64;
+    },
+    get locality() {
+      return parts.locality ?? source.locality;
+    },
   };
   const servings = new Set<Serving>();
-  const destinations = new Destinations(source, env, unknownHosts);
+  const watched: HoldingSource = {
+    watch: hash.watch(source),
+    holdCluster: (authority, cluster) => source.holdCluster?.(authority, cluster),
+  };
+  const destinations = new Destinations(watched, env, unknownHosts);
   const { service } = destinations;
   let dispatcher: Dispatcher | undefined;
   let closing: Promise<void> | undefined;
@@ -181,6 +204,12 @@ function dump(destinations: Destinations, now: number): Omit<MeshDump, 'resource
         inflight: endpoint.inflight,
         latencyMs: endpoint.latency.value(now),
         labels: endpoint.config.labels,
+        health: {
+          configured: endpoint.config.health,
+          verdict: endpoint.health.verdict,
+          ejected: endpoint.health.ejected,
+          reach: endpoint.reach,
+        },
       })),
     })),
   };

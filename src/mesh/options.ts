@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.js';
-import { DecodeError, knownKeys, record, shown, string } from '../core/decode.js';
+import { DecodeError, knownKeys, number, record, shown, string } from '../core/decode.js';
 import type { Resolver } from '../core/dns.js';
+import type { Locality } from '../core/model/endpoint.js';
 import type { Logger } from '../core/log.js';
 import type { Random } from '../core/random.js';
 import type { AccessLogTarget } from '../observability/log/access-log.js';
@@ -31,11 +32,20 @@ export interface MeshOptions {
   readonly newTraces?: 'sampled' | 'unsampled' | 'off';
   /** Where the mesh tells of its own troubles. Default: warnings and errors as JSON lines on standard error. */
   readonly logger?: Logger;
+  /** Where this process runs, for balancing that prefers its own zone. Default: INMESH_LOCALITY (`region/zone/sub-zone`), else what the bootstrap's node says. */
+  readonly locality?: { readonly region?: string; readonly zone?: string; readonly subZone?: string };
+  /** Labels of this workload, for routes that ask for the caller's (Istio `sourceLabels`). Default: none. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Which of how many instances of this service this process is, from 0 on, for deterministic aperture. Default: not known, and subsets are random. */
+  readonly peer?: { readonly index: number; readonly count: number };
   /** For tests. Defaults are the system's. */
   readonly clock?: Clock;
   readonly random?: Random;
   readonly resolve?: Resolver;
 }
+
+/** More than any service has; what is beyond is a mistake. */
+const MAX_PEERS = 1_000_000;
 
 const KEYS = [
   'service',
@@ -47,6 +57,9 @@ const KEYS = [
   'tracing',
   'newTraces',
   'logger',
+  'locality',
+  'labels',
+  'peer',
   'clock',
   'random',
   'resolve',
@@ -73,7 +86,39 @@ export function checkOptions(options: unknown): MeshOptions {
   oneOf(o['unknownHosts'], 'options.unknownHosts', ['passthrough', 'deny']);
   oneOf(o['tracing'], 'options.tracing', ['own', 'off']);
   oneOf(o['newTraces'], 'options.newTraces', ['sampled', 'unsampled', 'off']);
+  checkLocality(o['locality']);
+  checkLabels(o['labels']);
+  checkPeer(o['peer']);
   return o as MeshOptions;
+}
+
+/** `region/zone/sub-zone`, of which the last ones may be missing. Undefined: nothing is said. */
+export function parseLocality(text: string | undefined): Locality | undefined {
+  if (text === undefined || text === '') return undefined;
+  const [region = '', zone = '', ...rest] = text.split('/');
+  return { region, zone, subZone: rest.join('/') };
+}
+
+function checkLocality(value: unknown): void {
+  if (value === undefined) return;
+  const locality = record(value, 'options.locality');
+  knownKeys(locality, 'options.locality', ['region', 'zone', 'subZone']);
+  for (const [key, part] of Object.entries(locality)) if (part !== undefined) string(part, `options.locality.${key}`);
+}
+
+function checkLabels(value: unknown): void {
+  if (value === undefined) return;
+  for (const [key, label] of Object.entries(record(value, 'options.labels'))) string(label, `options.labels.${key}`);
+}
+
+function checkPeer(value: unknown): void {
+  if (value === undefined) return;
+  const peer = record(value, 'options.peer');
+  knownKeys(peer, 'options.peer', ['index', 'count']);
+  const count = number(peer['count'], 'options.peer.count', 1, MAX_PEERS);
+  number(peer['index'], 'options.peer.index', 0, count - 1);
+  if (!Number.isInteger(peer['index']) || !Number.isInteger(count))
+    throw new DecodeError('options.peer', `must be whole numbers, got ${shown(peer)}`);
 }
 
 function checkXds(xds: unknown): void {

@@ -1,8 +1,12 @@
+import type { HoldingSource } from '../client/holding-source.js';
 import type { ConfigSource } from '../core/config-source.js';
+import type { Locality } from '../core/model/endpoint.js';
 import type { WatchServer } from '../core/server-config.js';
 
-/** A ConfigSource that may also configure servers (gRFC A36). */
-export interface MeshSource extends ConfigSource {
-  /** Undefined: there is no control plane that could. */
+/** Where a mesh's configuration comes from, and what else is known there. */
+export interface MeshSource extends ConfigSource, HoldingSource {
+  /** Configures servers (gRFC A36). Undefined: there is no control plane that could. */
   readonly watchServer?: WatchServer;
+  /** Where this process runs, as the bootstrap's node says. */
+  readonly locality?: Locality | undefined;
 }

@@ -1,5 +1,6 @@
 import type { DnsOptions } from '../core/dns.js';
 import type { Meter } from '../core/meter.js';
+import type { Locality } from '../core/model/endpoint.js';
 import { VERSION } from '../core/version.js';
 import type { Resource } from '../core/resources.js';
 import {
@@ -21,16 +22,17 @@ import type { MeshSource } from './source.js';
 export interface AdsSourceOptions {
   /** `host:port` of the control plane, or a gRPC bootstrap; undefined: as the bootstrap of the environment says. */
   readonly xds: string | Resource | undefined;
-  /** This workload's own name. */
-  readonly service: string;
+  /** This workload's own name, and where it runs if that is known: both are told to the control plane. */
+  readonly self: { readonly service: string; readonly locality: Locality | undefined };
   readonly dns: DnsOptions;
   readonly meter: Meter;
 }
 
 /** Configuration from a control plane. Rejects with a BootstrapError when the environment's bootstrap cannot be used. */
-export async function adsSource({ xds, service, dns, meter }: AdsSourceOptions): Promise<MeshSource> {
+export async function adsSource({ xds, self, dns, meter }: AdsSourceOptions): Promise<MeshSource> {
   const { clock, random, logger } = dns;
-  const bootstrap = await findBootstrap(xds, { service, version: VERSION, random });
+  const { service } = self;
+  const bootstrap = withLocality(await findBootstrap(xds, { service, version: VERSION, random }), self.locality);
   const clients = new XdsClientPool({
     bootstrap,
     decoders: decodersFor({ certificateProviders: new Set(bootstrap.certificateProviders.keys()) }),
@@ -59,7 +61,24 @@ export async function adsSource({ xds, service, dns, meter }: AdsSourceOptions):
     listenerName: (address) => serverListenerName(bootstrap, address),
     logger,
   });
-  return { ...source, watchServer };
+  return { ...source, watchServer, locality: localityOf(bootstrap) };
+}
+
+/** What the application says of itself goes before what the bootstrap says. */
+function withLocality(bootstrap: Bootstrap, locality: Locality | undefined): Bootstrap {
+  if (locality === undefined) return bootstrap;
+  const { region, zone, subZone } = locality;
+  return { ...bootstrap, node: { ...bootstrap.node, locality: { region, zone, sub_zone: subZone } } };
+}
+
+function localityOf({ node }: Bootstrap): Locality | undefined {
+  const locality = node['locality'];
+  if (typeof locality !== 'object' || locality === null) return undefined;
+  const part = (name: string): string => {
+    const value = (locality as Readonly<Record<string, unknown>>)[name];
+    return typeof value === 'string' ? value : '';
+  };
+  return { region: part('region'), zone: part('zone'), subZone: part('sub_zone') };
 }
 
 async function findBootstrap(
