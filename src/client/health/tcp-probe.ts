@@ -12,7 +12,7 @@ const MAX_RECEIVED_BYTES = 65_536;
 /** Envoy's `tcp_health_check`: a connection, and where the configuration says so bytes that go out and bytes that must come back. */
 export class TcpProbe implements Probe {
   /** Open from the check before, where connections are reused. */
-  #socket: Socket | undefined;
+  #idle: Line | undefined;
 
   constructor(
     private readonly check: TcpCheck,
@@ -20,125 +20,132 @@ export class TcpProbe implements Probe {
   ) {}
 
   start(done: (result: CheckResult) => void): () => void {
-    const exchange = new Exchange(this.check, this.target, this.#socket, (result, socket) => {
+    const exchange = new Exchange(this.check, this.target, (result, line) => {
       const keep = result.passed && this.target.reuseConnection && this.check.receive.length > 0;
-      this.#socket = keep ? socket : undefined;
-      if (keep) this.#await(socket as Socket);
-      else socket?.destroy();
+      if (keep) this.#idle = line;
+      else line?.socket.destroy();
       done(result);
     });
-    this.#socket = undefined;
-    exchange.start();
+    const idle = this.#idle;
+    this.#idle = undefined;
+    // One that the server has closed meanwhile is asked anew.
+    exchange.start(idle?.socket.destroyed === false ? idle : undefined);
     return () => exchange.abandon();
   }
 
   close(): void {
-    this.#socket?.destroy();
-    this.#socket = undefined;
-  }
-
-  /** Between checks: what comes is nobody's, and a server that closes is asked anew. */
-  #await(socket: Socket): void {
-    const gone = (): void => {
-      if (this.#socket === socket) this.#socket = undefined;
-      socket.destroy();
-    };
-    socket.unref();
-    socket.removeAllListeners('data').removeAllListeners('close').removeAllListeners('error');
-    socket
-      .on('data', () => {})
-      .once('close', gone)
-      .on('error', gone);
+    this.#idle?.socket.destroy();
+    this.#idle = undefined;
   }
 }
 
-/** One check on one connection; addresses are tried one after the other. */
-class Exchange {
+interface LineUser {
+  connected(): void;
+  data(chunk: Buffer): void;
+  lost(reason: string): void;
+}
+
+/** A connection, whose events go to the check that uses it; between two checks what comes is nobody's. */
+class Line {
+  user: LineUser | undefined;
+
+  constructor(
+    readonly socket: Socket,
+    connected: 'connect' | 'secureConnect',
+  ) {
+    let reason = 'the connection was closed';
+    socket.once(connected, () => this.user?.connected());
+    socket.on('data', (chunk: Buffer) => this.user?.data(chunk));
+    socket.on('error', (error) => {
+      reason = error.message;
+    });
+    socket.on('close', () => this.user?.lost(reason));
+  }
+}
+
+/** One check on one connection; addresses are tried one after the other until one connects. */
+class Exchange implements LineUser {
   #received = Buffer.alloc(0);
-  #socket: Socket | undefined;
-  #address = 0;
+  #line: Line | undefined;
+  /** The address to be tried next. */
+  #next = 0;
   #over = false;
 
   constructor(
     private readonly check: TcpCheck,
     private readonly target: ProbeTarget,
-    private readonly open: Socket | undefined,
-    private readonly done: (result: CheckResult, socket: Socket | undefined) => void,
+    private readonly done: (result: CheckResult, line: Line | undefined) => void,
   ) {}
 
-  start(): void {
-    if (this.open === undefined) this.#connect();
-    else {
-      this.open.ref();
-      this.open.removeAllListeners('data').removeAllListeners('close').removeAllListeners('error');
-      this.#use(this.open);
-      this.#send(this.open);
+  start(open: Line | undefined): void {
+    if (open === undefined) {
+      this.#connect();
+      return;
     }
+    open.socket.ref();
+    this.#use(open);
+    this.connected();
   }
 
   abandon(): void {
     this.#over = true;
-    this.#socket?.destroy();
+    this.#line?.socket.destroy();
   }
 
-  #connect(): void {
-    const address = this.target.endpoint.addresses[this.#address++] as Address;
-    const { tls } = this.target;
-    let socket: Socket;
-    try {
-      socket = open(address, tls);
-    } catch (error) {
-      // A name that TLS cannot send, a port that is none.
-      this.#finish(failed('network', String(error)));
-      return;
-    }
-    this.#use(socket);
-    socket.once(tls === undefined ? 'connect' : 'secureConnect', () => this.#send(socket));
-  }
-
-  #use(socket: Socket): void {
-    this.#socket = socket;
-    let reason = 'the connection was closed';
-    socket.on('error', (error) => {
-      reason = error.message;
-    });
-    socket.on('close', () => this.#lost(socket, reason));
-    socket.on('data', (chunk: Buffer) => this.#data(chunk));
-  }
-
-  #send(socket: Socket): void {
-    if (this.#over) return;
-    // A socket's next address is tried only as long as none has connected.
-    this.#address = this.target.endpoint.addresses.length;
-    if (this.check.send.byteLength > 0) socket.write(this.check.send);
+  connected(): void {
+    this.#next = this.target.endpoint.addresses.length;
+    const { send, receive } = this.check;
+    if (send.byteLength > 0) this.#line?.socket.write(send);
     // "if no receive payload is specified, ... just a connection test" - health_check.proto
-    if (this.check.receive.length === 0) this.#finish(PASSED);
+    if (receive.length === 0) this.#finish(PASSED);
   }
 
-  #data(chunk: Buffer): void {
-    if (this.#over) return;
+  data(chunk: Buffer): void {
     this.#received = Buffer.concat([this.#received, chunk]);
     if (contains(this.#received, this.check.receive)) this.#finish(PASSED);
     else if (this.#received.byteLength > MAX_RECEIVED_BYTES)
       this.#finish(failed('network', `${this.#received.byteLength} bytes came, and not those that are waited for`));
   }
 
-  #lost(socket: Socket, reason: string): void {
-    if (this.#over || this.#socket !== socket) return;
-    if (this.#address < this.target.endpoint.addresses.length) this.#connect();
+  lost(reason: string): void {
+    if (this.#over) return;
+    if (this.#next < this.target.endpoint.addresses.length) this.#connect();
     else this.#finish(failed('network', reason));
+  }
+
+  #connect(): void {
+    const address = this.target.endpoint.addresses[this.#next++] as Address;
+    try {
+      this.#use(open(address, this.target.tls));
+    } catch (error) {
+      // A name that TLS cannot send, a port that is none.
+      this.#finish(failed('network', String(error)));
+    }
+  }
+
+  #use(line: Line): void {
+    if (this.#line !== undefined) this.#line.user = undefined;
+    this.#line = line;
+    line.user = this;
   }
 
   #finish(result: CheckResult): void {
     this.#over = true;
-    this.done(result, this.#socket);
+    const line = this.#line;
+    if (line !== undefined) {
+      line.user = undefined;
+      // Nobody waits for what an idle connection may bring.
+      line.socket.unref();
+    }
+    this.done(result, line);
   }
 }
 
-function open({ host, port }: Address, tls: TlsOrigination | undefined): Socket {
-  if (tls === undefined) return connectTcp({ host, port, noDelay: true });
+function open({ host, port }: Address, tls: TlsOrigination | undefined): Line {
+  if (tls === undefined) return new Line(connectTcp({ host, port, noDelay: true }), 'connect');
   // RFC 6066 section 3: an IP address is not a server name.
-  return connectTls({ host, port, servername: isIP(tls.sni) === 0 ? tls.sni : '' });
+  const servername = isIP(tls.sni) === 0 ? tls.sni : '';
+  return new Line(connectTls({ host, port, servername }), 'secureConnect');
 }
 
 /** Whether all blocks are there, in this order; between them may be other bytes (Envoy's `PayloadMatcher`). */
