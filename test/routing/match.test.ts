@@ -75,6 +75,13 @@ describe('header match', () => {
     ['presence', { match: present(true) }, '', true],
     ['presence of an absent header', { match: present(true) }, undefined, false],
     ['absence', { match: present(false) }, undefined, true],
+    [
+      'presence of an absent header that counts as empty',
+      { match: present(true), treatMissingAsEmpty: true },
+      undefined,
+      true,
+    ],
+    ['absence of one that counts as empty', { match: present(false), treatMissingAsEmpty: true }, undefined, false],
     ['absence, inverted', { match: present(false), invert: true }, undefined, false],
     ['the start of a range', { match: range }, '-5', true],
     ['the end of a range, which is not in it', { match: range }, '10', false],

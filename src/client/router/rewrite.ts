@@ -30,24 +30,23 @@ function pathChange({ pathRewrite }: ForwardAction, match: PathMatch): Change | 
   };
 }
 
-function hostChange(
-  { hostRewrite, appendForwardedHost }: ForwardAction,
-  weighted: WeightedCluster,
-): Change | undefined {
+function hostChange(action: ForwardAction, { hostRewrite: ofCluster }: WeightedCluster): Change | undefined {
+  const ofAction = actionHost(action);
+  if (ofCluster === undefined) return ofAction;
+  return (call) => {
+    call.host = ofCluster;
+    ofAction?.(call);
+  };
+}
+
+function actionHost({ hostRewrite, appendForwardedHost }: ForwardAction): Change | undefined {
   const show = (call: Call, host: string): void => {
     if (appendForwardedHost) forwardHost(call);
     call.host = host;
   };
-  const { hostRewrite: ofCluster } = weighted;
-  const own =
-    ofCluster === undefined
-      ? undefined
-      : (call: Call): void => {
-          call.host = ofCluster;
-        };
   switch (hostRewrite?.kind) {
     case undefined:
-      return own;
+      return undefined;
     case 'literal':
       return (call) => show(call, hostRewrite.value);
     case 'endpoint':
@@ -57,7 +56,6 @@ function hostChange(
       };
     case 'header':
       return (call) => {
-        own?.(call);
         // "an implicitly untrusted header, so ... only the first value is used" - Envoy.
         const host = first(call.headers[hostRewrite.name]);
         if (host !== undefined && host !== '') show(call, host);

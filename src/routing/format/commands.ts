@@ -67,7 +67,9 @@ function uuid(random: Random): string {
 }
 
 const clusterName = plain(({ record }) => record?.cluster);
-const attempts: Value = ({ record }) => (record === undefined ? undefined : String(record.attempts));
+/** From 1 as soon as the call is to be forwarded (Envoy); 0 for a reply of the route's own. */
+const attempts: Value = ({ record }) =>
+  record === undefined ? undefined : String(record.cluster === undefined ? 0 : Math.max(1, record.attempts));
 const protocol: Value = (request) =>
   request.downstream?.protocol ?? (request.protocol === 'grpc' ? 'HTTP/2' : 'HTTP/1.1');
 /** Milliseconds to the head of the reply. */

@@ -39,7 +39,8 @@ export function headerValueTest({
   if (match.kind === 'present') {
     // "present_match: false" asks for absence; "invert_match" turns either round (gRFC A28).
     const wanted = match.present !== invert;
-    return (value) => (value !== undefined) === wanted;
+    // One that counts as empty counts as present (Envoy).
+    return (value) => (value !== undefined || treatMissingAsEmpty) === wanted;
   }
   const test = match.kind === 'range' ? rangeTest(match.start, match.end) : stringTest(match);
   return (given) => {

@@ -133,6 +133,9 @@ describe('what is sent', () => {
     expect((await sentBy({ action: ofCluster(aForward({ a: 1 })) }, {})).host).toBe('a.example');
     const both = aForward({ a: 1 }, { hostRewrite: { kind: 'literal', value: 'new' } });
     expect((await sentBy({ action: ofCluster(both) }, {})).host).toBe('new');
+    // As from a real Envoy: the cluster's host is what the action's replaces.
+    const told = await sentBy({ action: ofCluster({ ...both, appendForwardedHost: true }) }, {});
+    expect(told.headers['x-forwarded-host']).toBe('a.example');
   });
 
   test('has the hash of what is sent', async () => {
