@@ -8,7 +8,7 @@ import { CancelledError } from '../../core/errors.js';
 import { FailedAttempt, judge, linked, type RetryEnv } from './attempt.js';
 import type { RetryPolicy } from './policy.js';
 import type { ReplayBody } from './replay.js';
-import { waitBefore } from './wait.js';
+import { Waits } from './wait.js';
 
 export interface Repetition {
   readonly policy: RetryPolicy;
@@ -28,12 +28,13 @@ const ATTEMPT_COUNT = 'x-envoy-attempt-count';
 export function repeat({ policy, env, call, next, failure, replay }: Repetition): Promise<Reply> {
   // "Absent: other endpoints first"; Envoy's own default is any.
   const tried: string[] | undefined = policy.hostSelection?.avoidPrevious === false ? undefined : [];
+  const waits = new Waits(policy, call.protocol, env);
   let last = failure;
   /** Attempts that a server may have seen: "not including transparent retries" (gRFC A6). */
   let seen = 0;
   /** Waits for the turn of attempt `number`; rejects with `last` when there is none. */
   const turn = async (number: number): Promise<void> => {
-    const delayMs = waitBefore(number - 1, policy, call.protocol, last.reply, env);
+    const delayMs = waits.next(last.reply);
     if (last.error?.reached !== 'no') seen++;
     if (delayMs === undefined || !permitted(policy, env, call, number, delayMs)) throw last;
     if (call.record.endpoint !== undefined) tried?.push(call.record.endpoint);

@@ -12,28 +12,43 @@ export interface WaitEnv {
 }
 
 /**
- * How long to wait before repetition `repetition`, from 1, in milliseconds; undefined when the server forbids it. What the server says goes before
- * the policy's own back-off. Without `rateLimitedBackOff` a `Retry-After` is not waited for here: other endpoints can serve meanwhile, and the
- * balancer leaves alone the one that said so.
+ * The waits between the attempts of one call. What the server says goes before the policy's own back-off. Without `rateLimitedBackOff` a `Retry-After`
+ * is not waited for here: other endpoints can serve meanwhile, and the balancer leaves alone the one that said so.
  */
-export function waitBefore(
-  repetition: number,
-  config: RetryConfig,
-  protocol: Protocol,
-  reply: Reply | undefined,
-  env: WaitEnv,
-): number | undefined {
-  if (reply !== undefined) {
-    const pushback = protocol === 'grpc' ? headerValue(reply.headers, 'grpc-retry-pushback-ms') : undefined;
-    // "If the value ... is negative or unparseable, then it will be seen as the server asking the client not to retry at all." - gRFC A6
-    if (pushback !== undefined) return /^\d{1,9}$/.test(pushback) ? Number(pushback) : undefined;
+export class Waits {
+  /** Repetitions that the back-off has grown over. Reset by pushback. */
+  #repetitions = 0;
+
+  constructor(
+    private readonly config: RetryConfig,
+    private readonly protocol: Protocol,
+    private readonly env: WaitEnv,
+  ) {}
+
+  /** Milliseconds before the next attempt; `reply` is what the last one got. Undefined: the server forbids another. */
+  next(reply: Reply | undefined): number | undefined {
+    const { config, env } = this;
+    const pushback = this.protocol === 'grpc' && reply !== undefined ? headerValue(reply.headers, PUSHBACK) : undefined;
+    if (pushback !== undefined) {
+      // "For subsequent retries, the delay period will be reset to the `initialBackoff`" - gRFC A6
+      this.#repetitions = 0;
+      // "If the value ... is negative or unparseble, then it will be seen as ... asking the client not to retry at all." - A6
+      return /^(?:0|[1-9]\d{0,9})$/.test(pushback) ? Math.min(Number(pushback), MAX_INT32) : undefined;
+    }
+    this.#repetitions++;
     const { rateLimitedBackOff } = config;
-    const asked = rateLimitedBackOff === undefined ? undefined : askedInterval(rateLimitedBackOff, reply, env.clock);
+    const asked =
+      rateLimitedBackOff === undefined || reply === undefined
+        ? undefined
+        : askedInterval(rateLimitedBackOff, reply, env.clock);
     // JitteredLowerBoundBackOffStrategy (Envoy): from what was asked to half as much again, so that callers do not come back at once.
     if (asked !== undefined) return asked * (1 + env.random.next() / 2);
+    return fullJitter(config, this.#repetitions, env.random);
   }
-  return fullJitter(config, repetition, env.random);
 }
+
+const PUSHBACK = 'grpc-retry-pushback-ms';
+const MAX_INT32 = 2_147_483_647;
 
 /** In milliseconds, by the first header that says so; longer than `maxMs` is not believed (`RateLimitedRetryBackOff`). */
 function askedInterval(
