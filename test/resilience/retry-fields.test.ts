@@ -135,7 +135,15 @@ describe('the wait before another attempt', () => {
     expect(waits).toEqual([1_500]);
   });
 
-  test.each(['-1', 'never', '1.5', ''])(
+  test('of gRPC grows from its beginning again after pushback (gRFC A6)', async () => {
+    const config = { on: new Set(['unavailable' as const]), maxRetries: 3, baseMs: 1_000, maxMs: 60_000 };
+    const failed = aReply(200, { 'grpc-status': '14' });
+    const { waits } = await run(config, [failed, unavailable('10'), failed, aReply(200, { 'grpc-status': '0' })], grpc);
+    expect(waits[1]).toBe(10);
+    expect(waits[2]).toBeLessThanOrEqual(1_010);
+  });
+
+  test.each(['-1', 'never', '1.5', '', '007'])(
     'of gRPC has no end when the server says "%s": no attempt follows',
     async (pushback) => {
       const config = { on: new Set(['unavailable' as const]) };
