@@ -28,7 +28,7 @@ export interface AdsSourceOptions {
   readonly meter: Meter;
 }
 
-/** Configuration from a control plane. Rejects with a BootstrapError when the environment's bootstrap cannot be used. */
+/** Configuration from a control plane. Rejects when the bootstrap cannot be used, with a BootstrapError when the environment's cannot be read. */
 export async function adsSource({ xds, self, dns, meter }: AdsSourceOptions): Promise<MeshSource> {
   const { clock, random, logger } = dns;
   const { service } = self;

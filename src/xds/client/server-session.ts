@@ -160,7 +160,8 @@ export class ServerSession implements Source, StreamHost {
   deltaUnknown(): void {
     if (this.#toldOfDelta) return;
     this.#toldOfDelta = true;
-    const problem = 'the control plane does not know delta: it is asked for the state of the world until the stream ends';
+    const problem =
+      'the control plane does not know delta: it is asked for the state of the world until the stream ends';
     this.logger.warn(problem, { server: this.uri });
   }
 

@@ -180,100 +180,98 @@ describe('the next server (gRFC A71)', () => {
   });
 });
 
-describe.each([
-  'AGGREGATED_GRPC',
-  'AGGREGATED_DELTA_GRPC',
-  'GRPC',
-  'DELTA_GRPC',
-] as const)('the first server, back again (%s)', (apiType) => {
-  const isDelta = apiType.includes('DELTA');
+describe.each(['AGGREGATED_GRPC', 'AGGREGATED_DELTA_GRPC', 'GRPC', 'DELTA_GRPC'] as const)(
+  'the first server, back again (%s)',
+  (apiType) => {
+    const isDelta = apiType.includes('DELTA');
 
-  /** The first has given a and then died; b is missing; the second has given both. */
-  async function fallenBack() {
-    begin(apiType);
-    const a = watch(CLUSTER, 'a');
-    const stream = await first().nextStream();
-    await stream.next();
-    await give(stream, CLUSTER, ['a'], 'first');
-    const b = watch(CLUSTER, 'b');
-    await stream.next();
-    const revive = await kill(first());
-    await harness.clock.advance(1_000);
-    const fallback = await second().nextStream();
-    await fallback.next();
-    await give(fallback, CLUSTER, ['a', 'b'], 'second');
-    return { a, b, revive, fallback };
-  }
+    /** The first has given a and then died; b is missing; the second has given both. */
+    async function fallenBack() {
+      begin(apiType);
+      const a = watch(CLUSTER, 'a');
+      const stream = await first().nextStream();
+      await stream.next();
+      await give(stream, CLUSTER, ['a'], 'first');
+      const b = watch(CLUSTER, 'b');
+      await stream.next();
+      const revive = await kill(first());
+      await harness.clock.advance(1_000);
+      const fallback = await second().nextStream();
+      await fallback.next();
+      await give(fallback, CLUSTER, ['a', 'b'], 'second');
+      return { a, b, revive, fallback };
+    }
 
-  test('takes over with the first resource it delivers: the second is closed, its values stay until they are replaced', async () => {
-    const { a, b, revive, fallback } = await fallenBack();
-    await revive();
-    await harness.clock.advance(1_600);
-    const stream = await first().nextStream();
-    const request = await stream.next();
-    expect(request.resource_names ?? request.resource_names_subscribe).toEqual(['a', 'b']);
-    expect(marks(a)).toEqual(['first', 'second']);
-    await give(stream, CLUSTER, ['a'], 'third');
-    await fallback.ended;
-    expect(marks(a)).toEqual(['first', 'second', 'third']);
-    expect(marks(b)).toEqual(['second']);
-    expect(b.told).toEqual(['changed', ...(isDelta ? [] : ['ambient'])]);
-  });
+    test('takes over with the first resource it delivers: the second is closed, its values stay until they are replaced', async () => {
+      const { a, b, revive, fallback } = await fallenBack();
+      await revive();
+      await harness.clock.advance(1_600);
+      const stream = await first().nextStream();
+      const request = await stream.next();
+      expect(request.resource_names ?? request.resource_names_subscribe).toEqual(['a', 'b']);
+      expect(marks(a)).toEqual(['first', 'second']);
+      await give(stream, CLUSTER, ['a'], 'third');
+      await fallback.ended;
+      expect(marks(a)).toEqual(['first', 'second', 'third']);
+      expect(marks(b)).toEqual(['second']);
+      expect(b.told).toEqual(['changed', ...(isDelta ? [] : ['ambient'])]);
+    });
 
-  test('is not told that the client has what another server has replaced since, so that it sends it again', async () => {
-    const { revive } = await fallenBack();
-    await revive();
-    await harness.clock.advance(1_600);
-    const request = await (await first().nextStream()).next();
-    expect(request.version_info).toBeUndefined();
-    expect(request.initial_resource_versions).toBeUndefined();
-  });
+    test('is not told that the client has what another server has replaced since, so that it sends it again', async () => {
+      const { revive } = await fallenBack();
+      await revive();
+      await harness.clock.advance(1_600);
+      const request = await (await first().nextStream()).next();
+      expect(request.version_info).toBeUndefined();
+      expect(request.initial_resource_versions).toBeUndefined();
+    });
 
-  test('is asked anew for what it has not delivered when it takes over', async () => {
-    const { revive } = await fallenBack();
-    await revive();
-    await harness.clock.advance(1_600);
-    const stream = await first().nextStream();
-    await stream.next();
-    const ack = await give(stream, CLUSTER, ['a'], 'third');
-    if (!isDelta) {
-      expect(ack.resource_names).toEqual(['a']);
-      expect((await stream.next()).resource_names).toEqual(['a', 'b']);
-    } else expect(await stream.next()).toEqual({ type_url: CLUSTER, resource_names_subscribe: ['b'] });
-  });
+    test('is asked anew for what it has not delivered when it takes over', async () => {
+      const { revive } = await fallenBack();
+      await revive();
+      await harness.clock.advance(1_600);
+      const stream = await first().nextStream();
+      await stream.next();
+      const ack = await give(stream, CLUSTER, ['a'], 'third');
+      if (!isDelta) {
+        expect(ack.resource_names).toEqual(['a']);
+        expect((await stream.next()).resource_names).toEqual(['a', 'b']);
+      } else expect(await stream.next()).toEqual({ type_url: CLUSTER, resource_names_subscribe: ['b'] });
+    });
 
-  test('does not take over with a word about what it does not have', async () => {
-    const { a, b, revive, fallback } = await fallenBack();
-    await revive();
-    await harness.clock.advance(1_600);
-    const stream = await first().nextStream();
-    await stream.next();
-    const resource_errors = ['a', 'b'].map((name) => ({ resource_name: { name }, error_detail: { code: 5 } }));
-    stream.send({ type_url: CLUSTER, nonce: 'none', resource_errors });
-    await stream.next();
-    expect(b.told).toEqual(['changed']);
-    await give(fallback, CLUSTER, ['a', 'b'], 'fourth');
-    expect(marks(a).at(-1)).toBe('fourth');
-  });
+    test('does not take over with a word about what it does not have', async () => {
+      const { a, b, revive, fallback } = await fallenBack();
+      await revive();
+      await harness.clock.advance(1_600);
+      const stream = await first().nextStream();
+      await stream.next();
+      const resource_errors = ['a', 'b'].map((name) => ({ resource_name: { name }, error_detail: { code: 5 } }));
+      stream.send({ type_url: CLUSTER, nonce: 'none', resource_errors });
+      await stream.next();
+      expect(b.told).toEqual(['changed']);
+      await give(fallback, CLUSTER, ['a', 'b'], 'fourth');
+      expect(marks(a).at(-1)).toBe('fourth');
+    });
 
-  test('is in charge again when the second goes too, and has answered meanwhile', async () => {
-    const { a, revive } = await fallenBack();
-    await revive();
-    await harness.clock.advance(1_600);
-    const stream = await first().nextStream();
-    await stream.next();
-    stream.send({ type_url: CLUSTER, nonce: 'none' });
-    await stream.next();
-    const c = watch(CLUSTER, 'c');
-    await stream.next();
-    await kill(second());
-    await harness.clock.advance(1_000);
-    await until(() => stream.unread > 0);
-    await give(stream, CLUSTER, ['a', 'b', 'c'], 'fifth');
-    expect(marks(a).at(-1)).toBe('fifth');
-    expect(c.told).toEqual(['changed']);
-  });
-});
+    test('is in charge again when the second goes too, and has answered meanwhile', async () => {
+      const { a, revive } = await fallenBack();
+      await revive();
+      await harness.clock.advance(1_600);
+      const stream = await first().nextStream();
+      await stream.next();
+      stream.send({ type_url: CLUSTER, nonce: 'none' });
+      await stream.next();
+      const c = watch(CLUSTER, 'c');
+      await stream.next();
+      await kill(second());
+      await harness.clock.advance(1_000);
+      await until(() => stream.unread > 0);
+      await give(stream, CLUSTER, ['a', 'b', 'c'], 'fifth');
+      expect(marks(a).at(-1)).toBe('fifth');
+      expect(c.told).toEqual(['changed']);
+    });
+  },
+);
 
 describe('over several types', () => {
   test("a cluster of the first server's routes is not gone because the second does not know it, before that has sent its own", async () => {

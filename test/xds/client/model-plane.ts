@@ -131,13 +131,7 @@ export class ModelPlane {
     else this.#handleSotw(stream, type, state, request, isFirst);
   }
 
-  #handleSotw(
-    stream: ModelStream,
-    type: ResourceType,
-    state: TypeState,
-    request: AnyRequest,
-    isFirst: boolean,
-  ): void {
+  #handleSotw(stream: ModelStream, type: ResourceType, state: TypeState, request: AnyRequest, isFirst: boolean): void {
     const { response_nonce: nonce = '', resource_names: names = [] } = request;
     if (isFirst && nonce !== '') this.faults.push('a nonce on a new stream');
     if (isFirst && names.length === 0) this.faults.push('a wildcard');
@@ -158,13 +152,7 @@ export class ModelPlane {
     stream.responses.push(sotw.responseSerialize(response));
   }
 
-  #handleDelta(
-    stream: ModelStream,
-    type: ResourceType,
-    state: TypeState,
-    request: AnyRequest,
-    isFirst: boolean,
-  ): void {
+  #handleDelta(stream: ModelStream, type: ResourceType, state: TypeState, request: AnyRequest, isFirst: boolean): void {
     const { resource_names_subscribe: add = [], resource_names_unsubscribe: remove = [] } = request;
     const { initial_resource_versions: held = {}, response_nonce: nonce = '' } = request;
     if (isFirst && (nonce !== '' || add.length === 0)) this.faults.push('a wildcard, or a nonce on a new stream');

@@ -44,10 +44,7 @@ class Run {
   /** Names that the client was told do not exist. In delta the next word of such a one counts at once. */
   readonly #absent = new Set<string>();
 
-  constructor(
-    apiType: ApiType,
-    lenient: boolean,
-  ) {
+  constructor(apiType: ApiType, lenient: boolean) {
     this.isDelta = apiType.includes('DELTA');
     this.plane = new ModelPlane(lenient);
     // What is gone shall be gone, so that the cache can be compared to the server.

@@ -68,9 +68,9 @@ describe('in plain text', () => {
     expect(await ask(uri, make())).toBe('|');
   });
 
-  test('a token is not sent: that is an error that says what to do', () => {
+  test('a token is not sent: that is an error at once, and says what to do', () => {
     const call_creds = [{ type: 'jwt_token_file', config: { jwt_token_file: path('token') } }];
-    const make = channelCredentials(grpc, parseServer({ call_creds }), environment());
+    const make = () => channelCredentials(grpc, parseServer({ call_creds }), environment());
     expect(make).toThrow('call_creds of xds:443 are not sent in plain text: its channel_creds must be "tls"');
   });
 });

@@ -14,21 +14,17 @@ export interface CredentialsEnv {
 
 /**
  * Credentials for a server of the bootstrap: call once for each server, and the result once for each channel. It holds the files that were read
- * last and the token, needs no closing, and throws what keeps it from making any; that may be mended before the next channel.
+ * last and the token, needs no closing, and throws what keeps it from making any; that may be mended before the next channel. Throws at once
+ * when it never can.
  */
 export function channelCredentials(
   library: typeof grpc,
   server: XdsServer,
   env: CredentialsEnv,
 ): () => grpc.ChannelCredentials {
-  const { credentials: config, callCredentials, uri } = server;
-  if (config.kind === 'insecure') {
-    if (callCredentials.length === 0) return () => library.credentials.createInsecure();
-    // "a call credential can only be communicated over a secure channel" - L62
-    return () => {
-      throw new Error(`call_creds of ${uri} are not sent in plain text: its channel_creds must be "tls"`);
-    };
-  }
+  requireSecrecy(server);
+  const { credentials: config, callCredentials } = server;
+  if (config.kind === 'insecure') return () => library.credentials.createInsecure();
   const files = new CertificateFiles(config, env.clock, env.logger);
   const tokens = callCredentials.map(({ file }) => tokenCredentials(library, new JwtTokenFile({ file, ...env })));
   return () =>
@@ -36,6 +32,12 @@ export function channelCredentials(
       (channel, token) => library.credentials.combineChannelCredentials(channel, token),
       files.use(({ ca, privateKey, certificate }) => library.credentials.createSsl(ca, privateKey, certificate)),
     );
+}
+
+/** "a call credential can only be communicated over a secure channel" - L62. Throws an Error that says what to do. */
+export function requireSecrecy({ uri, credentials, callCredentials }: XdsServer): void {
+  if (credentials.kind !== 'insecure' || callCredentials.length === 0) return;
+  throw new Error(`call_creds of ${uri} are not sent in plain text: its channel_creds must be "tls"`);
 }
 
 /** "a header named authorization. The header value will be the string Bearer (note trailing space) followed by the token value." - A97 */

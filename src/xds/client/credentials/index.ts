@@ -1,1 +1,1 @@
-export { channelCredentials, type CredentialsEnv } from './channel.js';
+export { type CredentialsEnv, channelCredentials, requireSecrecy } from './channel.js';
