@@ -5,19 +5,24 @@ import type { Finished, MeshEvent } from '../core/meter.js';
 const callEnd = channel('mesh:call:end');
 const attemptEnd = channel('mesh:attempt:end');
 
-const EVENT_KINDS = [
-  'xds:update',
-  'xds:nack',
-  'xds:connected',
-  'xds:disconnected',
-  'config:rejected',
-  'config:changed',
-  'retry',
-  'retry:budget-spent',
-  'mirror',
-  'mirror:dropped',
-  'circuit:open',
-] as const satisfies readonly MeshEvent['kind'][];
+/** All kinds there are: the type allows no other, and misses none. */
+const KINDS: Readonly<Record<MeshEvent['kind'], true>> = {
+  'xds:update': true,
+  'xds:nack': true,
+  'xds:connected': true,
+  'xds:disconnected': true,
+  'config:rejected': true,
+  'config:changed': true,
+  retry: true,
+  'retry:budget-spent': true,
+  mirror: true,
+  'mirror:dropped': true,
+  'circuit:open': true,
+  'outlier:ejected': true,
+  'outlier:unejected': true,
+  'health:changed': true,
+};
+const EVENT_KINDS = Object.keys(KINDS) as MeshEvent['kind'][];
 
 const channels = new Map<MeshEvent['kind'], Channel>(EVENT_KINDS.map((kind) => [kind, channel(`mesh:${kind}`)]));
 

@@ -43,7 +43,12 @@ test('everything that happens is published on diagnostics channels', () => {
   mesh.meter.event({ kind: 'config:changed', source: 'a' });
   mesh.meter.event({ kind: 'retry', cluster: 'c', reason: '5xx' });
   mesh.meter.event({ kind: 'retry:budget-spent', cluster: 'c' });
+  mesh.meter.event({ kind: 'mirror', cluster: 'c' });
+  mesh.meter.event({ kind: 'mirror:dropped', cluster: 'c', reason: 'overflow' });
   mesh.meter.event({ kind: 'circuit:open', cluster: 'c', limit: 'max_requests' });
+  mesh.meter.event({ kind: 'outlier:ejected', cluster: 'c', endpoint: 'e', reason: 'consecutive_5xx' });
+  mesh.meter.event({ kind: 'outlier:unejected', cluster: 'c', endpoint: 'e' });
+  mesh.meter.event({ kind: 'health:changed', cluster: 'c', endpoint: 'e', by: 'http', healthy: false });
   expect(heard).toEqual([...CHANNELS]);
   for (const name of CHANNELS) unsubscribe(name, listen);
 });

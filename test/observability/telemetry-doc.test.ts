@@ -1,5 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
+import { WRR_GAUGES } from '../../src/client/balancer/wrr-gauges.js';
+import { HEALTH_CHECK_GAUGES } from '../../src/client/health/counts.js';
+import { EJECTIONS_ACTIVE, EJECTIONS_ENFORCED, EJECTIONS_UNENFORCED } from '../../src/client/outlier/counts.js';
 import { CLUSTER_GAUGES } from '../../src/client/endpoints/gauges.js';
 import { ConfigUnavailableError } from '../../src/core/errors.js';
 import { CHANNELS } from '../../src/observability/events.js';
@@ -39,6 +42,21 @@ describe('metrics', () => {
 
   test('the gauges of a cluster are as documented, and none is missing on either side', () => {
     expect(rows('Gauges of a cluster').map(([name]) => name)).toEqual(Object.keys(CLUSTER_GAUGES));
+  });
+
+  test('the gauges of balancing and health are as documented, and none is missing on either side', () => {
+    const offered = [
+      EJECTIONS_ENFORCED,
+      EJECTIONS_UNENFORCED,
+      EJECTIONS_ACTIVE,
+      ...Object.keys(HEALTH_CHECK_GAUGES),
+      ...Object.keys(WRR_GAUGES),
+    ];
+    expect(
+      rows('Gauges of balancing and health')
+        .map(([name]) => name)
+        .sort(),
+    ).toEqual(offered.sort());
   });
 
   test('attributes are as documented, and none is missing on either side', () => {
