@@ -1,11 +1,11 @@
 /*
  * npm run bench [-- NAME…] [--smoke] [--json FILE]
  *
- * Runs the benchmarks of this folder, each in a process of its own. --smoke only shows that they run; its numbers mean nothing. The sources are
+ * Runs the benchmarks of this folder, each in a process of its own; some of them by name, and the results of the others stay as they are. --smoke only shows that they run; its numbers mean nothing. The sources are
  * bundled as for a release, so that what is measured is what ships.
  */
 import { spawn } from 'node:child_process';
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -79,7 +79,8 @@ const machine = `${cpus()[0]?.model ?? 'unknown CPU'}, ${availableParallelism()}
 console.log(`\n${machine}`);
 if (!smoke) {
   mkdirSync(dirname(jsonFile), { recursive: true });
-  writeFileSync(jsonFile, `${JSON.stringify({ machine, results }, null, 2)}\n`);
+  const others = named.length > 0 && existsSync(jsonFile) ? JSON.parse(readFileSync(jsonFile, 'utf8')).results : {};
+  writeFileSync(jsonFile, `${JSON.stringify({ machine, results: { ...others, ...results } }, null, 2)}\n`);
 }
 if (failed.length > 0) {
   console.error(`failed: ${failed.join(', ')}`);

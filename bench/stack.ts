@@ -1,20 +1,15 @@
-/* What do all default policies cost by themselves: the whole stack on a transport that answers at once? And a pick, by number of endpoints? */
-import { createBalancer } from '../src/client/balancer/balancer.js';
-import { PeakEwma } from '../src/client/balancer/peak-ewma.js';
-import { Endpoint } from '../src/client/endpoints/endpoint.js';
+/* What do all default policies cost by themselves: the whole stack on a transport that answers at once? */
 import { Call } from '../src/core/call.js';
 import { systemClock } from '../src/core/clock.js';
 import type { ConfigSource } from '../src/core/config-source.js';
 import { headerFields } from '../src/core/headers.js';
 import { silentLogger } from '../src/core/log.js';
-import type { BalancerConfig } from '../src/core/model/cluster.js';
 import { systemRandom } from '../src/core/random.js';
 import { localReply } from '../src/core/reply.js';
 import type { Transport } from '../src/core/transport.js';
 import { servicesSource } from '../src/mesh/embedded.js';
 import { createMesh, type Mesh } from '../src/mesh/mesh.js';
 import { createObservability } from '../src/observability/observability.js';
-import { anEndpoint } from '../test/support/endpoints.js';
 import { compareCpu, report, type Side } from './lib/compare.js';
 
 const shared = { clock: systemClock, random: systemRandom, logger: silentLogger };
@@ -59,39 +54,4 @@ const policies = await compareCpu({
   runs: 7,
 });
 
-function picker(config: BalancerConfig, count: number) {
-  const balancer = createBalancer({ balancer: config }, shared);
-  balancer.update(
-    Array.from({ length: count }, (_, i) => {
-      const now = systemClock.now();
-      return new Endpoint(anEndpoint(`127.0.0.1:${i + 1}`), new PeakEwma(10_000, 30, now), nullTransport, now);
-    }),
-  );
-  return () => {
-    // A hundred picks for each turn of the loop around them, so that it is the pick that is measured.
-    for (let i = 0; i < 100; i++) balancer.pick({});
-    return undefined;
-  };
-}
-
-const kinds: BalancerConfig[] = [
-  { kind: 'peak_ewma', decayMs: 10_000, defaultRttMs: 30 },
-  { kind: 'least_request', choiceCount: 2 },
-  { kind: 'round_robin' },
-];
-const picks = [];
-for (const config of kinds) {
-  picks.push(
-    await compareCpu({
-      question: `100 picks by ${config.kind} among so many endpoints (flat)`,
-      sides: [10, 100, 1_000, 10_000].map((count) => ({
-        name: `${count}`,
-        open: async () => ({ once: picker(config, count) }),
-      })),
-      concurrency: 1,
-      perRun: 10_000,
-      runs: 5,
-    }),
-  );
-}
-report(policies, ...picks);
+report(policies);

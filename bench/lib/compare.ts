@@ -32,6 +32,8 @@ export interface CompareOptions {
   readonly runs: number;
   /** Highest ratio that design.md allows, by side. */
   readonly budgets?: Readonly<Record<string, number>>;
+  /** `once` does so many small things at a turn, so that they are measured and not the turn: a number is nanoseconds of CPU for each. */
+  readonly each?: { readonly what: string; readonly perOnce: number };
 }
 
 /** True when only a sign of life is asked for. */
@@ -63,11 +65,13 @@ export async function compareCpu(options: CompareOptions): Promise<Comparison> {
       samples.get(side)?.push(Number(/^MEASURED (.*)$/m.exec(stdout)?.[1]));
     }
   }
-  const medians = sides.map((side) => median(samples.get(side) as number[]));
+  const { each } = options;
+  const scale = each === undefined ? 1 : 1_000 / each.perOnce;
+  const medians = sides.map((side) => median(samples.get(side) as number[]) * scale);
   const base = medians[0] as number;
   return {
     question,
-    unit: 'µs CPU per call',
+    unit: each === undefined ? 'µs CPU per call' : `ns CPU per ${each.what}`,
     rows: sides.map(({ name }, i) => {
       const value = medians[i] as number;
       const budget = options.budgets?.[name];
