@@ -37,14 +37,20 @@ export function isCallers({ code }: MeshError): boolean {
   return code === 'CANCELLED' || code === 'REQUEST_BODY_FAILED' || code === 'REQUEST_INVALID';
 }
 
+/** Whether an HTTP status tells of trouble at the server: 5xx and 429. */
+export const isHttpFailure = (status: number): boolean => status >= 500 || status === 429;
+
+/** Whether a gRPC status does. */
+export const isGrpcFailure = (status: number): boolean => GRPC_FAILURES.has(status);
+
 /** Judges a reply at its end. HTTP: 5xx and 429 are the server's failures. gRPC: by status, a missing one is a failure. */
 export function classifyReply(call: Call, reply: Reply, end: ReplyEnd): Outcome {
   // A head that tells of a failure does so however its body ended.
-  const failedHead = call.protocol === 'http' && (reply.status >= 500 || reply.status === 429);
+  const failedHead = call.protocol === 'http' && isHttpFailure(reply.status);
   if (end.error !== undefined) return failedHead ? 'failure' : classifyError(end.error);
   if (call.protocol === 'grpc') {
     const status = grpcStatusOf(reply, end);
-    return status !== undefined && !GRPC_FAILURES.has(status) ? 'success' : 'failure';
+    return status !== undefined && !isGrpcFailure(status) ? 'success' : 'failure';
   }
   return failedHead ? 'failure' : 'success';
 }

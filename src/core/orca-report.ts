@@ -35,11 +35,18 @@ export function emptyMetrics(): MetricsDraft {
   };
 }
 
-/** "Values outside of the valid range are ignored" - gRFC A51; the ranges are those of orca_load_report.proto. */
+/** The ranges are those of orca_load_report.proto. */
+export const validOwn = (name: OwnMetric, value: number): boolean =>
+  Number.isFinite(value) && value >= 0 && (name !== 'memUtilization' || value <= 1);
+
+export const validNamed = (map: MetricMap, value: number): boolean =>
+  Number.isFinite(value) && (map !== 'utilization' || (value >= 0 && value <= 1));
+
+/** "Values outside of the valid range are ignored" - gRFC A51. */
 export function setOwn(draft: MetricsDraft, name: OwnMetric, value: number): void {
-  if (Number.isFinite(value) && value >= 0 && (name !== 'memUtilization' || value <= 1)) draft[name] = value;
+  if (validOwn(name, value)) draft[name] = value;
 }
 
 export function setNamed(draft: MetricsDraft, map: MetricMap, name: string, value: number): void {
-  if (Number.isFinite(value) && (map !== 'utilization' || (value >= 0 && value <= 1))) draft[map][name] = value;
+  if (validNamed(map, value)) draft[map][name] = value;
 }

@@ -13,9 +13,9 @@ import { readOrcaReport } from './orca-wire.js';
 export type { BackendMetrics } from './orca-report.js';
 
 /** "The metadata key will be endpoint-load-metrics-bin" - gRFC A51; base64 of the message. */
-const BINARY = 'endpoint-load-metrics-bin';
+export const ORCA_TRAILER = 'endpoint-load-metrics-bin';
 /** Envoy: `TEXT `, `JSON ` or `BIN ` and the report. */
-const TAGGED = 'endpoint-load-metrics';
+export const ORCA_HEADER = 'endpoint-load-metrics';
 /** Characters; a longer report is not read. */
 const MAX_LENGTH = 32_768;
 
@@ -51,10 +51,10 @@ export function backendMetrics(trailers: HeaderFields | undefined, headers: Head
 }
 
 function reportIn(fields: HeaderFields): BackendMetrics | undefined {
-  const binary = fields[BINARY];
+  const binary = fields[ORCA_TRAILER];
   // Of several the first, as in Envoy.
   if (binary !== undefined) return fromBase64(typeof binary === 'string' ? binary : (binary[0] ?? ''));
-  const tagged = headerValue(fields, TAGGED);
+  const tagged = headerValue(fields, ORCA_HEADER);
   if (tagged === undefined || tagged.length > MAX_LENGTH) return undefined;
   const space = tagged.indexOf(' ');
   const report = tagged.slice(space + 1);

@@ -2,12 +2,16 @@ import type { Ambient } from '../core/ambient.js';
 import { Cancellation } from '../core/cancellation.js';
 import { type Clock, systemClock } from '../core/clock.js';
 import { CancelledError } from '../core/errors.js';
+import type { OrcaOptions } from './orca/reporting.js';
+import type { RequestMetrics } from './orca/request-metrics.js';
 import { expectedTimeoutMs, grpcTimeoutMs } from './time-left.js';
 import { validBaggage, validTraceparent, validTracestate } from './trace-headers.js';
 
 export interface InboundOptions {
   /** Default: the system's. */
   readonly clock?: Clock;
+  /** Whether replies tell clients how loaded this server is (ORCA, gRFC A51), for balancing by load. Default: they do not. */
+  readonly orca?: boolean | OrcaOptions;
 }
 
 /** Header fields as Node gives them. */
@@ -19,6 +23,8 @@ export type InboundHeaders = Readonly<Record<string, string | string[] | undefin
  */
 export class InboundContext implements Ambient {
   readonly cancellation = new Cancellation();
+  /** Where the handler records what the request costs; undefined where load is not reported. Written by the middleware, once. */
+  metrics: RequestMetrics | undefined;
 
   constructor(
     readonly deadline: number,

@@ -1,16 +1,17 @@
 import { withAmbient } from '../core/ambient.js';
 import { systemClock } from '../core/clock.js';
 import { type InboundContext, type InboundHeaders, type InboundOptions, inboundContext } from './context.js';
+import { type ReportingResponse, reportInHead } from './orca/http.js';
+import { loadReporting } from './orca/reporting.js';
 
 /** As much of a request as is read: node:http, node:http2 and all frameworks on top of them have it. */
 export interface InboundRequest {
   readonly headers: InboundHeaders;
 }
 
-/** As much of a response as is watched. */
-export interface InboundResponse {
+/** As much of a response as is watched, or written to. */
+export interface InboundResponse extends ReportingResponse {
   readonly writableFinished: boolean;
-  once(event: 'close', listener: () => void): unknown;
 }
 
 /** Contexts by request, so that a middleware that is mounted twice, or again after a body parser, goes on with the same one. */
@@ -30,6 +31,8 @@ export function contextFor(
     response.once('close', () => {
       if (!response.writableFinished) made.callerGone();
     });
+    const reporting = loadReporting(options.orca);
+    if (reporting !== undefined) made.metrics = reportInHead(response, reporting);
   }
   return context;
 }
