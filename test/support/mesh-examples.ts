@@ -92,6 +92,13 @@ spec:
     - 10.0.0.1
     - "[2001:db8::1]:8081"
     - { address: 10.0.0.2, ports: { rpc: 9091 }, weight: 5, version: v2, zone: z1, labels: { tier: gold } }
+    - address: 10.0.0.4
+      locality: r1/z2/s3
+      health: DEGRADED
+      hostname: four.example
+      hashKey: four
+      additionalAddresses: ["2001:db8::4"]
+      healthCheckConfig: { portValue: 9000, hostname: check.example }
 ---
 apiVersion: v1
 kind: Service
@@ -199,5 +206,57 @@ kind: TrafficPolicy
 metadata: { name: b }
 spec:
   targetRefs: [{ name: b }, { name: dns }]
-  loadBalancer: { simple: LEAST_REQUEST, choiceCount: 3 }
+  loadBalancer:
+    simple: LEAST_REQUEST
+    choiceCount: 3
+    activeRequestBias: 1.5
+    warmup: { duration: 30s, minimumPercent: 20, aggression: 2 }
+    localityLbSetting:
+      zoneAware: { routingEnabled: 50, minClusterSize: 3, forceLocalZone: { minSize: 2 }, failTrafficOnPanic: true }
+      failoverOrder: [r1/z2, z1]
+    panicThreshold: 40
+    overprovisioningFactor: 140
+    aperture: { type: Deterministic, size: 20, peerCount: 5, peerIndex: 2 }
+  subsets: [{ name: gold, labels: { tier: gold } }]
+  outlierDetection:
+    interval: 1s
+    baseEjectionTime: 10s
+    maxEjectionPercent: 50
+    consecutive5xx: 3
+    consecutiveGatewayFailure: 2
+    splitExternalLocalOriginErrors: true
+    consecutiveLocalOriginFailure: 4
+    successRateStdevFactor: 1.5
+    failurePercentageThreshold: 30
+  healthChecks:
+    - timeout: 2s
+      interval: 3s
+      intervalJitterPercent: 6
+      altPort: 8080
+      httpHealthCheck: { path: /health, host: b.example, method: HEAD, expectedStatuses: [{ start: 200, end: 300 }], requestHeadersToAdd: [{ name: x, value: y }] }
+    - { grpcHealthCheck: { serviceName: p.S } }
+    - { tcpHealthCheck: { send: "0a", receive: ["0b"] } }
+  healthWatch: { service: p.S }
+  connectionPool: { warmConnections: 2, maxConnectionDuration: 10m, maxRequestsPerConnection: 100, http2Keepalive: { interval: 30s } }
+---
+apiVersion: inmesh.dev/v1alpha1
+kind: TrafficPolicy
+metadata: { name: hash, namespace: other }
+spec:
+  targetRefs: [{ name: b }]
+  loadBalancer:
+    consistentHash:
+      httpHeaderName: x-user
+      httpCookie: { name: user, path: /, ttl: 1h }
+      httpQueryParameterName: user
+      useSourceIp: true
+      ringHash: { minimumRingSize: 64, maximumRingSize: 1024 }
+    localityLbSetting: { distribute: [{ from: "*", to: { r1: 1 } }] }
+---
+apiVersion: inmesh.dev/v1alpha1
+kind: TrafficPolicy
+metadata: { name: ext }
+spec:
+  targetRefs: [{ name: ext }]
+  loadBalancer: { custom: { name: example.com/nearest, config: { factor: 2, list: [a] } } }
 `;

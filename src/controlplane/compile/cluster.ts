@@ -3,6 +3,10 @@ import { DEFAULT_RETRY_BUDGET } from '../../core/model/cluster.js';
 import type { Resource } from '../../core/resources.js';
 import type { TrafficPolicySpec } from '../yaml/schema/traffic-policy.js';
 import { loadAssignment } from './endpoints.js';
+import { healthChecks } from './health-checks.js';
+import { loadBalancingPolicy } from './load-balancing.js';
+import { outlierDetection } from './outlier-detection.js';
+import { protocolOptions } from './protocol-options.js';
 import { any, duration, FROM_ADS, struct, wrapped } from './proto.js';
 import type { MeshPort } from './services.js';
 
@@ -20,12 +24,17 @@ export function cluster(port: MeshPort, policy: TrafficPolicySpec | undefined): 
   return {
     name: port.resourceName,
     type,
-    ...(type === 'EDS' ? { eds_cluster_config: { eds_config: FROM_ADS } } : { load_assignment: loadAssignment(port) }),
+    ...(type === 'EDS'
+      ? { eds_cluster_config: { eds_config: FROM_ADS } }
+      : { load_assignment: loadAssignment(port, policy?.loadBalancer) }),
     ...(policy?.connectTimeout !== undefined && { connect_timeout: duration(policy.connectTimeout) }),
-    load_balancing_policy: loadBalancingPolicy(policy?.loadBalancer),
+    load_balancing_policy: loadBalancingPolicy(policy),
+    ...panicThreshold(policy?.loadBalancer?.panicThreshold),
     ...circuitBreakers(policy),
-    ...retryBudget(policy),
-    ...protocolOptions(port, policy?.idleTimeout),
+    ...outlierDetection(policy?.outlierDetection),
+    ...healthChecks(policy?.healthChecks),
+    ...ownMetadata(policy),
+    ...protocolOptions(port, policy),
     ...transportSocket(port),
   };
 }
@@ -37,41 +46,8 @@ export function discoveryType(port: MeshPort): DiscoveryType {
   return port.endpoints.length === 1 ? 'LOGICAL_DNS' : 'STRICT_DNS';
 }
 
-/** A list of which each client takes the first that it knows (gRFC A52); Envoy and gRPC all know the last. */
-function loadBalancingPolicy(balancer: TrafficPolicySpec['loadBalancer']): Resource {
-  const kind = balancer?.simple ?? 'PEAK_EWMA';
-  const leastRequest = envoyPolicy('least_request', 'LeastRequest', {
-    choice_count: wrapped(balancer?.choiceCount ?? 2),
-  });
-  const roundRobin = envoyPolicy('round_robin', 'RoundRobin', {});
-  switch (kind) {
-    case 'ROUND_ROBIN':
-      return { policies: [roundRobin] };
-    case 'RANDOM':
-      return { policies: [envoyPolicy('random', 'Random', {}), roundRobin] };
-    case 'LEAST_REQUEST':
-      return { policies: [leastRequest, roundRobin] };
-    case 'PEAK_EWMA': {
-      const value = struct({
-        ...(balancer?.decay !== undefined && { decay_ms: balancer.decay }),
-        ...(balancer?.defaultRtt !== undefined && { default_rtt_ms: balancer.defaultRtt }),
-      });
-      const type_url = `type.googleapis.com/${OWN_METADATA}/peak_ewma`;
-      const own = policyOf(`${OWN_METADATA}/peak_ewma`, any('xds.type.v3.TypedStruct', { type_url, value }));
-      return { policies: [own, leastRequest, roundRobin] };
-    }
-  }
-}
-
-const policyOf = (name: string, typed_config: Resource): Resource => ({
-  typed_extension_config: { name, typed_config },
-});
-
-const envoyPolicy = (file: string, message: string, fields: Resource): Resource =>
-  policyOf(
-    `envoy.load_balancing_policies.${file}`,
-    any(`envoy.extensions.load_balancing_policies.${file}.v3.${message}`, fields),
-  );
+const panicThreshold = (percent: number | undefined): Resource =>
+  percent === undefined ? {} : { common_lb_config: { healthy_panic_threshold: { value: percent } } };
 
 /** Where no `maxRetries` is given, a retry budget stands in its place, so that Envoy's default of 3 retries does not hold. */
 function circuitBreakers(policy: TrafficPolicySpec | undefined): Resource {
@@ -90,29 +66,25 @@ function circuitBreakers(policy: TrafficPolicySpec | undefined): Resource {
   return { circuit_breakers: { thresholds: [threshold] } };
 }
 
-/** The budget by time, which no proto has a field for. Envoy's `retry_budget` counts calls under way instead. */
-function retryBudget(policy: TrafficPolicySpec | undefined): Resource {
-  const constraint = policy?.retryConstraint;
-  if (constraint === undefined) return {};
-  const { budget, minRetryRate } = constraint;
-  const retry_budget = {
-    retry_ratio: budget.percent / 100,
-    min_retries_per_second: (minRetryRate.count * 1_000) / minRetryRate.interval,
-    ttl_ms: budget.interval,
+/**
+ * What no proto has a field for. The retry budget is one by time, where Envoy's `retry_budget` counts calls under way; A17's health watch is of
+ * gRPC's service config; connections that are open before there are calls Envoy has only as ratios.
+ */
+function ownMetadata(policy: TrafficPolicySpec | undefined): Resource {
+  const warm = policy?.connectionPool?.warmConnections;
+  const own = {
+    ...(policy?.retryConstraint !== undefined && { retry_budget: retryBudget(policy.retryConstraint) }),
+    ...(warm !== undefined && { warm_connections: warm }),
+    ...(policy?.healthWatch !== undefined && { health_watch: { service: policy.healthWatch.service } }),
   };
-  return { metadata: { filter_metadata: { [OWN_METADATA]: struct({ retry_budget }) } } };
+  return Object.keys(own).length === 0 ? {} : { metadata: { filter_metadata: { [OWN_METADATA]: struct(own) } } };
 }
 
-const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
-
-function protocolOptions(port: MeshPort, idleTimeoutMs: number | undefined): Resource {
-  if (!port.http2 && idleTimeoutMs === undefined) return {};
-  const options = any(HTTP_OPTIONS, {
-    ...(idleTimeoutMs !== undefined && { common_http_protocol_options: { idle_timeout: duration(idleTimeoutMs) } }),
-    explicit_http_config: port.http2 ? { http2_protocol_options: {} } : { http_protocol_options: {} },
-  });
-  return { typed_extension_protocol_options: { [HTTP_OPTIONS]: options } };
-}
+const retryBudget = ({ budget, minRetryRate }: NonNullable<TrafficPolicySpec['retryConstraint']>) => ({
+  retry_ratio: budget.percent / 100,
+  min_retries_per_second: (minRetryRate.count * 1_000) / minRetryRate.interval,
+  ttl_ms: budget.interval,
+});
 
 function transportSocket(port: MeshPort): Resource {
   if (!port.tls || port.dnsName === undefined) return {};

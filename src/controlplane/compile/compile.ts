@@ -73,8 +73,9 @@ export function compile(documents: readonly Document[], options: CompileOptions 
   for (const service of services) {
     for (const port of service.ports) {
       const name = port.resourceName;
-      clusters.set(name, cluster(port, policies.get(service)?.spec));
-      if (discoveryType(port) === 'EDS') endpoints.set(name, loadAssignment(port));
+      const policy = policies.get(service)?.spec;
+      clusters.set(name, cluster(port, policy));
+      if (discoveryType(port) === 'EDS') endpoints.set(name, loadAssignment(port, policy?.loadBalancer));
       const virtualHost = { name, domains: ['*'], routes: routesOf(port, attachments, backends) };
       routes.set(name, { name, virtual_hosts: [virtualHost] });
       for (const form of listenerNames(service, port, owners.has(service)))

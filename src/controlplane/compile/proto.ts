@@ -12,7 +12,7 @@ export function duration(ms: number): Resource {
 /** `google.protobuf.UInt32Value` and its kin. */
 export const wrapped = <T extends number | boolean>(value: T): { readonly value: T } => ({ value });
 
-export type Plain = number | string | boolean | { readonly [key: string]: Plain };
+export type Plain = null | number | string | boolean | readonly Plain[] | { readonly [key: string]: Plain };
 
 /** `google.protobuf.Struct`; an empty one has no fields, as every message without any. */
 export function struct(values: { readonly [key: string]: Plain }): Resource {
@@ -24,8 +24,12 @@ function protoValue(value: Plain): Resource {
   if (typeof value === 'number') return { number_value: value };
   if (typeof value === 'string') return { string_value: value };
   if (typeof value === 'boolean') return { bool_value: value };
+  if (value === null) return { null_value: 'NULL_VALUE' };
+  if (isList(value)) return { list_value: value.length === 0 ? {} : { values: value.map(protoValue) } };
   return { struct_value: struct(value) };
 }
+
+const isList = (value: object): value is readonly Plain[] => Array.isArray(value);
 
 /** `google.protobuf.Any`, unfolded. */
 export const any = (type: string, fields: Resource = {}): Resource => ({

@@ -1,4 +1,5 @@
 import type { DocumentOf } from '../yaml/document.js';
+import { addressKey, type Locality } from '../../core/model/endpoint.js';
 import { parseHostPort } from '../yaml/host-port.js';
 import type { InlineEndpoint, ServicePortSpec } from '../yaml/schema/service.js';
 import type { SliceEndpoint, SlicePort } from '../yaml/schema/endpoint-slice.js';
@@ -27,10 +28,16 @@ export interface MeshEndpoint {
   /** IP address or host name. */
   readonly host: string;
   readonly port: number;
+  /** Where else it can be reached (gRFC A61). */
+  readonly others: readonly { readonly host: string; readonly port: number }[];
   readonly weight: number;
-  readonly zone: string;
-  readonly draining: boolean;
+  readonly locality: Locality;
+  /** Undefined: not known. */
+  readonly health: InlineEndpoint['health'];
   readonly labels: Readonly<Record<string, string>>;
+  readonly hostname?: string | undefined;
+  readonly hashKey?: string | undefined;
+  readonly healthCheck?: InlineEndpoint['healthCheckConfig'];
 }
 
 export interface MeshService {
@@ -79,7 +86,24 @@ function dnsNameOf({ spec }: DocumentOf<'Service'>): string | undefined {
 /** `dns` brings its own port; behind an ExternalName the port is the one that callers name, as Kubernetes has it. */
 function dnsEndpoint({ spec, labels }: DocumentOf<'Service'>, host: string, port: ServicePortSpec): MeshEndpoint {
   const number = spec.dns === undefined ? numericTarget(port) : (parseHostPort(spec.dns)?.port ?? port.port);
-  return { host, port: number, weight: 1, zone: '', draining: false, labels: versionLabel(labels) };
+  return {
+    host,
+    port: number,
+    others: [],
+    weight: 1,
+    locality: NOWHERE,
+    health: undefined,
+    labels: versionLabel(labels),
+  };
+}
+
+const NOWHERE: Locality = { region: '', zone: '', subZone: '' };
+
+/** `zone`, or Istio's `region/zone/subzone`. */
+function localityOf(zone: string | undefined | null, locality?: string): Locality {
+  if (locality === undefined) return zone ? { ...NOWHERE, zone } : NOWHERE;
+  const [region = '', inRegion = '', subZone = ''] = locality.split('/');
+  return { region, zone: inRegion, subZone };
 }
 
 const numericTarget = (port: ServicePortSpec): number =>
@@ -94,9 +118,16 @@ function inlineEndpoints({ spec, labels }: DocumentOf<'Service'>, port: ServiceP
     return {
       host: address.host,
       port: named ?? address.port ?? numericTarget(port),
+      others: (endpoint.additionalAddresses ?? []).flatMap((text) => {
+        const other = parseHostPort(text);
+        return other === undefined ? [] : [{ host: other.host, port: named ?? other.port ?? numericTarget(port) }];
+      }),
       weight: endpoint.weight,
-      zone: endpoint.zone ?? '',
-      draining: false,
+      locality: localityOf(endpoint.zone, endpoint.locality),
+      health: endpoint.health,
+      hostname: endpoint.hostname,
+      hashKey: endpoint.hashKey,
+      healthCheck: endpoint.healthCheckConfig,
       labels: {
         ...versionLabel(labels),
         ...endpoint.labels,
@@ -113,9 +144,10 @@ function sliceEndpoints(slices: readonly DocumentOf<'EndpointSlice'>[], port: Se
     return (slice.spec.endpoints ?? []).filter(isServing).map((endpoint) => ({
       host: (endpoint.addresses[0] as string).toLowerCase(),
       port: number,
+      others: [],
       weight: 1,
-      zone: endpoint.zone ?? '',
-      draining: endpoint.conditions?.terminating === true,
+      locality: localityOf(endpoint.zone),
+      health: endpoint.conditions?.terminating === true ? 'DRAINING' : undefined,
       labels: versionLabel(slice.labels),
     }));
   });
@@ -146,9 +178,15 @@ function versionLabel(labels: Readonly<Record<string, string>>): { version?: str
 function unique(endpoints: readonly MeshEndpoint[]): MeshEndpoint[] {
   const byAddress = new Map<string, MeshEndpoint>();
   for (const endpoint of endpoints) {
-    const key = `${endpoint.host} ${endpoint.port}`;
+    const key = addressKey(endpoint);
     const known = byAddress.get(key);
-    if (known === undefined || (known.draining && !endpoint.draining)) byAddress.set(key, endpoint);
+    if (known === undefined || (known.health === 'DRAINING' && endpoint.health !== 'DRAINING'))
+      byAddress.set(key, endpoint);
   }
-  return [...byAddress.values()];
+  const taken = new Set(byAddress.keys());
+  return [...byAddress.values()].map((endpoint) => {
+    const others = endpoint.others.filter((other) => !taken.has(addressKey(other)));
+    for (const other of others) taken.add(addressKey(other));
+    return others.length === endpoint.others.length ? endpoint : { ...endpoint, others };
+  });
 }

@@ -467,7 +467,7 @@ ${serviceYaml('reviews')}`;
     [
       'a balancer that is none',
       A + policyYaml('p', 'a', 'loadBalancer: { simple: ROUND_ROBBIN }'),
-      'TrafficPolicy/p spec.loadBalancer.simple: must be one of PEAK_EWMA, LEAST_REQUEST, ROUND_ROBIN, RANDOM, got "ROUND_ROBBIN"; did you mean "ROUND_ROBIN"?',
+      'TrafficPolicy/p spec.loadBalancer.simple: must be one of PEAK_EWMA, LEAST_REQUEST, ROUND_ROBIN, RANDOM, WEIGHTED_ROUND_ROBIN, PICK_FIRST, RING_HASH, MAGLEV, got "ROUND_ROBBIN"; did you mean "ROUND_ROBIN"?',
     ],
     [
       'a setting of another balancer',

@@ -1,8 +1,8 @@
 import { isIP } from 'node:net';
 import { shown } from '../../../core/decode.js';
 import { HOST_PORT_SHAPE, parseHostPort } from '../host-port.js';
-import type { Report } from '../problem.js';
-import type { ServiceSpec } from '../schema/service.js';
+import type { Path, Report } from '../problem.js';
+import type { InlineEndpoint, ServiceSpec } from '../schema/service.js';
 
 export function checkService(spec: ServiceSpec, report: Report): void {
   checkPorts(spec, report);
@@ -70,6 +70,7 @@ function checkEndpoints(spec: ServiceSpec, report: Report): void {
         expected: HOST_PORT_SHAPE,
       });
     }
+    if (!inline) checkPlace(endpoint, at, report);
     const key = `${address.host} ${address.port ?? ''} ${inline ? '' : JSON.stringify(endpoint.ports ?? {})}`;
     if (seen.has(key)) report(field, `address ${shown(text)} is there twice: give one endpoint a weight instead`);
     seen.add(key);
@@ -81,4 +82,22 @@ function checkEndpoints(spec: ServiceSpec, report: Report): void {
         );
     }
   });
+}
+
+function checkPlace(endpoint: InlineEndpoint, at: Path, report: Report): void {
+  if (endpoint.zone !== undefined && endpoint.locality !== undefined)
+    report([...at, 'zone'], 'cannot be combined with locality, which has the zone in it: keep one of them');
+  const addresses = new Set([endpoint.address]);
+  endpoint.additionalAddresses?.forEach((text, number) => {
+    const other = parseHostPort(text);
+    const otherAt = [...at, 'additionalAddresses', number];
+    if (other === undefined || isIP(other.host) === 0)
+      report(otherAt, `must be an IP address, with or without a port, got ${shown(text)}`, {
+        expected: 'an IP address',
+      });
+    if (addresses.has(text)) report(otherAt, `address ${shown(text)} is there twice`);
+    addresses.add(text);
+  });
+  if (endpoint.additionalAddresses !== undefined && isIP(parseHostPort(endpoint.address)?.host ?? '') === 0)
+    report([...at, 'address'], 'must be an IP address beside additionalAddresses: a name is resolved to all it has');
 }

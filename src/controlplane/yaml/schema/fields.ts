@@ -21,6 +21,20 @@ export const integer = (min: number, max: number) =>
     v.maxValue(max, message(`a whole number from ${min} to ${max}`)),
   );
 
+/** Number in [min, max], with fractions. */
+export const decimal = (min: number, max: number) =>
+  v.pipe(
+    v.number(message(`a number from ${min} to ${max}`)),
+    v.minValue(min, message(`a number from ${min} to ${max}`)),
+    v.maxValue(max, message(`a number from ${min} to ${max}`)),
+  );
+
+export const UINT32_MAX = 4_294_967_295;
+
+export const count = (min: number) => integer(min, UINT32_MAX);
+
+export const percent = integer(0, 100);
+
 export const text = (minLength: number, maxLength: number) =>
   v.pipe(
     v.string(message('a string')),
@@ -62,6 +76,22 @@ export const duration = v.pipe(
   pattern(DURATION_PATTERN, 'a duration such as 250ms, 10s, 1m30s or 0s (GEP-2257)'),
   v.transform(parseDuration),
 );
+
+/** A duration that must be there. The description stands before the transformation, where a JSON Schema of the input ends. */
+export const requiredDuration = (description: string) =>
+  v.pipe(
+    pattern(DURATION_PATTERN, 'a duration such as 250ms, 10s, 1m30s or 0s (GEP-2257)'),
+    v.description(description),
+    v.transform(parseDuration),
+  );
+
+/** A list of `min` to `max` entries. */
+export const listOf = <S extends v.GenericSchema>(item: S, min: number, max: number) =>
+  v.pipe(
+    v.array(item),
+    v.minLength(min, `must have at least ${min === 1 ? 'one entry' : `${min} entries`}`),
+    v.maxLength(max, `must have at most ${max} entries`),
+  );
 
 /** A field of the original API that has no meaning for a mesh in the process: accepted, not read. */
 export const ignored = about(v.optional(v.any()), 'Accepted and not used.');

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
-import { about, hostname, ignored, integer, label, oneOf, portNumber, resource, text } from './fields.js';
+import { about, hostname, ignored, integer, label, listOf, oneOf, portNumber, resource, text } from './fields.js';
+import { localityName } from './locality.js';
 
 /** Kubernetes' standard names (KEP-3726) and the ones in common use. */
 export const APP_PROTOCOLS = ['http', 'https', 'grpc', 'kubernetes.io/h2c', 'kubernetes.io/ws'] as const;
@@ -38,6 +39,32 @@ const endpoint = v.strictObject({
   ),
   labels: about(v.optional(v.record(v.string(), v.string())), 'Labels of the endpoint (Envoy metadata `envoy.lb`).'),
   zone: about(v.optional(text(1, 253)), 'Zone in which the endpoint runs (`topology.kubernetes.io/zone`).'),
+  locality: about(
+    v.optional(localityName),
+    'The same with its region, in place of `zone`: `region/zone/subzone` (Istio `WorkloadEntry.locality`).',
+  ),
+  health: about(
+    v.optional(oneOf(['HEALTHY', 'UNHEALTHY', 'DRAINING', 'DEGRADED'])),
+    'What is known of it (Envoy `health_status`): DRAINING gets no new calls, DEGRADED some when others are too few, UNHEALTHY none. Default: it is used.',
+  ),
+  hostname: about(v.optional(hostname), 'Name that checks and rewriting of hosts show it. Default: none.'),
+  hashKey: about(
+    v.optional(text(1, 256)),
+    'What RING_HASH and MAGLEV hash in place of the address (gRFC A76, Envoy `hash_key`).',
+  ),
+  additionalAddresses: about(
+    v.optional(listOf(text(1, 300), 1, 16)),
+    'Other addresses of the same endpoint, of which the one that connects is used (gRFC A61): IP addresses, as `address` must be then.',
+  ),
+  healthCheckConfig: about(
+    v.optional(
+      v.strictObject({
+        portValue: about(v.optional(portNumber), 'Port for health checks. Default: that of calls.'),
+        hostname: about(v.optional(hostname), 'Host header of health checks.'),
+      }),
+    ),
+    'Where health checks go, over what the check says (Envoy).',
+  ),
 });
 
 const spec = v.strictObject({

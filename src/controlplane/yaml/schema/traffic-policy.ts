@@ -1,5 +1,19 @@
 import * as v from 'valibot';
-import { about, duration, integer, oneOf, resource, subdomain } from './fields.js';
+import {
+  about,
+  count,
+  duration,
+  integer,
+  label,
+  listOf,
+  requiredDuration,
+  resource,
+  subdomain,
+  text,
+} from './fields.js';
+import { healthCheck } from './health-check.js';
+import { loadBalancer } from './load-balancer.js';
+import { outlierDetection } from './outlier-detection.js';
 
 const targetRef = v.strictObject({
   group: about(v.optional(v.string(), ''), 'Group of the target; empty for a Service.'),
@@ -7,43 +21,43 @@ const targetRef = v.strictObject({
   name: about(subdomain, 'Name of a Service in the namespace of the policy.'),
 });
 
-const loadBalancer = v.strictObject({
-  simple: about(
-    oneOf(['PEAK_EWMA', 'LEAST_REQUEST', 'ROUND_ROBIN', 'RANDOM']),
-    'How an endpoint is chosen (Istio `loadBalancer.simple`). Default PEAK_EWMA: the quicker of two, by latency and load.',
-  ),
-  choiceCount: about(
-    v.optional(integer(2, 10)),
-    'LEAST_REQUEST: endpoints compared for each call (Envoy `choice_count`, gRFC A48). Default 2.',
-  ),
-  decay: about(
-    v.optional(duration),
-    'PEAK_EWMA: time in which an old latency loses its weight (Finagle, Linkerd). Default 10s.',
-  ),
-  defaultRtt: about(
-    v.optional(duration),
-    'PEAK_EWMA: latency assumed of an endpoint that has not answered yet (Linkerd). Default 30ms.',
-  ),
-});
-
-const UINT32 = 4_294_967_295;
-
 const connectionPool = v.strictObject({
   maxConnections: about(
-    v.optional(integer(1, UINT32)),
+    v.optional(count(1)),
     'Connections from one client to the Service (Envoy `max_connections`). Default 1024.',
   ),
   maxPendingRequests: about(
-    v.optional(integer(0, UINT32)),
+    v.optional(count(0)),
     'Calls of one client that wait for a connection (Envoy `max_pending_requests`). Default 1024.',
   ),
   maxRequests: about(
-    v.optional(integer(0, UINT32)),
+    v.optional(count(0)),
     'Calls of one client under way at once (Envoy `max_requests`). Default 1024.',
   ),
   maxRetries: about(
-    v.optional(integer(0, UINT32)),
+    v.optional(count(0)),
     'Retries of one client under way at once (Envoy `max_retries`). Default: no such limit; the retry budget decides.',
+  ),
+  warmConnections: about(
+    v.optional(integer(0, 100)),
+    'Connections opened to each endpoint before there are calls, and opened again when they end. Default 0.',
+  ),
+  maxConnectionDuration: about(
+    v.optional(duration),
+    'A connection takes no new calls after this long (Istio, Envoy `max_connection_duration`). Default: no limit.',
+  ),
+  maxRequestsPerConnection: about(
+    v.optional(count(1)),
+    'Nor after so many calls (Istio, Envoy `max_requests_per_connection`). Default: no limit.',
+  ),
+  http2Keepalive: about(
+    v.optional(
+      v.strictObject({
+        interval: requiredDuration('Time between PINGs, at least 1ms.'),
+        timeout: about(v.optional(duration, '20s'), 'How long to wait for the answer (gRPC has 20s). Default 20s.'),
+      }),
+    ),
+    'PINGs that find dead connections, where endpoints speak HTTP/2 by `appProtocol` (Envoy `connection_keepalive`). Default: none.',
   ),
 });
 
@@ -68,6 +82,15 @@ const retryConstraint = v.strictObject({
   minRetryRate: v.optional(minRetryRate, {}),
 });
 
+const subset = v.strictObject({
+  name: about(label, 'Name of the subset, unique in the policy.'),
+  labels: about(v.record(text(1, 256), text(0, 256)), 'Labels that its endpoints have, all of them.'),
+});
+
+const healthWatch = v.strictObject({
+  service: about(v.optional(text(0, 1024), ''), 'gRPC service to ask for. Default: the server as a whole.'),
+});
+
 const spec = v.strictObject({
   targetRefs: about(
     v.pipe(
@@ -78,6 +101,22 @@ const spec = v.strictObject({
     'Services that the policy is for.',
   ),
   loadBalancer: v.optional(loadBalancer),
+  subsets: about(
+    v.optional(listOf(subset, 1, 64)),
+    'Endpoints by label, for routes that ask for them (Istio `subsets`). A route that asks for labels that no endpoint has fails.',
+  ),
+  outlierDetection: about(
+    v.optional(outlierDetection),
+    'Endpoints that fail are left alone for a while (Envoy, gRFC A50). `{}` turns it on with the defaults. Default: off.',
+  ),
+  healthChecks: about(
+    v.optional(listOf(healthCheck, 1, 8)),
+    'Each client asks each endpoint by itself whether it is well (Envoy `health_checks`). Default: none.',
+  ),
+  healthWatch: about(
+    v.optional(healthWatch),
+    'gRPC endpoints tell over their connection whether they are well (gRFC A17). Default: not asked.',
+  ),
   connectionPool: about(
     v.optional(connectionPool),
     'Limits of one client towards the Service; beyond them calls fail at once.',
@@ -100,3 +139,6 @@ const spec = v.strictObject({
 export const trafficPolicy = resource('TrafficPolicy', ['inmesh.dev/v1alpha1'], { spec });
 
 export type TrafficPolicySpec = v.InferOutput<typeof spec>;
+
+export type ConnectionPoolSpec = v.InferOutput<typeof connectionPool>;
+export type SubsetSpec = v.InferOutput<typeof subset>;
