@@ -1,7 +1,8 @@
 import type { Clock } from './clock.js';
 import type { Logger } from './log.js';
-import type { TlsOrigination } from './model/cluster.js';
+import type { ConnectionConfig, TlsOrigination } from './model/cluster.js';
 import type { EndpointConfig } from './model/endpoint.js';
+import type { Random } from './random.js';
 import type { Service } from './service.js';
 
 /**
@@ -34,6 +35,10 @@ export interface TransportOptions {
   readonly limits: ConnectionLimits;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Limits and care of connections. Absent: those of `DEFAULT_CONNECTIONS`. */
+  readonly connections?: ConnectionConfig | undefined;
+  /** Spreads lifetimes and back-offs. Default the process's own. */
+  readonly random?: Random | undefined;
 }
 
 /**

@@ -14,7 +14,7 @@ export function connect(
   https: boolean,
   standIn: boolean,
   limits: ConnectionLimits,
-  { clock, logger, transports }: ClientEnv,
+  { clock, random, logger, transports }: ClientEnv,
 ): Transport {
   const { connectTimeoutMs, idleTimeoutMs } = cluster;
   // The application wrote https: the mesh must not make less of it, whatever the cluster says.
@@ -28,7 +28,9 @@ export function connect(
     connectTimeoutMs: standIn ? Math.min(connectTimeoutMs, FAILOVER_MS) : connectTimeoutMs,
     idleTimeoutMs,
     limits,
+    connections: cluster.connections,
     clock,
+    random,
     logger,
   });
 }

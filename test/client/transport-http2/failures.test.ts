@@ -225,7 +225,7 @@ describe('a connection that fails', () => {
     const pending = failure(fixture.transport.call(callOf()));
     await until(() => connected);
     await clock.advance(249);
-    expect(fixture.transport.connections).toBe(1);
+    expect([fixture.limits.open, fixture.transport.connections]).toEqual([1, 0]);
     // Until the client's own side has seen the connection.
     for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
     await clock.advance(2);

@@ -1,12 +1,16 @@
 import type { Socket } from 'node:net';
 import type { Dispatcher } from 'undici';
 import Client from 'undici/lib/dispatcher/client.js';
+import type { TransportOptions } from '../../../core/transport.js';
+import { callsPerConnection, limitLifetime } from '../lifetime.js';
 import { BODY_TIMEOUT_MS, type Exchange, type ExchangeCarrier, UNSENT } from './exchange.js';
 import { requestHeaders } from './headers.js';
 
 export interface ConnectionOwner {
   /** The exchange on it is over and it can carry the next one. */
   idle(connection: Connection): void;
+  /** Its lifetime is over. One that is idle is to be closed; any other closes itself after its exchange. */
+  expired(connection: Connection): void;
   /** It is closed; nothing more will go over it. */
   lost(connection: Connection): void;
 }
@@ -22,17 +26,25 @@ interface ClientRequest extends Dispatcher.DispatchOptions {
  */
 export class Connection implements ExchangeCarrier {
   readonly #client: Client;
+  /** Exchanges that it may still carry. */
+  #left: number;
   #gone = false;
+  readonly #stopLifetime: (() => void) | undefined;
 
   constructor(
-    endpoint: string,
+    options: TransportOptions,
     socket: Socket,
-    idleTimeoutMs: number,
     private readonly owner: ConnectionOwner,
   ) {
+    const { endpoint, idleTimeoutMs } = options;
     let unused: Socket | undefined = socket;
+    this.#left = callsPerConnection(options);
+    this.#stopLifetime = limitLifetime(options, () => {
+      this.#left = 0;
+      owner.expired(this);
+    });
     socket.once('close', () => this.#closed());
-    this.#client = new Client(`http://${endpoint}`, {
+    this.#client = new Client(`http://${endpoint.key}`, {
       connect: (_options, callback) => {
         const first = unused;
         unused = undefined;
@@ -47,6 +59,7 @@ export class Connection implements ExchangeCarrier {
   }
 
   send(exchange: Exchange): void {
+    this.#left--;
     const { call } = exchange;
     const request: ClientRequest = {
       path: call.path,
@@ -59,7 +72,9 @@ export class Connection implements ExchangeCarrier {
   }
 
   finished(reusable: boolean): void {
-    if (reusable && !this.#gone) this.owner.idle(this);
+    if (!reusable || this.#gone) return;
+    if (this.#left > 0) this.owner.idle(this);
+    else this.close();
   }
 
   /** Closes it at once; an exchange on it fails with `error`. */
@@ -69,6 +84,7 @@ export class Connection implements ExchangeCarrier {
 
   #closed(): void {
     this.#gone = true;
+    this.#stopLifetime?.();
     this.owner.lost(this);
     this.#client.destroy(UNSENT, ignore);
   }

@@ -72,6 +72,13 @@ class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner {
     else this.#idle.push(connection);
   }
 
+  expired(connection: Connection): void {
+    const at = this.#idle.indexOf(connection);
+    if (at === -1) return;
+    this.#idle.splice(at, 1);
+    connection.close();
+  }
+
   lost(connection: Connection): void {
     if (!this.#open.delete(connection)) return;
     const at = this.#idle.indexOf(connection);
@@ -142,7 +149,7 @@ class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner {
       this.#settleClose();
       return;
     }
-    const connection = new Connection(this.endpoint, socket, this.options.idleTimeoutMs, this);
+    const connection = new Connection(this.options, socket, this);
     this.#open.add(connection);
     connection.send(next);
   }

@@ -10,34 +10,24 @@ import type { Clock } from '../../../core/clock.js';
 import type { MeshError } from '../../../core/errors.js';
 import type { TransportOptions } from '../../../core/transport.js';
 import { ConnectionLostError, ConnectError, ProtocolError, StreamRefusedError } from '../errors.js';
+import { callsPerConnection, limitLifetime } from '../lifetime.js';
 import { dial } from './dial.js';
 import { Keepalive } from './keepalive.js';
 import { errorCodeName, resetError } from './resets.js';
 import type { Http2Settings } from './settings.js';
+import { BODY, BODY_AND_TRAILERS, HEAD_ONLY } from './stream-options.js';
 
 /** What a connection tells the transport that owns it. */
 export interface ConnectionOwner {
   /** There is room for a stream: the connection became usable, a stream ended, or the server raised its limit. */
   available(connection: Connection): void;
-  /** Was usable and takes no new streams any more: GOAWAY, idle, lost. Streams under way may still finish. */
+  /** Was usable and takes no new streams any more: GOAWAY, idle, worn out, lost. Streams under way may still finish. */
   draining(connection: Connection): void;
   /** It is no more; `error` when it never became usable. */
   gone(connection: Connection, error: MeshError | undefined): void;
   /** "the client should double the keepalive time" - gRFC A8, on a GOAWAY with ENHANCE_YOUR_CALM and too_many_pings. */
   tooManyPings(): void;
 }
-
-/**
- * Node up to 23 copies the options of a stream and adds those of its priority one by one, which takes 5 µs a call (Node 20) unless they are
- * there already, as its defaults. Later versions know no priority (RFC 9113 section 5.3) and warn of `weight`: DEP0194.
- */
-const PRIORITY =
-  Number.parseInt(process.versions.node, 10) < 24
-    ? { exclusive: false, parent: 0, weight: constants.NGHTTP2_DEFAULT_WEIGHT, silent: false }
-    : {};
-const HEAD_ONLY = { endStream: true, waitForTrailers: false, ...PRIORITY };
-const BODY = { endStream: false, waitForTrailers: false, ...PRIORITY };
-const BODY_AND_TRAILERS = { endStream: false, waitForTrailers: true, ...PRIORITY };
 
 /** Stream ids end at 2^31 - 1 (RFC 9113 section 5.1.1); we move on to a new connection a little earlier. */
 const LAST_STREAM_ID = 0x7fffffff - 1_000;
@@ -71,8 +61,11 @@ export class Connection {
   #giveUp: () => void = () => {};
   #stopConnectTimer: () => void;
   #stopIdleTimer: (() => void) | undefined;
+  #stopLifetime: (() => void) | undefined;
   #stopLinger: (() => void) | undefined;
   #idleSince = 0;
+  /** No stream is opened after the one with this id. */
+  readonly #lastOwnId: number;
   readonly #clock: Clock;
   readonly #keepalive: Keepalive;
 
@@ -83,6 +76,8 @@ export class Connection {
   ) {
     this.endpoint = options.endpoint.key;
     this.#clock = options.clock;
+    // Ours are 1, 3, 5 (RFC 9113 section 5.1.1): counting them costs a call nothing.
+    this.#lastOwnId = Math.min(2 * callsPerConnection(options) - 1, LAST_STREAM_ID);
     this.#keepalive = new Keepalive(settings, options.clock, (detail) => this.destroy(detail));
     this.#stopConnectTimer = this.#clock.after(options.connectTimeoutMs, () => this.#connectTimedOut());
     this.#giveUp = dial(options.endpoint.addresses, options.tls, options.clock, {
@@ -107,7 +102,8 @@ export class Connection {
       this.#socket?.ref();
       this.#keepalive.busy();
     }
-    if ((stream.id ?? 0) > LAST_STREAM_ID) this.drain('its stream ids are used up');
+    if ((stream.id ?? 0) >= this.#lastOwnId)
+      this.drain('it has carried as many calls as it may (max_requests_per_connection)');
     return stream;
   }
 
@@ -196,6 +192,9 @@ export class Connection {
     this.state = 'open';
     this.#stopConnectTimer();
     this.#keepalive.start(session);
+    this.#stopLifetime = limitLifetime(this.options, () =>
+      this.drain('its lifetime is over (max_connection_duration)'),
+    );
     this.#becameIdle();
   }
 
@@ -274,6 +273,7 @@ export class Connection {
     this.state = 'lost';
     this.#stopConnectTimer();
     this.#stopIdleTimer?.();
+    this.#stopLifetime?.();
     this.#keepalive.stop();
     if (before === 'connecting') this.#failedToConnect = true;
     else if (before === 'open') this.owner.draining(this);

@@ -4,6 +4,7 @@ import { asMeshError, type MeshError } from '../../../core/errors.js';
 import type { Reply } from '../../../core/reply.js';
 import type { Transport, TransportOptions } from '../../../core/transport.js';
 import { ConnectError, ConnectionLostError, ProtocolError } from '../errors.js';
+import { callsPerConnection } from '../lifetime.js';
 import { Connection, type ConnectionOwner } from './connection.js';
 import { Exchange } from './exchange.js';
 import { DEFAULT_HTTP2_SETTINGS, type Http2Settings } from './settings.js';
@@ -26,7 +27,7 @@ interface Waiting {
   readonly counted: boolean;
 }
 
-/** What a connection that is still being made is expected to carry: "at least 100 streams" - RFC 9113 section 6.5.2. */
+/** "at least 100 streams": what a server may be expected to allow - RFC 9113 section 6.5.2. */
 const EXPECTED_STREAMS = 100;
 
 /**
@@ -40,6 +41,8 @@ class Http2Transport implements Transport, ConnectionOwner {
   /** All that hold a permit of `limits`. */
   readonly #all = new Set<Connection>();
   readonly #line: Waiting[] = [];
+  /** What a connection that is still being made is expected to carry. */
+  readonly #expectedCalls: number;
   #closed = false;
   #whenClosed: (() => void)[] = [];
 
@@ -48,10 +51,13 @@ class Http2Transport implements Transport, ConnectionOwner {
     settings: Http2Settings,
   ) {
     this.#settings = settings;
+    this.#expectedCalls = Math.min(EXPECTED_STREAMS, callsPerConnection(options));
   }
 
   get connections(): number {
-    return this.#all.size;
+    let open = 0;
+    for (const { state } of this.#all) if (state === 'open' || state === 'draining') open++;
+    return open;
   }
 
   readonly call = (call: Call): Promise<Reply> =>
@@ -173,12 +179,13 @@ class Http2Transport implements Transport, ConnectionOwner {
   #openMore(): boolean {
     let coming = 0;
     for (const connection of this.#usable) {
-      if (connection.state === 'connecting') coming += EXPECTED_STREAMS;
+      if (connection.state === 'connecting') coming += this.#expectedCalls;
       // A server that allows no streams at all would allow none on a second connection either.
       else if (connection.streamLimit === 0) return false;
     }
     if (this.#line.length < coming) return false;
-    if (!this.options.limits.tryOpen(this.#usable.length === 0)) return false;
+    // One that drains may do so for as long as a stream lasts: an endpoint may have one in its place in a full cluster, too, but no more.
+    if (!this.options.limits.tryOpen(this.#usable.length === 0 && this.#all.size <= 1)) return false;
     const connection = new Connection(this.options, this.#settings, this);
     this.#all.add(connection);
     this.#usable.push(connection);
