@@ -3,6 +3,12 @@ import type { Mesh } from './mesh/mesh.js';
 
 export type { InboundOptions } from './server/context.js';
 export { meshServerInterceptor } from './server/grpc.js';
+export {
+  type OrcaDefinition,
+  type OrcaImplementation,
+  orcaService,
+  type OrcaServiceOptions,
+} from './server/orca/service.js';
 export { XdsServer } from './server/xds/grpc-server.js';
 
 /**

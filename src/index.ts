@@ -26,3 +26,13 @@ export type { Mesh, MeshDump } from './mesh/mesh.js';
 export type { MeshOptions } from './mesh/options.js';
 export type { InboundOptions } from './server/context.js';
 export { meshHandler } from './server/http.js';
+export {
+  type LoadSources,
+  MetricRecorder,
+  type MetricRecorderOptions,
+  type OrcaFormat,
+  type OrcaOptions,
+  type RequestMetrics,
+  requestMetrics,
+  serverMetrics,
+} from './server/orca/index.js';
