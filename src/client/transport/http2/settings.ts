@@ -1,3 +1,5 @@
+import type { ConnectionConfig } from '../../../core/model/cluster.js';
+
 /** What may be set of HTTP/2 itself; every field has a default that suits a service mesh inside a data centre. */
 export interface Http2Settings {
   /**
@@ -23,3 +25,18 @@ export const DEFAULT_HTTP2_SETTINGS: Http2Settings = {
   keepaliveTimeoutMs: 20_000,
   keepaliveWithoutCalls: false,
 };
+
+/** No PINGs more often than this, in milliseconds, whatever is configured: the least that gRFC A8 allows a client. */
+export const MIN_KEEPALIVE_INTERVAL_MS = 10_000;
+
+/** The settings for connections that are configured so. */
+export function http2Settings(connections: ConnectionConfig | undefined): Http2Settings {
+  const keepAlive = connections?.keepAlive;
+  if (keepAlive === undefined) return DEFAULT_HTTP2_SETTINGS;
+  return {
+    ...DEFAULT_HTTP2_SETTINGS,
+    keepaliveIntervalMs: Math.max(keepAlive.intervalMs, MIN_KEEPALIVE_INTERVAL_MS),
+    keepaliveTimeoutMs: keepAlive.timeoutMs,
+    keepaliveWithoutCalls: keepAlive.withoutCalls,
+  };
+}

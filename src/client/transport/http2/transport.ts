@@ -7,12 +7,12 @@ import { ConnectError, ConnectionLostError, ProtocolError } from '../errors.js';
 import { callsPerConnection } from '../lifetime.js';
 import { Connection, type ConnectionOwner } from './connection.js';
 import { Exchange } from './exchange.js';
-import { DEFAULT_HTTP2_SETTINGS, type Http2Settings } from './settings.js';
+import { type Http2Settings, http2Settings } from './settings.js';
 
 /** HTTP/2 to one endpoint, for plain calls and for gRPC. */
 export const http2Transport = (
   options: TransportOptions,
-  settings: Http2Settings = DEFAULT_HTTP2_SETTINGS,
+  settings: Http2Settings = http2Settings(options.connections),
 ): Transport => new Http2Transport(options, settings);
 
 /** A call in line for a stream. */
