@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CLUSTER } from '../../../src/core/resources.js';
+import type { ApiType } from '../../../src/xds/bootstrap/index.js';
 import { ScriptedXds, type XdsServerStream } from '../../support/scripted-xds.js';
 import { type Harness, packed, Recorder, start } from './harness.js';
 
@@ -17,9 +18,9 @@ const send = (nonce: string, ...names: string[]): void =>
   });
 
 /** a and b are known; a is left, of which the server has been told, and watched again, of which it has been told as well. */
-beforeEach(async () => {
+async function begin(apiType: ApiType): Promise<void> {
   plane = await ScriptedXds.start();
-  harness = start(plane.uri);
+  harness = start(plane.uri, { apiType });
   harness.client.watch(CLUSTER, 'b', new Recorder());
   const stop = harness.client.watch(CLUSTER, 'a', new Recorder());
   stream = await plane.nextStream();
@@ -31,14 +32,17 @@ beforeEach(async () => {
   again = new Recorder();
   harness.client.watch(CLUSTER, 'a', again);
   expect(await stream.next()).toMatchObject({ resource_names: ['b', 'a'], response_nonce: '1' });
-});
+}
 afterEach(async () => {
   await harness.client.close();
   expect(harness.clock.pending).toBe(0);
   plane.close();
 });
 
-describe('a resource that is left and watched again, over the state of the world', () => {
+const variants = ['AGGREGATED_GRPC', 'GRPC'] as const;
+describe.each(variants)('a resource that is left and watched again, over the state of the world (%s)', (apiType) => {
+  beforeEach(() => begin(apiType));
+
   test('is not deleted by a response that was sent before the server heard of it', async () => {
     send('2', 'a', 'b');
     await stream.next();
