@@ -171,6 +171,15 @@ spec:
           requestRedirect: { scheme: https, hostname: x.example, path: { type: ReplacePrefixMatch, replacePrefixMatch: / }, statusCode: 301 }
     - name: nowhere
       matches: [{ path: { value: /nowhere } }]
+    - name: shared
+      matches: [{ path: { value: /shared } }]
+      backendRefs: [{ name: b, namespace: other }]
+      filters:
+        - type: CORS
+          cors: { allowOrigins: ["https://*.a.example", "https://b.example"], allowMethods: [GET], allowHeaders: [x-a], exposeHeaders: [x-b], allowCredentials: true, maxAge: 60 }
+        - { type: RequestMirror, requestMirror: { backendRef: { name: dns }, percent: 5 } }
+        - { type: RequestMirror, requestMirror: { backendRef: { name: b }, fraction: { numerator: 1, denominator: 1000 } } }
+      sessionPersistence: { sessionName: s, absoluteTimeout: 1h, cookieConfig: { lifetimeType: Permanent } }
     - backendRefs: [{ name: a }]
       retry: { attempts: 0 }
 ---
@@ -189,6 +198,7 @@ spec:
       filters: [{ type: RequestHeaderModifier, requestHeaderModifier: { set: [{ name: x, value: y }] } }]
       backendRefs: [{ name: a, port: 90 }]
       timeouts: { request: 0s }
+      sessionPersistence: { type: Header, sessionName: x-session }
 ---
 apiVersion: inmesh.dev/v1alpha1
 kind: TrafficPolicy
@@ -258,5 +268,6 @@ kind: TrafficPolicy
 metadata: { name: ext }
 spec:
   targetRefs: [{ name: ext }]
+  sessionPersistence: {}
   loadBalancer: { custom: { name: example.com/nearest, config: { factor: 2, list: [a] } } }
 `;

@@ -1,15 +1,19 @@
 import type { Resource } from '../../core/resources.js';
 import type { HttpFilter } from '../yaml/schema/route.js';
+import type { TrafficPolicySpec } from '../yaml/schema/traffic-policy.js';
 import { headerFields } from './filters.js';
+import { type Mirror, mirrorsOf } from './mirrors.js';
 import type { RouteDocument } from './parents.js';
 import { wrapped } from './proto.js';
 import type { References } from './references.js';
-import type { MeshPort } from './services.js';
+import type { MeshPort, MeshService } from './services.js';
 
 export interface Backend {
   readonly port: MeshPort;
   readonly weight: number;
   readonly filters: readonly Partial<HttpFilter>[];
+  /** That of its Service. */
+  readonly policy: TrafficPolicySpec | undefined;
 }
 
 /** The backends of a rule that get traffic. */
@@ -17,29 +21,41 @@ export interface Backends {
   readonly valid: readonly Backend[];
   /** Weight of those that name nothing. */
   readonly danglingWeight: number;
+  /** Those that get copies, of the rule and of a single backend. */
+  readonly mirrors: readonly Mirror[];
 }
+
+/** The TrafficPolicy of each Service that has one. */
+export type Policies = ReadonlyMap<MeshService, { readonly spec: TrafficPolicySpec }>;
 
 /** The backends of every rule of every route, attached or not; each that is not there is reported, once. */
 export function resolveBackends(
   routes: readonly RouteDocument[],
   references: References,
+  policies: Policies,
 ): ReadonlyMap<RouteDocument, readonly Backends[]> {
   return new Map(
-    routes.map((route) => [route, route.spec.rules.map((_, rule) => backendsOf(route, rule, references))]),
+    routes.map((route) => [route, route.spec.rules.map((_, rule) => backendsOf(route, rule, references, policies))]),
   );
 }
 
-function backendsOf(route: RouteDocument, rule: number, references: References): Backends {
+function backendsOf(route: RouteDocument, rule: number, references: References, policies: Policies): Backends {
   const valid: Backend[] = [];
   let danglingWeight = 0;
-  (route.spec.rules[rule]?.backendRefs ?? []).forEach((ref, index) => {
+  const { backendRefs = [], filters = [] } = route.spec.rules[rule] ?? {};
+  const mirrors = mirrorsOf(route, filters, ['spec', 'rules', rule, 'filters'], references);
+  backendRefs.forEach((ref, index) => {
     const at = ['spec', 'rules', rule, 'backendRefs', index];
     const service = references.service(route, [...at, 'name'], ref.namespace ?? route.namespace, ref.name);
     const port = service && references.port(route, [...at, 'port'], service, ref.port);
     if (port === undefined) danglingWeight += ref.weight;
-    else if (ref.weight > 0) valid.push({ port, weight: ref.weight, filters: ref.filters ?? [] });
+    else if (ref.weight > 0) {
+      const policy = service && policies.get(service)?.spec;
+      valid.push({ port, weight: ref.weight, filters: ref.filters ?? [], policy });
+    }
+    if (backendRefs.length === 1) mirrors.push(...mirrorsOf(route, ref.filters ?? [], [...at, 'filters'], references));
   });
-  return { valid, danglingWeight };
+  return { valid, danglingWeight, mirrors };
 }
 
 /** A match for the dangling backends' share only, to stand before the same match for the rest. */

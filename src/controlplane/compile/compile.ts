@@ -5,6 +5,7 @@ import type { MeshConfigSpec } from '../yaml/schema/mesh-config.js';
 import { resolveBackends } from './backends.js';
 import { cluster, discoveryType } from './cluster.js';
 import { loadAssignment } from './endpoints.js';
+import { listenerFilters } from './http-filters.js';
 import { apiListener } from './listener.js';
 import { listenerNames, shortNames } from './names.js';
 import { attach } from './parents.js';
@@ -63,7 +64,7 @@ export function compile(documents: readonly Document[], options: CompileOptions 
   const attachments = attach(httpRoutes, grpcRoutes, references);
   const dangling = options.danglingBackends === 'answer-500' ? references.into(warnings) : references;
   checkSlices(endpointSlices, dangling);
-  const backends = resolveBackends([...httpRoutes, ...grpcRoutes], dangling);
+  const backends = resolveBackends([...httpRoutes, ...grpcRoutes], dangling, policies);
   const owners = shortNames(services);
 
   const clusters = new Map<string, Resource>();
@@ -76,10 +77,11 @@ export function compile(documents: readonly Document[], options: CompileOptions 
       const policy = policies.get(service)?.spec;
       clusters.set(name, cluster(port, policy));
       if (discoveryType(port) === 'EDS') endpoints.set(name, loadAssignment(port, policy?.loadBalancer));
-      const virtualHost = { name, domains: ['*'], routes: routesOf(port, attachments, backends) };
-      routes.set(name, { name, virtual_hosts: [virtualHost] });
+      const table = routesOf(port, attachments, backends, policy);
+      routes.set(name, { name, virtual_hosts: [{ name, domains: ['*'], routes: table }] });
+      const filters = listenerFilters(table);
       for (const form of listenerNames(service, port, owners.has(service)))
-        listeners.set(form, apiListener(form, name));
+        listeners.set(form, apiListener(form, name, filters));
     }
   }
   const settings = meshSettings(of('MeshConfig'), references);

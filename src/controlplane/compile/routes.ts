@@ -2,16 +2,21 @@ import type { Resource } from '../../core/resources.js';
 import type { DocumentOf } from '../yaml/document.js';
 import type { HttpMatch } from '../yaml/schema/http-route.js';
 import type { HttpFilter, Timeouts } from '../yaml/schema/route.js';
+import type { SessionSpec } from '../yaml/schema/session.js';
+import type { TrafficPolicySpec } from '../yaml/schema/traffic-policy.js';
 import { type Backend, type Backends, clusterSpecifier, danglingShare } from './backends.js';
 import { headerFields, pathFields, redirectAction } from './filters.js';
+import { hashPolicies } from './hash-policies.js';
+import { filterOverrides, type Session } from './http-filters.js';
 import { type CompiledMatch, grpcMatch, httpMatches } from './matches.js';
+import { mirrorPolicies } from './mirrors.js';
 import type { Attachments, RouteDocument } from './parents.js';
 import { compareMatches, grpcSpecificity, httpSpecificity, type Origin, type Specificity } from './precedence.js';
 import { type RetrySpec, requestTimeout, retryPolicy } from './retry.js';
 import type { MeshPort } from './services.js';
 
 type BackendsByRoute = ReadonlyMap<RouteDocument, readonly Backends[]>;
-const NONE: Backends = { valid: [], danglingWeight: 0 };
+const NONE: Backends = { valid: [], danglingWeight: 0, mirrors: [] };
 
 interface Candidate {
   readonly specificity: Specificity;
@@ -20,21 +25,31 @@ interface Candidate {
 }
 
 /** The routes of one port in order of precedence: the first that matches wins. Without any attached, all goes to the port itself. */
-export function routesOf(port: MeshPort, attachments: Attachments, backends: BackendsByRoute): Resource[] {
+export function routesOf(
+  port: MeshPort,
+  attachments: Attachments,
+  backends: BackendsByRoute,
+  policy: TrafficPolicySpec | undefined,
+): Resource[] {
   const candidates: Candidate[] = [
     ...(attachments.grpc.get(port) ?? []).flatMap((route) => grpcCandidates(route, port, backends)),
     ...(attachments.http.get(port) ?? []).flatMap((route) => httpCandidates(route, port, backends)),
   ];
-  if (!attachments.grpc.has(port) && !attachments.http.has(port)) return [defaultRoute(port)];
+  if (!attachments.grpc.has(port) && !attachments.http.has(port)) return [defaultRoute(port, policy)];
   return candidates.sort(compareMatches).flatMap((candidate) => candidate.routes);
 }
 
-function defaultRoute(port: MeshPort): Resource {
-  const backend: Backend = { port, weight: 1, filters: [] };
+function defaultRoute(port: MeshPort, policy: TrafficPolicySpec | undefined): Resource {
+  const backend: Backend = { port, weight: 1, filters: [], policy };
   return {
     name: 'default',
     match: { prefix: '/' },
-    route: { ...clusterSpecifier([backend]), ...hostFields([], [backend]) },
+    route: {
+      ...clusterSpecifier([backend]),
+      ...hostFields([], [backend]),
+      ...hashPolicies([policy?.loadBalancer?.consistentHash]),
+    },
+    ...filterOverrides(undefined, sessionOf(undefined, [backend], port.resourceName, '/')),
   };
 }
 
@@ -49,6 +64,7 @@ function httpCandidates(route: DocumentOf<'HTTPRoute'>, port: MeshPort, backends
       rule,
       backends: backends.get(route)?.[index] ?? NONE,
       failure: 500,
+      cookiePath: cookiePath(rule.matches),
     };
     return (rule.matches.length > 0 ? rule.matches : [EVERY_REQUEST]).map((match, number) => ({
       specificity: httpSpecificity(match),
@@ -67,6 +83,7 @@ function grpcCandidates(route: DocumentOf<'GRPCRoute'>, port: MeshPort, backends
       rule,
       backends: backends.get(route)?.[index] ?? NONE,
       failure: 503,
+      cookiePath: '/',
     };
     return (rule.matches.length > 0 ? rule.matches : [{}]).map((match, number) => ({
       specificity: grpcSpecificity(match),
@@ -96,19 +113,25 @@ interface Target {
     readonly filters: readonly Partial<HttpFilter>[];
     readonly timeouts?: Timeouts | undefined;
     readonly retry?: RetrySpec | undefined;
+    readonly sessionPersistence?: SessionSpec | undefined;
   };
+  /** What the paths have in common that it is for. */
+  readonly cookiePath: string;
   readonly backends: Backends;
   /** HTTP status when there is no backend to go to. */
   readonly failure: number;
 }
 
 /** One route; two when a share of the traffic has nowhere to go. */
-function compileRoute(compiled: CompiledMatch, { name, port, rule, backends, failure }: Target): Resource[] {
+function compileRoute(compiled: CompiledMatch, target: Target): Resource[] {
+  const { name, port, rule, backends, failure } = target;
   const [first, ...others] = backends.valid;
   // Of a single backend the filters are those of the route.
   const filters = first !== undefined && others.length === 0 ? [...rule.filters, ...first.filters] : rule.filters;
   const { match } = compiled;
-  const headers = headerFields(rule.filters);
+  const cors = filters.find((filter) => filter.cors !== undefined)?.cors;
+  const session = sessionOf(rule.sessionPersistence, backends.valid, name, target.cookiePath);
+  const headers = { ...headerFields(rule.filters), ...filterOverrides(cors, session) };
   const redirect = redirectAction(filters, compiled, port);
   if (redirect !== undefined) return [{ name, match, redirect, ...headers }];
   // "If all entries in BackendRefs are invalid … all traffic which matches this rule MUST receive a 500" - HTTPRouteRule.
@@ -128,6 +151,8 @@ function compileRoute(compiled: CompiledMatch, { name, port, rule, backends, fai
       ...hostFields(filters, backends.valid),
       ...pathFields(filters, compiled),
       ...requestTimeout(rule.timeouts),
+      ...mirrorPolicies(backends.mirrors),
+      ...hashPolicies(backends.valid.map(({ policy }) => policy?.loadBalancer?.consistentHash)),
       ...(retry_policy !== undefined && { retry_policy }),
     },
     ...headers,
@@ -140,4 +165,23 @@ function hostFields(filters: Target['rule']['filters'], backends: readonly Backe
   const hostname = filters.find((filter) => filter.urlRewrite?.hostname !== undefined)?.urlRewrite?.hostname;
   if (hostname !== undefined) return { host_rewrite_literal: hostname };
   return backends.some(({ port }) => port.dnsName !== undefined) ? { auto_host_rewrite: { value: true } } : {};
+}
+
+/** The session of the rule, else of the first backend whose policy has one. Its name is a token, as a cookie and as a header. */
+function sessionOf(
+  own: SessionSpec | undefined,
+  backends: readonly Backend[],
+  name: string,
+  path: string,
+): Session | undefined {
+  const spec =
+    own ?? backends.find(({ policy }) => policy?.sessionPersistence !== undefined)?.policy?.sessionPersistence;
+  return spec && { spec, name: `session-${name.replace(/[/:]/g, '-')}`, path };
+}
+
+/** That of the only match; of several, or of an expression, every path (GEP-1619). */
+function cookiePath(matches: readonly HttpMatch[]): string {
+  const [only, ...others] = matches;
+  const plain = only !== undefined && others.length === 0 && only.path.type !== 'RegularExpression';
+  return plain && !only.path.value.includes(';') ? only.path.value : '/';
 }

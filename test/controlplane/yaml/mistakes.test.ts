@@ -359,8 +359,8 @@ ${serviceYaml('reviews')}`;
     ],
     [
       'a filter of a later version',
-      filter('type: URLRewrite, urlRewrite: {}, requestMirror: {}'),
-      'HTTPRoute/r spec.rules[0].filters[0].requestMirror: is not supported by this version of inmesh: remove it',
+      filter('type: URLRewrite, urlRewrite: {}, externalAuth: {}'),
+      'HTTPRoute/r spec.rules[0].filters[0].externalAuth: is not supported by this version of inmesh: remove it',
     ],
     [
       'a rewrite beside a redirect',

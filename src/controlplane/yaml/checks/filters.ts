@@ -1,12 +1,16 @@
 import type { Path, Report } from '../problem.js';
 import type { HttpMatch } from '../schema/http-route.js';
-import type { HeaderModifier, HttpFilter } from '../schema/route.js';
+import type { CorsSpec } from '../schema/cors.js';
+import type { HeaderModifier, HttpFilter, RequestMirror } from '../schema/route.js';
+import { checkBackendKind } from './route.js';
 
 const FIELD_OF = {
   RequestHeaderModifier: 'requestHeaderModifier',
   ResponseHeaderModifier: 'responseHeaderModifier',
   URLRewrite: 'urlRewrite',
   RequestRedirect: 'requestRedirect',
+  RequestMirror: 'requestMirror',
+  CORS: 'cors',
 } as const;
 
 /** "filter.x must be specified for X filter.type", and nothing else; each type at most once. */
@@ -14,7 +18,9 @@ export function checkFilterFields(filters: readonly Partial<HttpFilter>[], at: P
   const types = new Set<string>();
   filters.forEach((filter, index) => {
     const type = filter.type as HttpFilter['type'];
-    if (types.has(type)) report([...at, index, 'type'], `${type} is there twice: put both into one filter`);
+    // "This filter can be used multiple times within the same rule." - HTTPRequestMirrorFilter.
+    if (types.has(type) && type !== 'RequestMirror')
+      report([...at, index, 'type'], `${type} is there twice: put both into one filter`);
     types.add(type);
     for (const [owner, field] of Object.entries(FIELD_OF) as [
       HttpFilter['type'],
@@ -27,7 +33,31 @@ export function checkFilterFields(filters: readonly Partial<HttpFilter>[], at: P
     }
     checkHeaders(filter.requestHeaderModifier, [...at, index, 'requestHeaderModifier'], report);
     checkHeaders(filter.responseHeaderModifier, [...at, index, 'responseHeaderModifier'], report);
+    if (filter.requestMirror !== undefined) checkMirror(filter.requestMirror, [...at, index, 'requestMirror'], report);
+    if (filter.cors !== undefined) checkCors(filter.cors, [...at, index, 'cors'], report);
   });
+}
+
+function checkMirror({ backendRef, percent, fraction }: RequestMirror, at: Path, report: Report): void {
+  checkBackendKind(backendRef, [...at, 'backendRef', 'kind'], report);
+  if (percent !== undefined && fraction !== undefined)
+    report([...at, 'fraction'], 'cannot be combined with percent: keep one of them');
+  if (fraction !== undefined && fraction.numerator > fraction.denominator)
+    report(
+      [...at, 'fraction', 'numerator'],
+      `must be at most the denominator, which is ${fraction.denominator}, got ${fraction.numerator}`,
+    );
+}
+
+function checkCors(cors: CorsSpec, at: Path, report: Report): void {
+  for (const field of ['allowOrigins', 'allowMethods', 'allowHeaders', 'exposeHeaders'] as const) {
+    const values: readonly string[] = cors[field] ?? [];
+    if (values.includes('*') && values.length > 1)
+      report([...at, field], '"*" stands for all of them: keep it alone, or remove it');
+    // Methods are few enough to be named.
+    if (values.includes('*') && cors.allowCredentials && (field === 'allowHeaders' || field === 'exposeHeaders'))
+      report([...at, field], 'browsers take "*" for a name when allowCredentials is true: name the headers');
+  }
 }
 
 function checkHeaders(modifier: HeaderModifier | undefined, at: Path, report: Report): void {

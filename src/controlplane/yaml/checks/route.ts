@@ -2,6 +2,8 @@ import { safeRegex } from '../../../core/regex/safe-regex.js';
 import { formatDuration } from '../duration.js';
 import type { Path, Report } from '../problem.js';
 import type { ParentRef, Timeouts } from '../schema/route.js';
+import type { SessionSpec } from '../schema/session.js';
+import { checkSession } from './session.js';
 
 /** What HTTPRoute and GRPCRoute have in common. */
 
@@ -23,6 +25,7 @@ export function checkParents(parents: readonly ParentRef[], report: Report): voi
 interface CommonRule {
   readonly name?: string | undefined;
   readonly timeouts?: Timeouts | undefined;
+  readonly sessionPersistence?: SessionSpec | undefined;
   readonly retry?: { readonly backoff?: number | undefined } | undefined;
   readonly backendRefs: readonly { readonly kind: string; readonly group: string; readonly weight: number }[];
 }
@@ -41,15 +44,11 @@ export function checkRules(rules: readonly CommonRule[], report: Report): void {
         `must be at most the ${formatDuration(request)} of timeouts.request, got ${formatDuration(backendRequest)}`,
       );
     }
+    checkSession(rule.sessionPersistence, [...at, 'sessionPersistence'], report);
     if (rule.retry?.backoff === 0)
       report([...at, 'retry', 'backoff'], 'must be more than 0s', { expected: 'at least 1ms' });
     rule.backendRefs.forEach((ref, number) => {
-      if (ref.kind === 'Service' && ref.group === '') return;
-      report(
-        [...at, 'backendRefs', number, 'kind'],
-        `"${[ref.group, ref.kind].filter(Boolean).join('/')}" is not supported by this version of inmesh: use a Service`,
-        { expected: 'Service' },
-      );
+      checkBackendKind(ref, [...at, 'backendRefs', number, 'kind'], report);
     });
     if (rule.backendRefs.length > 0 && rule.backendRefs.every((ref) => ref.weight === 0)) {
       report(
@@ -57,6 +56,17 @@ export function checkRules(rules: readonly CommonRule[], report: Report): void {
         'the weights are all 0, so that no backend gets any traffic: give one a weight of at least 1',
       );
     }
+  });
+}
+
+export function checkBackendKind(
+  { kind, group }: { readonly kind: string; readonly group: string },
+  at: Path,
+  report: Report,
+): void {
+  if (kind === 'Service' && group === '') return;
+  report(at, `"${[group, kind].filter(Boolean).join('/')}" is not supported by this version of inmesh: use a Service`, {
+    expected: 'Service',
   });
 }
 

@@ -3,6 +3,7 @@ import type { SubsetSpec, TrafficPolicySpec } from '../schema/traffic-policy.js'
 import { between, DAY_MS } from './bounds.js';
 import { checkHealthCheck, checkOutlierDetection } from './health.js';
 import { checkLoadBalancer } from './load-balancer.js';
+import { checkSession } from './session.js';
 
 export function checkTrafficPolicy(spec: TrafficPolicySpec, report: Report): void {
   if (spec.loadBalancer !== undefined) checkLoadBalancer(spec.loadBalancer, ['spec', 'loadBalancer'], report);
@@ -18,6 +19,7 @@ export function checkTrafficPolicy(spec: TrafficPolicySpec, report: Report): voi
   );
   between(report, ['spec', 'connectTimeout'], spec.connectTimeout, 1, 3_600_000);
   between(report, ['spec', 'idleTimeout'], spec.idleTimeout, 1, DAY_MS);
+  checkSession(spec.sessionPersistence, ['spec', 'sessionPersistence'], report);
   checkConnectionPool(spec.connectionPool, report);
   checkSubsets(spec.subsets ?? [], report);
   if (spec.outlierDetection !== undefined)

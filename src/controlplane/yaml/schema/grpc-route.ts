@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { about, headerName, label, later, oneOf, resource, text } from './fields.js';
 import { backendRef, grpcFilter, grpcRetry, hostnames, parentRefs, timeouts, upTo16 } from './route.js';
+import { sessionPersistence } from './session.js';
 
 const method = v.strictObject({
   type: about(
@@ -38,7 +39,10 @@ const rule = v.strictObject({
     'Not in the Gateway API yet (GEP-3139); as in HTTPRoute. `request` caps the deadline that the caller sets.',
   ),
   retry: about(v.optional(grpcRetry), 'Not in the Gateway API yet; as in HTTPRoute (GEP-1731), with gRPC statuses.'),
-  sessionPersistence: later,
+  sessionPersistence: about(
+    v.optional(sessionPersistence),
+    'A caller stays with the endpoint that it was sent to first (GEP-1619). Default: what the TrafficPolicy of the backend says.',
+  ),
 });
 
 const spec = v.strictObject({

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { about, headerName, label, later, oneOf, resource, text } from './fields.js';
 import { backendRef, hostnames, httpFilter, httpRetry, parentRefs, timeouts, upTo16 } from './route.js';
+import { sessionPersistence } from './session.js';
 
 export const HTTP_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'] as const;
 
@@ -50,7 +51,10 @@ const rule = v.strictObject({
   ),
   timeouts: v.optional(timeouts),
   retry: v.optional(httpRetry),
-  sessionPersistence: later,
+  sessionPersistence: about(
+    v.optional(sessionPersistence),
+    'A caller stays with the endpoint that it was sent to first (GEP-1619). Default: what the TrafficPolicy of the backend says.',
+  ),
 });
 
 const spec = v.strictObject({

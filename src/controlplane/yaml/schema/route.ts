@@ -12,6 +12,7 @@ import {
   subdomain,
   text,
 } from './fields.js';
+import { cors } from './cors.js';
 
 /** What HTTPRoute and GRPCRoute share (Gateway API v1). Sizes of lists are the API's own. */
 
@@ -87,27 +88,57 @@ const requestRedirect = v.strictObject({
   statusCode: about(v.optional(v.picklist(REDIRECT_STATUSES), 302), 'HTTP status. Default 302.'),
 });
 
+const requestMirror = v.strictObject({
+  backendRef: v.strictObject({
+    group: about(v.optional(v.string(), ''), 'Group of the backend; empty for a Service.'),
+    kind: about(v.optional(v.string(), 'Service'), 'Kind of the backend: Service.'),
+    namespace: about(v.optional(label), 'Namespace of the backend. Default: that of the route.'),
+    name: about(subdomain, 'Name of the Service that gets copies of requests; its replies are thrown away.'),
+    port: about(v.optional(portNumber), 'Port of the Service. Default: 80 if it has that, else its first.'),
+  }),
+  percent: about(v.optional(integer(0, 100)), 'Share of the requests that are copied, in percent. Default: all.'),
+  fraction: about(
+    v.optional(
+      v.strictObject({
+        numerator: about(integer(0, 2_147_483_647), 'At most the denominator.'),
+        denominator: about(v.optional(integer(1, 2_147_483_647), 100), 'Default 100.'),
+      }),
+    ),
+    'The same as a fraction, in place of `percent`.',
+  ),
+});
+
 export const httpFilter = v.strictObject({
   type: about(
-    oneOf(['RequestHeaderModifier', 'ResponseHeaderModifier', 'URLRewrite', 'RequestRedirect']),
+    oneOf([
+      'RequestHeaderModifier',
+      'ResponseHeaderModifier',
+      'URLRewrite',
+      'RequestRedirect',
+      'RequestMirror',
+      'CORS',
+    ]),
     'Which of the fields below is set.',
   ),
   requestHeaderModifier: v.optional(headerModifier),
   responseHeaderModifier: v.optional(headerModifier),
   urlRewrite: v.optional(urlRewrite),
   requestRedirect: v.optional(requestRedirect),
-  cors: later,
+  requestMirror: v.optional(requestMirror),
+  cors: v.optional(cors),
   extensionRef: later,
   externalAuth: later,
-  requestMirror: later,
 });
 
 export const grpcFilter = v.strictObject({
-  type: about(oneOf(['RequestHeaderModifier', 'ResponseHeaderModifier']), 'Which of the fields below is set.'),
+  type: about(
+    oneOf(['RequestHeaderModifier', 'ResponseHeaderModifier', 'RequestMirror']),
+    'Which of the fields below is set.',
+  ),
   requestHeaderModifier: v.optional(headerModifier),
   responseHeaderModifier: v.optional(headerModifier),
+  requestMirror: v.optional(requestMirror),
   extensionRef: later,
-  requestMirror: later,
 });
 
 /** A list of at most 16, as most of the API's are. */
@@ -184,4 +215,5 @@ export type HeaderModifier = v.InferOutput<typeof headerModifier>;
 export type PathModifier = v.InferOutput<typeof pathModifier>;
 export type UrlRewrite = v.InferOutput<typeof urlRewrite>;
 export type RequestRedirect = v.InferOutput<typeof requestRedirect>;
+export type RequestMirror = v.InferOutput<typeof requestMirror>;
 export type Timeouts = v.InferOutput<typeof timeouts>;

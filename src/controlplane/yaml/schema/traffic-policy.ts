@@ -14,6 +14,7 @@ import {
 import { healthCheck } from './health-check.js';
 import { loadBalancer } from './load-balancer.js';
 import { outlierDetection } from './outlier-detection.js';
+import { sessionPersistence } from './session.js';
 
 const targetRef = v.strictObject({
   group: about(v.optional(v.string(), ''), 'Group of the target; empty for a Service.'),
@@ -116,6 +117,10 @@ const spec = v.strictObject({
   healthWatch: about(
     v.optional(healthWatch),
     'gRPC endpoints tell over their connection whether they are well (gRFC A17). Default: not asked.',
+  ),
+  sessionPersistence: about(
+    v.optional(sessionPersistence),
+    'A caller stays with the endpoint that it was sent to first (GEP-1619, as XBackendTrafficPolicy has it); what a rule of a route says comes before it.',
   ),
   connectionPool: about(
     v.optional(connectionPool),

@@ -1,0 +1,83 @@
+import type { Resource } from '../../core/resources.js';
+import type { CorsSpec } from '../yaml/schema/cors.js';
+import type { SessionSpec } from '../yaml/schema/session.js';
+import { any, duration } from './proto.js';
+
+/** Names of the filters in listeners, by which routes speak to them. */
+const CORS = 'envoy.filters.http.cors';
+const SESSION = 'envoy.filters.http.stateful_session';
+const STATEFUL_SESSION = 'envoy.extensions.filters.http.stateful_session.v3';
+
+/** What a route says to the filters of its listener: `typed_per_filter_config`. */
+export function filterOverrides(cors: CorsSpec | undefined, session: Session | undefined): Resource {
+  const overrides = {
+    ...(cors !== undefined && { [CORS]: optional(corsPolicy(cors)) }),
+    ...(session !== undefined && { [SESSION]: optional(sessionOverride(session)) }),
+  };
+  return Object.keys(overrides).length === 0 ? {} : { typed_per_filter_config: overrides };
+}
+
+/** "is_optional … the filter config will be ignored" by those that do not know it - gRFC A39. */
+const optional = (config: Resource): Resource =>
+  any('envoy.config.route.v3.FilterConfig', { config, is_optional: true });
+
+/** The filters that these routes speak to, for `http_filters`; they do nothing for other routes. */
+export function listenerFilters(routes: readonly Resource[]): Resource[] {
+  const used = new Set(routes.flatMap((route) => Object.keys((route['typed_per_filter_config'] as Resource) ?? {})));
+  const kinds = [
+    [CORS, 'envoy.extensions.filters.http.cors.v3.Cors'],
+    [SESSION, `${STATEFUL_SESSION}.StatefulSession`],
+  ] as const;
+  return kinds
+    .filter(([name]) => used.has(name))
+    .map(([name, type]) => ({ name, typed_config: any(type), is_optional: true }));
+}
+
+export interface Session {
+  readonly spec: SessionSpec;
+  /** When it has none of its own. */
+  readonly name: string;
+  /** Path of its cookie. */
+  readonly path: string;
+}
+
+function sessionOverride({ spec, name, path }: Session): Resource {
+  const { type, absoluteTimeout, sessionName = name } = spec;
+  const state = (file: string, message: string, fields: Resource): Resource => ({
+    name: `envoy.http.stateful_session.${file}`,
+    typed_config: any(`envoy.extensions.http.stateful_session.${file}.v3.${message}`, fields),
+  });
+  const session_state =
+    type === 'Header'
+      ? state('header', 'HeaderBasedSessionState', { name: sessionName.toLowerCase() })
+      : state('cookie', 'CookieBasedSessionState', {
+          cookie: { name: sessionName, ...(absoluteTimeout !== undefined && { ttl: duration(absoluteTimeout) }), path },
+        });
+  return any(`${STATEFUL_SESSION}.StatefulSessionPerRoute`, { stateful_session: { session_state } });
+}
+
+const METHODS = 'GET, HEAD, POST, PUT, DELETE, CONNECT, OPTIONS, TRACE, PATCH';
+
+function corsPolicy(cors: CorsSpec): Resource {
+  const list = (field: string, values: readonly string[] | undefined): Resource =>
+    values === undefined || values.length === 0 ? {} : { [field]: values.join(', ') };
+  // "*" is a name to browsers when there are credentials (Fetch standard); GEP-1767 wants it to mean all all the same.
+  const methods = cors.allowCredentials && cors.allowMethods?.includes('*') ? [METHODS] : cors.allowMethods;
+  return any('envoy.extensions.filters.http.cors.v3.CorsPolicy', {
+    ...(cors.allowOrigins.length > 0 && { allow_origin_string_match: cors.allowOrigins.map(originMatch) }),
+    ...list('allow_methods', methods),
+    ...list('allow_headers', cors.allowHeaders),
+    ...list('expose_headers', cors.exposeHeaders),
+    max_age: String(cors.maxAge),
+    ...(cors.allowCredentials && { allow_credentials: { value: true } }),
+  });
+}
+
+/** Browsers write origins in lower case and leave out the port of the scheme. `*` stands for one or more labels (GEP-1767). */
+function originMatch(origin: string): Resource {
+  if (origin === '*') return { safe_regex: { regex: '.*' } };
+  const plain = origin.toLowerCase().replace(/^(http:.*):80$|^(https:.*):443$/, '$1$2');
+  if (!plain.includes('*')) return { exact: plain };
+  const regex = plain.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replace('*', '[^/:]+');
+  return { safe_regex: { regex } };
+}

@@ -1,0 +1,47 @@
+import type { Resource } from '../../core/resources.js';
+import type { HttpFilter, RequestMirror } from '../yaml/schema/route.js';
+import type { Path } from '../yaml/problem.js';
+import type { RouteDocument } from './parents.js';
+import type { References } from './references.js';
+import type { MeshPort } from './services.js';
+
+export interface Mirror {
+  readonly port: MeshPort;
+  readonly share: Pick<RequestMirror, 'percent' | 'fraction'>;
+}
+
+/** The mirrors among filters; one that names nothing is reported, and left out. */
+export function mirrorsOf(
+  route: RouteDocument,
+  filters: readonly Partial<HttpFilter>[],
+  at: Path,
+  references: References,
+): Mirror[] {
+  return filters.flatMap(({ requestMirror }, index) => {
+    if (requestMirror === undefined) return [];
+    const { backendRef: ref, ...share } = requestMirror;
+    const refAt = [...at, index, 'requestMirror', 'backendRef'];
+    const service = references.service(route, [...refAt, 'name'], ref.namespace ?? route.namespace, ref.name);
+    const port = service && references.port(route, [...refAt, 'port'], service, ref.port);
+    return port === undefined ? [] : [{ port, share }];
+  });
+}
+
+/** `RouteAction.request_mirror_policies`. */
+export function mirrorPolicies(mirrors: readonly Mirror[]): Resource {
+  if (mirrors.length === 0) return {};
+  return {
+    request_mirror_policies: mirrors.map(({ port, share }) => ({
+      cluster: port.resourceName,
+      ...runtimeFraction(share),
+    })),
+  };
+}
+
+/** All requests when nothing is said. A numerator of 0 never travels. */
+function runtimeFraction({ percent, fraction }: Mirror['share']): Resource {
+  if (percent === undefined && fraction === undefined) return {};
+  const share = fraction === undefined ? (percent ?? 0) / 100 : fraction.numerator / fraction.denominator;
+  const numerator = Math.round(share * 1_000_000);
+  return { runtime_fraction: { default_value: { ...(numerator > 0 && { numerator }), denominator: 'MILLION' } } };
+}
