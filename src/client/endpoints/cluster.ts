@@ -13,7 +13,7 @@ import { PeakEwma } from '../balancer/peak-ewma.js';
 import type { ClientEnv } from '../env.js';
 import { clusterFilters } from '../stack.js';
 import { type Elsewhere, send } from './accounting.js';
-import { makeBalancer } from './balancing.js';
+import { BalancerMaker } from './balancing.js';
 import { LoadAccount } from './cluster-load.js';
 import { connect, needsNewConnections } from './connecting.js';
 import { Search } from './elsewhere.js';
@@ -70,7 +70,8 @@ export class Cluster implements Rank {
     this.attempt = this.#stack();
     const { limits } = this;
     this.#room = new WaitingRoom({ clock, limits, underWay, lookAgainAt: () => this.reconnectsAt });
-    const balancer = () => makeBalancer(this.config, env);
+    const balancers = new BalancerMaker(() => this.config, env);
+    const balancer = () => balancers.make();
     this.#priorities = new Priorities(config, { clock, random, balancer, onChange: () => this.#news() });
     this.#watchers = new HealthWatchers(env);
     this.#watchers.configure(config);
