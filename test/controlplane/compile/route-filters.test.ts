@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { LISTENER, type Resource, ROUTE } from '../../../src/core/resources.js';
+import { withFilters } from '../../../src/xds/resources/filter-overrides.js';
 import { loadCodec } from '../../../src/xds/wire/index.js';
 import { decoders } from '../../support/decoders.js';
 import {
@@ -155,10 +156,14 @@ describe('CORS', () => {
   });
 });
 
+/** The filter without a session of its own, which is there for routes that have one. */
+const SESSION_IN_LISTENER = { filter: 'envoy.filters.http.stateful_session', session: undefined };
+
 describe('sessionPersistence', () => {
   const session = (text: string) => {
     const { routes, filters } = compiled(text);
-    return { session: routes[0]?.overrides?.[0]?.session, filters };
+    const served = routes[0] && withFilters(routes[0], { cors: undefined, session: SESSION_IN_LISTENER });
+    return { session: served?.session, filters };
   };
   const inRule = (text: string, matches = '') =>
     session(rule(`backendRefs: [{ name: b }], sessionPersistence: { ${text} }${matches}`)).session;
