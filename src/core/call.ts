@@ -98,6 +98,11 @@ export class Call {
   affinity: string | undefined;
   /** Labels that the endpoint must have. Written by route filters. */
   subset: Readonly<Record<string, string>> | undefined;
+  /**
+   * Told when the connection that carries the call takes no new ones: GOAWAY, or its time is over. For streams that do not end by themselves, and would
+   * hold it open; written by whoever makes one and gives it to a transport.
+   */
+  onDraining: (() => void) | undefined;
 
   constructor(init: CallInit) {
     this.protocol = init.protocol;

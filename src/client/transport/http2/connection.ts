@@ -49,6 +49,8 @@ export class Connection {
   state: 'connecting' | 'open' | 'draining' | 'lost' = 'connecting';
   /** Whether any stream was ever opened on it. */
   used = false;
+  /** Told when it takes no new streams; those whose stream is open on it. */
+  readonly onDraining = new Set<() => void>();
   #session: ClientHttp2Session | undefined;
   #socket: Socket | undefined;
   /** Highest stream id that the server will answer, from the last GOAWAY. */
@@ -73,6 +75,8 @@ export class Connection {
     private readonly options: TransportOptions,
     private readonly settings: Http2Settings,
     private readonly owner: ConnectionOwner,
+    /** Opened ahead of calls: no call waits for it in particular. */
+    readonly ahead: boolean,
   ) {
     this.endpoint = options.endpoint.key;
     this.#clock = options.clock;
@@ -146,9 +150,8 @@ export class Connection {
   /** No new streams; those open may finish. */
   drain(reason: string): void {
     if (this.state !== 'open') return;
-    this.state = 'draining';
     this.#reason ??= reason;
-    this.owner.draining(this);
+    this.#drains();
     // A GOAWAY of ours makes servers send one of theirs, which may refuse a stream of ours that is still on its way: so it comes last.
     if (this.active === 0) this.#hangUp();
   }
@@ -205,11 +208,14 @@ export class Connection {
     this.#reason ??= `GOAWAY (${this.#goawayName()})`;
     if (code === constants.NGHTTP2_ENHANCE_YOUR_CALM && data?.toString('latin1') === 'too_many_pings')
       this.owner.tooManyPings();
-    if (this.state === 'open') {
-      this.state = 'draining';
-      this.owner.draining(this);
-    }
+    if (this.state === 'open') this.#drains();
     if (this.active === 0) this.#hangUp();
+  }
+
+  #drains(): void {
+    this.state = 'draining';
+    this.owner.draining(this);
+    for (const listener of [...this.onDraining]) listener();
   }
 
   #goawayName(): string {

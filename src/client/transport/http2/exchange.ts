@@ -72,6 +72,7 @@ export class Exchange implements Reply, BodySink, BodyProducer {
     stream.on('data', onData);
     stream.on('end', onEnd);
     call.cancellation.add(this.#onCancel);
+    if (call.onDraining !== undefined) this.connection.onDraining.add(call.onDraining);
     if (empty) this.#requestSent = true;
     else if (trailers) {
       stream.on('wantTrailers', onWantTrailers);
@@ -243,7 +244,9 @@ export class Exchange implements Reply, BodySink, BodyProducer {
 
   #settle(error: MeshError | undefined): void {
     this.#over = true;
-    this.call.cancellation.remove(this.#onCancel);
+    const { cancellation, onDraining } = this.call;
+    cancellation.remove(this.#onCancel);
+    if (onDraining !== undefined) this.connection.onDraining.delete(onDraining);
     this.#ending.settle({
       error,
       trailers: this.#trailers,
