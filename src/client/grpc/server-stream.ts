@@ -23,6 +23,8 @@ export interface ServerStreamRequest {
 export interface ServerStreamListener {
   /** A message. Returns what is wrong with it, if anything: then the stream is given up. */
   message(bytes: Uint8Array): string | undefined;
+  /** The connection that carries it takes no new calls, and closes once this stream is cancelled. */
+  draining(): void;
   /** The gRPC status at the end. */
   ended(code: number, detail: string): void;
 }
@@ -64,6 +66,9 @@ class ServerStream {
       }),
       body: new BytesBody(encodeFrame(message, false)),
     });
+    this.#call.onDraining = () => {
+      if (!this.#over) listener.draining();
+    };
   }
 
   start(transport: Transport): void {

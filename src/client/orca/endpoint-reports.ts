@@ -86,7 +86,6 @@ export class EndpointReports {
   #open(): void {
     const { owner } = this;
     const startedAt = owner.clock.now();
-    const transport = owner.transport();
     let answered = false;
     const request = {
       path: METHOD,
@@ -94,19 +93,19 @@ export class EndpointReports {
       message: encodeReportRequest(this.#periodMs),
       maxMessageBytes: MAX_REPORT_BYTES,
     };
-    this.#cancel = openServerStream(transport, request, {
+    this.#cancel = openServerStream(owner.transport(), request, {
       message: (bytes) => {
         const report = readOrcaReport(bytes);
         if (report === undefined) return 'a message is no xds.data.orca.v3.OrcaLoadReport';
         answered = true;
         this.#attempts = 0;
         this.#deliver(report);
-        // New calls go over other connections: this one is not to be held open, nor listened to.
-        if (this.wanted && owner.transport() !== transport) {
-          this.#stop();
-          this.#start();
-        }
         return undefined;
+      },
+      // "when the backend sends a `GOAWAY`, the client will cancel the `StreamCoreMetrics` call" - A51
+      draining: () => {
+        this.#stop();
+        this.#again(startedAt, true);
       },
       ended: (code) => {
         this.#cancel = undefined;

@@ -252,12 +252,26 @@ describe('load reports out of band', () => {
     const endpoint = new Reporting(server.port, l.clock);
     l.on(endpoint, 1_000);
     await until(() => l.heard.length === 1);
-    const closed = endpoint.reconnect();
-    say(streams[0] as ServerHttp2Stream, 1);
-    await closed;
-    await until(() => l.heard.length === 3);
-    expect(l.heard).toEqual([1, 1, 2]);
+    await endpoint.reconnect();
+    await l.clock.advance(1_000);
+    await until(() => l.heard.length === 2);
+    expect(l.heard).toEqual([1, 2]);
     expect(server.sessions.size).toBe(1);
+  });
+
+  test('nor a server that shuts down (GOAWAY): the stream is cancelled, and asked for again', async () => {
+    const { recorder } = recorderOf();
+    recorder.setCpuUtilization(0.1);
+    const l = listening();
+    const server = await orcaServer({ recorder, clock: l.clock, minIntervalMs: 600_000 });
+    cleanUp.push(server.close);
+    l.on(new Reporting(server.port, l.clock), 1_000);
+    await until(() => l.heard.length === 1);
+    await new Promise<void>((resolve) => server.server.tryShutdown(() => resolve()));
+    const second = await orcaServer({ recorder, clock: l.clock, minIntervalMs: 600_000 }, { port: server.port });
+    cleanUp.push(second.close);
+    while (l.heard.length === 1) await l.clock.advance(1_000);
+    expect(l.heard).toEqual([0.1, 0.1]);
   });
 
   test('of 1,000 endpoints are not asked for all at once', async () => {
