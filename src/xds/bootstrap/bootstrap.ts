@@ -38,10 +38,8 @@ export interface XdsServer {
   readonly features: ServerFeatures;
 }
 
-/** `server_features`. */
+/** `server_features`. That of gRFC A53, `ignore_resource_deletion`, is ignored: what it asked for is the default since A88. */
 export interface ServerFeatures {
-  /** gRFC A53: a deletion over LDS or CDS keeps the resource. Since A88 that is the default, and this only overrides `failOnDataErrors` for deletions. */
-  readonly ignoreResourceDeletion: boolean;
   /** gRFC A88 `fail_on_data_errors`: what is deleted or invalid takes the last good resource with it. Default: that one stays. */
   readonly failOnDataErrors: boolean;
   /** gRFC A88 `resource_timer_is_transient_error`: silence about a resource is the server's trouble, not the resource's absence. */

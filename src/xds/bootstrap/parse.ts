@@ -37,7 +37,6 @@ export function bootstrapFor(uri: string, defaults: NodeDefaults): Bootstrap {
     callCredentials: [],
     apiType: 'AGGREGATED_GRPC',
     features: {
-      ignoreResourceDeletion: false,
       failOnDataErrors: false,
       resourceTimerIsTransientError: false,
       trusted: true,

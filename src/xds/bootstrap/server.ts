@@ -35,7 +35,6 @@ function parseFeatures(json: unknown, path: string): ServerFeatures {
   const names = json === undefined ? [] : list(json, path).map((name, i) => string(name, `${path}[${i}]`));
   const has = (name: string): boolean => names.includes(name);
   return {
-    ignoreResourceDeletion: has('ignore_resource_deletion'),
     failOnDataErrors: has('fail_on_data_errors'),
     // The text of A88 has both names for it.
     resourceTimerIsTransientError:

@@ -48,7 +48,6 @@ describe('a gRPC bootstrap', () => {
           callCredentials: [],
           apiType: 'AGGREGATED_GRPC',
           features: {
-            ignoreResourceDeletion: false,
             failOnDataErrors: true,
             resourceTimerIsTransientError: true,
             trusted: false,
@@ -60,7 +59,6 @@ describe('a gRPC bootstrap', () => {
           callCredentials: [],
           apiType: 'AGGREGATED_GRPC',
           features: {
-            ignoreResourceDeletion: false,
             failOnDataErrors: false,
             resourceTimerIsTransientError: false,
             trusted: false,

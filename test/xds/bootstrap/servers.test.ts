@@ -68,7 +68,6 @@ describe('call credentials (A97)', () => {
 
 describe('server features', () => {
   test.each([
-    ['ignore_resource_deletion', 'ignoreResourceDeletion'],
     ['fail_on_data_errors', 'failOnDataErrors'],
     ['resource_timer_is_transient_error', 'resourceTimerIsTransientError'],
     ['resource_timer_is_transient_failure', 'resourceTimerIsTransientError'],
@@ -76,12 +75,15 @@ describe('server features', () => {
   ] as const)('%s is understood; unknown ones are ignored', (feature, field) => {
     const { features } = parseServer({ server_features: ['xds_v3', feature, 'of_tomorrow'] });
     const off = {
-      ignoreResourceDeletion: false,
       failOnDataErrors: false,
       resourceTimerIsTransientError: false,
       trusted: false,
     };
     expect(features).toEqual({ ...off, [field]: true });
+  });
+
+  test('ignore_resource_deletion (A53) is one of those that say nothing: "gRPC will ignore that server feature" (A88)', () => {
+    expect(parseServer({ server_features: ['ignore_resource_deletion'] })).toEqual(parseServer({}));
   });
 });
 

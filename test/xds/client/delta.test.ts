@@ -258,10 +258,8 @@ describe('server features', () => {
     expect(harness.client.dump().resources).toMatchObject([{ version: '', raw: undefined }]);
   });
 
-  test('ignore_resource_deletion (A53) has no say in it: "gRPC will ignore that server feature" (A88)', async () => {
-    const told = await removal({ failOnDataErrors: true, ignoreResourceDeletion: true });
-    expect(told).toEqual(['changed', 'failed: does-not-exist']);
-    expect(await removal({ ignoreResourceDeletion: true })).toEqual(['changed', 'ambient']);
+  test('without it what is removed leaves the last value in use (A88)', async () => {
+    expect(await removal({})).toEqual(['changed', 'ambient']);
   });
 });
 

@@ -20,7 +20,6 @@ export const codec = await loadCodec();
 const bootstrap = bootstrapFor('127.0.0.1:1', { service: 'shop', nodeId: 'node-1', random: seededRandom(1) });
 
 export const NO_FEATURES: ServerFeatures = {
-  ignoreResourceDeletion: false,
   failOnDataErrors: false,
   resourceTimerIsTransientError: false,
   trusted: false,

@@ -4,10 +4,9 @@ import { ScriptedAds, type ScriptedStream } from '../../support/scripted-ads.js'
 import { type Harness, NO_FEATURES, packed, Recorder, start } from './harness.js';
 
 /*
- * gRFC A53 over the state of the world, where absence from a response is deletion. A88: "gRPC will ignore that server feature, but the new
- * default behavior is to treat all data errors as transient, including resource deletion".
+ * What gRFC A53 asked for, over the state of the world, where absence from a response is deletion. A88: "the new default behavior is to treat all
+ * data errors as transient, including resource deletion".
  */
-const ignoring = { ...NO_FEATURES, ignoreResourceDeletion: true };
 
 let ads: ScriptedAds;
 let harness: Harness;
@@ -32,7 +31,7 @@ async function respond(type: ResourceType, ...resources: Parameters<typeof packe
   await stream.next();
 }
 
-async function begin(type: ResourceType, features = ignoring): Promise<void> {
+async function begin(type: ResourceType, features = NO_FEATURES): Promise<void> {
   harness = start(ads.uri, { features });
   harness.client.watch(type, 'a', watcher);
   stream = await ads.nextStream();
@@ -40,7 +39,7 @@ async function begin(type: ResourceType, features = ignoring): Promise<void> {
   await respond(type, { name: 'a' });
 }
 
-describe.each([LISTENER, CLUSTER] as const)('%s with ignore_resource_deletion (A53)', (type) => {
+describe.each([LISTENER, CLUSTER] as const)('%s that is deleted (A53, A88)', (type) => {
   test('absence from a response leaves the value in use, told once, until it is there again', async () => {
     await begin(type);
     for (let i = 0; i < 3; i++) await respond(type);
@@ -54,8 +53,8 @@ describe.each([LISTENER, CLUSTER] as const)('%s with ignore_resource_deletion (A
     expect(harness.client.dump().resources).toMatchObject([{ state: 'ACKED', error: undefined }]);
   });
 
-  test('and fail_on_data_errors, absence drops the value: the newer feature decides (A88)', async () => {
-    await begin(type, { ...ignoring, failOnDataErrors: true });
+  test('with fail_on_data_errors absence drops the value (A88)', async () => {
+    await begin(type, { ...NO_FEATURES, failOnDataErrors: true });
     await respond(type);
     expect(watcher.told).toEqual(['changed', 'failed: does-not-exist']);
   });

@@ -199,6 +199,29 @@ describe('CORS', () => {
     expect(served([corsFilter], { route: says(['cors', shadowed]) }).cors).toMatchObject({ enabled: 0, shadow: 1 });
   });
 
+  test('what a level does not say is as the level around it says, but for whether it is enabled (Envoy)', () => {
+    const outer = policy('host', {
+      allow_origin_string_match: [{ exact: 'https://a' }],
+      max_age: '600',
+      allow_credentials: { value: true },
+      filter_enabled: { default_value: { numerator: 0 } },
+    });
+    const inner = any(CORS_POLICY, { max_age: '1', expose_headers: 'x-own' });
+    const expected = {
+      allowOrigin: [{ kind: 'exact', value: 'https://a', ignoreCase: false }],
+      allowMethods: 'host',
+      maxAge: '1',
+      exposeHeaders: 'x-own',
+      allowCredentials: true,
+      enabled: 1,
+    };
+    const levels = { host: says(['cors', outer]), route: says(['cors', inner]) };
+    expect(served([corsFilter], levels).cors).toMatchObject(expected);
+    const { '@type': _, ...inline } = outer;
+    const { '@type': __, ...own } = inner;
+    expect(served([corsFilter], { host: { cors: inline }, action: { cors: own } }).cors).toMatchObject(expected);
+  });
+
   test('of the route overrides that of the virtual host, and the deprecated fields come last', () => {
     const host = says(['cors', policy('host')]);
     expect(methods({ host })).toBe('host');
