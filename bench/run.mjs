@@ -1,8 +1,8 @@
 /*
  * npm run bench [-- NAME…] [--smoke] [--json FILE]
  *
- * Runs the benchmarks of this folder, each in a process of its own; some of them by name, and the results of the others stay as they are. --smoke only shows that they run; its numbers mean nothing. The sources are
- * bundled as for a release, so that what is measured is what ships.
+ * Runs the benchmarks of this folder, each in a process of its own; some of them by name, and the results of the others stay as they are. --smoke
+ * only shows that they run; its numbers mean nothing. The sources are bundled as for a release, so that what is measured is what ships.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
