@@ -19,11 +19,13 @@ export interface ClusterLoad {
   release(): void;
 }
 
-/** The account of one locality of a cluster. Each `started` is followed by one `finished`. */
+/** The account of one locality of a cluster. Each `started` is followed by one `finished` or `unsent`. */
 export interface LocalityLoad {
   started(): void;
   /** `metrics`: what the backend said of itself in the trailers of the reply, when it did. */
   finished(succeeded: boolean, metrics: BackendMetrics | undefined): void;
+  /** The endpoint could not be had, and the call never left: as if it had not been started, for gRPC would not have picked the endpoint. */
+  unsent(): void;
   /** False: nobody asked for backend metrics, so that they need not be read. */
   readonly wantsMetrics: boolean;
 }

@@ -82,7 +82,10 @@ export function send(
         // A caller who gave up says nothing; a timeout says at least as much as the time it took.
         if (error.code === 'DEADLINE_EXCEEDED') endpoint.latency.observe(now - startedAt, now);
         else if (outcome === 'failure') endpoint.latency.observe(Math.max(REFUSAL_LATENCY_MS, now - startedAt), now);
-        load?.finished(false, undefined);
+        if (load !== undefined) {
+          if (neverLeft(error)) load.unsent();
+          else load.finished(false, undefined);
+        }
         if (endpoint.monitor !== undefined) attemptFailed(endpoint.monitor, error, now);
         finish(env, endpoint, call, startedAt, span, undefined, undefined, error, outcome);
         if (error.code === 'CONNECT_FAILED') endpoint.connectFailed(now);

@@ -75,6 +75,13 @@ class LocalityHandle implements LocalityLoad {
     if (metrics !== undefined) this.cluster.propagation.record(metrics, account.metrics);
   }
 
+  unsent(): void {
+    const account = this.#listed();
+    // A report between the two has counted it already.
+    if (account.issued > 0) account.issued--;
+    if (account.inProgress > 0) account.inProgress--;
+  }
+
   #listed(): LocalityAccount {
     if (this.#account?.listed !== true) this.#account = this.cluster.account.locality(this.locality);
     return this.#account;

@@ -4,6 +4,7 @@ import { headerFields } from '../../../src/core/headers.js';
 import type { ClusterConfig, LoadReportConfig } from '../../../src/core/model/cluster.js';
 import type { BackendMetrics } from '../../../src/core/orca.js';
 import type { Reply } from '../../../src/core/reply.js';
+import { ConnectionLostError } from '../../../src/client/transport/errors.js';
 import { aReply, OpenReply } from '../../support/calls.js';
 import { failoverClient, once } from '../../support/failover.js';
 import { anEndpoint } from '../../support/endpoints.js';
@@ -28,6 +29,7 @@ function recorder(wantsMetrics = true) {
             log.push(`${succeeded ? 'succeeded' : 'failed'} ${zone}`);
             if (seen !== undefined) metrics.push(seen);
           },
+          unsent: () => log.push(`unsent ${zone}`),
         }),
         dropped: (category) => log.push(`dropped ${category ?? 'by a limit'}`),
         release() {
@@ -91,11 +93,26 @@ describe('A27: load that a control plane asks for', () => {
   });
 
   test('an HTTP call failed by 5xx, and by having no reply', async () => {
-    const { begin, call, log, down } = setup({}, () => aReply(503));
+    const answers = [aReply(503), new ConnectionLostError('10.0.0.1:80', 'gone', 'maybe')];
+    const { begin, call, log } = setup({}, () => {
+      const answer = answers.shift();
+      if (answer === undefined || answer instanceof Error) throw answer;
+      return answer;
+    });
     await begin();
-    down.add('10.0.0.1:80');
     await call().catch(() => {});
     expect(log.slice(1)).toEqual(['started z1', 'failed z1', 'started z1', 'failed z1']);
+  });
+
+  test('a call that never left is none of the endpoint that could not be had: gRPC would not have picked it', async () => {
+    const locality = { region: 'r', zone: 'z1', subZone: '' };
+    const endpoints = ['10.0.0.1:80', '10.0.0.2:80'].map((at) => anEndpoint(at, { locality }));
+    const { begin, call, log, down } = setup({ endpoints, balancer: { kind: 'round_robin' } });
+    down.add('10.0.0.1:80');
+    await begin();
+    await call();
+    const finished = log.slice(1).filter((line) => !line.startsWith('started'));
+    expect(finished.sort()).toEqual(['succeeded z1', 'succeeded z1', 'unsent z1']);
   });
 
   test('drops are told by category, and those of a circuit breaker without one (A32)', async () => {

@@ -77,6 +77,17 @@ test('a report has what happened since the one before, and calls under way until
   ]);
 });
 
+test('what was started and never left is not counted, neither as issued nor as under way', () => {
+  const { store, s1 } = open();
+  const a = store.cluster('shop', undefined, TO_S1).locality(ZONE_A);
+  a.started();
+  a.started();
+  a.unsent();
+  a.finished(true, undefined);
+  const counts = { total_issued_requests: 1, total_successful_requests: 1, total_requests_in_progress: 0 };
+  expect(report(s1)).toMatchObject([{ upstream_locality_stats: [counts] }]);
+});
+
 test('a cluster that did nothing is reported as such, without localities', () => {
   const { store, s1 } = open();
   store.cluster('shop', undefined, TO_S1).locality(ZONE_A);
