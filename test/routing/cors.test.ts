@@ -41,6 +41,7 @@ describe('a preflight', () => {
     'access-control-allow-methods': 'GET, PUT',
     'access-control-allow-headers': 'x-a, content-type',
     'access-control-max-age': '600',
+    'access-control-expose-headers': 'x-total',
   };
 
   test('of an origin that is allowed is answered with what it may do', () => {
@@ -52,7 +53,7 @@ describe('a preflight', () => {
   });
 
   test('is told only what is configured', () => {
-    const bare = { allowMethods: '', allowHeaders: '', maxAge: '', allowCredentials: false };
+    const bare = { allowMethods: '', allowHeaders: '', exposeHeaders: '', maxAge: '', allowCredentials: false };
     expect(preflight(bare)).toEqual({ kind: 'preflight', 'access-control-allow-origin': 'https://shop.example' });
   });
 

@@ -66,12 +66,11 @@ describe('header match', () => {
       undefined,
       true,
     ],
-    [
-      'repeated fields as one joined value',
-      { match: { kind: 'exact', value: 'a,b', ignoreCase: false } },
-      ['a', 'b'],
-      true,
-    ],
+    ['any of several values', {}, ['w', 'v'], true],
+    ['several values, not as one', { match: { kind: 'exact', value: 'a,b', ignoreCase: false } }, ['a', 'b'], false],
+    ['an inverted match of none of several values', { invert: true }, ['w', 'x'], true],
+    ['an inverted match of one of several values', { invert: true }, ['w', 'v'], false],
+    ['a range that has one of several values', { match: range }, ['100', '7'], true],
     ['presence', { match: present(true) }, '', true],
     ['presence of an absent header', { match: present(true) }, undefined, false],
     ['absence', { match: present(false) }, undefined, true],
@@ -99,6 +98,13 @@ describe('header match', () => {
     expect(matches(exact(':method', 'PUT'), { method: 'PUT' })).toBe(true);
     expect(matches(exact(':path', '/a?b'), { path: '/a?b' })).toBe(true);
     expect(matches(exact(':authority', 'reviews'), {})).toBe(true);
+  });
+
+  test('sees repeated metadata of gRPC as one value, joined (gRFC A28)', () => {
+    const headers = headerFields({ 'x-env': ['a', 'b'] });
+    const exact = (value: string): HeaderMatch['match'] => ({ kind: 'exact', value, ignoreCase: false });
+    expect(matches(header({ match: exact('a,b') }), { protocol: 'grpc', headers })).toBe(true);
+    expect(matches(header({ match: exact('a') }), { protocol: 'grpc', headers })).toBe(false);
   });
 
   test('sees no binary metadata of gRPC, and its content type always as application/grpc (gRFC A28)', () => {

@@ -73,7 +73,13 @@ const request = fc
     method: fc.constantFrom('GET', 'POST'),
     protocol: fc.constantFrom('http' as const, 'grpc' as const),
     headers: fc
-      .dictionary(fc.constantFrom('x-a', 'x-b'), fc.constantFrom('a', 'b', 'A', ''))
+      .dictionary(
+        fc.constantFrom('x-a', 'x-b'),
+        fc.oneof(
+          { weight: 3, arbitrary: fc.constantFrom('a', 'b', 'A', '') },
+          fc.array(fc.constantFrom('a', 'b', 'A', ''), { minLength: 2, maxLength: 3 }),
+        ),
+      )
       .map((fields) => headerFields(fields)),
   })
   .map((init) => aCall(init));

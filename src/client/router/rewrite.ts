@@ -42,6 +42,7 @@ function hostChange(action: ForwardAction, { hostRewrite: ofCluster }: WeightedC
 function actionHost({ hostRewrite, appendForwardedHost }: ForwardAction): Change | undefined {
   const show = (call: Call, host: string): void => {
     if (appendForwardedHost) forwardHost(call);
+    keepOriginal(call);
     call.host = host;
   };
   switch (hostRewrite?.kind) {
@@ -52,6 +53,7 @@ function actionHost({ hostRewrite, appendForwardedHost }: ForwardAction): Change
     case 'endpoint':
       return (call) => {
         if (appendForwardedHost) forwardHost(call);
+        keepOriginal(call);
         call.hostFromEndpoint = true;
       };
     case 'header':
@@ -63,6 +65,11 @@ function actionHost({ hostRewrite, appendForwardedHost }: ForwardAction): Change
     case 'path':
       return (call) => show(call, hostRewrite.regex.replaceAll(pathOnly(call.path), hostRewrite.substitution));
   }
+}
+
+/** Envoy's `x-envoy-original-host`: the host before the last rewrite. gRPC knows no such field. */
+function keepOriginal({ protocol, headers, host }: Call): void {
+  if (protocol === 'http') headers['x-envoy-original-host'] = host;
 }
 
 /** `x-forwarded-host` has each host once, one after the other. */

@@ -1,4 +1,3 @@
-import { headerValue } from '../../core/headers.js';
 import type { HeaderMatch } from '../../core/model/match.js';
 import type { Reply } from '../../core/reply.js';
 import type { Predicate } from '../request.js';
@@ -14,6 +13,6 @@ export const anyHeader = {
   ofReply(matches: readonly HeaderMatch[]): (reply: Pick<Reply, 'status' | 'headers'>) => boolean {
     const tests = matches.map((match) => ({ name: match.name, test: headerValueTest(match) }));
     return ({ status, headers }) =>
-      tests.some(({ name, test }) => test(name === ':status' ? String(status) : headerValue(headers, name)));
+      tests.some(({ name, test }) => test(name === ':status' ? String(status) : headers[name]));
   },
 };

@@ -4,7 +4,7 @@ import type { Predicate, RequestView } from '../request.js';
 import { stringTest } from './strings.js';
 
 /** What a header matcher sees: pseudo-headers by name, repeated fields joined, gRPC's binary ones not at all (gRFC A28). */
-export function visibleHeader(request: RequestView, name: string): string | undefined {
+function visibleHeader(request: RequestView, name: string): string | undefined {
   switch (name) {
     case ':method':
       return request.method;
@@ -27,15 +27,24 @@ export function visibleHeader(request: RequestView, name: string): string | unde
 export function headerTest(match: HeaderMatch): Predicate {
   const { name } = match;
   const test = headerValueTest(match);
-  return (request) => test(visibleHeader(request, name));
+  return (request) => test(matchedValue(request, name));
 }
 
-/** The same for a field's value, undefined when it is absent: of a reply, for instance. */
+/**
+ * What a matcher is asked about. Of a field that is there several times any value may match, so that who adds a second one gets round no rule (Envoy);
+ * to gRPC they are one, joined (gRFC A28).
+ */
+export function matchedValue(request: RequestView, name: string): string | readonly string[] | undefined {
+  const repeated = request.protocol === 'http' ? request.headers[name] : undefined;
+  return typeof repeated === 'object' ? repeated : visibleHeader(request, name);
+}
+
+/** The same for a field's value, or its values, undefined when it is absent: of a reply, for instance. */
 export function headerValueTest({
   match,
   invert,
   treatMissingAsEmpty,
-}: HeaderMatch): (value: string | undefined) => boolean {
+}: HeaderMatch): (value: string | readonly string[] | undefined) => boolean {
   if (match.kind === 'present') {
     // "present_match: false" asks for absence; "invert_match" turns either round (gRFC A28).
     const wanted = match.present !== invert;
@@ -44,6 +53,7 @@ export function headerValueTest({
   }
   const test = match.kind === 'range' ? rangeTest(match.start, match.end) : stringTest(match);
   return (given) => {
+    if (typeof given === 'object') return given.some(test) !== invert;
     const value = given ?? (treatMissingAsEmpty ? '' : undefined);
     // An absent header matches no value, and no inverted one either (gRFC A41; Envoy, Go, C-core).
     return value !== undefined && test(value) !== invert;

@@ -1,5 +1,5 @@
 import type { RouteMatch } from '../../core/model/match.js';
-import { visibleHeader } from '../match/headers.js';
+import { matchedValue } from '../match/headers.js';
 import type { Predicate, RequestView } from '../request.js';
 
 /** One route in an index, found by its path. */
@@ -78,10 +78,15 @@ class SplitBucket implements Bucket {
   }
 
   first(request: RequestView, path: string, below: number): number {
-    const value = visibleHeader(request, this.name);
-    const group = value === undefined ? undefined : this.#byValue.get(value);
-    const best = group === undefined ? below : group.first(request, path, below);
+    const value = matchedValue(request, this.name);
+    let best = below;
+    if (typeof value === 'object') for (const one of value) best = this.#firstOf(one, request, path, best);
+    else if (value !== undefined) best = this.#firstOf(value, request, path, best);
     return this.#others.first(request, path, best);
+  }
+
+  #firstOf(value: string, request: RequestView, path: string, below: number): number {
+    return this.#byValue.get(value)?.first(request, path, below) ?? below;
   }
 }
 

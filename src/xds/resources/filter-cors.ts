@@ -4,20 +4,25 @@ import type { Message } from './message.js';
 import { fractionalPercent } from './percent.js';
 import { stringMatch } from './string-match.js';
 
-/** `extensions.filters.http.cors.v3.CorsPolicy`, and `route.v3.CorsPolicy`, whose fields are deprecated and have the same names. */
-export function corsPolicy(policy: Message): CorsPolicy {
+/**
+ * `extensions.filters.http.cors.v3.CorsPolicy`, and `route.v3.CorsPolicy`, whose fields are deprecated and have the same names. What it does not say
+ * it has from `around`, the policy of the level around it, but for whether it is enabled (Envoy, `CorsFilter::allowMethods` and the like).
+ */
+export function corsPolicy(policy: Message, around?: CorsPolicy): CorsPolicy {
   const filter = share(policy, 'filter_enabled');
   const shadow = share(policy, 'shadow_enabled');
+  const origins = policy.messages('allow_origin_string_match').map(stringMatch);
   return {
-    allowOrigin: policy.messages('allow_origin_string_match').map(stringMatch),
-    allowMethods: headerText(policy, 'allow_methods'),
-    allowHeaders: headerText(policy, 'allow_headers'),
-    exposeHeaders: headerText(policy, 'expose_headers'),
-    maxAge: headerText(policy, 'max_age'),
-    allowCredentials: policy.boolValue('allow_credentials') ?? false,
-    allowPrivateNetwork: policy.boolValue('allow_private_network_access') ?? false,
+    allowOrigin: origins.length === 0 ? (around?.allowOrigin ?? []) : origins,
+    allowMethods: headerText(policy, 'allow_methods') || (around?.allowMethods ?? ''),
+    allowHeaders: headerText(policy, 'allow_headers') || (around?.allowHeaders ?? ''),
+    exposeHeaders: headerText(policy, 'expose_headers') || (around?.exposeHeaders ?? ''),
+    maxAge: headerText(policy, 'max_age') || (around?.maxAge ?? ''),
+    allowCredentials: policy.boolValue('allow_credentials') ?? around?.allowCredentials ?? false,
+    allowPrivateNetwork: policy.boolValue('allow_private_network_access') ?? around?.allowPrivateNetwork ?? false,
     // "the default is true" - cors.proto
-    forwardNotMatchingPreflights: policy.boolValue('forward_not_matching_preflights') ?? true,
+    forwardNotMatchingPreflights:
+      policy.boolValue('forward_not_matching_preflights') ?? around?.forwardNotMatchingPreflights ?? true,
     // "If neither filter_enabled, nor shadow_enabled are specified, the CORS filter will be enabled for 100% of the requests." - cors.proto
     enabled: filter ?? (shadow === undefined ? 1 : 0),
     shadow: shadow ?? 0,

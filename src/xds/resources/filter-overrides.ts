@@ -34,15 +34,15 @@ export interface ConfiguredRoute extends Route {
 }
 
 /**
- * `typed_per_filter_config` of a level over that of the levels around it: "the most specific config" counts, whole, for each filter (gRFC A39).
- * They have been checked (`checkFilterOverrides`).
+ * `typed_per_filter_config` of a level over that of the levels around it: "the most specific config" counts, whole, for each filter (gRFC A39); but
+ * policies for CORS go field by field (Envoy). They have been checked (`checkFilterOverrides`).
  */
 export function filterOverrides(level: Message, around: Overrides): Overrides {
   const entries = level.map('typed_per_filter_config');
   if (entries.length === 0) return around;
   const found = new Map(around);
   for (const [filter, value] of entries) {
-    const override = overrideOf(value);
+    const override = overrideOf(value, around.get(filter));
     // One of another kind takes the place of what the outer levels say, and is not looked at any further.
     if (override === undefined) found.delete(filter);
     else found.set(filter, override);
@@ -50,14 +50,14 @@ export function filterOverrides(level: Message, around: Overrides): Overrides {
   return found;
 }
 
-function overrideOf(value: Message): Override | undefined {
+function overrideOf(value: Message, around: Override | undefined): Override | undefined {
   const wrapped = extension(value).type === OVERRIDE_WRAPPER;
   if (wrapped && value.flag('disabled')) return { kind: 'off' };
   const config = wrapped ? value.message('config') : value;
   if (config === undefined) return undefined;
   switch (extension(config).type) {
     case CORS_POLICY:
-      return { kind: 'cors', policy: corsPolicy(config) };
+      return { kind: 'cors', policy: corsPolicy(config, around?.kind === 'cors' ? around.policy : undefined) };
     case SESSION_OVERRIDE:
       return { kind: 'session', session: sessionOverride(config) };
     default:

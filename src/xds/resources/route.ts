@@ -151,7 +151,7 @@ function decodeRoute(route: Message, index: number, level: HostLevel): Configure
     case 'route': {
       const message = route.required('route');
       const own = message.message('cors');
-      if (own !== undefined) cors = corsPolicy(own);
+      if (own !== undefined) cors = corsPolicy(own, level.cors);
       const forward = forwardAction(message, level, path);
       if (forward === undefined) return undefined;
       ({ action, perCluster: inClusters } = withClusterHeaders(forward, levels));

@@ -113,6 +113,7 @@ describe('what is sent', () => {
     );
     expect(sent.host).toBe(host);
     expect(sent.headers['x-forwarded-host']).toBe(forwarded);
+    expect(sent.headers['x-envoy-original-host']).toBe(host === 'reviews' ? undefined : 'reviews');
   });
 
   test('names each host once in x-forwarded-host', async () => {

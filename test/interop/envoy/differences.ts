@@ -1,0 +1,105 @@
+import type { Outcome } from './client.js';
+
+/** A way in which Envoy's outcome and ours may differ. */
+interface Accepted {
+  readonly reason: string;
+  /** Envoy's outcome as it would be without the difference; the same object where it does not apply. */
+  readonly adjust: (envoy: Outcome, ours: Outcome) => Outcome;
+}
+
+/** All that is accepted, each with its reason. */
+export const ACCEPTED: readonly Accepted[] = [
+  {
+    reason:
+      'What a route changes in replies is not changed in those by which our proxy tells that a call failed: for the library they are no replies, but errors.',
+    adjust: (envoy, ours) => (ours.flag === undefined ? envoy : { ...envoy, headers: ours.headers }),
+  },
+  {
+    reason:
+      'A name that no virtual host has is configuration that is not there (gRFC A74), also for callers of gRPC: 503 with NC, where Envoy has 404.',
+    adjust: (envoy, ours) =>
+      envoy.status === 404 && nothingArrived(envoy) && ours.flag === 'NC' ? { ...envoy, status: 503 } : envoy,
+  },
+  {
+    reason:
+      'A redirect leaves out the port that its scheme has anyway (Gateway API HTTPRequestRedirectFilter.port); by RFC 3986 section 6.2.3 the URIs are equivalent.',
+    adjust: (envoy) => ({
+      ...envoy,
+      headers: envoy.headers.map((field) =>
+        field.replace(/^(location: (?:http:\/\/[^/]*?(?=:80\/)|https:\/\/[^/]*?(?=:443\/))):\d+/, '$1'),
+      ),
+    }),
+  },
+  {
+    reason: 'In a reply of its own, Envoy has no %RESPONSE_CODE% yet when it changes the headers, and writes 0.',
+    adjust: (envoy) =>
+      nothingArrived(envoy)
+        ? { ...envoy, headers: envoy.headers.map((field) => field.replaceAll('code=0', `code=${envoy.status}`)) }
+        : envoy,
+  },
+  {
+    reason: 'Envoy writes the URI of the request into a direct response of 201, as its Location.',
+    adjust: (envoy) =>
+      nothingArrived(envoy) && envoy.status === 201
+        ? { ...envoy, headers: envoy.headers.filter((field) => !field.startsWith('location:')) }
+        : envoy,
+  },
+  {
+    reason:
+      'In %RESPONSE_FLAGS% ours keeps those of attempts that failed before; a later one that succeeds takes them off in Envoy.',
+    adjust: (envoy, ours) => {
+      const flags = ours.headers
+        .map((field) => /flags=(\w[\w,]*)/.exec(field)?.[1])
+        .find((found) => found !== undefined);
+      if (flags === undefined || envoy.arrived.length < 2) return envoy;
+      return { ...envoy, headers: envoy.headers.map((field) => field.replaceAll('flags=-', `flags=${flags}`)) };
+    },
+  },
+  {
+    reason:
+      'Later attempts say which they are, asked or not (gRFC A6 has it so for gRPC); Envoy says it of all attempts, or of none.',
+    adjust: (envoy, ours) => {
+      if (envoy.arrived.some(({ headers }) => headers.some(isAttemptCount)) || envoy.arrived.length < 2) return envoy;
+      const said = ours.arrived.map(({ headers }) => headers.filter(isAttemptCount));
+      return { ...envoy, arrived: envoy.arrived.map((it, i) => withFields(it, said[i] ?? [])) };
+    },
+  },
+  {
+    reason:
+      'auto_host_rewrite is made once the endpoint is known: in Envoy copies for mirrors are without the fields about it, and to a later attempt the endpoint of the one before is the original host.',
+    adjust: (envoy, ours) => {
+      if (envoy.arrived.length < 2 || !envoy.arrived.some(hasEndpointHost)) return envoy;
+      const theirs = envoy.arrived.map((arrival, i) => {
+        const known = ours.arrived[i]?.headers.filter(isAboutHost) ?? [];
+        return withFields({ ...arrival, headers: arrival.headers.filter((field) => !isAboutHost(field)) }, known);
+      });
+      return { ...envoy, arrived: theirs };
+    },
+  },
+];
+
+/** Differences that would go through whole replies, and are kept out of what is generated. */
+export const NOT_GENERATED: readonly string[] = [
+  'A route without a retry policy: ours has a default one, Envoy none.',
+  "Retries where an endpoint is chosen by hash: ours go to another endpoint unless told otherwise, Envoy's hash leads them back.",
+  'prefix_rewrite that ends in "/" for a path_separated_prefix: ours doubles no slash (Gateway API ReplacePrefixMatch), Envoy does.',
+  '%REQ(:path)% in replies: for a redirect Envoy rewrites the path of the request, and they see that one.',
+  '%REQ(:authority)% beside a host rewrite of a weighted cluster: to Envoy it is made before the headers of the levels around it.',
+  'x-random that is no number, and none: chance decides.',
+];
+
+/** Envoy's outcome with all that is accepted taken over from ours. */
+export const accepted = (envoy: Outcome, ours: Outcome): Outcome =>
+  ACCEPTED.reduce((outcome, { adjust }) => adjust(outcome, ours), envoy);
+
+const nothingArrived = ({ arrived }: Outcome): boolean => arrived.length === 0;
+const isAttemptCount = (field: string): boolean => /^x-envoy-attempt-count: [2-9]$/.test(field);
+
+const hasEndpointHost = ({ headers }: Outcome['arrived'][number]): boolean =>
+  headers.some((field) => /^host: .*\.hosts\.example$/.test(field));
+const isAboutHost = (field: string): boolean => /^x-(?:envoy-original|forwarded)-host:/.test(field);
+
+const withFields = (arrival: Outcome['arrived'][number], fields: readonly string[]): Outcome['arrived'][number] => ({
+  ...arrival,
+  headers: [...arrival.headers, ...fields].sort(),
+});
