@@ -35,7 +35,8 @@ function lazily(load: () => Promise<TransportFactory>): TransportFactory {
     loading ??= load().then((loaded) => {
       factory = loaded;
     });
-    return new LateTransport(loading, () => (factory as TransportFactory)(options));
+    const ahead = (options.connections?.warm ?? 0) > 0;
+    return new LateTransport(loading, () => (factory as TransportFactory)(options), ahead);
   };
 }
 
@@ -46,7 +47,16 @@ class LateTransport implements Transport {
   constructor(
     private readonly loading: Promise<void>,
     private readonly make: () => Transport,
-  ) {}
+    /** Connections are wanted before there are calls. */
+    ahead: boolean,
+  ) {
+    // One that cannot be loaded is the first call's to tell of.
+    if (ahead)
+      loading.then(
+        () => void this.#made(),
+        () => {},
+      );
+  }
 
   readonly call = (call: Call): Promise<Reply> =>
     this.#transport === undefined ? this.loading.then(() => this.#made().call(call)) : this.#transport.call(call);

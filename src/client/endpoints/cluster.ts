@@ -75,7 +75,7 @@ export class Cluster implements Rank {
     this.#priorities = new Priorities(config, { clock, random, balancer, onChange: () => this.#news() });
     this.#watchers = new HealthWatchers(env);
     this.#watchers.configure(config);
-    this.#updateEndpoints(false);
+    this.#updateEndpoints(false, false);
   }
 
   get endpoints(): readonly Endpoint[] {
@@ -133,10 +133,11 @@ export class Cluster implements Rank {
     }
     const account = this.#load.update(config);
     if (account || config.drops !== before.drops) this.attempt = this.#stack();
-    if (needsNewConnections(before, config)) for (const endpoint of this.#members.list) endpoint.reconnect();
+    const renew = needsNewConnections(before, config);
+    if (renew) for (const endpoint of this.#members.list) endpoint.reconnect();
     this.#priorities.configure(config);
     this.#watchers.configure(config);
-    this.#updateEndpoints(account);
+    this.#updateEndpoints(account, renew);
     if (balancingKey(config) !== balancingKey(before)) this.#priorities.rebalance();
   }
 
@@ -174,8 +175,8 @@ export class Cluster implements Rank {
     for (const dependant of this.#dependants) dependant.news();
   }
 
-  /** `account`: load is counted elsewhere than before. */
-  #updateEndpoints(account: boolean): void {
+  /** `account`: load is counted elsewhere than before; `renew`: all endpoints have lost their connections. */
+  #updateEndpoints(account: boolean, renew: boolean): void {
     const now = this.env.clock.now();
     const change = this.#members.update(
       this.config.endpoints,
@@ -191,7 +192,15 @@ export class Cluster implements Rank {
       endpoint.onHealthChange = undefined;
       endpoint.retire();
     }
+    this.#openAhead(renew ? list : (change?.changed ?? []));
     if (change !== undefined) this.#news();
+  }
+
+  /** Connections that are wanted before there are calls: a transport opens them as soon as it is there. */
+  #openAhead(endpoints: readonly Endpoint[]): void {
+    const { connections, protocol } = this.config;
+    if (connections === undefined || connections.warm === 0) return;
+    for (const endpoint of endpoints) endpoint.transport(protocol === 'http2' ? 'grpc' : 'http', false);
   }
 
   #endpoint(config: EndpointConfig, now: number): Endpoint {

@@ -199,3 +199,22 @@ describe('Envoy’s priorities', () => {
     expect(of(await shares(50), 1)).toBeCloseTo(1);
   });
 });
+
+describe('connections that are wanted ahead', () => {
+  const connections = { warm: 2, maxLifetimeMs: 0, maxRequests: 0, keepAlive: undefined };
+
+  test('are opened with each endpoint that comes, by the protocol of the cluster, and anew when they are configured otherwise', async () => {
+    await use(group(0, 1));
+    client.source
+      .of('reviews')
+      .changed(aTarget([once()], [{ ...aCluster('reviews', [], { connections }), endpoints: [] }]));
+    client.opened.length = 0;
+    await use(group(0, 2), { connections });
+    expect(client.opened).toEqual([`http1 ${at(0, 0)}`, `http1 ${at(0, 1)}`]);
+    await use(group(0, 2), { connections: { ...connections } });
+    expect(client.opened.length).toBe(2);
+    await use(group(0, 2), { connections, protocol: 'http2' });
+    expect(client.opened.slice(2)).toEqual([`http2 ${at(0, 0)}`, `http2 ${at(0, 1)}`]);
+    expect(client.closed.length).toBeGreaterThanOrEqual(2);
+  });
+});
