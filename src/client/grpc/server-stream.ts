@@ -5,9 +5,9 @@ import { CancelledError, type MeshError } from '../../core/errors.js';
 import { headerFields, headerValue } from '../../core/headers.js';
 import type { Reply, ReplyEnd } from '../../core/reply.js';
 import type { Transport } from '../../core/transport.js';
-import { VERSION } from '../../core/version.js';
 import { encodeFrame, type Frame, FrameReader } from './framing.js';
 import { decodeMessage, STATUS } from './status.js';
+import { formatGrpcTimeout } from './timeout.js';
 
 export interface ServerStreamRequest {
   /** `/package.Service/Method`. */
@@ -18,15 +18,18 @@ export interface ServerStreamRequest {
   readonly message: Uint8Array;
   /** Bytes that a message of the stream may have; a longer one ends it. */
   readonly maxMessageBytes: number;
+  readonly userAgent: string;
+  /** Milliseconds that the server is told; absent: it is told none. Nobody counts them here. */
+  readonly timeoutMs?: number | undefined;
 }
 
 export interface ServerStreamListener {
   /** A message. Returns what is wrong with it, if anything: then the stream is given up. */
   message(bytes: Uint8Array): string | undefined;
   /** The connection that carries it takes no new calls, and closes once this stream is cancelled. */
-  draining(): void;
-  /** The gRPC status at the end. */
-  ended(code: number, detail: string): void;
+  draining?(): void;
+  /** The gRPC status at the end. `network`: nobody answered. */
+  ended(code: number, detail: string, network: boolean): void;
 }
 
 /**
@@ -49,9 +52,10 @@ class ServerStream {
   #over = false;
 
   constructor(
-    { path, authority, scheme, message, maxMessageBytes }: ServerStreamRequest,
+    request: ServerStreamRequest,
     private readonly listener: ServerStreamListener,
   ) {
+    const { path, authority, scheme, message, maxMessageBytes, userAgent, timeoutMs } = request;
     this.#frames = new FrameReader(maxMessageBytes);
     this.#call = new Call({
       protocol: 'grpc',
@@ -62,19 +66,21 @@ class ServerStream {
       headers: headerFields({
         'content-type': 'application/grpc',
         te: 'trailers',
-        'user-agent': `inmesh/${VERSION}`,
+        'user-agent': userAgent,
+        'grpc-timeout': timeoutMs === undefined ? undefined : formatGrpcTimeout(timeoutMs),
       }),
       body: new BytesBody(encodeFrame(message, false)),
     });
+    if (listener.draining === undefined) return;
     this.#call.onDraining = () => {
-      if (!this.#over) listener.draining();
+      if (!this.#over) listener.draining?.();
     };
   }
 
   start(transport: Transport): void {
     transport.call(this.#call).then(
       (reply) => this.#head(reply),
-      (error: MeshError) => this.#end(error.grpcStatus, error.message),
+      (error: MeshError) => this.#end(error.grpcStatus, error.message, error.origin === 'network'),
     );
   }
 
@@ -116,26 +122,26 @@ class ServerStream {
     const code = grpcStatusOf(reply, end);
     if (code !== undefined) {
       const text = end.trailers ?? reply.headers;
-      this.#end(code, decodeMessage(headerValue(text, 'grpc-message') ?? ''));
+      this.#end(code, decodeMessage(headerValue(text, 'grpc-message') ?? ''), false);
     } else if (end.error !== undefined) {
-      this.#end(end.error.grpcStatus, end.error.message);
+      this.#end(end.error.grpcStatus, end.error.message, end.error.origin === 'network');
     } else {
       // grpc/doc/http-grpc-status-mapping.md: 404 is UNIMPLEMENTED.
       const status = reply.status === 404 ? STATUS.UNIMPLEMENTED : STATUS.UNKNOWN;
-      this.#end(status, `HTTP status ${reply.status} without a gRPC status`);
+      this.#end(status, `HTTP status ${reply.status} without a gRPC status`, false);
     }
   }
 
   #refuse(detail: string): void {
     // It may have been cancelled by the one who has just been told.
     if (this.#over) return;
-    this.#end(STATUS.INTERNAL, detail);
+    this.#end(STATUS.INTERNAL, detail, false);
     this.#call.cancel(new CancelledError(detail));
   }
 
-  #end(code: number, detail: string): void {
+  #end(code: number, detail: string, network: boolean): void {
     if (this.#over) return;
     this.#over = true;
-    this.listener.ended(code, detail);
+    this.listener.ended(code, detail, network);
   }
 }

@@ -5,6 +5,7 @@ import type { BackendMetrics } from '../../core/orca-report.js';
 import { readOrcaReport } from '../../core/orca-wire.js';
 import type { Random } from '../../core/random.js';
 import type { Transport } from '../../core/transport.js';
+import { VERSION } from '../../core/version.js';
 import { openServerStream } from '../grpc/server-stream.js';
 import { STATUS } from '../grpc/status.js';
 import { encodeReportRequest } from './report-request.js';
@@ -92,6 +93,7 @@ export class EndpointReports {
       ...owner.target(),
       message: encodeReportRequest(this.#periodMs),
       maxMessageBytes: MAX_REPORT_BYTES,
+      userAgent: `inmesh/${VERSION}`,
     };
     this.#cancel = openServerStream(owner.transport(), request, {
       message: (bytes) => {
