@@ -9,12 +9,12 @@ export const callsPerConnection = ({ connections }: TransportOptions): number =>
   connections !== undefined && connections.maxRequests > 0 ? connections.maxRequests : Number.POSITIVE_INFINITY;
 
 /**
- * Runs `over` when a connection that opens now has lived for `ConnectionConfig.maxLifetimeMs` ± 10 %, unless the result is called before.
+ * Runs `over` when a connection of this age, in milliseconds, has lived for `ConnectionConfig.maxLifetimeMs` ± 10 %, unless the result is called before.
  * Undefined, and no timer, when there is no limit.
  */
-export function limitLifetime(options: TransportOptions, over: () => void): (() => void) | undefined {
+export function limitLifetime(options: TransportOptions, over: () => void, ageMs = 0): (() => void) | undefined {
   const { clock, connections, random = systemRandom } = options;
   const maxMs = connections?.maxLifetimeMs ?? 0;
   if (maxMs === 0) return undefined;
-  return clock.after(maxMs * (1 - SPREAD + 2 * SPREAD * random.next()), over, { background: true });
+  return clock.after(maxMs * (1 - SPREAD + 2 * SPREAD * random.next()) - ageMs, over, { background: true });
 }

@@ -35,14 +35,20 @@ export class Connection implements ExchangeCarrier {
     options: TransportOptions,
     socket: Socket,
     private readonly owner: ConnectionOwner,
+    /** Milliseconds since it was made. */
+    ageMs: number,
   ) {
     const { endpoint, idleTimeoutMs } = options;
     let unused: Socket | undefined = socket;
     this.#left = callsPerConnection(options);
-    this.#stopLifetime = limitLifetime(options, () => {
-      this.#left = 0;
-      owner.expired(this);
-    });
+    this.#stopLifetime = limitLifetime(
+      options,
+      () => {
+        this.#left = 0;
+        owner.expired(this);
+      },
+      ageMs,
+    );
     socket.once('close', () => this.#closed());
     this.#client = new Client(`http://${endpoint.key}`, {
       connect: (_options, callback) => {

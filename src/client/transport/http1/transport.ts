@@ -4,9 +4,11 @@ import { asMeshError, type MeshError } from '../../../core/errors.js';
 import type { Reply } from '../../../core/reply.js';
 import type { Transport, TransportOptions } from '../../../core/transport.js';
 import { ConnectionLostError } from '../errors.js';
+import { type WarmConnections, type WarmOwner, warmConnections } from '../warm.js';
 import { openConnection } from './connect.js';
 import { Connection, type ConnectionOwner } from './connection.js';
 import { Exchange, type ExchangeOwner } from './exchange.js';
+import { Reserve } from './reserve.js';
 
 /** The HTTP/1.1 connections to one endpoint, on undici. */
 export const http1Transport = (options: TransportOptions): Transport => new Http1Transport(options);
@@ -18,26 +20,35 @@ interface Opening {
 }
 
 /**
- * A call takes an idle connection, the one used last first, so that spare ones can time out; or opens one; or waits in line. The
- * line is served in order by whichever connection is free first, so a call may be served before the connection that it opened is
+ * A call takes an idle connection, the one used last first, so that spare ones can time out; or one in reserve; or opens one; or waits in line.
+ * The line is served in order by whichever connection is free first, so a call may be served before the connection that it opened is
  * there.
  */
-class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner {
+class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner, WarmOwner {
   readonly endpoint: string;
   readonly #open = new Set<Connection>();
   readonly #idle: Connection[] = [];
   readonly #opening = new Set<Opening>();
   readonly #line = new Set<Exchange>();
+  readonly #reserve: Reserve;
+  readonly #warm: WarmConnections | undefined;
   readonly #resumption: { session: Buffer | undefined } = { session: undefined };
   #closing: Promise<void> | undefined;
   #closed: (() => void) | undefined;
 
   constructor(private readonly options: TransportOptions) {
     this.endpoint = options.endpoint.key;
+    this.#reserve = new Reserve(options, () => this.#permitBack());
+    this.#warm = warmConnections(options, this);
+    this.#warm?.fill();
   }
 
   get connections(): number {
-    return this.#open.size;
+    return this.#open.size + this.#reserve.size;
+  }
+
+  get held(): number {
+    return this.#open.size + this.#opening.size + this.#reserve.size;
   }
 
   readonly call = (call: Call): Promise<Reply> =>
@@ -52,6 +63,8 @@ class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner {
     this.#closing ??= new Promise((resolve) => {
       this.#closed = resolve;
     });
+    this.#warm?.close();
+    this.#reserve.close();
     for (const connection of [...this.#idle]) connection.close();
     if (force) {
       const error = new ConnectionLostError(this.endpoint, 'the mesh closed it', 'maybe');
@@ -83,9 +96,15 @@ class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner {
     if (!this.#open.delete(connection)) return;
     const at = this.#idle.indexOf(connection);
     if (at !== -1) this.#idle.splice(at, 1);
-    this.options.limits.closed();
-    this.#replenish();
-    this.#settleClose();
+    this.#permitBack();
+  }
+
+  // What keeps connections warm asks for.
+
+  openAhead(): boolean {
+    if (!this.options.limits.tryOpen(this.held === 0)) return false;
+    this.#connect(undefined);
+    return true;
   }
 
   // What exchanges tell.
@@ -106,8 +125,10 @@ class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner {
       connection.send(exchange);
       return;
     }
-    const { limits } = this.options;
-    if (limits.tryOpen(this.#open.size + this.#opening.size === 0)) {
+    const { clock, limits } = this.options;
+    const reserved = this.#reserve.take();
+    if (reserved !== undefined) this.#use(reserved.socket, exchange, clock.now() - reserved.since);
+    else if (limits.tryOpen(this.held === 0)) {
       this.#line.add(exchange);
       this.#connect(exchange);
     } else if (limits.tryWait()) {
@@ -140,18 +161,22 @@ class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner {
   }
 
   #opened(socket: Socket): void {
+    this.#warm?.made();
     const next = this.#next();
-    if (next === undefined) {
-      // Whoever wanted it has been served by another one, or gave up: the others are enough. undici starts to watch over a socket
-      // with the first request, so there is no such thing as one in reserve.
+    if (next !== undefined) this.#use(socket, next, 0);
+    // It was opened ahead of calls, or its call has been served by another one: it is kept if it is wanted, else the others are enough.
+    else if (this.#warm?.wants === true) this.#reserve.put(socket);
+    else {
       socket.destroy();
       this.options.limits.closed();
       this.#settleClose();
-      return;
     }
-    const connection = new Connection(this.options, socket, this);
+  }
+
+  #use(socket: Socket, exchange: Exchange, ageMs: number): void {
+    const connection = new Connection(this.options, socket, this, ageMs);
     this.#open.add(connection);
-    connection.send(next);
+    connection.send(exchange);
   }
 
   #unreachable(opener: Exchange | undefined, error: MeshError): void {
@@ -162,6 +187,15 @@ class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner {
     if (this.#open.size + this.#opening.size === 0) {
       for (const exchange of [...this.#line]) this.#drop(exchange, error);
     }
+    this.#warm?.fill();
+    this.#settleClose();
+  }
+
+  /** A connection has ended. */
+  #permitBack(): void {
+    this.options.limits.closed();
+    this.#replenish();
+    this.#warm?.fill();
     this.#settleClose();
   }
 

@@ -106,8 +106,7 @@ export class Connection {
       this.#socket?.ref();
       this.#keepalive.busy();
     }
-    if ((stream.id ?? 0) >= this.#lastOwnId)
-      this.drain('it has carried as many calls as it may (max_requests_per_connection)');
+    if ((stream.id ?? 0) >= this.#lastOwnId) this.drain('its number of calls is used up');
     return stream;
   }
 
@@ -195,9 +194,7 @@ export class Connection {
     this.state = 'open';
     this.#stopConnectTimer();
     this.#keepalive.start(session);
-    this.#stopLifetime = limitLifetime(this.options, () =>
-      this.drain('its lifetime is over (max_connection_duration)'),
-    );
+    this.#stopLifetime = limitLifetime(this.options, () => this.drain('its lifetime is over'));
     this.#becameIdle();
   }
 

@@ -5,6 +5,7 @@ import type { Reply } from '../../../core/reply.js';
 import type { Transport, TransportOptions } from '../../../core/transport.js';
 import { ConnectError, ConnectionLostError, ProtocolError } from '../errors.js';
 import { callsPerConnection } from '../lifetime.js';
+import { type WarmConnections, type WarmOwner, warmConnections } from '../warm.js';
 import { Connection, type ConnectionOwner } from './connection.js';
 import { Exchange } from './exchange.js';
 import { type Http2Settings, http2Settings } from './settings.js';
@@ -34,7 +35,7 @@ const EXPECTED_STREAMS = 100;
  * Calls share a connection as far as the server's MAX_CONCURRENT_STREAMS goes; then another is opened if the cluster's limits grant
  * it, else calls stand in line, first come, first served.
  */
-class Http2Transport implements Transport, ConnectionOwner {
+class Http2Transport implements Transport, ConnectionOwner, WarmOwner {
   #settings: Http2Settings;
   /** Those that take calls, or soon will. */
   readonly #usable: Connection[] = [];
@@ -43,6 +44,7 @@ class Http2Transport implements Transport, ConnectionOwner {
   readonly #line: Waiting[] = [];
   /** What a connection that is still being made is expected to carry. */
   readonly #expectedCalls: number;
+  readonly #warm: WarmConnections | undefined;
   #closed = false;
   #whenClosed: (() => void)[] = [];
 
@@ -52,6 +54,12 @@ class Http2Transport implements Transport, ConnectionOwner {
   ) {
     this.#settings = settings;
     this.#expectedCalls = Math.min(EXPECTED_STREAMS, callsPerConnection(options));
+    this.#warm = warmConnections(options, this);
+    this.#warm?.fill();
+  }
+
+  get held(): number {
+    return this.#usable.length;
   }
 
   get connections(): number {
@@ -73,6 +81,7 @@ class Http2Transport implements Transport, ConnectionOwner {
 
   close(force = false): Promise<void> {
     this.#closed = true;
+    this.#warm?.close();
     if (force) {
       for (const waiting of this.#line.splice(0)) {
         this.#leaveLine(waiting);
@@ -99,12 +108,16 @@ class Http2Transport implements Transport, ConnectionOwner {
 
   draining(connection: Connection): void {
     this.#remove(connection);
+    // It was usable, or it could not drain. (`available` is told more often than once, and in every call.)
+    this.#warm?.made();
+    this.#warm?.fill();
     if (this.#line.length === 0) return;
     if (connection.used) this.#openForLine();
     // One that came and went without taking a call is as good as none: trying at once again would only go round in circles.
     else
       this.#connectFailed(
         new ConnectError(connection.endpoint, 'the server ended the connection before it took a call'),
+        connection.ahead,
       );
   }
 
@@ -112,9 +125,16 @@ class Http2Transport implements Transport, ConnectionOwner {
     this.#remove(connection);
     this.#all.delete(connection);
     this.options.limits.closed();
-    if (error !== undefined) this.#connectFailed(error);
+    if (error !== undefined) this.#connectFailed(error, connection.ahead);
     else if (this.#line.length > 0) this.#openForLine();
+    this.#warm?.fill();
     if (this.#all.size === 0) for (const done of this.#whenClosed.splice(0)) done();
+  }
+
+  // What keeps connections warm asks for.
+
+  openAhead(): boolean {
+    return this.#open(true);
   }
 
   tooManyPings(): void {
@@ -183,20 +203,23 @@ class Http2Transport implements Transport, ConnectionOwner {
       // A server that allows no streams at all would allow none on a second connection either.
       else if (connection.streamLimit === 0) return false;
     }
-    if (this.#line.length < coming) return false;
+    return this.#line.length >= coming && this.#open(false);
+  }
+
+  #open(ahead: boolean): boolean {
     // One that drains may do so for as long as a stream lasts: an endpoint may have one in its place in a full cluster, too, but no more.
     if (!this.options.limits.tryOpen(this.#usable.length === 0 && this.#all.size <= 1)) return false;
-    const connection = new Connection(this.options, this.#settings, this);
+    const connection = new Connection(this.options, this.#settings, this, ahead);
     this.#all.add(connection);
     this.#usable.push(connection);
     return true;
   }
 
   /** Without any other connection all in line fail; else the one that this was opened for does, and the rest wait for the others. */
-  #connectFailed(error: MeshError): void {
+  #connectFailed(error: MeshError, ahead: boolean): void {
     let failed: Waiting[] = [];
     if (this.#usable.length === 0) failed = this.#line.splice(0);
-    else {
+    else if (!ahead) {
       const at = this.#line.findIndex((waiting) => !waiting.counted);
       if (at >= 0) failed = this.#line.splice(at, 1);
     }
