@@ -270,4 +270,23 @@ spec:
   targetRefs: [{ name: ext }]
   sessionPersistence: {}
   loadBalancer: { custom: { name: example.com/nearest, config: { factor: 2, list: [a] } } }
+---
+apiVersion: inmesh.dev/v1alpha1
+kind: RoutePolicy
+metadata: { name: a }
+spec:
+  targetRefs: [{ kind: HTTPRoute, name: a, sectionName: match }, { kind: GRPCRoute, name: a }]
+  sourceLabels: { app: web }
+  sourcePrincipals: ["spiffe://example.org/web", "spiffe://example.org/shop"]
+  requestPercent: 50
+  subset: { tier: gold }
+  consistentHash: { httpHeaderName: x-user }
+  stickyBackends: true
+  regexRewrite: { pattern: "^/a", substitution: /b }
+  hostRewriteHeader: x-host
+---
+apiVersion: inmesh.dev/v1alpha1
+kind: RoutePolicy
+metadata: { name: direct }
+spec: { targetRefs: [{ kind: HTTPRoute, name: a, sectionName: nowhere }], directResponse: { status: 404, body: nowhere } }
 `;

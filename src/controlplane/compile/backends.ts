@@ -58,15 +58,34 @@ function backendsOf(route: RouteDocument, rule: number, references: References, 
   return { valid, danglingWeight, mirrors };
 }
 
-/** A match for the dangling backends' share only, to stand before the same match for the rest. */
-export function danglingShare(match: Resource, { valid, danglingWeight }: Backends): Resource {
-  const total = valid.reduce((sum, { weight }) => sum + weight, danglingWeight);
-  const numerator = Math.round((danglingWeight / total) * 1_000_000);
-  return { ...match, runtime_fraction: { default_value: { numerator, denominator: 'MILLION' } } };
+/**
+ * The match for the dangling backends' share only, to stand before the match for the rest. When the match is for a share of the calls itself, the
+ * rest has to leave out those that the first has taken.
+ */
+export function danglingShare(
+  match: Resource,
+  { valid, danglingWeight }: Backends,
+): { fail: Resource; rest: Resource } {
+  const dangling = danglingWeight / valid.reduce((sum, { weight }) => sum + weight, danglingWeight);
+  const own = match['runtime_fraction'] as { default_value: { numerator?: number } } | undefined;
+  if (own === undefined) return { fail: withShare(match, dangling), rest: match };
+  const share = (own.default_value.numerator ?? 0) / MILLION;
+  const rest = (share * (1 - dangling)) / (1 - share * dangling);
+  return { fail: withShare(match, share * dangling), rest: withShare(match, rest) };
 }
 
-/** The cluster specifier of a RouteAction, and what goes with it. */
-export function clusterSpecifier(backends: readonly [Backend, ...Backend[]]): Resource {
+const MILLION = 1_000_000;
+
+function withShare(match: Resource, share: number): Resource {
+  const numerator = Math.round(share * MILLION);
+  return {
+    ...match,
+    runtime_fraction: { default_value: { ...(numerator > 0 && { numerator }), denominator: 'MILLION' } },
+  };
+}
+
+/** The cluster specifier of a RouteAction, and what goes with it. `byHash`: the hash of the call chooses. */
+export function clusterSpecifier(backends: readonly [Backend, ...Backend[]], byHash = false): Resource {
   const only = backends.length === 1 ? backends[0] : undefined;
   if (only !== undefined && only.filters.length === 0) return { cluster: only.port.resourceName };
   const clusters = backends.map(({ port, weight, filters }) => ({
@@ -74,5 +93,5 @@ export function clusterSpecifier(backends: readonly [Backend, ...Backend[]]): Re
     weight: wrapped(weight),
     ...headerFields(filters),
   }));
-  return { weighted_clusters: { clusters } };
+  return { weighted_clusters: { clusters, ...(byHash && { use_hash_policy: wrapped(true) }) } };
 }

@@ -11,6 +11,7 @@ import { listenerNames, shortNames } from './names.js';
 import { attach } from './parents.js';
 import { compareText } from './precedence.js';
 import { References, type Unreadable } from './references.js';
+import { resolveRoutePolicies } from './route-policies.js';
 import { routesOf } from './routes.js';
 import { fitsService, type MeshService, meshService } from './services.js';
 
@@ -65,6 +66,7 @@ export function compile(documents: readonly Document[], options: CompileOptions 
   const dangling = options.danglingBackends === 'answer-500' ? references.into(warnings) : references;
   checkSlices(endpointSlices, dangling);
   const backends = resolveBackends([...httpRoutes, ...grpcRoutes], dangling, policies);
+  const routePolicies = resolveRoutePolicies(of('RoutePolicy'), [...httpRoutes, ...grpcRoutes], references);
   const owners = shortNames(services);
 
   const clusters = new Map<string, Resource>();
@@ -77,7 +79,7 @@ export function compile(documents: readonly Document[], options: CompileOptions 
       const policy = policies.get(service)?.spec;
       clusters.set(name, cluster(port, policy));
       if (discoveryType(port) === 'EDS') endpoints.set(name, loadAssignment(port, policy?.loadBalancer));
-      const table = routesOf(port, attachments, backends, policy);
+      const table = routesOf(port, attachments, backends, policy, routePolicies);
       routes.set(name, { name, virtual_hosts: [{ name, domains: ['*'], routes: table }] });
       const filters = listenerFilters(table);
       for (const form of listenerNames(service, port, owners.has(service)))

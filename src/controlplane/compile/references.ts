@@ -1,5 +1,5 @@
 import { nearest } from '../../core/decode.js';
-import type { Document } from '../yaml/document.js';
+import type { Document, Kind } from '../yaml/document.js';
 import { resourceLabel } from '../yaml/document.js';
 import { type Path, pathText, type Problems } from '../yaml/problem.js';
 import type { MeshPort, MeshService } from './services.js';
@@ -23,6 +23,11 @@ export class References {
   /** The same, reporting elsewhere. */
   into(problems: Problems): References {
     return new References(this.services, problems, this.unreadable);
+  }
+
+  /** Whether a resource is there, but wrong in itself. */
+  isUnreadable(kind: Kind, namespace: string, name: string): boolean {
+    return this.unreadable.has(resourceLabel(kind, namespace, name));
   }
 
   report(document: Document, path: Path, message: string, hints?: { expected?: string; nearest?: string }): void {

@@ -2,6 +2,7 @@ import type { Resource } from '../../core/resources.js';
 import type { DocumentOf } from '../yaml/document.js';
 import type { HttpMatch } from '../yaml/schema/http-route.js';
 import type { HttpFilter, Timeouts } from '../yaml/schema/route.js';
+import type { RoutePolicySpec } from '../yaml/schema/route-policy.js';
 import type { SessionSpec } from '../yaml/schema/session.js';
 import type { TrafficPolicySpec } from '../yaml/schema/traffic-policy.js';
 import { type Backend, type Backends, clusterSpecifier, danglingShare } from './backends.js';
@@ -12,6 +13,7 @@ import { type CompiledMatch, grpcMatch, httpMatches } from './matches.js';
 import { mirrorPolicies } from './mirrors.js';
 import type { Attachments, RouteDocument } from './parents.js';
 import { compareMatches, grpcSpecificity, httpSpecificity, type Origin, type Specificity } from './precedence.js';
+import { conditions, isConditional, type RoutePolicies, subsetFields } from './route-policies.js';
 import { type RetrySpec, requestTimeout, retryPolicy } from './retry.js';
 import type { MeshPort } from './services.js';
 
@@ -30,10 +32,15 @@ export function routesOf(
   attachments: Attachments,
   backends: BackendsByRoute,
   policy: TrafficPolicySpec | undefined,
+  routePolicies: RoutePolicies,
 ): Resource[] {
   const candidates: Candidate[] = [
-    ...(attachments.grpc.get(port) ?? []).flatMap((route) => grpcCandidates(route, port, backends)),
-    ...(attachments.http.get(port) ?? []).flatMap((route) => httpCandidates(route, port, backends)),
+    ...(attachments.grpc.get(port) ?? []).flatMap((route) =>
+      grpcCandidates(route, port, backends, routePolicies.get(route)),
+    ),
+    ...(attachments.http.get(port) ?? []).flatMap((route) =>
+      httpCandidates(route, port, backends, routePolicies.get(route)),
+    ),
   ];
   if (!attachments.grpc.has(port) && !attachments.http.has(port)) return [defaultRoute(port, policy)];
   return candidates.sort(compareMatches).flatMap((candidate) => candidate.routes);
@@ -56,25 +63,36 @@ function defaultRoute(port: MeshPort, policy: TrafficPolicySpec | undefined): Re
 /** "If no matches are specified, the default is a prefix path match on /" - HTTPRouteRule. */
 const EVERY_REQUEST: HttpMatch = { path: { type: 'PathPrefix', value: '/' } };
 
-function httpCandidates(route: DocumentOf<'HTTPRoute'>, port: MeshPort, backends: BackendsByRoute): Candidate[] {
+function httpCandidates(
+  route: DocumentOf<'HTTPRoute'>,
+  port: MeshPort,
+  backends: BackendsByRoute,
+  policies: ReadonlyMap<number, RoutePolicySpec> | undefined,
+): Candidate[] {
   return route.spec.rules.flatMap((rule, index) => {
     const target = {
       name: nameOf(route, index),
       port,
       rule,
       backends: backends.get(route)?.[index] ?? NONE,
+      policy: policies?.get(index),
       failure: 500,
       cookiePath: cookiePath(rule.matches),
     };
     return (rule.matches.length > 0 ? rule.matches : [EVERY_REQUEST]).map((match, number) => ({
-      specificity: httpSpecificity(match),
+      specificity: [...httpSpecificity(match), isConditional(target.policy) ? 1 : 0],
       origin: originOf(route, index, number),
       routes: httpMatches(match).flatMap((compiled) => compileRoute(compiled, target)),
     }));
   });
 }
 
-function grpcCandidates(route: DocumentOf<'GRPCRoute'>, port: MeshPort, backends: BackendsByRoute): Candidate[] {
+function grpcCandidates(
+  route: DocumentOf<'GRPCRoute'>,
+  port: MeshPort,
+  backends: BackendsByRoute,
+  policies: ReadonlyMap<number, RoutePolicySpec> | undefined,
+): Candidate[] {
   return route.spec.rules.flatMap((rule, index) => {
     // "an UNAVAILABLE status" - GRPCRouteRule; 503 is what becomes one (grpc/doc/http-grpc-status-mapping.md).
     const target = {
@@ -82,11 +100,12 @@ function grpcCandidates(route: DocumentOf<'GRPCRoute'>, port: MeshPort, backends
       port,
       rule,
       backends: backends.get(route)?.[index] ?? NONE,
+      policy: policies?.get(index),
       failure: 503,
       cookiePath: '/',
     };
     return (rule.matches.length > 0 ? rule.matches : [{}]).map((match, number) => ({
-      specificity: grpcSpecificity(match),
+      specificity: [...grpcSpecificity(match), isConditional(target.policy) ? 1 : 0],
       origin: originOf(route, index, number),
       routes: compileRoute(grpcMatch(match), target),
     }));
@@ -117,6 +136,7 @@ interface Target {
   };
   /** What the paths have in common that it is for. */
   readonly cookiePath: string;
+  readonly policy: RoutePolicySpec | undefined;
   readonly backends: Backends;
   /** HTTP status when there is no backend to go to. */
   readonly failure: number;
@@ -124,16 +144,18 @@ interface Target {
 
 /** One route; two when a share of the traffic has nowhere to go. */
 function compileRoute(compiled: CompiledMatch, target: Target): Resource[] {
-  const { name, port, rule, backends, failure } = target;
+  const { name, port, rule, backends, failure, policy } = target;
   const [first, ...others] = backends.valid;
   // Of a single backend the filters are those of the route.
   const filters = first !== undefined && others.length === 0 ? [...rule.filters, ...first.filters] : rule.filters;
-  const { match } = compiled;
+  const match = { ...compiled.match, ...conditions(policy) };
   const cors = filters.find((filter) => filter.cors !== undefined)?.cors;
   const session = sessionOf(rule.sessionPersistence, backends.valid, name, target.cookiePath);
   const headers = { ...headerFields(rule.filters), ...filterOverrides(cors, session) };
   const redirect = redirectAction(filters, compiled, port);
   if (redirect !== undefined) return [{ name, match, redirect, ...headers }];
+  if (policy?.directResponse !== undefined)
+    return [{ name, match, direct_response: directResponse(policy.directResponse), ...headers }];
   // "If all entries in BackendRefs are invalid … all traffic which matches this rule MUST receive a 500" - HTTPRouteRule.
   const fail = (share: Resource): Resource => ({
     name,
@@ -143,25 +165,43 @@ function compileRoute(compiled: CompiledMatch, target: Target): Resource[] {
   });
   if (first === undefined) return [fail(match)];
   const retry_policy = retryPolicy(rule.retry, rule.timeouts);
-  const forward = {
+  const forward = (rest: Resource): Resource => ({
     name,
-    match,
+    match: rest,
     route: {
-      ...clusterSpecifier([first, ...others]),
-      ...hostFields(filters, backends.valid),
-      ...pathFields(filters, compiled),
+      ...clusterSpecifier([first, ...others], policy?.stickyBackends),
+      ...hostFields(filters, backends.valid, policy?.hostRewriteHeader),
+      ...(policy?.regexRewrite === undefined ? pathFields(filters, compiled) : regexRewrite(policy.regexRewrite)),
+      ...subsetFields(policy),
       ...requestTimeout(rule.timeouts),
       ...mirrorPolicies(backends.mirrors),
-      ...hashPolicies(backends.valid.map(({ policy }) => policy?.loadBalancer?.consistentHash)),
+      ...hashPolicies(hashedBy(policy, backends.valid)),
       ...(retry_policy !== undefined && { retry_policy }),
     },
     ...headers,
-  };
-  return backends.danglingWeight === 0 ? [forward] : [fail(danglingShare(match, backends)), forward];
+  });
+  if (backends.danglingWeight === 0) return [forward(match)];
+  const shares = danglingShare(match, backends);
+  return [fail(shares.fail), forward(shares.rest)];
 }
 
+const directResponse = ({ status, body }: NonNullable<RoutePolicySpec['directResponse']>): Resource => ({
+  status,
+  ...(body !== undefined && body !== '' && { body: { inline_string: body } }),
+});
+
+const regexRewrite = ({ pattern, substitution }: NonNullable<RoutePolicySpec['regexRewrite']>): Resource => ({
+  regex_rewrite: { pattern: { regex: pattern }, ...(substitution !== '' && { substitution }) },
+});
+
+const hashedBy = (policy: RoutePolicySpec | undefined, backends: readonly Backend[]) =>
+  policy?.consistentHash === undefined
+    ? backends.map((backend) => backend.policy?.loadBalancer?.consistentHash)
+    : [policy.consistentHash];
+
 /** A server behind a DNS name expects that name as Host, unless URLRewrite says another. */
-function hostFields(filters: Target['rule']['filters'], backends: readonly Backend[]): Resource {
+function hostFields(filters: Target['rule']['filters'], backends: readonly Backend[], header?: string): Resource {
+  if (header !== undefined) return { host_rewrite_header: header.toLowerCase() };
   const hostname = filters.find((filter) => filter.urlRewrite?.hostname !== undefined)?.urlRewrite?.hostname;
   if (hostname !== undefined) return { host_rewrite_literal: hostname };
   return backends.some(({ port }) => port.dnsName !== undefined) ? { auto_host_rewrite: { value: true } } : {};

@@ -3,6 +3,7 @@ import type { SliceSpec } from './schema/endpoint-slice.js';
 import type { GrpcRouteSpec } from './schema/grpc-route.js';
 import type { HttpRouteSpec } from './schema/http-route.js';
 import type { MeshConfigSpec } from './schema/mesh-config.js';
+import type { RoutePolicySpec } from './schema/route-policy.js';
 import type { ServiceSpec } from './schema/service.js';
 import type { TrafficPolicySpec } from './schema/traffic-policy.js';
 
@@ -13,6 +14,7 @@ export interface Specs {
   readonly HTTPRoute: HttpRouteSpec;
   readonly GRPCRoute: GrpcRouteSpec;
   readonly TrafficPolicy: TrafficPolicySpec;
+  readonly RoutePolicy: RoutePolicySpec;
   readonly MeshConfig: MeshConfigSpec;
 }
 

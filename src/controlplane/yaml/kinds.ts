@@ -4,6 +4,7 @@ import { endpointSlice } from './schema/endpoint-slice.js';
 import { grpcRoute } from './schema/grpc-route.js';
 import { httpRoute } from './schema/http-route.js';
 import { meshConfig } from './schema/mesh-config.js';
+import { routePolicy } from './schema/route-policy.js';
 import { service } from './schema/service.js';
 import { trafficPolicy } from './schema/traffic-policy.js';
 
@@ -14,6 +15,7 @@ export const SCHEMAS = {
   HTTPRoute: httpRoute,
   GRPCRoute: grpcRoute,
   TrafficPolicy: trafficPolicy,
+  RoutePolicy: routePolicy,
   MeshConfig: meshConfig,
 } as const satisfies Record<Kind, v.GenericSchema>;
 

@@ -3,6 +3,7 @@ import type { Report } from '../problem.js';
 import { checkEndpointSlice } from './endpoint-slice.js';
 import { checkGrpcRoute } from './grpc-route.js';
 import { checkHttpRoute } from './http-route.js';
+import { checkRoutePolicy } from './route-policy.js';
 import { checkService } from './service.js';
 import { checkTrafficPolicy } from './traffic-policy.js';
 
@@ -13,4 +14,5 @@ export const CHECKS: { readonly [K in Kind]?: (spec: Specs[K], report: Report) =
   HTTPRoute: checkHttpRoute,
   GRPCRoute: checkGrpcRoute,
   TrafficPolicy: checkTrafficPolicy,
+  RoutePolicy: checkRoutePolicy,
 };
