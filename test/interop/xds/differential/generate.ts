@@ -268,7 +268,7 @@ class Maker {
         used.add(port);
         return lbEndpoint('127.0.0.1', port, {
           ...this.#maybe(4, { load_balancing_weight: { value: 3 } }),
-          ...this.#maybe(5, { health_status: this.#pick(['HEALTHY', 'UNHEALTHY', 'UNKNOWN', 'TIMEOUT']) }),
+          ...this.#maybe(5, { health_status: this.#pick(['HEALTHY', 'UNHEALTHY', 'UNKNOWN', 'TIMEOUT', 'DRAINING']) }),
         });
       });
       if (!used.has(this.world.deadPort) && this.#random.int(3) === 0) {
