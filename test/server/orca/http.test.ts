@@ -79,6 +79,31 @@ describe('with orca, a reply says how loaded the server is', () => {
     });
   });
 
+  test('and a client that goes away before the head harms nothing', async () => {
+    const { clock, recorder } = recorderOf();
+    let answer = (): unknown => 'not asked';
+    const server = http2.createServer(
+      meshHandler(
+        (_req: http2.Http2ServerRequest, res: http2.Http2ServerResponse) => {
+          answer = () => res.writeHead(200).end('late');
+        },
+        { orca: { recorder } },
+      ),
+    );
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const session = http2.connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    cleanUp.push(() => new Promise((resolve) => server.close(resolve)));
+    const closed = new Promise<void>((resolve) => server.once('stream', (stream) => stream.once('close', resolve)));
+    const stream = session.request({ ':path': '/' });
+    stream.on('error', () => {});
+    await new Promise<void>((resolve) => server.once('stream', () => resolve()));
+    session.destroy();
+    await closed;
+    expect(answer).not.toThrow();
+    await clock.advance(1_000);
+    expect(recorder.report()).toMatchObject({ rps: 1, eps: 0 });
+  });
+
   test('of Express and of Fastify', async () => {
     const { recorder } = recorderOf();
     recorder.setNamedMetric('queue', 7);
