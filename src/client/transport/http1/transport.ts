@@ -3,6 +3,7 @@ import type { Call } from '../../../core/call.js';
 import { asMeshError, type MeshError } from '../../../core/errors.js';
 import type { Reply } from '../../../core/reply.js';
 import type { Transport, TransportOptions } from '../../../core/transport.js';
+import { addressOrder } from '../address-order.js';
 import { ConnectionLostError } from '../errors.js';
 import { type WarmConnections, type WarmOwner, warmConnections } from '../warm.js';
 import { openConnection } from './connect.js';
@@ -144,7 +145,7 @@ class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner, WarmO
     const abandon = openConnection(
       {
         endpoint: endpoint.key,
-        addresses: endpoint.addresses,
+        addresses: addressOrder(endpoint.addresses),
         tls,
         timeoutMs: connectTimeoutMs,
         clock,

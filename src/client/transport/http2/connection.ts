@@ -9,6 +9,7 @@ import type { Socket } from 'node:net';
 import type { Clock } from '../../../core/clock.js';
 import type { MeshError } from '../../../core/errors.js';
 import type { TransportOptions } from '../../../core/transport.js';
+import { addressOrder } from '../address-order.js';
 import { ConnectionLostError, ConnectError, ProtocolError, StreamRefusedError } from '../errors.js';
 import { callsPerConnection, limitLifetime } from '../lifetime.js';
 import { dial } from './dial.js';
@@ -84,7 +85,7 @@ export class Connection {
     this.#lastOwnId = Math.min(2 * callsPerConnection(options) - 1, LAST_STREAM_ID);
     this.#keepalive = new Keepalive(settings, options.clock, (detail) => this.destroy(detail));
     this.#stopConnectTimer = this.#clock.after(options.connectTimeoutMs, () => this.#connectTimedOut());
-    this.#giveUp = dial(options.endpoint.addresses, options.tls, options.clock, {
+    this.#giveUp = dial(addressOrder(options.endpoint.addresses), options.tls, options.clock, {
       connected: (socket) => this.#connected(socket),
       failed: (error) => this.#failed(new ConnectError(this.endpoint, error.message, { cause: error })),
     });
