@@ -206,6 +206,7 @@ metadata: { name: a }
 spec:
   targetRefs: [{ name: a }]
   loadBalancer: { simple: PEAK_EWMA, decay: 5s, defaultRtt: 20ms }
+  subsets: [{ name: gold, labels: { tier: gold } }]
   connectionPool: { maxConnections: 10, maxPendingRequests: 20, maxRequests: 30, maxRetries: 4 }
   retryConstraint: { budget: { percent: 30, interval: 20s }, minRetryRate: { count: 1, interval: 2s } }
   connectTimeout: 500ms

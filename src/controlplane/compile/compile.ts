@@ -66,7 +66,7 @@ export function compile(documents: readonly Document[], options: CompileOptions 
   const dangling = options.danglingBackends === 'answer-500' ? references.into(warnings) : references;
   checkSlices(endpointSlices, dangling);
   const backends = resolveBackends([...httpRoutes, ...grpcRoutes], dangling, policies);
-  const routePolicies = resolveRoutePolicies(of('RoutePolicy'), [...httpRoutes, ...grpcRoutes], references);
+  const routePolicies = resolveRoutePolicies(of('RoutePolicy'), [...httpRoutes, ...grpcRoutes], backends, references);
   const owners = shortNames(services);
 
   const clusters = new Map<string, Resource>();

@@ -70,6 +70,8 @@ function corsPolicy(cors: CorsSpec): Resource {
     ...list('expose_headers', cors.exposeHeaders),
     max_age: String(cors.maxAge),
     ...(cors.allowCredentials && { allow_credentials: { value: true } }),
+    // False, the wrapper's default. "the gateway returns 204/200 response but doesn't set the relevant cross-origin response headers" - HTTPCORSFilter.
+    forward_not_matching_preflights: {},
   });
 }
 

@@ -1,7 +1,9 @@
 import { nearest } from '../../core/decode.js';
 import type { Resource } from '../../core/resources.js';
 import type { DocumentOf } from '../yaml/document.js';
+import type { Path } from '../yaml/problem.js';
 import type { RoutePolicySpec } from '../yaml/schema/route-policy.js';
+import type { Backend, Backends } from './backends.js';
 import type { RouteDocument } from './parents.js';
 import { struct } from './proto.js';
 import type { References } from './references.js';
@@ -13,50 +15,77 @@ export type RoutePolicies = ReadonlyMap<RouteDocument, ReadonlyMap<number, Route
 export function resolveRoutePolicies(
   policies: readonly DocumentOf<'RoutePolicy'>[],
   routes: readonly RouteDocument[],
+  backends: ReadonlyMap<RouteDocument, readonly Backends[]>,
   references: References,
 ): RoutePolicies {
-  const found = new Map<RouteDocument, Map<number, RoutePolicySpec>>();
-  const taken = new Map<string, string>();
-  const wholes: (() => void)[] = [];
-  for (const policy of policies) {
-    policy.spec.targetRefs.forEach(({ kind, name, sectionName }, index) => {
-      const at = ['spec', 'targetRefs', index];
-      const route = routeNamed(policy, [...at, 'name'], kind, name, routes, references);
-      if (route === undefined) return;
-      const target = `${kind}/${route.namespace}/${name}/${sectionName ?? ''}`;
-      const other = taken.get(target);
-      if (other !== undefined) {
-        references.report(policy, at, `these rules already have RoutePolicy "${other}": put both into one`);
-        return;
-      }
-      taken.set(target, policy.name);
-      const rules = found.get(route) ?? new Map<number, RoutePolicySpec>();
-      found.set(route, rules);
-      if (sectionName === undefined) {
-        wholes.push(() => route.spec.rules.forEach((_, rule) => rules.set(rule, rules.get(rule) ?? policy.spec)));
-        return;
-      }
-      const rule = route.spec.rules.findIndex((candidate) => candidate.name === sectionName);
-      if (rule >= 0) rules.set(rule, policy.spec);
-      else {
-        const names = route.spec.rules.flatMap((candidate) => candidate.name ?? []).join(', ') || 'none';
-        references.report(
-          policy,
-          [...at, 'sectionName'],
-          `${kind} "${name}" has no rule named "${sectionName}"; its names: ${names}`,
-        );
-      }
-    });
+  const found = new Map<RouteDocument, Map<number, DocumentOf<'RoutePolicy'>>>();
+  const owners = new Map<string, string>();
+  for (const { policy, target, at } of targetsOf(policies)) {
+    const route = routeNamed(policy, [...at, 'name'], target, routes, references);
+    if (route === undefined) continue;
+    const key = `${route.kind}/${route.namespace}/${route.name}/${target.sectionName ?? ''}`;
+    const owner = owners.get(key);
+    if (owner !== undefined)
+      references.report(policy, at, `these rules already have RoutePolicy "${owner}": put both into one`);
+    else owners.set(key, policy.name);
+    const rules = found.get(route) ?? new Map<number, DocumentOf<'RoutePolicy'>>();
+    found.set(route, rules);
+    for (const rule of rulesNamed(policy, [...at, 'sectionName'], target, route, references))
+      rules.set(rule, rules.get(rule) ?? policy);
   }
-  for (const fill of wholes) fill();
-  return found;
+  for (const [route, rules] of found) {
+    for (const [rule, policy] of rules) checkSubset(policy, backends.get(route)?.[rule]?.valid ?? [], references);
+  }
+  return new Map(
+    [...found].map(([route, rules]) => [route, new Map([...rules].map(([rule, { spec }]) => [rule, spec]))]),
+  );
+}
+
+/** A subset that a cluster does not know is no condition to its clients, and the call would go anywhere. */
+function checkSubset(policy: DocumentOf<'RoutePolicy'>, backends: readonly Backend[], references: References): void {
+  const { subset } = policy.spec;
+  if (subset === undefined) return;
+  const names = Object.keys(subset).sort();
+  const keysOf = (labels: Readonly<Record<string, string>>): string => JSON.stringify(Object.keys(labels).sort());
+  for (const { port, policy: traffic } of backends) {
+    if (traffic?.subsets?.some(({ labels }) => keysOf(labels) === JSON.stringify(names))) continue;
+    const message = `${port.resourceName} has no subsets by ${names.join(', ')}: give its TrafficPolicy one with such labels`;
+    references.report(policy, ['spec', 'subset'], message);
+  }
+}
+
+type TargetRef = RoutePolicySpec['targetRefs'][number];
+
+/** Those that name a rule go first. */
+function targetsOf(policies: readonly DocumentOf<'RoutePolicy'>[]) {
+  const all = policies.flatMap((policy) =>
+    policy.spec.targetRefs.map((target, index) => ({ policy, target, at: ['spec', 'targetRefs', index] })),
+  );
+  const named = all.filter(({ target }) => target.sectionName !== undefined);
+  return [...named, ...all.filter(({ target }) => target.sectionName === undefined)];
+}
+
+function rulesNamed(
+  policy: DocumentOf<'RoutePolicy'>,
+  path: Path,
+  { sectionName }: TargetRef,
+  route: RouteDocument,
+  references: References,
+): number[] {
+  const names = route.spec.rules.map(({ name }) => name);
+  if (sectionName === undefined) return [...names.keys()];
+  const rule = names.indexOf(sectionName);
+  if (rule >= 0) return [rule];
+  const known = names.filter((name) => name !== undefined).join(', ') || 'none';
+  const message = `${route.kind} "${route.name}" has no rule named "${sectionName}"; its names: ${known}`;
+  references.report(policy, path, message);
+  return [];
 }
 
 function routeNamed(
   policy: DocumentOf<'RoutePolicy'>,
-  path: readonly (string | number)[],
-  kind: RouteDocument['kind'],
-  name: string,
+  path: Path,
+  { kind, name }: TargetRef,
   routes: readonly RouteDocument[],
   references: References,
 ): RouteDocument | undefined {

@@ -13,6 +13,11 @@ import {
 
 const NAME = 'a.default:80';
 const SERVICES = serviceYaml('a') + serviceYaml('b') + serviceYaml('c');
+const subsetsOf = (name: string, ...keys: string[]): string => {
+  const subsets = keys.map((key, i) => `{ name: s${i}, labels: { ${key}: x } }`);
+  return policyYaml(name, name, `subsets: [${subsets.join(', ')}]`);
+};
+const SUBSETS = subsetsOf('b', 'version', 'a') + subsetsOf('c', 'a');
 const codec = await loadCodec();
 
 const routePolicy = (name: string, target: string, spec: string): string => `
@@ -32,7 +37,7 @@ function routesOf(text: string, options?: Parameters<typeof compileYaml>[1]) {
 }
 const RULE = '[{ name: one, backendRefs: [{ name: b }] }]';
 const routeOf = (spec: string, rules = RULE) =>
-  routesOf(httpRouteYaml('r', 'name: a', rules) + routePolicy('p', TO_R, spec))[0];
+  routesOf(SUBSETS + httpRouteYaml('r', 'name: a', rules) + routePolicy('p', TO_R, spec))[0];
 const actionOf = (spec: string, rules = RULE) => routeOf(spec, rules)?.action;
 
 describe('a RoutePolicy', () => {
@@ -60,7 +65,7 @@ describe('a RoutePolicy', () => {
 
   test('with a condition goes before an equal rule that has none', () => {
     const rules = '[{ name: all, backendRefs: [{ name: b }] }, { name: some, backendRefs: [{ name: c }] }]';
-    const text = httpRouteYaml('r', 'name: a', rules);
+    const text = SUBSETS + httpRouteYaml('r', 'name: a', rules);
     const names = (policy: string) => routesOf(text + policy).map(({ name }) => name);
     expect(names('')).toEqual(['default/r/all', 'default/r/some']);
     const target = `${TO_R}, sectionName: some`;
@@ -119,8 +124,8 @@ describe('a RoutePolicy', () => {
       routePolicy('whole', TO_R, 'directResponse: { status: 200 }');
     expect(routesOf(text).map(({ action }) => action)).toMatchObject([{ status: 200 }, { status: 201 }]);
     const grpc = grpcRouteYaml('g', 'name: a', '[{ backendRefs: [{ name: b }] }]');
-    const policy = routePolicy('p', 'kind: GRPCRoute, name: g', 'subset: { v: "2" }');
-    expect(routesOf(grpc + policy)[0]?.action).toMatchObject({ subset: { v: '2' } });
+    const policy = routePolicy('p', 'kind: GRPCRoute, name: g', 'subset: { a: "2" }');
+    expect(routesOf(SUBSETS + grpc + policy)[0]?.action).toMatchObject({ subset: { a: '2' } });
   });
 
   const said = (text: string): string[] =>
@@ -134,6 +139,11 @@ describe('a RoutePolicy', () => {
       '',
       `${TO_R}, sectionName: onee`,
       'p spec.targetRefs[0].sectionName: HTTPRoute "r" has no rule named "onee"; its names: one',
+    ],
+    [
+      'subset: { version: v2 }',
+      TO_R,
+      'p spec.subset: b.default:80 has no subsets by version: give its TrafficPolicy one with such labels',
     ],
     ['subset: {}', TO_R, 'p spec.subset: must have at least one label'],
     [
