@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 
 /** A call's number and who made it: `<side>-<number>`. Every request carries it. */
 export const CALL_ID = 'x-call-id';
-/** How often a backend fails the call, and how: `<count>;<status>`, or `<count>;reset`; counted over all backends. */
+/** How often a backend fails the call, and how: `<count>;` and a status, `reset`, or `hang` for no answer at all; counted over all backends. */
 export const FAIL = 'x-fail';
 
 /** What a backend saw of one request. */
@@ -70,6 +70,7 @@ export class Backends {
     const failed = this.#failed.get(call) ?? 0;
     if (mayFail && failed < Number(count)) {
       this.#failed.set(call, failed + 1);
+      if (how === 'hang') return;
       if (how === 'reset') {
         request.socket.destroy();
         return;
