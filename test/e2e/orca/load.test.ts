@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -67,7 +67,9 @@ test('over HTTP, by what the heads of replies say', async () => {
   const ports: number[] = [];
   for (const [i, full] of FULL.entries()) {
     const server = createServer(
-      meshHandler((_request, response) => response.end(String(i)), { orca: { recorder: recorderFull(full) } }),
+      meshHandler((_request: IncomingMessage, response: ServerResponse) => response.end(String(i)), {
+        orca: { recorder: recorderFull(full) },
+      }),
     );
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     cleanUp.push(() => new Promise((resolve) => server.close(resolve)));
