@@ -110,11 +110,19 @@ test('over gRPC, by what the trailers say', async () => {
 
 test('over gRPC, by what the servers say out of band', async () => {
   const ports: number[] = [];
+  const servers: grpc.Server[] = [];
   for (const [i, full] of FULL.entries()) {
     const orca = { recorder: recorderFull(full), minIntervalMs: 100 };
     const server = await orcaServer(orca, { echo: (_call, callback) => callback(null, Buffer.from(String(i))) });
     cleanUp.push(server.close);
     ports.push(server.port);
+    servers.push(server.server);
   }
-  await spreadsByLoad(grpcCalls(meshOver(ports, ', enableOobLoadReport: true, oobReportingPeriod: 100ms')));
+  const mesh = meshOver(ports, ', enableOobLoadReport: true, oobReportingPeriod: 100ms');
+  await spreadsByLoad(grpcCalls(mesh));
+  await mesh.close();
+  // No stream is left to wait for.
+  for (const server of servers) {
+    await new Promise<void>((resolve, reject) => server.tryShutdown((error) => (error ? reject(error) : resolve())));
+  }
 });
