@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { DocumentOf } from '../yaml/document.js';
 import { addressKey, type Locality } from '../../core/model/endpoint.js';
 import { parseHostPort } from '../yaml/host-port.js';
@@ -184,7 +185,11 @@ function unique(endpoints: readonly MeshEndpoint[]): MeshEndpoint[] {
       byAddress.set(key, endpoint);
   }
   const taken = new Set(byAddress.keys());
-  return [...byAddress.values()].map((endpoint) => {
+  const found = [...byAddress.values()];
+  // With a name among them, of a slice, they are resolved by DNS, where endpoints have no other addresses.
+  const named = found.some(({ host }) => isIP(host) === 0);
+  return found.map((endpoint) => {
+    if (named) return endpoint.others.length === 0 ? endpoint : { ...endpoint, others: [] };
     const others = endpoint.others.filter((other) => !taken.has(addressKey(other)));
     for (const other of others) taken.add(addressKey(other));
     return others.length === endpoint.others.length ? endpoint : { ...endpoint, others };

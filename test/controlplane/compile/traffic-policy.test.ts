@@ -310,6 +310,22 @@ test('an endpoint says what is known of it', () => {
   expect(endpoints[1]?.health).toBe('degraded');
 });
 
+test('other addresses do not go with names from slices, which DNS resolves', () => {
+  const slice = `
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: { name: a-1, labels: { kubernetes.io/service-name: a } }
+addressType: FQDN
+endpoints: [{ addresses: [a.example] }]
+ports: [{ port: 80 }]
+`;
+  const service = serviceYaml('a', 'endpoints: [{ address: "10.0.0.1:1", additionalAddresses: ["10.0.0.2:1"] }]');
+  const cluster = clusterOf(compileYaml(service + slice), NAME);
+  expect(cluster.type).toBe('STRICT_DNS');
+  expect(JSON.stringify(decoders[CLUSTER](cluster, NAME).discovery)).not.toContain('10.0.0.2');
+});
+
 test('an address of two endpoints belongs to one of them', () => {
   const service =
     'endpoints: [{ address: "10.0.0.1:1", additionalAddresses: ["10.0.0.2:1", "10.0.0.3:1"] }, { address: "10.0.0.2:1", additionalAddresses: ["10.0.0.3:1"] }]';
@@ -446,7 +462,7 @@ describe('mistakes', () => {
     ],
     [
       '{ address: "b.example:1", additionalAddresses: ["10.0.0.1:1"] }',
-      'address: must be an IP address beside additionalAddresses: a name is resolved to all it has',
+      'address: must be an IP address in a Service with additionalAddresses: a name is resolved to all it has',
     ],
     [
       '{ address: "10.0.0.1:1", additionalAddresses: ["10.0.0.1:1"] }',

@@ -53,6 +53,7 @@ function checkPorts(spec: ServiceSpec, report: Report): void {
 }
 
 function checkEndpoints(spec: ServiceSpec, report: Report): void {
+  checkAddresses(spec.endpoints ?? [], report);
   const names = new Set((spec.ports ?? []).flatMap((port) => (port.name === undefined ? [] : [port.name])));
   const seen = new Set<string>();
   (spec.endpoints ?? []).forEach((endpoint, index) => {
@@ -84,6 +85,20 @@ function checkEndpoints(spec: ServiceSpec, report: Report): void {
   });
 }
 
+/** Names make a cluster that is resolved by DNS, and there an endpoint has the addresses of its name (`compile/cluster.ts`). */
+function checkAddresses(endpoints: NonNullable<ServiceSpec['endpoints']>, report: Report): void {
+  if (!endpoints.some((endpoint) => typeof endpoint !== 'string' && endpoint.additionalAddresses !== undefined)) return;
+  endpoints.forEach((endpoint, index) => {
+    const inline = typeof endpoint === 'string';
+    const at = ['spec', 'endpoints', index];
+    if (isIP(parseHostPort(inline ? endpoint : endpoint.address)?.host ?? '') === 0)
+      report(
+        inline ? at : [...at, 'address'],
+        'must be an IP address in a Service with additionalAddresses: a name is resolved to all it has',
+      );
+  });
+}
+
 function checkPlace(endpoint: InlineEndpoint, at: Path, report: Report): void {
   if (endpoint.zone !== undefined && endpoint.locality !== undefined)
     report([...at, 'zone'], 'cannot be combined with locality, which has the zone in it: keep one of them');
@@ -98,6 +113,4 @@ function checkPlace(endpoint: InlineEndpoint, at: Path, report: Report): void {
     if (addresses.has(text)) report(otherAt, `address ${shown(text)} is there twice`);
     addresses.add(text);
   });
-  if (endpoint.additionalAddresses !== undefined && isIP(parseHostPort(endpoint.address)?.host ?? '') === 0)
-    report([...at, 'address'], 'must be an IP address beside additionalAddresses: a name is resolved to all it has');
 }
