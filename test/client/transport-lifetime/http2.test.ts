@@ -1,5 +1,6 @@
 import type { ServerHttp2Session } from 'node:http2';
 import { afterEach, describe, expect, test } from 'vitest';
+import { CancelledError } from '../../../src/core/errors.js';
 import { DEFAULT_CONNECTIONS } from '../../../src/core/model/cluster.js';
 import type { Reply } from '../../../src/core/reply.js';
 import { CountingLimits } from '../../support/counting-limits.js';
@@ -187,4 +188,45 @@ test('a server that says GOAWAY again and again loses no call: it carries them, 
   expect(carried.length).toBeGreaterThan(50);
   expect(carried.reduce((sum, n) => sum + n)).toBe(2_000);
   expect(refused).toBeLessThan(2_000);
+});
+
+describe('a call that does not end by itself', () => {
+  const streamOf = (told: string[], name: string) => {
+    const call = callOf({ path: `/${name}` });
+    call.onDraining = () => told.push(name);
+    return call;
+  };
+
+  test('is told that the lifetime of its connection is over; one that has ended is not', async () => {
+    const clock = new FakeClock();
+    await start({ maxLifetimeMs: 60_000, hold: true, clock });
+    const told: string[] = [];
+    const ended = fixture.transport.call(streamOf(told, 'ended'));
+    await until(() => held.length === 1);
+    held.pop()?.();
+    expect(await answered(ended)).toBe('/ended');
+    const open = fixture.transport.call(streamOf(told, 'open'));
+    await until(() => held.length === 1);
+    await clock.advance(60_000);
+    expect(told).toEqual(['open']);
+    held.pop()?.();
+    expect(await answered(open)).toBe('/open');
+  });
+
+  test('is told that the server said GOAWAY, and can go on elsewhere', async () => {
+    await start({ hold: true });
+    const told: string[] = [];
+    const call = streamOf(told, 'watch');
+    const first = fixture.transport.call(call);
+    await until(() => held.length === 1);
+    for (const session of server.sessions) session.close();
+    await until(() => told.length === 1);
+    call.cancel(new CancelledError());
+    await expect(first).rejects.toMatchObject({ code: 'CANCELLED' });
+    const second = fixture.transport.call(streamOf(told, 'watch'));
+    await until(() => held.length === 2 && server.sessions.size === 1);
+    expect(carried).toEqual([1, 1]);
+    held.pop()?.();
+    expect(await answered(second)).toBe('/watch');
+  });
 });
