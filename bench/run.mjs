@@ -37,6 +37,7 @@ await build({
     join(here, 'lib', 'peer-grpc.ts'),
     join(here, 'lib', 'peer-xds.ts'),
     join(here, 'lib', 'peer-plane.ts'),
+    join(here, 'lib', 'peer-slow.ts'),
   ],
   outdir: out,
   entryNames: '[name]',

@@ -1,6 +1,7 @@
 import type { BalancerConfig } from '../../../src/core/model/cluster.js';
 import { aCluster } from '../../support/targets.js';
-import { type LimitBy, logNormal, type Outcome, quantile, Simulation } from './simulation.js';
+import { logNormal } from './log-normal.js';
+import { type LimitBy, type Outcome, quantile, Simulation } from './simulation.js';
 
 /*
  * "Beyond Round Robin" (Buoyant, 2016), in virtual time: 11 backends of a median of 167 ms, 1,000 calls a second, a second's limit for each call, and

@@ -1,6 +1,7 @@
 import type { BalancerConfig } from '../../../src/core/model/cluster.js';
 import { aCluster } from '../../support/targets.js';
-import { logNormal, Simulation } from './simulation.js';
+import { logNormal } from './log-normal.js';
+import { Simulation } from './simulation.js';
 
 /*
  * The fast-failing backend, in virtual time: 10 backends of a median of 50 ms, 500 calls a second, and one backend that answers 503 after 1 ms for half of

@@ -1,7 +1,8 @@
 import type { ClusterConfig } from '../../../src/core/model/cluster.js';
 import { anEndpoint } from '../../support/endpoints.js';
 import { aCluster } from '../../support/targets.js';
-import { logNormal, Simulation } from './simulation.js';
+import { logNormal } from './log-normal.js';
+import { Simulation } from './simulation.js';
 
 /*
  * A locality lost and regained, in virtual time: ten endpoints near, ten far (the next priority), 1,000 calls a second. The near ones go after a sixth

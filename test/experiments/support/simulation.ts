@@ -154,13 +154,6 @@ export class Simulation {
   }
 }
 
-/** A time as real ones are: log-normal, so half of them are below `medianMs`, and few are many times as long. */
-export function logNormal(medianMs: number, sigma: number, random: Random): number {
-  const angle = 2 * Math.PI * random.next();
-  const radius = Math.sqrt(-2 * Math.log(1 - random.next()));
-  return medianMs * Math.exp(sigma * radius * Math.cos(angle));
-}
-
 /** The value that this share of them do not exceed. */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = Float64Array.from(values).sort();
