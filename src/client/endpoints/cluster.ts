@@ -134,7 +134,7 @@ export class Cluster implements Rank {
     const account = this.#load.update(config);
     if (account || config.drops !== before.drops) this.attempt = this.#stack();
     const renew = needsNewConnections(before, config);
-    if (renew) for (const endpoint of this.#members.list) endpoint.reconnect();
+    if (renew) for (const endpoint of this.#members.list) this.#renew(endpoint);
     this.#priorities.configure(config);
     this.#watchers.configure(config);
     this.#updateEndpoints(account, renew);
@@ -203,6 +203,11 @@ export class Cluster implements Rank {
     for (const endpoint of endpoints) endpoint.transport(protocol === 'http2' ? 'grpc' : 'http', false);
   }
 
+  #renew(endpoint: Endpoint): void {
+    endpoint.protocol = this.config.protocol;
+    endpoint.reconnect();
+  }
+
   #endpoint(config: EndpointConfig, now: number): Endpoint {
     const { balancer } = this.config;
     const latency =
@@ -210,6 +215,7 @@ export class Cluster implements Rank {
         ? new PeakEwma(balancer.decayMs, balancer.defaultRttMs, now)
         : new PeakEwma(10_000, 30, now);
     const endpoint = new Endpoint(config, latency, this.#connect, now);
+    endpoint.protocol = this.config.protocol;
     endpoint.onHealthChange = this.#healthChanged;
     return endpoint;
   }

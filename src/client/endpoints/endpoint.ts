@@ -1,6 +1,7 @@
 import type { Protocol } from '../../core/call.js';
 import type { LocalityLoad } from '../../core/load-reports.js';
 import type { BackendMetrics } from '../../core/orca.js';
+import type { ClusterConfig } from '../../core/model/cluster.js';
 import type { Address, EndpointConfig } from '../../core/model/endpoint.js';
 import type { Transport } from '../../core/transport.js';
 import type { PeakEwma } from '../balancer/peak-ewma.js';
@@ -31,6 +32,8 @@ export class Endpoint {
   weight = 1;
   /** Monotonic milliseconds of the last pick. Written by balancers. */
   lastPicked: number;
+  /** What calls other than gRPC speak to it. Written by the cluster. */
+  protocol: ClusterConfig['protocol'] = 'http1';
   /** Its place among the levels of its cluster; undefined when calls do not go to it by themselves. Written by the level. */
   level: Level | undefined;
   /** When it is looked at again; undefined while it is not unreachable. Written by the level. */
@@ -87,8 +90,10 @@ export class Endpoint {
     if (this.inflight === 0 || this.connections === 0) this.#move('unreachable', now);
   }
 
+  /** The connections for such calls: those that speak the same share them. */
   transport(protocol: Protocol, https: boolean): Transport {
-    const kind = https ? `${protocol}s` : protocol;
+    const wire = protocol === 'grpc' ? 'http2' : this.protocol;
+    const kind = https ? `${wire}s` : wire;
     let transport = this.#transports.get(kind);
     if (transport === undefined) {
       transport = this.connect(this.config, protocol, https);
