@@ -7,14 +7,14 @@ import { type LimitBy, type Outcome, quantile, Simulation } from './simulation.j
  * "Beyond Round Robin" (Buoyant, 2016), in virtual time: 11 backends of a median of 167 ms, 1,000 calls a second, a second's limit for each call, and
  * one backend that takes 2 s for half of the run.
  */
-export const MEDIAN_MS = 167;
-export const SLOW_MS = 2_000;
-export const CALLS_PER_SECOND = 1_000;
-export const TIMEOUT_MS = 1_000;
+const MEDIAN_MS = 167;
+const SLOW_MS = 2_000;
+const CALLS_PER_SECOND = 1_000;
+const TIMEOUT_MS = 1_000;
 /** Spread of the backends' times: 1 in 100 takes more than twice the median. */
 const SIGMA = 0.3;
 const BACKENDS = Array.from({ length: 11 }, (_, i) => `10.0.0.${i + 1}:80`);
-export const SLOW = BACKENDS[0] as string;
+const SLOW = BACKENDS[0] as string;
 
 export interface BeyondRoundRobin {
   readonly successRate: number;

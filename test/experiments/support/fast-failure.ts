@@ -8,7 +8,7 @@ import { Simulation } from './simulation.js';
  * the run. Whoever takes speed, or few calls under way, for health sends it more calls than its share of a tenth.
  */
 const BACKENDS = Array.from({ length: 10 }, (_, i) => `10.0.0.${i + 1}:80`);
-export const FAILING = BACKENDS[0] as string;
+const FAILING = BACKENDS[0] as string;
 export const FAIR_SHARE = 1 / BACKENDS.length;
 
 export interface FastFailure {

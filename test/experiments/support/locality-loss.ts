@@ -12,7 +12,7 @@ const NEAR = Array.from({ length: 10 }, (_, i) => `10.0.0.${i + 1}:80`);
 const FAR = Array.from({ length: 10 }, (_, i) => `10.0.1.${i + 1}:80`);
 const CALLS_PER_SECOND = 1_000;
 /** An endpoint's calls in a second when ten share them. */
-export const FAIR_RATE = CALLS_PER_SECOND / NEAR.length;
+const FAIR_RATE = CALLS_PER_SECOND / NEAR.length;
 /** Loads are counted over so long. */
 const WINDOW_MS = 500;
 
