@@ -102,7 +102,7 @@ describe('a connection whose lifetime is over', () => {
   });
 
   test('is replaced, and of 2,000 calls over lifetimes of a few milliseconds none is lost', async () => {
-    await start({ maxLifetimeMs: 4 });
+    await start({ maxLifetimeMs: 15 });
     await inTurns(2_000, 20, echo);
     expect(server.accepted()).toBeGreaterThan(40);
     expect([...carried.values()].reduce((sum, n) => sum + n)).toBe(2_000);
