@@ -1,5 +1,5 @@
 import type { Resource } from '../../core/resources.js';
-import type { HeaderModifier, HttpFilter, PathModifier } from '../yaml/schema/route.js';
+import type { HeaderModifier, HttpFilter, PathModifier, RequestRedirect } from '../yaml/schema/route.js';
 import type { CompiledMatch } from './matches.js';
 import type { MeshPort } from './services.js';
 
@@ -76,11 +76,22 @@ export function redirectAction(filters: Filters, match: CompiledMatch, port: Mes
   return {
     ...(redirect.scheme !== undefined && { scheme_redirect: redirect.scheme }),
     ...(redirect.hostname !== undefined && { host_redirect: redirect.hostname }),
-    ...(number !== undefined && { port_redirect: number }),
+    ...(number !== undefined && !goesWithoutSaying(number, redirect, port) && { port_redirect: number }),
     ...redirectPath(redirect.path, match),
     ...(code !== undefined && { response_code: code }),
   };
 }
+
+/**
+ * The port of the new scheme is left out where nothing else could stand in the Location: "Implementations SHOULD NOT add the port number" -
+ * HTTPRequestRedirectFilter.port; Envoy writes what it is told. A host that stays may bring its port along, unless that is 80.
+ */
+const goesWithoutSaying = (
+  number: number,
+  { scheme, hostname }: RequestRedirect,
+  { number: from }: MeshPort,
+): boolean =>
+  scheme !== undefined && number === SCHEME_PORTS[scheme] && (hostname !== undefined || from === SCHEME_PORTS.http);
 
 /** A new host without port and scheme keeps the port of the Service, unless it is the one that needs no saying. */
 const hostPort = (hostname: string | undefined, { number }: MeshPort): number | undefined =>
