@@ -78,15 +78,15 @@ export const ACCEPTED: readonly Accepted[] = [
   },
 ];
 
-/** Differences that would go through whole replies, and are kept out of what is generated. */
-export const NOT_GENERATED: readonly string[] = [
-  'A route without a retry policy: ours has a default one, Envoy none.',
-  "Retries where an endpoint is chosen by hash: ours go to another endpoint unless told otherwise, Envoy's hash leads them back.",
-  'prefix_rewrite that ends in "/" for a path_separated_prefix: ours doubles no slash (Gateway API ReplacePrefixMatch), Envoy does.',
-  '%REQ(:path)% in replies: for a redirect Envoy rewrites the path of the request, and they see that one.',
-  '%REQ(:authority)% beside a host rewrite of a weighted cluster: to Envoy it is made before the headers of the levels around it.',
-  'x-random that is no number, and none: chance decides.',
-];
+/*
+ * Differences that would go through whole replies are not accepted but kept out of what is generated:
+ * - A route without a retry policy: ours has a default one, Envoy none.
+ * - Retries where an endpoint is chosen by hash: ours go to another endpoint unless told otherwise, Envoy's hash leads them back.
+ * - prefix_rewrite that ends in "/" for a path_separated_prefix: ours doubles no slash (Gateway API ReplacePrefixMatch), Envoy does.
+ * - %REQ(:path)% in replies: for a redirect Envoy rewrites the path of the request, and they see that one.
+ * - %REQ(:authority)% beside a host rewrite of a weighted cluster: to Envoy it is made before the headers of the levels around it.
+ * - x-random that is no number, and none: chance decides.
+ */
 
 /** Envoy's outcome with all that is accepted taken over from ours. */
 export const accepted = (envoy: Outcome, ours: Outcome): Outcome =>
