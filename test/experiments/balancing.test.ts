@@ -53,6 +53,11 @@ describe('beyond round robin: one of 11 backends takes 2 s for half of the run, 
     }
   });
 
+  test('peak EWMA serves 99.9 % of three minutes', async () => {
+    const { successRate } = await beyondRoundRobin(POLICIES['peak EWMA'] as (typeof POLICIES)[string], 180_000);
+    expect(successRate).toBeGreaterThanOrEqual(0.999);
+  });
+
   test('peak EWMA gives 99.8 % and more their replies in time when the slow replies are waited for', async () => {
     const { successRate } = await beyondRoundRobin(
       POLICIES['peak EWMA'] as (typeof POLICIES)[string],

@@ -44,5 +44,6 @@ test.each([
   await Promise.all(callers);
 
   expect(failures).toEqual([]);
-  expect(made).toBeGreaterThan(100);
+  // All of them went on calling: how much is the machine's affair.
+  expect(made).toBeGreaterThan(2 * CALLERS);
 });

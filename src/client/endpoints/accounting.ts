@@ -23,6 +23,11 @@ export type Elsewhere = (call: Call, endpoint: Endpoint, error: MeshError, since
 const IMMEDIATE_FAIL = 'x-envoy-immediate-health-check-fail';
 /** What a refusal counts as, so that an endpoint that fails fast is no magnet: 5 s, Linkerd's load biaser. */
 const REFUSAL_LATENCY_MS = 5_000;
+/**
+ * What a timeout counts as, in times of what was waited: how long it would have taken nobody knows, and an endpoint with nothing under way must not
+ * cost less than those that are busy and answer. As much as a refusal for a limit of a second.
+ */
+const TIMEOUT_WEIGHT = 5;
 
 /**
  * Sends one attempt to the endpoint and writes down what came of it: load, latency, span, metrics. One that never left goes to `elsewhere`: a
@@ -79,9 +84,11 @@ export function send(
         );
         const now = env.clock.now();
         const outcome = classifyError(error);
-        // A caller who gave up says nothing; a timeout says at least as much as the time it took.
-        if (error.code === 'DEADLINE_EXCEEDED') endpoint.latency.observe(now - startedAt, now);
-        else if (outcome === 'failure') endpoint.latency.observe(Math.max(REFUSAL_LATENCY_MS, now - startedAt), now);
+        const took = now - startedAt;
+        if (error.code === 'DEADLINE_EXCEEDED') endpoint.latency.observe(TIMEOUT_WEIGHT * took, now);
+        else if (outcome === 'failure') endpoint.latency.observe(Math.max(REFUSAL_LATENCY_MS, took), now);
+        // A caller who gave up says that it takes this long at least (tower's peak EWMA counts a call that is dropped, too).
+        else if (took > endpoint.latency.value(now)) endpoint.latency.observe(took, now);
         if (load !== undefined) {
           if (neverLeft(error)) load.unsent();
           else load.finished(false, undefined);

@@ -18,7 +18,10 @@ test.each([
   [{ unknownhosts: 'deny' }, 'did you mean "unknownHosts"?'],
   [{ unknownHosts: 'allow' }, 'options.unknownHosts: must be one of passthrough, deny, got "allow"'],
   [{ tracing: true }, 'options.tracing: must be one of own, off, got true'],
-  [{ xds: 'http://127.0.0.1:18000' }, 'options.xds: must be host:port or a gRPC bootstrap as an object, got "http://127.0.0.1:18000"'],
+  [
+    { xds: 'http://127.0.0.1:18000' },
+    'options.xds: must be host:port or a gRPC bootstrap as an object, got "http://127.0.0.1:18000"',
+  ],
   [{ xds: 18000 }, 'options.xds: must be host:port or a gRPC bootstrap as an object, got 18000'],
   [{ config: 5 }, 'options.config: must be a path or an array of paths, got 5'],
   [{ config: 'a', xds: 'b:1' }, 'options: give only one of services, config and xds, got config and xds'],

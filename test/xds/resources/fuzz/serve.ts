@@ -1,3 +1,4 @@
+import { loadHash64 } from '../../../../src/client/balancer/hash.js';
 import { Destinations } from '../../../../src/client/destinations.js';
 import type { ClientEnv } from '../../../../src/client/env.js';
 import { Call } from '../../../../src/core/call.js';
@@ -60,6 +61,9 @@ class OneResource implements ResourceCache {
   }
 }
 
+/** As the mesh loads it, before it delivers what needs it. */
+const hash64 = await loadHash64();
+
 /**
  * A client that has accepted a resource: the real tracker, router, balancers and policies, over endpoints that answer from memory. What was
  * accepted must not throw later; only MeshErrors may come out of calls.
@@ -86,6 +90,7 @@ export class Served {
       meter: noMeter,
       tracer: undefined,
       transports: { http1: connect, http2: connect },
+      hash64,
     };
   }
 
