@@ -1,30 +1,10 @@
 import type { Call } from '../core/call.js';
 import { grpcStatusOf } from '../core/classify.js';
+import { grpcStatusName } from '../core/grpc-status.js';
 import type { Finished } from '../core/meter.js';
 
-/** gRPC status names by number (grpc/doc/statuscodes.md). */
-const GRPC_STATUS_NAMES = [
-  'OK',
-  'CANCELLED',
-  'UNKNOWN',
-  'INVALID_ARGUMENT',
-  'DEADLINE_EXCEEDED',
-  'NOT_FOUND',
-  'ALREADY_EXISTS',
-  'PERMISSION_DENIED',
-  'RESOURCE_EXHAUSTED',
-  'FAILED_PRECONDITION',
-  'ABORTED',
-  'OUT_OF_RANGE',
-  'UNIMPLEMENTED',
-  'INTERNAL',
-  'UNAVAILABLE',
-  'DATA_LOSS',
-  'UNAUTHENTICATED',
-] as const;
-
 /** The name of a gRPC status; a number that gRPC does not define stays a number. */
-export const grpcStatusName = (status: number): string => GRPC_STATUS_NAMES[status] ?? String(status);
+export const grpcStatusText = (status: number): string => grpcStatusName(status) ?? String(status);
 
 /** "known" methods: "the ones listed in RFC9110 and the PATCH method defined in RFC5789" - OTel HTTP spans. */
 const KNOWN_METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH']);
@@ -79,7 +59,7 @@ export function errorType(finished: Finished): string | undefined {
   if (finished.call.protocol === 'grpc') {
     if (finished.reply !== undefined) {
       const status = grpcStatusOf(finished.reply, finished.end);
-      if (status !== undefined) return status === 0 ? undefined : grpcStatusName(status);
+      if (status !== undefined) return status === 0 ? undefined : grpcStatusText(status);
     }
     return failure?.code ?? 'UNKNOWN';
   }

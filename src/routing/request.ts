@@ -13,6 +13,26 @@ export type RequestView = Pick<Call, 'method' | 'path' | 'host' | 'scheme' | 'pr
   readonly source?: Source | undefined;
 };
 
+/** `:method`, `:path`, `:authority` (and what HTTP/1.1 calls it) and `:scheme`; undefined for any other name. */
+export function pseudoHeader(
+  request: Pick<Call, 'method' | 'path' | 'host' | 'scheme'>,
+  name: string,
+): string | undefined {
+  switch (name) {
+    case ':method':
+      return request.method;
+    case ':path':
+      return request.path;
+    case ':authority':
+    case 'host':
+      return request.host;
+    case ':scheme':
+      return request.scheme;
+    default:
+      return undefined;
+  }
+}
+
 export type Predicate = (request: RequestView) => boolean;
 
 /** The path without query and fragment: "The query string is not taken into account" - Envoy RouteMatch; it drops fragments too. */

@@ -1,5 +1,5 @@
 import type { Outcome } from '../../core/classify.js';
-import { grpcStatusName, knownMethod, rpcMethod, serverName } from '../semantics.js';
+import { grpcStatusText, knownMethod, rpcMethod, serverName } from '../semantics.js';
 import { ExplicitHistogram, LogLinearHistogram } from './histogram.js';
 import { type Labels, type LabelValue, OTHER, type Series, type SeriesPool, SeriesTable } from './series.js';
 
@@ -118,7 +118,7 @@ export const rpcTable = (pool: SeriesPool): SeriesTable<HistogramSeries> =>
     const [authority, scheme, path, result] = values;
     const server = serverName(String(authority), String(scheme));
     const { status, error } = parsedResult(result);
-    const name = status === undefined ? undefined : grpcStatusName(status);
+    const name = status === undefined ? undefined : grpcStatusText(status);
     const labels = labelsOf({
       'rpc.system.name': 'grpc',
       'rpc.method': rpcMethod(String(path)),

@@ -5,7 +5,7 @@ import {
   errorType,
   failureOf,
   grpcStatus,
-  grpcStatusName,
+  grpcStatusText,
   knownMethod,
   redactedUrl,
   rpcMethod,
@@ -62,7 +62,7 @@ function httpAttributes(call: Call): OtelAttributes {
 export function finishSpan(span: OtelSpan, finished: Finished): void {
   const { call, reply } = finished;
   const attributes: OtelAttributes = {};
-  if (call.protocol === 'grpc') attributes['rpc.status_code'] = grpcStatusName(grpcStatus(finished));
+  if (call.protocol === 'grpc') attributes['rpc.status_code'] = grpcStatusText(grpcStatus(finished));
   else if (reply !== undefined) attributes['http.response.status_code'] = reply.status;
   const error = errorType(finished);
   if (error !== undefined) {

@@ -1,3 +1,4 @@
+import { grpcStatusName } from '../../core/grpc-status.js';
 import { alternatives, first } from './request-values.js';
 import type { FormatReply, Value } from './values.js';
 
@@ -13,27 +14,6 @@ export function replyField(argument: string): Value {
 const field = (reply: FormatReply, name: string): string | undefined =>
   name === ':status' ? String(reply.status) : first(reply.headers[name]);
 
-/** Names of gRPC's statuses, as in its documentation (`SNAKE_STRING`). */
-const GRPC_STATUSES = [
-  'OK',
-  'CANCELLED',
-  'UNKNOWN',
-  'INVALID_ARGUMENT',
-  'DEADLINE_EXCEEDED',
-  'NOT_FOUND',
-  'ALREADY_EXISTS',
-  'PERMISSION_DENIED',
-  'RESOURCE_EXHAUSTED',
-  'FAILED_PRECONDITION',
-  'ABORTED',
-  'OUT_OF_RANGE',
-  'UNIMPLEMENTED',
-  'INTERNAL',
-  'UNAVAILABLE',
-  'DATA_LOSS',
-  'UNAUTHENTICATED',
-];
-
 const camel = (name: string): string =>
   name === 'OK'
     ? name
@@ -48,7 +28,7 @@ export function grpcStatus(argument: string | undefined): Value {
   return (_request, reply) => {
     const text = reply === undefined ? undefined : first(reply.headers['grpc-status']);
     if (text === undefined || style === 'NUMBER') return text;
-    const name = GRPC_STATUSES[Number(text)];
+    const name = grpcStatusName(Number(text));
     if (name === undefined) return text;
     return style === 'SNAKE_STRING' ? name : camel(name);
   };

@@ -1,21 +1,9 @@
-import { pathOnly, queryValue } from '../request.js';
+import { pathOnly, pseudoHeader, queryValue } from '../request.js';
 import type { FormatRequest, Value } from './values.js';
 
 /** The first value of a field, or a pseudo-header; undefined when it is absent. */
 export function firstField(request: FormatRequest, name: string): string | undefined {
-  switch (name) {
-    case ':method':
-      return request.method;
-    case ':path':
-      return request.path;
-    case ':authority':
-    case 'host':
-      return request.host;
-    case ':scheme':
-      return request.scheme;
-    default:
-      return first(request.headers[name]);
-  }
+  return pseudoHeader(request, name) ?? first(request.headers[name]);
 }
 
 export const first = (value: string | string[] | undefined): string | undefined =>

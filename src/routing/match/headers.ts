@@ -1,25 +1,16 @@
 import { headerValue } from '../../core/headers.js';
 import type { HeaderMatch } from '../../core/model/match.js';
-import type { Predicate, RequestView } from '../request.js';
+import { type Predicate, pseudoHeader, type RequestView } from '../request.js';
 import { stringTest } from './strings.js';
 
 /** What a header matcher sees: pseudo-headers by name, repeated fields joined, gRPC's binary ones not at all (gRFC A28). */
 function visibleHeader(request: RequestView, name: string): string | undefined {
-  switch (name) {
-    case ':method':
-      return request.method;
-    case ':path':
-      return request.path;
-    case ':authority':
-    case 'host':
-      return request.host;
-    case ':scheme':
-      return request.scheme;
-    case 'content-type':
-      if (request.protocol === 'grpc') return 'application/grpc';
-      break;
+  const pseudo = pseudoHeader(request, name);
+  if (pseudo !== undefined) return pseudo;
+  if (request.protocol === 'grpc') {
+    if (name === 'content-type') return 'application/grpc';
+    if (name.endsWith('-bin')) return undefined;
   }
-  if (request.protocol === 'grpc' && name.endsWith('-bin')) return undefined;
   return headerValue(request.headers, name);
 }
 
