@@ -3,7 +3,7 @@
  * npm run plots [-- --check]
  *
  * Draws the plots of docs/balancing.md and writes its tables, from what `npm run bench` measured last. What they were made from is kept in
- * bench/results/balancing.json; --check makes them again from that, and fails when the documents say anything else.
+ * docs/img/balancing.json; --check makes them again from that, and fails when the documents say anything else.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ import { root } from './lib/project.mjs';
 
 const check = process.argv.includes('--check');
 const file = (...path) => join(root, ...path);
-const kept = file('bench', 'results', 'balancing.json');
+const kept = file('docs', 'img', 'balancing.json');
 const doc = file('docs', 'balancing.md');
 
 const { machine, results } = JSON.parse(readFileSync(check ? kept : file('bench', 'results', 'latest.json'), 'utf8'));
