@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { aReply } from '../support/calls.js';
-import { aForward, aRoute } from '../support/targets.js';
+import { aCorsPolicy, aForward, aRoute } from '../support/targets.js';
 import { routing } from '../client/router/support.js';
 import { Cleanup, get, proxyFor } from './support.js';
 
@@ -10,18 +10,11 @@ afterEach(() => cleanup.run());
 /** The proxy in front of the router of applications: what routes do, they do here as well. */
 describe('a request through the proxy', () => {
   test('has its preflight answered by the route’s CORS policy', async () => {
-    const cors = {
+    const cors = aCorsPolicy({
       allowOrigin: [{ kind: 'suffix', value: '.example', ignoreCase: false }],
       allowMethods: '*',
       allowHeaders: '*',
-      exposeHeaders: '',
-      maxAge: '',
-      allowCredentials: false,
-      allowPrivateNetwork: false,
-      forwardNotMatchingPreflights: true,
-      enabled: 1,
-      shadow: 0,
-    } as const;
+    });
     const { router, sent } = await routing([aRoute({ action: aForward({ a: 1 }), cors })]);
     const proxy = await proxyFor(cleanup, router.service);
     const headers = { host: 'reviews', origin: 'https://shop.example', 'access-control-request-method': 'PUT' };

@@ -5,7 +5,7 @@ import {
   DEFAULT_RETRY_BUDGET,
 } from '../../src/core/model/cluster.js';
 import type { RouteMatch } from '../../src/core/model/match.js';
-import type { ForwardAction, Route } from '../../src/core/model/route.js';
+import type { CorsPolicy, ForwardAction, Route } from '../../src/core/model/route.js';
 import type { TargetConfig } from '../../src/core/model/target.js';
 import { anEndpoint } from './endpoints.js';
 
@@ -75,4 +75,19 @@ export const aTarget = (routes: readonly Route[], clusters: readonly ClusterConf
   authority: 'reviews',
   routes,
   clusters: new Map(clusters.map((cluster) => [cluster.name, cluster])),
+});
+
+/** Allows nothing but what the test says; enforced for every request. */
+export const aCorsPolicy = (more: Partial<CorsPolicy>): CorsPolicy => ({
+  allowOrigin: [],
+  allowMethods: '',
+  allowHeaders: '',
+  exposeHeaders: '',
+  maxAge: '',
+  allowCredentials: false,
+  allowPrivateNetwork: false,
+  forwardNotMatchingPreflights: true,
+  enabled: 1,
+  shadow: 0,
+  ...more,
 });

@@ -3,7 +3,7 @@ import { headerFields } from '../../../src/core/headers.js';
 import type { ForwardAction, HeaderMutation, Route, WeightedCluster } from '../../../src/core/model/route.js';
 import { safeSubstitution } from '../../../src/core/regex/safe-regex.js';
 import { aReply } from '../../support/calls.js';
-import { aForward, aMatch, aRoute } from '../../support/targets.js';
+import { aCorsPolicy, aForward, aMatch, aRoute } from '../../support/targets.js';
 import { clusterAt, passUntil, routing, setCookies } from './support.js';
 
 const setting = (name: string, value: string): HeaderMutation => ({
@@ -200,18 +200,10 @@ describe('the reply', () => {
   });
 
   test('tells a browser what it may do; its preflight goes nowhere', async () => {
-    const cors = {
+    const cors = aCorsPolicy({
       allowOrigin: [{ kind: 'exact', value: 'https://shop.example', ignoreCase: false }],
       allowMethods: 'PUT',
-      allowHeaders: '',
-      exposeHeaders: '',
-      maxAge: '',
-      allowCredentials: false,
-      allowPrivateNetwork: false,
-      forwardNotMatchingPreflights: true,
-      enabled: 1,
-      shadow: 0,
-    } as const;
+    });
     const { call, sent } = await routing([aRoute({ action: aForward({ a: 1 }), cors })]);
     const origin = 'https://shop.example';
     const preflight = await call({ method: 'OPTIONS' }, { origin, 'access-control-request-method': 'PUT' });
