@@ -6,6 +6,8 @@ import { copyHeaders, type HeaderFields } from './headers.js';
 /** `grpc` is HTTP/2 with gRPC's framing and trailers; `http` is everything else. */
 export type Protocol = 'http' | 'grpc';
 export type Scheme = 'http' | 'https';
+/** What a call counts against where limits or load are partitioned. `batch` waits for nobody and is shed first. */
+export type Priority = 'high' | 'default' | 'batch';
 
 /** What is told of a call once it is over. One per call, shared by its attempts; filters write, `observe` reads. */
 export class CallRecord {
@@ -24,6 +26,8 @@ export class CallRecord {
   spanId: string | undefined;
   /** Envoy's response flags in the order they were raised. */
   flags: ResponseFlag[] | undefined;
+  /** The kind of fallback that answered in place of the destination. */
+  fallback: 'service' | 'stale' | 'static' | 'function' | undefined;
 
   raise(flag: ResponseFlag): void {
     this.flags ??= [];
@@ -59,6 +63,8 @@ export interface CallInit {
   readonly waitForReady?: boolean;
   /** True or false overrides what the method says about safe repetition. */
   readonly idempotent?: boolean | undefined;
+  /** Absent: that of the request being served, else `default`. */
+  readonly priority?: Priority | undefined;
   /** Absent: the application of this process makes the call. */
   readonly downstream?: Downstream | undefined;
 }
@@ -82,6 +88,8 @@ export class Call {
   readonly timeoutMs: number | undefined;
   readonly waitForReady: boolean;
   readonly idempotent: boolean | undefined;
+  /** Written by route filters, where the route says one. Undefined: `default`. */
+  priority: Priority | undefined;
   readonly downstream: Downstream | undefined;
   /** Monotonic milliseconds after which nobody waits any more; Infinity for none. Written by the deadline filter, only downwards. */
   deadline = Number.POSITIVE_INFINITY;
@@ -98,6 +106,8 @@ export class Call {
   affinity: string | undefined;
   /** Labels that the endpoint must have. Written by route filters. */
   subset: Readonly<Record<string, string>> | undefined;
+  /** Only the endpoint of `affinity` will do. Written by route filters. */
+  strictAffinity = false;
   /**
    * Told when the connection that carries the call takes no new ones: GOAWAY, or its time is over. For streams that do not end by themselves, and would
    * hold it open; written by whoever makes one and gives it to a transport.
@@ -117,6 +127,7 @@ export class Call {
     this.timeoutMs = init.timeoutMs;
     this.waitForReady = init.waitForReady ?? false;
     this.idempotent = init.idempotent;
+    this.priority = init.priority;
     this.downstream = init.downstream;
   }
 
@@ -133,6 +144,7 @@ export class Call {
     call.hash = this.hash;
     call.affinity = this.affinity;
     call.subset = this.subset;
+    call.strictAffinity = this.strictAffinity;
     return call;
   }
 

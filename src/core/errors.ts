@@ -6,6 +6,7 @@ export type Reached = 'no' | 'maybe' | 'yes';
 
 /** Every code that an inmesh error can carry. Stable: programs may compare them. `docs/errors.md` explains each. */
 export const ERROR_CODES = [
+  'BREAKER_OPEN',
   'CANCELLED',
   'CIRCUIT_OPEN',
   'CONFIG_INVALID',
@@ -31,7 +32,8 @@ export type MeshErrorCode = (typeof ERROR_CODES)[number];
  * Envoy's response flags, so that logs read as people know them (envoy docs, access log `%RESPONSE_FLAGS%`): UH no healthy
  * upstream, UF connection failure, UO overflow, NR no route, NC no cluster, URX retries spent, UT timeout, UR upstream reset,
  * UC upstream connection ended, LR local reset, DC downstream gone, DT deadline of the stream, UPE upstream protocol error,
- * DPE downstream protocol error. Ours: MB retry budget spent, MD deadline spent before the call was sent, MK stale configuration.
+ * DPE downstream protocol error. Ours: MA shed by adaptive concurrency, MB retry budget spent, MC breaker open, MD deadline spent before the call was
+ * sent, MK stale configuration.
  */
 export type ResponseFlag =
   | 'UH'
@@ -48,7 +50,9 @@ export type ResponseFlag =
   | 'DT'
   | 'UPE'
   | 'DPE'
+  | 'MA'
   | 'MB'
+  | 'MC'
   | 'MD'
   | 'MK';
 

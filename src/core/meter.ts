@@ -23,6 +23,17 @@ export type MeshEvent =
   | { readonly kind: 'config:changed'; readonly source: string }
   | { readonly kind: 'retry'; readonly cluster: string; readonly reason: string }
   | { readonly kind: 'retry:budget-spent'; readonly cluster: string }
+  | { readonly kind: 'hedge'; readonly cluster: string }
+  /** A breaker changes its state. `reason`: what tripped it, or `probe` that failed. */
+  | { readonly kind: 'breaker:open'; readonly cluster: string; readonly reason: 'consecutive' | 'success-rate' | 'probe' }
+  | { readonly kind: 'breaker:half-open' | 'breaker:close'; readonly cluster: string }
+  | {
+      readonly kind: 'fallback';
+      readonly cluster: string;
+      readonly by: 'service' | 'stale' | 'static' | 'function';
+      /** Code of the error in whose place it answered. */
+      readonly reason: string;
+    }
   | { readonly kind: 'mirror'; readonly cluster: string }
   | { readonly kind: 'mirror:dropped'; readonly cluster: string; readonly reason: 'no-cluster' | 'overflow' }
   | { readonly kind: 'circuit:open'; readonly cluster: string; readonly limit: string }
@@ -45,6 +56,8 @@ export interface Meter {
   event(event: MeshEvent): void;
   /** A value read when somebody asks (scraped), never pushed. Returns the way to remove it. */
   gauge(name: string, labels: Readonly<Record<string, string>>, read: () => number): () => void;
+  /** Counts `value` in the histogram of that name; its boundaries are those of `METRICS` in docs/telemetry.md. */
+  record(name: string, labels: Readonly<Record<string, string>>, value: number): void;
 }
 
 /** One span per attempt, as OpenTelemetry's HTTP conventions have it. */
@@ -57,4 +70,4 @@ export interface Tracer {
   attempt(call: Call): AttemptSpan | undefined;
 }
 
-export const noMeter: Meter = { callFinished() {}, attemptFinished() {}, event() {}, gauge: () => () => {} };
+export const noMeter: Meter = { callFinished() {}, attemptFinished() {}, event() {}, gauge: () => () => {}, record() {} };

@@ -48,6 +48,11 @@ export interface TransportOptions {
  */
 export interface Transport {
   readonly call: Service;
+  /**
+   * Makes sure that there is a connection, and sends nothing: resolves when one is there, rejects with CONNECT_FAILED when none can be had within the
+   * connect timeout. One attempt at a time: who comes while it is under way waits for the same.
+   */
+  connect(): Promise<void>;
   /** Connections open now. */
   readonly connections: number;
   /** No new calls; resolves when those under way have ended. `force` cuts them. Idempotent. */

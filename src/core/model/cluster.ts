@@ -9,7 +9,13 @@ export type BalancerConfig =
    * Envoy `LeastRequest.choice_count`, gRFC A48: clipped to [2, 10]. With `activeRequestBias`, Envoy's weighted kind where weights differ: weight ÷
    * (active requests + 1) ^ bias, in a schedule; absent: draws by weight and compares by load.
    */
-  | { readonly kind: 'least_request'; readonly choiceCount: number; readonly activeRequestBias?: number | undefined }
+  | {
+      readonly kind: 'least_request';
+      readonly choiceCount: number;
+      readonly activeRequestBias?: number | undefined;
+      /** Every endpoint is looked at, not `choiceCount` of them; among equals chance decides (Envoy `selection_method: FULL_SCAN`). Default false. */
+      readonly fullScan?: boolean | undefined;
+    }
   /** Finagle's p2cPeakEwma. */
   | { readonly kind: 'peak_ewma'; readonly decayMs: number; readonly defaultRttMs: number }
   | WeightedRoundRobinConfig
@@ -21,8 +27,19 @@ export type BalancerConfig =
       readonly requestHashHeader?: string | undefined;
       /** Hash `EndpointConfig.hostname` in place of the address (`use_hostname_for_hashing`). */
       readonly useHostname?: boolean | undefined;
+      /**
+       * No endpoint has more than this times the average load of calls under way; a call beyond goes on to the next one (bounded loads, Envoy
+       * `hash_balance_factor` ÷ 100). At least 1; absent: no bound.
+       */
+      readonly balanceFactor?: number | undefined;
     }
-  | { readonly kind: 'maglev'; readonly tableSize: number; readonly useHostname?: boolean | undefined }
+  | {
+      readonly kind: 'maglev';
+      readonly tableSize: number;
+      readonly useHostname?: boolean | undefined;
+      /** As of ring hash. */
+      readonly balanceFactor?: number | undefined;
+    }
   /** gRFC A62: one endpoint, the first that connects, and all calls to it. */
   | { readonly kind: 'pick_first'; readonly shuffle: boolean }
   /** One that the application has registered under this name (gRFC A52), with its part of the configuration. */
@@ -94,13 +111,15 @@ export interface PriorityConfig {
 
 /** Endpoints by label (Envoy `LbSubsetConfig`, Istio `subsets`). */
 export interface SubsetConfig {
-  /** For calls whose labels no endpoint has: fail, any endpoint, or those with `defaultSubset`. */
+  /** For calls whose labels no endpoint has: fail, any endpoint, those with `defaultSubset`, or (of a selector only) those that have `fallbackKeys` of them. */
   readonly fallback: 'none' | 'any' | 'default';
   readonly defaultSubset: Readonly<Record<string, string>>;
   /** Sets of label names by which calls may ask. */
   readonly selectors: readonly {
     readonly keys: readonly string[];
-    readonly fallback?: SubsetConfig['fallback'] | undefined;
+    readonly fallback?: SubsetConfig['fallback'] | 'keys' | undefined;
+    /** Some of `keys`: what is asked for again when no endpoint has all (Envoy `KEYS_SUBSET`). Only with `fallback: 'keys'`. */
+    readonly fallbackKeys?: readonly string[] | undefined;
   }[];
 }
 
@@ -167,6 +186,8 @@ export interface HealthCheckConfig {
   readonly intervalJitterShare: number;
   /** Interval while there is no traffic; while unhealthy; and for the check that follows a change. Undefined: `intervalMs`. */
   readonly noTrafficIntervalMs: number | undefined;
+  /** Interval without traffic of an endpoint that is healthy (`no_traffic_healthy_interval`). Absent: `noTrafficIntervalMs`. */
+  readonly noTrafficHealthyIntervalMs?: number | undefined;
   readonly unhealthyIntervalMs: number | undefined;
   readonly unhealthyEdgeIntervalMs: number | undefined;
   readonly healthyEdgeIntervalMs: number | undefined;
@@ -225,6 +246,22 @@ export interface CircuitLimitsConfig {
   readonly maxRequests: number;
   /** Retries under way at once; undefined: the retry budget decides alone, as `retry_budget` does in Envoy. */
   readonly maxRetries: number | undefined;
+  /**
+   * Envoy's `retry_budget`: retries under way are at most this share of the calls under way and waiting, and `minConcurrency` in any case. Where it is set,
+   * `maxRetries` and `ClusterConfig.retryBudget` do not count. Shares in [0, 1]; Envoy's defaults 0.2 and 3. Absent: those two decide.
+   */
+  readonly activeRetryBudget?: { readonly share: number; readonly minConcurrency: number } | undefined;
+  /** Limits of calls with priority `high`, counted apart (Envoy's thresholds for `HIGH`). Absent: 1024 each, as Envoy has it. */
+  readonly high?: PriorityLimits | undefined;
+  /** What calls with priority `batch` may have of `maxRequests` and `maxPendingRequests`, in [0, 1]. Default 0.1 (Netflix concurrency-limits). */
+  readonly batchShare?: number | undefined;
+}
+
+/** `CircuitBreakers.Thresholds` of one priority. */
+export interface PriorityLimits {
+  readonly maxPendingRequests: number;
+  readonly maxRequests: number;
+  readonly maxRetries: number | undefined;
 }
 
 export const DEFAULT_CIRCUIT_LIMITS: CircuitLimitsConfig = {
@@ -245,6 +282,52 @@ export interface RetryBudgetConfig {
 }
 
 export const DEFAULT_RETRY_BUDGET: RetryBudgetConfig = { retryRatio: 0.2, minRetriesPerSecond: 10, ttlMs: 10_000 };
+
+/**
+ * The breaker of a whole destination: while it is open calls fail at once, or take the fallback; after a penalty a few probe, and close it or open it for
+ * twice as long. Trips by whichever is configured first. Numbers of Linkerd's and Finagle's failure accrual (defaults.md).
+ */
+export interface BreakerConfig {
+  /** Failures in a row; undefined: not counted. Default 7 (Linkerd). */
+  readonly consecutiveFailures: number | undefined;
+  /** Undefined: not looked at. Default: below 0.8 over 10 s with at least 5 calls, in 10 buckets (Linkerd). */
+  readonly successRate:
+    | { readonly threshold: number; readonly windowMs: number; readonly minRequests: number; readonly buckets: number }
+    | undefined;
+  /** How long it stays open at first and at most, in milliseconds; doubles with each failed probe. Defaults 1_000 and 60_000. */
+  readonly basePenaltyMs: number;
+  readonly maxPenaltyMs: number;
+  /** Share of the penalty that is added at random, in [0, 1]. Default 0.5. */
+  readonly jitter: number;
+  /** Real calls let through at once when the penalty is over; all must succeed. Default 1. */
+  readonly probes: number;
+}
+
+export const DEFAULT_BREAKER: BreakerConfig = {
+  consecutiveFailures: 7,
+  successRate: { threshold: 0.8, windowMs: 10_000, minRequests: 5, buckets: 10 },
+  basePenaltyMs: 1_000,
+  maxPenaltyMs: 60_000,
+  jitter: 0.5,
+  probes: 1,
+};
+
+/** What stands in for a reply when there is none to be had. The kinds in order: the first that has an answer gives it. */
+export type FallbackConfig =
+  /** Another cluster, once; it needs no fallback of its own. */
+  | { readonly kind: 'service'; readonly cluster: string }
+  /** The last good reply to the same GET or HEAD, or to the same idempotent gRPC message (RFC 5861 `stale-if-error`). */
+  | { readonly kind: 'stale'; readonly maxAgeMs: number; readonly maxEntries: number; readonly maxEntryBytes: number }
+  | {
+      readonly kind: 'static';
+      readonly status: number;
+      readonly headers: readonly { readonly name: string; readonly value: string }[];
+      readonly body: Uint8Array;
+      /** For gRPC calls: the status in place of `status`; `body` is then the message. Default 0. */
+      readonly grpcStatus: number;
+    }
+  /** A function that the application gave under this name (`MeshOptions.fallbacks`). */
+  | { readonly kind: 'function'; readonly name: string };
 
 /** TLS to an external service under its own name, with the system's roots. (Mesh identity comes with `identity/`.) */
 export interface TlsOrigination {
@@ -277,6 +360,10 @@ export interface ClusterConfig {
   readonly balancer: BalancerConfig;
   readonly limits: CircuitLimitsConfig;
   readonly retryBudget: RetryBudgetConfig;
+  /** Absent: no breaker for the destination as a whole. */
+  readonly breaker?: BreakerConfig | undefined;
+  /** Absent or empty: a typed error at once. */
+  readonly fallback?: readonly FallbackConfig[] | undefined;
   /** What calls other than gRPC speak to the endpoints; gRPC is always HTTP/2. */
   readonly protocol: 'http1' | 'http2';
   /** Default 1_000 (Linkerd); Envoy's `connect_timeout` when given, which defaults to 5 s there. */
@@ -323,6 +410,7 @@ export interface AggregateClusterConfig {
   readonly leaves: readonly string[];
   readonly retryBudget: RetryBudgetConfig;
   readonly maxRetries: number | undefined;
+  readonly fallback?: readonly FallbackConfig[] | undefined;
 }
 
 export const DEFAULT_CONNECT_TIMEOUT_MS = 1_000;

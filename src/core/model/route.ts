@@ -81,6 +81,27 @@ export interface RateLimitedBackOff {
   readonly maxMs: number;
 }
 
+/**
+ * A second attempt beside the first that is slow; the first good answer wins and the others are cancelled (Finagle's backup requests, gRFC A6
+ * `hedgingPolicy`, Envoy `hedge_policy`). Only calls that may be repeated, under the same budget as retries.
+ */
+export interface HedgeConfig {
+  /** Attempts at most, the first included; 2 to 5 (gRFC A6 caps at 5). Default 2. */
+  readonly maxAttempts: number;
+  /** Milliseconds after which the next one goes out; undefined: the live `percentile` of the destination's latencies. */
+  readonly delayMs: number | undefined;
+  /** In (0, 1). Default 0.95. Not used before 100 calls have been seen in 10 s (Finagle BackupRequestFilter). */
+  readonly percentile: number;
+  /** Extra load in share of calls, in (0, 1]. Default 0.05, what the 95th percentile brings by itself. */
+  readonly maxExtraLoad: number;
+  /** gRPC statuses at which the next goes out at once (`nonFatalStatusCodes`); others end the call. Default: none. */
+  readonly nonFatalStatuses?: ReadonlySet<number> | undefined;
+  /** An attempt that takes longer than `perTryTimeoutMs` goes on while another is sent (Envoy `hedge_on_per_try_timeout`). Default false. */
+  readonly onPerTryTimeout?: boolean | undefined;
+}
+
+export const DEFAULT_HEDGE: HedgeConfig = { maxAttempts: 2, delayMs: undefined, percentile: 0.95, maxExtraLoad: 0.05 };
+
 /** One retry, only when safe: idempotent by method, or the request provably never reached the server (defaults.md). 25 ms to 250 ms. */
 export const DEFAULT_RETRY: RetryConfig = {
   on: new Set(['gateway-error', 'reset', 'connect-failure', 'refused-stream', 'unavailable']),
@@ -149,7 +170,10 @@ export interface CorsPolicy {
 }
 
 /** A caller stays with the endpoint that it was sent to first (gRFC A55, Gateway API session persistence, GEP-1619). */
-export type SessionPersistence =
+export type SessionPersistence = {
+  /** A session whose endpoint is gone fails in place of going to another (Envoy `StatefulSession.strict`). Default false. */
+  readonly strict?: boolean | undefined;
+} & (
   | {
       readonly kind: 'cookie';
       readonly name: string;
@@ -157,7 +181,8 @@ export type SessionPersistence =
       /** 0: a session cookie. */
       readonly ttlMs: number;
     }
-  | { readonly kind: 'header'; readonly name: string };
+  | { readonly kind: 'header'; readonly name: string }
+);
 
 export interface ForwardAction {
   readonly kind: 'forward';
@@ -173,6 +198,10 @@ export interface ForwardAction {
   readonly maxStreamDurationMs: number | undefined;
   /** Undefined: DEFAULT_RETRY. */
   readonly retry: RetryConfig | undefined;
+  /** Absent: no hedging. */
+  readonly hedge?: HedgeConfig | undefined;
+  /** Which limits the calls count against (Envoy `RouteAction.priority`). Absent: the call's own, else `default`. */
+  readonly priority?: 'default' | 'high' | undefined;
   readonly pathRewrite: PathRewrite | undefined;
   readonly hostRewrite:
     | { readonly kind: 'literal'; readonly value: string }
