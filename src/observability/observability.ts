@@ -115,6 +115,10 @@ class MeshObservability implements Observability, Meter {
     return this.#registry.gauge(name, labels, read);
   }
 
+  record(name: string, labels: Readonly<Record<string, string>>, value: number): void {
+    this.#registry.record(name, labels, value);
+  }
+
   stats(): Stats {
     return readStats(this.#registry, this.#startedAt);
   }

@@ -73,6 +73,12 @@ describe('metrics', () => {
     registry.event({ kind: 'retry', cluster: 'c', reason: '5xx' });
     registry.event({ kind: 'retry:budget-spent', cluster: 'c' });
     registry.event({ kind: 'circuit:open', cluster: 'c', limit: 'max_requests' });
+    registry.event({ kind: 'hedge', cluster: 'c' });
+    registry.event({ kind: 'fallback', cluster: 'c', by: 'stale', reason: 'TIMEOUT' });
+    registry.event({ kind: 'breaker:open', cluster: 'c', reason: 'consecutive' });
+    registry.event({ kind: 'breaker:half-open', cluster: 'c' });
+    registry.event({ kind: 'breaker:close', cluster: 'c' });
+    registry.record('grpc.lb.wrr.endpoint_weights', { 'mesh.cluster': 'c' }, 1);
     registry.event({ kind: 'xds:update', type: 'Cluster', resources: 1 });
     registry.event({ kind: 'xds:nack', type: 'Cluster', detail: '' });
     registry.event({ kind: 'xds:connected', server: 'cp' });

@@ -47,6 +47,7 @@ export class LoadAccount {
       callFinished: (finished) => meter.callFinished(finished),
       attemptFinished: (finished) => meter.attemptFinished(finished),
       gauge: (name, labels, read) => meter.gauge(name, labels, read),
+      record: (name, labels, value) => meter.record(name, labels, value),
       event: (event) => {
         if (event.kind === 'circuit:open' && LOSES_CALLS.has(event.limit)) this.#load?.dropped(undefined);
         meter.event(event);

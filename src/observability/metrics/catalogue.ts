@@ -60,6 +60,24 @@ export const CIRCUIT_REJECTIONS = instrument(
   '{call}',
   'Calls refused at a circuit limit.',
 );
+export const HEDGES = instrument(
+  'mesh.client.hedges',
+  'counter',
+  '{attempt}',
+  'Attempts sent beside one that was slow.',
+);
+export const FALLBACKS = instrument(
+  'mesh.client.fallbacks',
+  'counter',
+  '{call}',
+  'Calls that something else answered in place of an error.',
+);
+export const BREAKER_MOVES = instrument(
+  'mesh.client.breaker.transitions',
+  'counter',
+  '{transition}',
+  'Times that a breaker changed its state.',
+);
 export const XDS_UPDATES = instrument(
   'mesh.xds.updates',
   'counter',
@@ -104,6 +122,30 @@ export const ACCESS_LOG_DROPPED = instrument(
   'Access log lines dropped because writing them could not keep up.',
 );
 
+/** A histogram that parts of the mesh fill by `Meter.record`. */
+export interface Recorded {
+  readonly instrument: Instrument;
+  /** Ascending and inclusive. */
+  readonly bounds: readonly number[];
+  /** At most four; other labels are not taken in. */
+  readonly attributes: readonly string[];
+}
+
+/** Every name that `Meter.record` knows. */
+export const RECORDED: readonly Recorded[] = [
+  {
+    // gRFC A78. "Endpoints without usable weights will be recorded as weight 0": they have a bucket of their own.
+    instrument: instrument(
+      'grpc.lb.wrr.endpoint_weights',
+      'histogram',
+      '{weight}',
+      'Weight of each endpoint at each update of weighted round robin; 0 is not usable.',
+    ),
+    bounds: [0, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000],
+    attributes: ['mesh.cluster'],
+  },
+];
+
 export const INSTRUMENTS: readonly Instrument[] = [
   HTTP_REQUEST_DURATION,
   RPC_CALL_DURATION,
@@ -114,6 +156,9 @@ export const INSTRUMENTS: readonly Instrument[] = [
   RETRIES,
   BUDGET_SPENT,
   CIRCUIT_REJECTIONS,
+  HEDGES,
+  FALLBACKS,
+  BREAKER_MOVES,
   XDS_UPDATES,
   XDS_NACKS,
   XDS_CONNECTED,
@@ -122,4 +167,5 @@ export const INSTRUMENTS: readonly Instrument[] = [
   SERIES,
   OVERFLOW,
   ACCESS_LOG_DROPPED,
+  ...RECORDED.map((recorded) => recorded.instrument),
 ];

@@ -5,6 +5,7 @@ import type { Labels } from './series.js';
 import {
   ACCESS_LOG_DROPPED,
   ATTEMPTS,
+  BREAKER_MOVES,
   BUDGET_SPENT,
   CALL_DURATION,
   CALL_IO,
@@ -12,9 +13,12 @@ import {
   CONFIG_CHANGES,
   CONFIG_REJECTED,
   ERRORS,
+  FALLBACKS,
+  HEDGES,
   HTTP_REQUEST_DURATION,
   type Instrument,
   OVERFLOW,
+  RECORDED,
   RETRIES,
   RPC_CALL_DURATION,
   SERIES,
@@ -53,6 +57,9 @@ export function collect(registry: Registry, accessLogDropped: number): MetricFam
     counters(RETRIES, registry.retries),
     counters(BUDGET_SPENT, registry.budgetSpent),
     counters(CIRCUIT_REJECTIONS, registry.circuitRejections),
+    counters(HEDGES, registry.hedges),
+    counters(FALLBACKS, registry.fallbacks),
+    counters(BREAKER_MOVES, registry.breakerMoves),
     counters(XDS_UPDATES, registry.xdsUpdates),
     counters(XDS_NACKS, registry.xdsNacks),
     { instrument: XDS_CONNECTED, kind: 'number', points: connections(registry) },
@@ -61,6 +68,7 @@ export function collect(registry: Registry, accessLogDropped: number): MetricFam
     { instrument: SERIES, kind: 'number', points: alone(pool.size) },
     { instrument: OVERFLOW, kind: 'number', points: alone(pool.overflowed) },
     { instrument: ACCESS_LOG_DROPPED, kind: 'number', points: alone(accessLogDropped) },
+    ...RECORDED.map(({ instrument }) => histograms(instrument, registry.recorded.get(instrument.name)?.table ?? [])),
   ];
   return [...families, ...gaugeFamilies(registry)].filter((family) => family.points.length > 0);
 }

@@ -1,5 +1,6 @@
 import type { Outcome } from '../../core/classify.js';
 import { grpcStatusText, knownMethod, rpcMethod, serverName } from '../semantics.js';
+import type { Recorded } from './catalogue.js';
 import { ExplicitHistogram, LogLinearHistogram } from './histogram.js';
 import { type Labels, type LabelValue, OTHER, type Series, type SeriesPool, SeriesTable } from './series.js';
 
@@ -30,14 +31,17 @@ export class CallSeries implements Series {
   }
 }
 
-/** Durations under one set of labels. */
+/** Values under one set of labels: durations, unless `bounds` are of something else. */
 export class HistogramSeries implements Series {
   usedIn = 0;
-  readonly histogram = new ExplicitHistogram();
+  readonly histogram: ExplicitHistogram;
   constructor(
     readonly labels: Labels,
     readonly startedAt: number,
-  ) {}
+    bounds?: readonly number[],
+  ) {
+    this.histogram = new ExplicitHistogram(bounds);
+  }
 }
 
 /** A count under one set of labels. */
@@ -132,10 +136,16 @@ export const rpcTable = (pool: SeriesPool): SeriesTable<HistogramSeries> =>
 
 /** Counters by up to four labels of the given names. */
 export const counterTable = (pool: SeriesPool, names: readonly string[]): SeriesTable<CounterSeries> =>
-  new SeriesTable(pool, (values) => {
-    const entries: Record<string, LabelValue> = {};
-    names.forEach((name, i) => {
-      entries[name] = values === undefined ? OTHER : values[i];
-    });
-    return new CounterSeries(labelsOf(entries), pool.wallTime());
+  new SeriesTable(pool, (values) => new CounterSeries(labelled(names, values), pool.wallTime()));
+
+/** Histograms of the catalogue's bounds by its up to four attributes. */
+export const recordedTable = (pool: SeriesPool, { attributes, bounds }: Recorded): SeriesTable<HistogramSeries> =>
+  new SeriesTable(pool, (values) => new HistogramSeries(labelled(attributes, values), pool.wallTime(), bounds));
+
+function labelled(names: readonly string[], values: readonly LabelValue[] | undefined): Labels {
+  const entries: Record<string, LabelValue> = {};
+  names.forEach((name, i) => {
+    entries[name] = values === undefined ? OTHER : values[i];
   });
+  return labelsOf(entries);
+}

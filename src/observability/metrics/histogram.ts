@@ -9,17 +9,22 @@ export const DURATION_BOUNDS_S: readonly number[] = [
 /** Counts by fixed upper bounds, plus one for what lies above all: what OpenTelemetry and Prometheus export. */
 export class ExplicitHistogram {
   /** One more than there are bounds. Doubles, because 32 bits are full after a few days of a busy service. */
-  readonly counts = new Float64Array(DURATION_BOUNDS_S.length + 1);
+  readonly counts: Float64Array;
   count = 0;
-  /** Seconds. */
   sum = 0;
 
-  record(seconds: number): void {
+  /** `bounds`: ascending, inclusive, in the unit of what is recorded; seconds unless given. */
+  constructor(readonly bounds: readonly number[] = DURATION_BOUNDS_S) {
+    this.counts = new Float64Array(bounds.length + 1);
+  }
+
+  record(value: number): void {
+    const { bounds } = this;
     let bucket = 0;
-    while (bucket < DURATION_BOUNDS_S.length && seconds > (DURATION_BOUNDS_S[bucket] as number)) bucket++;
+    while (bucket < bounds.length && value > (bounds[bucket] as number)) bucket++;
     this.counts[bucket] = (this.counts[bucket] as number) + 1;
     this.count++;
-    this.sum += seconds;
+    this.sum += value;
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Instrument } from './catalogue.js';
 import type { MetricFamily, Point } from './collect.js';
-import { DURATION_BOUNDS_S, type ExplicitHistogram } from './histogram.js';
+import type { ExplicitHistogram } from './histogram.js';
 import type { Labels } from './series.js';
 
 /** `prometheus` is text format 0.0.4; `openmetrics` is OpenMetrics 1.0. */
@@ -50,9 +50,9 @@ function sanitized(name: string): string {
 
 function histogramLines(lines: string[], name: string, { labels, value }: Point<ExplicitHistogram>): void {
   let cumulative = 0;
-  for (let i = 0; i <= DURATION_BOUNDS_S.length; i++) {
+  for (let i = 0; i <= value.bounds.length; i++) {
     cumulative += value.counts[i] as number;
-    const bound = DURATION_BOUNDS_S[i];
+    const bound = value.bounds[i];
     lines.push(`${name}_bucket${labelText(labels, bound === undefined ? '+Inf' : boundText(bound))} ${cumulative}`);
   }
   lines.push(`${name}_sum${labelText(labels)} ${value.sum}`);

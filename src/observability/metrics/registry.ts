@@ -1,8 +1,17 @@
 import type { Clock } from '../../core/clock.js';
 import type { Finished, Meter, MeshEvent } from '../../core/meter.js';
 import { failureOf, grpcStatus } from '../semantics.js';
-import { callTable, counterTable, httpTable, resultKey, rpcTable } from './families.js';
-import { type Labels, SeriesPool } from './series.js';
+import { RECORDED } from './catalogue.js';
+import {
+  callTable,
+  counterTable,
+  type HistogramSeries,
+  httpTable,
+  recordedTable,
+  resultKey,
+  rpcTable,
+} from './families.js';
+import { type Labels, SeriesPool, type SeriesTable } from './series.js';
 
 export interface RegistryOptions {
   readonly clock: Clock;
@@ -36,10 +45,18 @@ export class Registry implements Meter {
   readonly retries;
   readonly budgetSpent;
   readonly circuitRejections;
+  readonly hedges;
+  readonly fallbacks;
+  readonly breakerMoves;
   readonly xdsUpdates;
   readonly xdsNacks;
   readonly configChanges;
   readonly configRejected;
+  /** What `record` fills, by name. */
+  readonly recorded: ReadonlyMap<
+    string,
+    { readonly attributes: readonly string[]; readonly table: SeriesTable<HistogramSeries> }
+  >;
   /** By server: whether the stream to it is up. */
   readonly xdsConnected = new Map<string, boolean>();
   readonly gauges = new Set<Gauge>();
@@ -62,10 +79,19 @@ export class Registry implements Meter {
     this.retries = counterTable(pool, ['mesh.cluster', 'mesh.retry.reason']);
     this.budgetSpent = counterTable(pool, ['mesh.cluster']);
     this.circuitRejections = counterTable(pool, ['mesh.cluster', 'mesh.circuit.limit']);
+    this.hedges = counterTable(pool, ['mesh.cluster']);
+    this.fallbacks = counterTable(pool, ['mesh.cluster', 'mesh.fallback', 'error.type']);
+    this.breakerMoves = counterTable(pool, ['mesh.cluster', 'mesh.breaker.state', 'mesh.breaker.reason']);
     this.xdsUpdates = counterTable(pool, ['mesh.xds.type']);
     this.xdsNacks = counterTable(pool, ['mesh.xds.type']);
     this.configChanges = counterTable(pool, ['mesh.config.source']);
     this.configRejected = counterTable(pool, ['mesh.config.source']);
+    this.recorded = new Map(
+      RECORDED.map((recorded) => {
+        const { instrument, attributes } = recorded;
+        return [instrument.name, { attributes, table: recordedTable(pool, recorded) }] as const;
+      }),
+    );
   }
 
   callFinished(finished: Finished): void {
@@ -109,6 +135,21 @@ export class Registry implements Meter {
       case 'circuit:open':
         this.circuitRejections.find(event.cluster, event.limit, undefined, undefined).value++;
         break;
+      case 'hedge':
+        this.hedges.find(event.cluster, undefined, undefined, undefined).value++;
+        break;
+      case 'fallback':
+        this.fallbacks.find(event.cluster, event.by, event.reason, undefined).value++;
+        break;
+      case 'breaker:open':
+        this.breakerMoves.find(event.cluster, 'open', event.reason, undefined).value++;
+        break;
+      case 'breaker:half-open':
+        this.breakerMoves.find(event.cluster, 'half-open', undefined, undefined).value++;
+        break;
+      case 'breaker:close':
+        this.breakerMoves.find(event.cluster, 'closed', undefined, undefined).value++;
+        break;
       case 'xds:update':
         this.xdsUpdates.find(event.type, undefined, undefined, undefined).value++;
         break;
@@ -138,6 +179,17 @@ export class Registry implements Meter {
     const gauge: Gauge = { name, labels, read };
     this.gauges.add(gauge);
     return () => this.gauges.delete(gauge);
+  }
+
+  record(name: string, labels: Readonly<Record<string, string>>, value: number): void {
+    const recorded = this.recorded.get(name);
+    if (recorded === undefined || !Number.isFinite(value)) return;
+    const { attributes, table } = recorded;
+    const of = (at: number): string | undefined => {
+      const attribute = attributes[at];
+      return attribute === undefined ? undefined : labels[attribute];
+    };
+    table.find(of(0), of(1), of(2), of(3)).histogram.record(value);
   }
 
   close(): void {

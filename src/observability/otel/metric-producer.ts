@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.js';
 import type { MetricFamily, Point } from '../metrics/collect.js';
-import { DURATION_BOUNDS_S, type ExplicitHistogram } from '../metrics/histogram.js';
+import type { ExplicitHistogram } from '../metrics/histogram.js';
 import type { Labels } from '../metrics/series.js';
 import { SCOPE_NAME } from './api.js';
 
@@ -109,8 +109,8 @@ const dataPoint = <V, R>(point: Point<V>, endTime: HrTime, convert: (value: V) =
   value: convert(point.value),
 });
 
-const histogramValue = ({ counts, sum, count }: ExplicitHistogram): HistogramValue => ({
-  buckets: { boundaries: [...DURATION_BOUNDS_S], counts: Array.from(counts) },
+const histogramValue = ({ bounds, counts, sum, count }: ExplicitHistogram): HistogramValue => ({
+  buckets: { boundaries: [...bounds], counts: Array.from(counts) },
   sum,
   count,
 });
