@@ -14,7 +14,12 @@ import { compareCpu, report, type Side } from './lib/compare.js';
 
 const shared = { clock: systemClock, random: systemRandom, logger: silentLogger };
 const answered = Promise.resolve(localReply(200));
-const nullTransport = (): Transport => ({ call: () => answered, connections: 1, close: async () => {} });
+const nullTransport = (): Transport => ({
+  call: () => answered,
+  connections: 1,
+  connect: async () => {},
+  close: async () => {},
+});
 
 function nullMesh(tracing: 'own' | 'off'): Mesh {
   const observability = createObservability({ service: 'bench', tracing, ...shared });

@@ -20,6 +20,7 @@ export function suppressing({ http1, http2 }: ClientEnv['transports'], filter: F
         get connections() {
           return transport.connections;
         },
+        connect: () => transport.connect(),
         close: (force) => transport.close(force),
       };
     },
@@ -60,6 +61,11 @@ class LateTransport implements Transport {
 
   readonly call = (call: Call): Promise<Reply> =>
     this.#transport === undefined ? this.loading.then(() => this.#made().call(call)) : this.#transport.call(call);
+
+  async connect(): Promise<void> {
+    await this.loading;
+    await this.#made().connect();
+  }
 
   get connections(): number {
     return this.#transport?.connections ?? 0;

@@ -41,6 +41,7 @@ export const memoryTransport =
     const transport: Transport = {
       connections: 1,
       call: (call) => (closed ? Promise.reject(new MeshClosedError()) : cancellable(call, serve(call, target, seen))),
+      connect: () => (closed ? Promise.reject(new MeshClosedError()) : Promise.resolve()),
       close() {
         closed = true;
         return Promise.resolve();

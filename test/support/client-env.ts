@@ -27,6 +27,7 @@ export function memoryEnv(answer: (endpoint: string, call: Call) => Reply | Prom
           sent.push({ endpoint: key, call });
           return new Promise((resolve) => resolve(answer(key, call)));
         },
+        connect: async () => {},
         close: async () => void closed.push(key),
       };
     };

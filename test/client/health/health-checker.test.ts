@@ -521,6 +521,7 @@ test('a thousand endpoints: no more than 64 begin in 10 ms, and the second check
       begunAt.set(endpoint.key, [...(begunAt.get(endpoint.key) ?? []), since]);
       return Promise.reject(new ConnectError(endpoint.key, 'refused'));
     },
+    connect: async () => {},
     close: async () => {},
   });
   const env = { ...s.env, transports: { http1: unreachable, http2: unreachable } };

@@ -24,6 +24,7 @@ async function stream(headers: Record<string, string> = {}, status = 200) {
       call.cancellation.add(() => void cancelled++);
       return Promise.resolve(reply);
     },
+    connect: async () => {},
     close: async () => {},
   };
   const heard: (number | string)[] = [];
@@ -104,6 +105,7 @@ describe('a health stream', () => {
     const transport: Transport = {
       connections: 0,
       call: () => Promise.reject(new ConnectError('a', 'refused')),
+      connect: async () => {},
       close: async () => {},
     };
     const heard: unknown[] = [];

@@ -124,6 +124,7 @@ describe('when the watch breaks', () => {
         askedAt.push(s.clock.now());
         return Promise.reject(new ConnectError('a', 'refused'));
       },
+      connect: async () => {},
       close: async () => {},
     };
     const watch = new HealthWatch('', { name: 'reviews' }, { ...s.env, transportOf: () => transport });

@@ -134,7 +134,12 @@ export class Simulation {
   }
 
   #transport(endpoint: string): Transport {
-    return { connections: 1, call: (call) => this.#answer(endpoint, call), close: async () => {} };
+    return {
+      connections: 1,
+      call: (call) => this.#answer(endpoint, call),
+      connect: async () => {},
+      close: async () => {},
+    };
   }
 
   #answer(endpoint: string, call: Call): Promise<Reply> {

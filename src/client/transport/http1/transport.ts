@@ -4,6 +4,7 @@ import { asMeshError, type MeshError } from '../../../core/errors.js';
 import type { Reply } from '../../../core/reply.js';
 import type { Transport, TransportOptions } from '../../../core/transport.js';
 import { addressOrder } from '../address-order.js';
+import { Arrival, noneLeft } from '../arrival.js';
 import { ConnectionLostError } from '../errors.js';
 import { type WarmConnections, type WarmOwner, warmConnections } from '../warm.js';
 import { openConnection } from './connect.js';
@@ -33,6 +34,7 @@ class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner, WarmO
   readonly #line = new Set<Exchange>();
   readonly #reserve: Reserve;
   readonly #warm: WarmConnections | undefined;
+  readonly #arrival = new Arrival();
   readonly #resumption: { session: Buffer | undefined } = { session: undefined };
   #closing: Promise<void> | undefined;
   #closed: (() => void) | undefined;
@@ -59,6 +61,14 @@ class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner, WarmO
       else if (this.#closing !== undefined) reject(this.#refusal());
       else this.#admit(new Exchange(call, this, resolve, reject));
     });
+
+  connect(): Promise<void> {
+    if (this.#closing !== undefined) return Promise.reject(this.#refusal());
+    if (this.connections > 0) return Promise.resolve();
+    const arrived = this.#arrival.wait();
+    if (this.#opening.size === 0 && !this.openAhead()) this.#arrival.failed(noneLeft(this.endpoint));
+    return arrived;
+  }
 
   close(force = false): Promise<void> {
     this.#closing ??= new Promise((resolve) => {
@@ -166,12 +176,13 @@ class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner, WarmO
     const next = this.#next();
     if (next !== undefined) this.#use(socket, next, 0);
     // It was opened ahead of calls, or its call has been served by another one: it is kept if it is wanted, else the others are enough.
-    else if (this.#warm?.wants === true) this.#reserve.put(socket);
+    else if (this.#warm?.wants === true || this.#arrival.awaited) this.#reserve.put(socket);
     else {
       socket.destroy();
       this.options.limits.closed();
       this.#settleClose();
     }
+    this.#arrival.made();
   }
 
   #use(socket: Socket, exchange: Exchange, ageMs: number): void {
@@ -187,6 +198,7 @@ class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner, WarmO
     // Nothing left that could serve the rest of the line: better they try another endpoint now than each in its turn.
     if (this.#open.size + this.#opening.size === 0) {
       for (const exchange of [...this.#line]) this.#drop(exchange, error);
+      this.#arrival.failed(error);
     }
     this.#warm?.fill();
     this.#settleClose();
@@ -231,6 +243,7 @@ class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner, WarmO
       this.options.limits.closed();
     }
     this.#opening.clear();
+    this.#arrival.failed(this.#refusal());
   }
 
   #settleClose(): void {

@@ -20,7 +20,7 @@ import { BODY, BODY_AND_TRAILERS, HEAD_ONLY } from './stream-options.js';
 
 /** What a connection tells the transport that owns it. */
 export interface ConnectionOwner {
-  /** There is room for a stream: the connection became usable, a stream ended, or the server raised its limit. */
+  /** There may be room for a stream: the connection became usable, a stream ended, or the server has changed its limit. */
   available(connection: Connection): void;
   /** Was usable and takes no new streams any more: GOAWAY, idle, worn out, lost. Streams under way may still finish. */
   draining(connection: Connection): void;
@@ -179,7 +179,7 @@ export class Connection {
       this.maxHeaderListBytes = remote.maxHeaderListSize ?? Number.POSITIVE_INFINITY;
       this.streamLimit = remote.maxConcurrentStreams ?? Number.POSITIVE_INFINITY;
       if (this.state === 'connecting') this.#opened(session);
-      if (this.free) this.owner.available(this);
+      if (this.state === 'open') this.owner.available(this);
     });
     session.on('goaway', (code, lastStreamId, data) => this.#goaway(code, lastStreamId, data));
     session.on('error', (error) => {

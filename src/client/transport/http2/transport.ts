@@ -5,6 +5,7 @@ import type { Reply } from '../../../core/reply.js';
 import type { Transport, TransportOptions } from '../../../core/transport.js';
 import { ConnectError, ConnectionLostError, ProtocolError } from '../errors.js';
 import { callsPerConnection } from '../lifetime.js';
+import { Arrival, noneLeft } from '../arrival.js';
 import { type WarmConnections, type WarmOwner, warmConnections } from '../warm.js';
 import { Connection, type ConnectionOwner } from './connection.js';
 import { Exchange } from './exchange.js';
@@ -45,6 +46,7 @@ class Http2Transport implements Transport, ConnectionOwner, WarmOwner {
   /** What a connection that is still being made is expected to carry. */
   readonly #expectedCalls: number;
   readonly #warm: WarmConnections | undefined;
+  readonly #arrival = new Arrival();
   #closed = false;
   #whenClosed: (() => void)[] = [];
 
@@ -72,12 +74,19 @@ class Http2Transport implements Transport, ConnectionOwner, WarmOwner {
     new Promise((resolve, reject) => {
       const cancelled = call.cancellation.reason;
       if (cancelled !== undefined) return reject(cancelled);
-      if (this.#closed)
-        return reject(new ConnectError(this.options.endpoint.key, 'the connections to it were closed for good'));
+      if (this.#closed) return reject(this.#refusal());
       const connection = this.#line.length === 0 ? this.#free() : undefined;
       if (connection !== undefined) this.#start(connection, call, resolve, reject);
       else this.#wait(call, resolve, reject);
     });
+
+  connect(): Promise<void> {
+    if (this.#closed) return Promise.reject(this.#refusal());
+    if (this.#usable.some(({ state }) => state === 'open')) return Promise.resolve();
+    const arrived = this.#arrival.wait();
+    if (this.#usable.length === 0 && !this.#open(true)) this.#arrival.failed(noneLeft(this.options.endpoint.key));
+    return arrived;
+  }
 
   close(force = false): Promise<void> {
     this.#closed = true;
@@ -96,6 +105,7 @@ class Http2Transport implements Transport, ConnectionOwner, WarmOwner {
   // What connections report.
 
   available(connection: Connection): void {
+    this.#arrival.made();
     while (this.#line.length > 0 && connection.free) {
       const waiting = this.#line.shift() as Waiting;
       this.#leaveLine(waiting);
@@ -218,8 +228,10 @@ class Http2Transport implements Transport, ConnectionOwner, WarmOwner {
   /** Without any other connection all in line fail; else the one that this was opened for does, and the rest wait for the others. */
   #connectFailed(error: MeshError, ahead: boolean): void {
     let failed: Waiting[] = [];
-    if (this.#usable.length === 0) failed = this.#line.splice(0);
-    else if (!ahead) {
+    if (this.#usable.length === 0) {
+      failed = this.#line.splice(0);
+      this.#arrival.failed(error);
+    } else if (!ahead) {
       const at = this.#line.findIndex((waiting) => !waiting.counted);
       if (at >= 0) failed = this.#line.splice(at, 1);
     }
@@ -232,5 +244,9 @@ class Http2Transport implements Transport, ConnectionOwner, WarmOwner {
   #drainWhenDone(): void {
     if (this.#line.length === 0)
       for (const connection of [...this.#usable]) connection.drain('the transport was closed');
+  }
+
+  #refusal(): ConnectError {
+    return new ConnectError(this.options.endpoint.key, 'the connections to it were closed for good');
   }
 }

@@ -81,7 +81,12 @@ export class Served {
 
   constructor(seed: number) {
     this.#random = seededRandom(seed);
-    const connect = (): Transport => ({ connections: 1, call: () => this.#answer(), close: () => Promise.resolve() });
+    const connect = (): Transport => ({
+      connections: 1,
+      call: () => this.#answer(),
+      connect: async () => {},
+      close: async () => {},
+    });
     this.#env = {
       clock: this.#clock,
       random: this.#random,
