@@ -11,6 +11,8 @@ export interface Ambient {
   readonly traceparent: string | undefined;
   readonly tracestate: string | undefined;
   readonly baggage: string | undefined;
+  /** The request is itself a repetition, or was made for one: what is called for it is not tried again (core/retry-mark.ts). Absent: it is none. */
+  readonly retried?: boolean | undefined;
 }
 
 const storage = new AsyncLocalStorage<Ambient>();

@@ -2,6 +2,7 @@ import type { Ambient } from '../core/ambient.js';
 import { Cancellation } from '../core/cancellation.js';
 import { type Clock, systemClock } from '../core/clock.js';
 import { CancelledError } from '../core/errors.js';
+import { isRetried } from '../core/retry-mark.js';
 import type { OrcaOptions } from './orca/reporting.js';
 import type { RequestMetrics } from './orca/request-metrics.js';
 import { expectedTimeoutMs, grpcTimeoutMs } from './time-left.js';
@@ -31,6 +32,7 @@ export class InboundContext implements Ambient {
     readonly traceparent: string | undefined,
     readonly tracestate: string | undefined,
     readonly baggage: string | undefined,
+    readonly retried = false,
   ) {}
 
   /** The caller went away before it had its answer: ends the calls that were made for it. */
@@ -56,7 +58,8 @@ export function contextOf(headers: InboundHeaders, deadline: number): InboundCon
   const traceparent = validTraceparent(single(headers.traceparent));
   // "If the vendor failed to parse traceparent, it MUST NOT attempt to parse tracestate."
   const tracestate = traceparent === undefined ? undefined : validTracestate(joined(headers.tracestate));
-  return new InboundContext(deadline, traceparent, tracestate, validBaggage(joined(headers.baggage)));
+  const baggage = validBaggage(joined(headers.baggage));
+  return new InboundContext(deadline, traceparent, tracestate, baggage, isRetried(headers));
 }
 
 /** A field that may stand only once; Node joins repeated ones with a comma, and then no format of ours fits. */

@@ -3,6 +3,7 @@ import { withAmbient } from '../core/ambient.js';
 import { isGrpcFailure } from '../core/classify.js';
 import { type Clock, systemClock } from '../core/clock.js';
 import { ORCA_TRAILER } from '../core/orca.js';
+import { RETRY_FIELDS } from '../core/retry-mark.js';
 import { contextOf, type InboundContext, type InboundHeaders, type InboundOptions } from './context.js';
 import { type LoadReporting, loadReporting } from './orca/reporting.js';
 import { RequestMetrics } from './orca/request-metrics.js';
@@ -31,7 +32,7 @@ export function meshServerInterceptor(options: InboundOptions = {}): ServerInter
       start: (next) =>
         next({
           onReceiveMetadata(metadata, forward) {
-            context = contextOf(traceHeaders(metadata), monotonic(call.getDeadline(), clock));
+            context = contextOf(contextFields(metadata), monotonic(call.getDeadline(), clock));
             context.metrics = metrics;
             inside(() => forward(metadata));
           },
@@ -70,11 +71,11 @@ function monotonic(deadline: Date | number, clock: Clock): number {
   return at === Number.POSITIVE_INFINITY ? at : clock.now() + at - clock.wallTime();
 }
 
-const TRACE_HEADERS = ['traceparent', 'tracestate', 'baggage'] as const;
+const CONTEXT_FIELDS = ['traceparent', 'tracestate', 'baggage', ...RETRY_FIELDS] as const;
 
-function traceHeaders(metadata: Metadata): InboundHeaders {
+function contextFields(metadata: Metadata): InboundHeaders {
   const headers: Record<string, string[]> = {};
-  for (const name of TRACE_HEADERS) {
+  for (const name of CONTEXT_FIELDS) {
     const values = metadata.get(name).filter((value): value is string => typeof value === 'string');
     if (values.length > 0) headers[name] = values;
   }

@@ -1,3 +1,4 @@
+import { askedToWaitMs } from '../../core/asked-to-wait.js';
 import type { Call } from '../../core/call.js';
 import { classifyError, classifyReply, grpcStatusOf, type Outcome } from '../../core/classify.js';
 import { asMeshError, type MeshError } from '../../core/errors.js';
@@ -9,7 +10,6 @@ import type { ClientEnv } from '../env.js';
 import { attemptFailed, replyEnded } from '../outlier/attempt-result.js';
 import { ProtocolError } from '../transport/errors.js';
 import type { Endpoint } from './endpoint.js';
-import { askedToWaitMs } from './retry-after.js';
 import type { UnderWay } from './under-way.js';
 import { mayMove, neverLeft } from './unsent.js';
 

@@ -1,5 +1,5 @@
-import type { Clock } from '../../core/clock.js';
-import type { HeaderFields } from '../../core/headers.js';
+import type { Clock } from './clock.js';
+import type { HeaderFields } from './headers.js';
 
 /**
  * How long a server asks to be left alone, in milliseconds: `grpc-retry-pushback-ms` of the trailers (gRFC A6), or `Retry-After`, in seconds or as a

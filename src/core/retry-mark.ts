@@ -1,0 +1,28 @@
+/**
+ * Marks an attempt that repeats an earlier one, and every call made while such a request is served, so that no service below tries again: with three
+ * attempts each, four hops in a row would send 27 requests to the last for one that failed (Kitex's chain stop). Its value is `1`.
+ */
+export const RETRY_MARK = 'inmesh-retry';
+
+/** The fields of a request that say it is a repetition: ours, Envoy's, and gRPC's (gRFC A6). */
+export const RETRY_FIELDS = [RETRY_MARK, 'x-envoy-attempt-count', 'grpc-previous-rpc-attempts'] as const;
+
+type Fields = Readonly<Record<string, string | readonly string[] | undefined>>;
+
+/**
+ * Whether a request is a repetition, or was made for one. It comes from outside: whoever sets it without need loses nothing but the retries of its own
+ * request.
+ */
+export function isRetried(headers: Fields): boolean {
+  if (first(headers[RETRY_MARK]) === '1') return true;
+  // "x-envoy-attempt-count": the first attempt is 1; "grpc-previous-rpc-attempts": absent, or 0.
+  return above(headers['x-envoy-attempt-count'], 1) || above(headers['grpc-previous-rpc-attempts'], 0);
+}
+
+function above(value: string | readonly string[] | undefined, bound: number): boolean {
+  const text = first(value);
+  return text !== undefined && /^\d{1,9}$/.test(text) && Number(text) > bound;
+}
+
+const first = (value: string | readonly string[] | undefined): string | undefined =>
+  typeof value === 'string' || value === undefined ? value : value[0];
