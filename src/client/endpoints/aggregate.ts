@@ -6,7 +6,7 @@ import type { Service } from '../../core/service.js';
 import type { ClientEnv } from '../env.js';
 import type { AggregateShare } from './aggregate-share.js';
 import type { Cluster } from './cluster.js';
-import { NoEndpointError } from './errors.js';
+import { NoEndpointError, SessionGoneError } from './errors.js';
 import { type Rank, serveByRank } from './failover.js';
 import type { UnderWay } from './under-way.js';
 import { keepingBody } from './unread-body.js';
@@ -72,6 +72,12 @@ export class Aggregate implements Upstream {
   }
 
   readonly #serve: Service = (call) => {
+    if (call.strictAffinity) {
+      const home = this.#leaves.find(({ cluster }) => cluster?.hasSession(call));
+      return home === undefined
+        ? Promise.reject(new SessionGoneError(this.config.name, call.affinity))
+        : this.#send(home, call);
+    }
     // A session's endpoint may be in any leaf: gRFC A75 has the override above the priorities.
     const home = call.affinity === undefined ? undefined : this.#leaves.find(({ made }) => made?.hasSession(call));
     return serveByRank(this.#leaves, this.env.clock, call, (leaf) => this.#send(leaf, call), home);

@@ -16,9 +16,9 @@ import { type Elsewhere, send } from './accounting.js';
 import { BalancerMaker } from './balancing.js';
 import { LoadAccount } from './cluster-load.js';
 import { connect, needsNewConnections } from './connecting.js';
-import { Search } from './elsewhere.js';
+import { nowhereElse, Search } from './elsewhere.js';
 import { Endpoint } from './endpoint.js';
-import { NoEndpointError } from './errors.js';
+import { NoEndpointError, SessionGoneError } from './errors.js';
 import type { Rank } from './failover.js';
 import { HealthWatchers } from './health-watchers.js';
 import { Members } from './members.js';
@@ -233,6 +233,10 @@ export class Cluster implements Rank {
     if (this.underWay.closed) return Promise.reject(new MeshClosedError());
     const session =
       call.affinity === undefined ? undefined : sessionEndpoint(call, this.#members.byKey, this.config.sessionStatuses);
+    if (call.strictAffinity) {
+      if (session === undefined) return Promise.reject(new SessionGoneError(this.config.name, call.affinity));
+      return this.#send(session, call, nowhereElse);
+    }
     const endpoint = session ?? this.#priorities.pick(call);
     if (endpoint === undefined) return Promise.reject(new NoEndpointError(this.config.name));
     return this.#send(endpoint, call, this.#elsewhere);

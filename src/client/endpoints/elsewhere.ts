@@ -84,6 +84,9 @@ export class Search {
   }
 }
 
+/** For a call that only one endpoint will do for. */
+export const nowhereElse: Elsewhere = (call, _endpoint, error) => giveUp(call, error);
+
 function giveUp(call: Call, error: MeshError): Promise<Reply> {
   call.record.raise(error.flag);
   return Promise.reject(error);

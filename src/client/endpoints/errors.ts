@@ -9,8 +9,24 @@ export class NoEndpointError extends MeshError {
   readonly flag = 'UH';
   readonly grpcStatus = 14;
   readonly httpStatus = 503;
-  constructor(readonly cluster: string) {
-    super(`cluster "${cluster}" has no usable endpoint: are its instances running and listed?`);
+  constructor(
+    readonly cluster: string,
+    message = `cluster "${cluster}" has no usable endpoint: are its instances running and listed?`,
+  ) {
+    super(message);
+  }
+}
+
+/** The one endpoint that the call may go to, as its session is strict, is gone or may not be used. */
+export class SessionGoneError extends NoEndpointError {
+  constructor(
+    cluster: string,
+    readonly endpoint: string | undefined,
+  ) {
+    super(
+      cluster,
+      `cluster "${cluster}": the session is at endpoint ${endpoint}, which is gone or not usable, and is strict; a call without the session's cookie or header starts another`,
+    );
   }
 }
 

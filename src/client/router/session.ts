@@ -1,6 +1,7 @@
 import type { SessionPersistence } from '../../core/model/route.js';
 import type { Filter, Service } from '../../core/service.js';
 import { sessionApplies, sessionHome, setSession } from '../../routing/session.js';
+import { SessionGoneError } from '../endpoints/errors.js';
 
 /** Keeps a caller in the cluster of its session, where a route has several; `next` chooses for those without. "override the cluster" - gRFC A60. */
 export const keepCluster =
@@ -24,6 +25,11 @@ export const keepEndpoint =
     if (!sessionApplies(config, call.path)) return next(call);
     const home = sessionHome(config, call.headers);
     const inCluster = home !== undefined && (home.cluster === undefined || home.cluster === cluster);
+    if (home !== undefined && config.strict) {
+      // In another cluster than those of the route it is as gone as in none.
+      if (!inCluster) return Promise.reject(new SessionGoneError(cluster, home.endpoint));
+      call.strictAffinity = true;
+    }
     if (inCluster) call.affinity = home.endpoint;
     return next(call).then((reply) => {
       const { endpoint } = call.record;
