@@ -9,6 +9,9 @@ export type Scheme = 'http' | 'https';
 /** What a call counts against where limits or load are partitioned. `batch` waits for nobody and is shed first. */
 export type Priority = 'high' | 'default' | 'batch';
 
+/** Changes the headers of a reply that takes the place of an error. */
+export type ReplyChange = (reply: { readonly status: number; readonly headers: HeaderFields }) => void;
+
 /** What is told of a call once it is over. One per call, shared by its attempts; filters write, `observe` reads. */
 export class CallRecord {
   /** Monotonic milliseconds; written by observe. */
@@ -29,9 +32,17 @@ export class CallRecord {
   /** The kind of fallback that answered in place of the destination. */
   fallback: 'service' | 'stale' | 'static' | 'function' | undefined;
 
+  /** What the route changes about replies, innermost first: for a face that answers a failure with a reply of its own. Written when the call fails. */
+  replyChanges: ReplyChange[] | undefined;
+
   raise(flag: ResponseFlag): void {
     this.flags ??= [];
     if (!this.flags.includes(flag)) this.flags.push(flag);
+  }
+
+  changeReply(change: ReplyChange): void {
+    this.replyChanges ??= [];
+    this.replyChanges.push(change);
   }
 }
 

@@ -112,6 +112,17 @@ export class ConfigUnavailableError extends MeshError {
   readonly httpStatus = 503;
 }
 
+/** The destination is known, but no route takes this call. */
+export class NoRouteError extends MeshError {
+  override readonly name = 'NoRouteError';
+  readonly code = 'NO_ROUTE';
+  readonly origin = 'mesh';
+  readonly reached = 'no';
+  readonly flag = 'NR';
+  readonly grpcStatus = 14;
+  readonly httpStatus = 404;
+}
+
 /** The mesh knows the destination's name as unknown, and configuration forbids to pass it through. */
 export class UnknownHostError extends MeshError {
   override readonly name = 'UnknownHostError';

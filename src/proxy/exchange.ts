@@ -75,7 +75,14 @@ export abstract class Exchange implements BodySink {
   protected refuse(refusal: Refusal): void {
     if (this.#over) return;
     this.#finish();
-    this.sendRefusal(refusal);
+    try {
+      this.sendRefusal(refusal);
+    } catch (error) {
+      if (refusal.changes === undefined) throw error;
+      this.#unsendable(error);
+      const { changes: _, ...plain } = refusal;
+      this.sendRefusal(plain);
+    }
   }
 
   /** The client can take more. */
@@ -113,10 +120,7 @@ export abstract class Exchange implements BodySink {
     try {
       this.sendHead(status, headers, empty);
     } catch (error) {
-      this.env.logger.warn('a reply has a head that cannot be sent', {
-        authority: this.#call?.authority,
-        error: String(error),
-      });
+      this.#unsendable(error);
       reply.body.cancel();
       return this.refuse(unsendable);
     }
@@ -133,7 +137,14 @@ export abstract class Exchange implements BodySink {
         error: error instanceof Error ? (error.stack ?? error.message) : String(error),
       });
     }
-    this.refuse(refusal);
+    this.refuse({ ...refusal, changes: this.#call?.record.replyChanges });
+  }
+
+  #unsendable(error: unknown): void {
+    this.env.logger.warn('a reply has a head that cannot be sent', {
+      authority: this.#call?.authority,
+      error: String(error),
+    });
   }
 
   write(chunk: Uint8Array): boolean {

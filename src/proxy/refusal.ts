@@ -1,4 +1,5 @@
-import { type HeaderFields, headerFields } from '../core/headers.js';
+import { endToEndHeaders, type HeaderFields, headerFields } from '../core/headers.js';
+import type { ReplyChange } from '../core/call.js';
 import { MeshError, type ResponseFlag } from '../core/errors.js';
 
 /** A request that gets an answer of the proxy's own, and whose fault that is. */
@@ -10,6 +11,8 @@ export interface Refusal {
   readonly origin: 'mesh' | 'workload' | 'network';
   readonly flag: ResponseFlag;
   readonly message: string;
+  /** What the route that took the call changes about replies. Absent: nothing. */
+  readonly changes?: readonly ReplyChange[] | undefined;
 }
 
 const downstream = (status: number, code: string, message: string): Refusal => ({
@@ -62,12 +65,15 @@ export const loopDetected = (authority: string): Refusal => ({
   message: `"${authority}" leads back to this proxy: add a Service for it, or point the request at another host`,
 });
 
+const UNIMPLEMENTED = 12;
+
 /** What the service rejected with. Anything but a MeshError is a bug, and says nothing of itself to a client. */
 export const refusalOf = (error: unknown): Refusal =>
   error instanceof MeshError
     ? {
         status: error.httpStatus,
-        grpcStatus: error.grpcStatus,
+        // A client that knows its routes says UNAVAILABLE (gRFC A28); to one that asks a proxy it is what 404 means (http-grpc-status-mapping.md).
+        grpcStatus: error.code === 'NO_ROUTE' ? UNIMPLEMENTED : error.grpcStatus,
         code: error.code,
         origin: error.origin,
         flag: error.flag,
@@ -83,26 +89,34 @@ export const refusalOf = (error: unknown): Refusal =>
       };
 
 /** `mesh-error` tells a failure of the mesh from one of the workload (features.md 81). */
-export function refusalReply({ code, origin, flag, message }: Refusal): {
-  headers: HeaderFields;
-  body: Buffer;
-} {
+export function refusalReply(refusal: Refusal): { headers: HeaderFields; body: Buffer } {
+  const { code, origin, flag, message } = refusal;
   const body = Buffer.from(`${JSON.stringify({ code, origin, message })}\n`);
-  const headers = headerFields({
-    'content-type': 'application/json',
-    'content-length': String(body.byteLength),
-    'mesh-error': flag,
-  });
+  const headers = changed(refusal, refusal.status);
+  headers['content-type'] = 'application/json';
+  headers['content-length'] = String(body.byteLength);
+  headers['mesh-error'] = flag;
   return { headers, body };
 }
 
+/** What the route says first: what this reply is made of, it cannot change. */
+function changed({ changes = [], flag }: Refusal, status: number): HeaderFields {
+  const headers = headerFields();
+  if (OVERLOADED.has(flag)) headers['x-envoy-overloaded'] = 'true';
+  for (const change of changes) change({ status, headers });
+  return endToEndHeaders(headers);
+}
+
+/** "set ... if the request was dropped due to either maintenance mode or upstream circuit breaking" - Envoy, x-envoy-overloaded. */
+const OVERLOADED: ReadonlySet<ResponseFlag> = new Set(['UO', 'MA']);
+
 /** Trailers-only: status and message in the one header block (gRPC over HTTP/2, "Responses"). */
-export const grpcRefusalHeaders = ({ grpcStatus, flag, message }: Refusal): HeaderFields =>
-  headerFields({
+export const grpcRefusalHeaders = (refusal: Refusal): HeaderFields =>
+  Object.assign(changed(refusal, 200), {
     'content-type': 'application/grpc',
-    'grpc-status': String(grpcStatus),
-    'grpc-message': percentEncoded(message),
-    'mesh-error': flag,
+    'grpc-status': String(refusal.grpcStatus),
+    'grpc-message': percentEncoded(refusal.message),
+    'mesh-error': refusal.flag,
   });
 
 /** "Percent-Encoded → 1*(Percent-Byte-Unencoded / Percent-Byte-Encoded)", unencoded: %x20-%x24 / %x26-%x7E. */

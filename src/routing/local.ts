@@ -22,6 +22,8 @@ export function redirectReply(
   return localReply(action.status, headers);
 }
 
+const uri = ({ scheme, host, path }: RequestView): string => `${scheme}://${host}${path}`;
+
 function location(request: RequestView, action: RedirectAction, match: PathMatch): string {
   const scheme = action.scheme ?? request.scheme;
   // A port that is the scheme's own is left out: "SHOULD NOT add the port number" - Gateway API HTTPRequestRedirectFilter.port.
@@ -46,9 +48,15 @@ function redirectPath(asked: string, { path: rewrite, stripQuery }: RedirectActi
   return query < 0 ? path : path.slice(0, query);
 }
 
-/** `route.v3.DirectResponseAction`. A body is `text/plain` unless the route's headers say what it is; without one nothing is said of it (Envoy). */
-export function directReply(action: DirectResponseAction, change?: ChangeReply): Reply {
-  const headers = headerFields();
+/**
+ * `route.v3.DirectResponseAction`. A body is `text/plain` unless the route's headers say what it is; without one nothing is said of it (Envoy). A 201
+ * and a 3xx name the request's own URI as `location` (Envoy; for 201 it means as much as none, RFC 9110 section 15.3.2).
+ */
+export function directReply(request: RequestView, action: DirectResponseAction, change?: ChangeReply): Reply {
+  const { status } = action;
+  const headers = headerFields(
+    status === 201 || (status >= 300 && status < 400) ? { location: uri(request) } : undefined,
+  );
   change?.({ status: action.status, headers });
   if (action.body.byteLength === 0) {
     delete headers['content-type'];

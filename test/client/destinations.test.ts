@@ -5,7 +5,7 @@ import type { CallInit } from '../../src/core/call.js';
 import { ConfigUnavailableError } from '../../src/core/errors.js';
 import { headerFields } from '../../src/core/headers.js';
 import type { Reply } from '../../src/core/reply.js';
-import { NoRouteError } from '../../src/client/router/errors.js';
+import { NoRouteError } from '../../src/core/errors.js';
 import { aCall, aReply, OpenReply } from '../support/calls.js';
 import { memoryEnv } from '../support/client-env.js';
 import { HandSource } from '../support/config.js';

@@ -25,6 +25,7 @@ const redirect = (action: Partial<RedirectAction>, url = 'http://shop.example/ol
   };
   return redirectReply(call, full, PREFIX);
 };
+const asked = aCall({ authority: 'shop.example', path: '/old?q=1' });
 const location = (action: Partial<RedirectAction>, url?: string) => redirect(action, url).headers['location'];
 
 describe('a redirect', () => {
@@ -66,13 +67,13 @@ describe('a direct response', () => {
   const action = { kind: 'direct', status: 503, body: Buffer.from('closed') } as const;
 
   test('is plain text of its length', () => {
-    const reply = directReply(action);
+    const reply = directReply(asked, action);
     expect(reply.headers).toEqual({ 'content-type': 'text/plain', 'content-length': '6', __proto__: null });
     expect((reply.body as BytesBody).bytes).toEqual(action.body);
   });
 
   test('is of the type that its route says', () => {
-    const reply = directReply(action, ({ headers, status }) => {
+    const reply = directReply(asked, action, ({ headers, status }) => {
       headers['content-type'] = 'application/json';
       headers['x-status'] = String(status);
     });
@@ -80,9 +81,14 @@ describe('a direct response', () => {
   });
 
   test('without a body says nothing of one', () => {
-    const reply = directReply({ ...action, body: new Uint8Array(0) }, ({ headers }) => {
+    const reply = directReply(asked, { ...action, body: new Uint8Array(0) }, ({ headers }) => {
       headers['content-type'] = 'application/json';
     });
     expect({ ...reply.headers }).toEqual({});
+  });
+
+  test.each([201, 302])('of status %d names the URI of the request, as Envoy does', (status) => {
+    const reply = directReply(asked, { ...action, status });
+    expect(reply.headers['location']).toBe('http://shop.example/old?q=1');
   });
 });

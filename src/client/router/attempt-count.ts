@@ -1,3 +1,5 @@
+import type { Call } from '../../core/call.js';
+import type { HeaderFields } from '../../core/headers.js';
 import type { Route } from '../../core/model/route.js';
 import type { Filter } from '../../core/service.js';
 
@@ -9,9 +11,19 @@ export function countAttempts(count: Route['attemptCount']): Filter | undefined 
   return (next) => (call) => {
     if (count.request) call.headers[ATTEMPT_COUNT] = '1';
     if (!count.response) return next(call);
-    return next(call).then((reply) => {
-      reply.headers[ATTEMPT_COUNT] = String(call.record.attempts);
-      return reply;
-    });
+    return next(call).then(
+      (reply) => {
+        sayCount(call, reply.headers);
+        return reply;
+      },
+      (error: unknown) => {
+        call.record.changeReply(({ headers }) => sayCount(call, headers));
+        throw error;
+      },
+    );
   };
 }
+
+const sayCount = ({ record }: Call, headers: HeaderFields): void => {
+  headers[ATTEMPT_COUNT] = String(record.attempts);
+};

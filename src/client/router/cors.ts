@@ -12,9 +12,16 @@ export function cors(policy: CorsPolicy | undefined, random: Random): Filter | u
     const decision = decide(call);
     if (decision === undefined) return next(call);
     if (decision.kind === 'preflight') return Promise.resolve(localReply(200, decision.headers));
-    return next(call).then((reply) => {
-      Object.assign(reply.headers, decision.headers);
-      return reply;
-    });
+    return next(call).then(
+      (reply) => {
+        Object.assign(reply.headers, decision.headers);
+        return reply;
+      },
+      (error: unknown) => {
+        // Without these fields a page could not even see that the call failed.
+        call.record.changeReply(({ headers }) => Object.assign(headers, decision.headers));
+        throw error;
+      },
+    );
   };
 }

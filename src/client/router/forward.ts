@@ -1,4 +1,4 @@
-import { MeshError } from '../../core/errors.js';
+import { MeshError, NoRouteError } from '../../core/errors.js';
 import type { ForwardAction, Route, SubsetCriteria, WeightedCluster } from '../../core/model/route.js';
 import { type Filter, type Service, stack } from '../../core/service.js';
 import type { ClientEnv } from '../env.js';
@@ -8,7 +8,7 @@ import { chooseByWeight } from './choose.js';
 import type { Meaning } from './cluster-ref.js';
 import type { RouterClusters } from './clusters.js';
 import { cors } from './cors.js';
-import { ClusterTrouble, NoRouteError } from './errors.js';
+import { ClusterTrouble } from './errors.js';
 import { hashCalls } from './hash.js';
 import { mirrorCalls } from './mirror.js';
 import { changeReplies, changeRequests } from './mutate.js';
@@ -65,14 +65,15 @@ function compose(
   if (cluster === undefined || cluster instanceof MeshError) {
     const error = cluster ?? new NoRouteError(`route "${route.name}" names cluster "${name}", which does not exist`);
     const trouble = new ClusterTrouble(error);
-    return (call) => {
+    const fails: Service = (call) => {
       call.record.cluster = name;
       return Promise.reject(call.waitForReady ? trouble : error);
     };
+    return changeReplies([weighted.responseHeaders, route.responseHeaders], env)?.(fails) ?? fails;
   }
   const { session } = route;
   const filters = [
-    choice(cluster.statName, subsetOf(action, weighted)),
+    choice(cluster.statName, subsetOf(action, weighted), action.priority),
     session === undefined ? undefined : keepEndpoint(session, name, action.clusters.length > 1), // sees the call as it came
     countAttempts(route.attemptCount),
     changeRequests([weighted.requestHeaders, route.requestHeaders], env), // before rewrites: formats see the path as it came (Envoy)
@@ -87,13 +88,14 @@ function compose(
   return stack(present(filters), attempts);
 }
 
-/** Writes down what was chosen. */
+/** Writes down what was chosen, and what the route says of it. */
 const choice =
-  (statName: string, subset: SubsetCriteria | undefined): Filter =>
+  (statName: string, subset: SubsetCriteria | undefined, priority: ForwardAction['priority']): Filter =>
   (next) =>
   (call) => {
     call.record.cluster = statName;
     if (subset !== undefined) call.subset = subset;
+    if (priority !== undefined) call.priority = priority;
     return next(call);
   };
 

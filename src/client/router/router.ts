@@ -1,3 +1,4 @@
+import { NoRouteError } from '../../core/errors.js';
 import type { HeaderFields } from '../../core/headers.js';
 import type { ForwardAction, Route } from '../../core/model/route.js';
 import type { TargetConfig } from '../../core/model/target.js';
@@ -8,7 +9,6 @@ import { RouteTable } from '../../routing/table/table.js';
 import type { ClusterRegistry, Keep } from '../endpoints/registry.js';
 import type { ClientEnv } from '../env.js';
 import { RouterClusters } from './clusters.js';
-import { NoRouteError } from './errors.js';
 import { forwardService } from './forward.js';
 
 /** A route whose service is made at the first call that it serves. */
@@ -94,7 +94,7 @@ export class Router {
       }
       case 'direct': {
         const change = this.#replyChange(route);
-        return (call) => Promise.resolve(directReply(action, (reply) => change?.(call, reply)));
+        return (call) => Promise.resolve(directReply(call, action, (reply) => change?.(call, reply)));
       }
       case 'non_forwarding':
         return () => Promise.reject(new NoRouteError(`route "${route.name}" is for servers: it forwards nothing`));

@@ -49,6 +49,8 @@ export function repeat({ policy, env, call, next, failure, replay }: Repetition)
   };
   const attempt = async (number: number): Promise<Reply> => {
     call.record.attempts = number;
+    // What the attempt before raised is not the call's any more (Envoy).
+    call.record.flags = undefined;
     const again = linked(call, number, tried);
     if (replay !== undefined) again.body = replay.attempt();
     // "grpc-previous-rpc-attempts" - gRFC A6; Envoy's header says the same to everybody else.

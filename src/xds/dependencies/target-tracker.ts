@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.js';
 import type { ConfigWatcher } from '../../core/config-source.js';
-import { ConfigUnavailableError, type MeshError } from '../../core/errors.js';
+import { ConfigUnavailableError, type MeshError, NoRouteError } from '../../core/errors.js';
 import type { LayeredMap } from '../../core/layered-map.js';
 import type { Route, RouteConfiguration } from '../../core/model/route.js';
 import type { TargetConfig } from '../../core/model/target.js';
@@ -206,8 +206,10 @@ export class TargetTracker {
     const { authority } = this.options;
     const virtualHost = chooseVirtualHost(config.virtualHosts, authority, config.ignorePort);
     if (virtualHost === undefined) {
-      const error = new Error(`no virtual host for "${authority}"`);
-      this.#fail(`route configuration "${config.name}"`, { error, reason: 'invalid' }, 'failed');
+      const error = new NoRouteError(
+        `destination "${authority}": no virtual host of route configuration "${config.name}" has it among its domains`,
+      );
+      this.#fail('', { error, reason: 'invalid' }, 'failed');
       return false;
     }
     const active = this.#active;
@@ -252,6 +254,7 @@ export class TargetTracker {
     if (told === this.#toldTrouble || (told instanceof Error && sameMessage(told, this.#toldTrouble))) return;
     this.#toldTrouble = told;
     if (told === 'unknown') this.out.unknown();
+    else if (error instanceof NoRouteError) this.out.failed(error);
     else this.out.failed(this.#unavailable(`${what} cannot be used (${reason})`, error));
   }
 

@@ -47,7 +47,7 @@ function redirect(chance: Chance, prefixes: readonly string[]): Resource {
 
 function directResponse(chance: Chance): Resource {
   return {
-    status: chance.pick([200, 201, 204, 404, 418, 503]),
+    status: chance.pick([200, 201, 204, 302, 304, 404, 418, 503]),
     ...chance.maybe(2, () => ({ body: { inline_string: `direct ${chance.int(10)}` } })),
   };
 }

@@ -10,15 +10,11 @@ interface Accepted {
 /** All that is accepted, each with its reason. */
 export const ACCEPTED: readonly Accepted[] = [
   {
-    reason:
-      'What a route changes in replies is not changed in those by which our proxy tells that a call failed: for the library they are no replies, but errors.',
-    adjust: (envoy, ours) => (ours.flag === undefined ? envoy : { ...envoy, headers: ours.headers }),
-  },
-  {
-    reason:
-      'A name that no virtual host has is configuration that is not there (gRFC A74), also for callers of gRPC: 503 with NC, where Envoy has 404.',
+    reason: 'Why a call failed our proxy says in JSON, Envoy in plain text.',
     adjust: (envoy, ours) =>
-      envoy.status === 404 && nothingArrived(envoy) && ours.flag === 'NC' ? { ...envoy, status: 503 } : envoy,
+      ours.flag === undefined
+        ? envoy
+        : { ...envoy, headers: envoy.headers.filter((field) => !field.startsWith('content-type:')) },
   },
   {
     reason:
@@ -31,29 +27,12 @@ export const ACCEPTED: readonly Accepted[] = [
     }),
   },
   {
-    reason: 'In a reply of its own, Envoy has no %RESPONSE_CODE% yet when it changes the headers, and writes 0.',
-    adjust: (envoy) =>
-      nothingArrived(envoy)
+    reason:
+      'In a reply of its own, Envoy has no %RESPONSE_CODE% yet when it changes the headers, and writes 0, which is to say that no reply was begun; ours has it.',
+    adjust: (envoy, ours) =>
+      nothingArrived(envoy) || ours.flag !== undefined
         ? { ...envoy, headers: envoy.headers.map((field) => field.replaceAll('code=0', `code=${envoy.status}`)) }
         : envoy,
-  },
-  {
-    reason: 'Envoy writes the URI of the request into a direct response of 201, as its Location.',
-    adjust: (envoy) =>
-      nothingArrived(envoy) && envoy.status === 201
-        ? { ...envoy, headers: envoy.headers.filter((field) => !field.startsWith('location:')) }
-        : envoy,
-  },
-  {
-    reason:
-      'In %RESPONSE_FLAGS% ours keeps those of attempts that failed before; a later one that succeeds takes them off in Envoy.',
-    adjust: (envoy, ours) => {
-      const flags = ours.headers
-        .map((field) => /flags=(\w[\w,]*)/.exec(field)?.[1])
-        .find((found) => found !== undefined);
-      if (flags === undefined || envoy.arrived.length < 2) return envoy;
-      return { ...envoy, headers: envoy.headers.map((field) => field.replaceAll('flags=-', `flags=${flags}`)) };
-    },
   },
   {
     reason:

@@ -124,7 +124,7 @@ describe('a destination', () => {
     cache.put(ROUTE, { name: 'r', virtual_hosts: [{ domains: ['ratings'], routes: [] }] });
     source.watch('reviews', watcher);
     expect(watcher.events).toEqual([
-      'failed: destination "reviews": route configuration "r" cannot be used (invalid): no virtual host for "reviews"',
+      'failed: destination "reviews": no virtual host of route configuration "r" has it among its domains',
     ]);
     cache.put(ROUTE, { name: 'r', virtual_hosts: [{ domains: ['Reviews'], routes: [] }] });
     await settle();
