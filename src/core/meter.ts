@@ -35,7 +35,11 @@ export type MeshEvent =
       readonly reason: string;
     }
   | { readonly kind: 'mirror'; readonly cluster: string }
-  | { readonly kind: 'mirror:dropped'; readonly cluster: string; readonly reason: 'no-cluster' | 'overflow' }
+  | {
+      readonly kind: 'mirror:dropped';
+      readonly cluster: string;
+      readonly reason: 'no-cluster' | 'overflow' | 'body-too-long';
+    }
   | { readonly kind: 'circuit:open'; readonly cluster: string; readonly limit: string }
   /** Outlier detection takes an endpoint out, and back. `reason` of an ejection: Envoy's `OutlierEjectionType` in lower case, `consecutive_5xx`. */
   | { readonly kind: 'outlier:ejected'; readonly cluster: string; readonly endpoint: string; readonly reason: string }

@@ -74,6 +74,8 @@ describe('metrics', () => {
     registry.event({ kind: 'retry:budget-spent', cluster: 'c' });
     registry.event({ kind: 'circuit:open', cluster: 'c', limit: 'max_requests' });
     registry.event({ kind: 'hedge', cluster: 'c' });
+    registry.event({ kind: 'mirror', cluster: 'c' });
+    registry.event({ kind: 'mirror:dropped', cluster: 'c', reason: 'overflow' });
     registry.event({ kind: 'fallback', cluster: 'c', by: 'stale', reason: 'TIMEOUT' });
     registry.event({ kind: 'breaker:open', cluster: 'c', reason: 'consecutive' });
     registry.event({ kind: 'breaker:half-open', cluster: 'c' });

@@ -5,7 +5,10 @@ import type { HeaderFields } from '../../core/headers.js';
 /** How much of a streaming request body is kept for its mirrors: 64 KiB, as for another attempt. A longer one is not mirrored. */
 export const MIRROR_LIMIT_BYTES = 65_536;
 
-/** The body that goes to the cluster proper, of which a copy is kept. `whole` is given the copy when the last byte has passed; never more than once. */
+/**
+ * The body that goes to the cluster proper, of which a copy is kept. `whole` is given the copy when the last byte has passed, `tooLong` is told that there
+ * will be none; one of the two, and never more than once.
+ */
 export class MirroredBody implements Body {
   readonly replayable = false;
   #kept: Uint8Array[] | undefined = [];
@@ -14,8 +17,9 @@ export class MirroredBody implements Body {
   constructor(
     private readonly body: Body,
     private readonly whole: (copy: Body) => void,
+    private readonly tooLong: () => void,
   ) {
-    if (body.size !== undefined && body.size > MIRROR_LIMIT_BYTES) this.#kept = undefined;
+    if (body.size !== undefined && body.size > MIRROR_LIMIT_BYTES) this.#giveUp();
   }
 
   get size(): number | undefined {
@@ -47,9 +51,14 @@ export class MirroredBody implements Body {
   #keep(chunk: Uint8Array): void {
     if (this.#kept === undefined) return;
     this.#keptBytes += chunk.byteLength;
-    if (this.#keptBytes > MIRROR_LIMIT_BYTES) this.#kept = undefined;
+    if (this.#keptBytes > MIRROR_LIMIT_BYTES) this.#giveUp();
     // Whoever wrote the chunk may use its memory again.
     else this.#kept.push(chunk.slice());
+  }
+
+  #giveUp(): void {
+    this.#kept = undefined;
+    this.tooLong();
   }
 
   #end(trailers: HeaderFields | undefined): void {

@@ -36,7 +36,11 @@ export function mirrorCalls(action: ForwardAction, use: Use, env: ClientEnv): Fi
     };
     const { body } = call;
     const ready = body === undefined || body instanceof BytesBody;
-    if (!ready) call.body = new MirroredBody(body, send);
+    if (!ready) {
+      call.body = new MirroredBody(body, send, () => {
+        for (const { mirror } of copies) mirror.dropped('body-too-long');
+      });
+    }
     const replying = next(call);
     if (ready) send(body);
     return replying;
@@ -82,15 +86,16 @@ class Mirror {
     return copy;
   }
 
+  dropped(reason: 'no-cluster' | 'overflow' | 'body-too-long'): void {
+    this.env.meter.event({ kind: 'mirror:dropped', cluster: this.policy.cluster, reason });
+  }
+
   send(copy: Call, body: Body | undefined): void {
     const { env } = this;
     const { cluster } = this.policy;
     const upstream = this.use(cluster);
     const absent = upstream === undefined || upstream instanceof MeshError;
-    if (absent || this.#underWay >= MAX_MIRRORS) {
-      env.meter.event({ kind: 'mirror:dropped', cluster, reason: absent ? 'no-cluster' : 'overflow' });
-      return;
-    }
+    if (absent || this.#underWay >= MAX_MIRRORS) return this.dropped(absent ? 'no-cluster' : 'overflow');
     const startedAt = env.clock.now();
     copy.body = body;
     copy.attempt = 1;

@@ -66,6 +66,12 @@ export const HEDGES = instrument(
   '{attempt}',
   'Attempts sent beside one that was slow.',
 );
+export const MIRRORS = instrument(
+  'mesh.client.mirrors',
+  'counter',
+  '{call}',
+  'Calls that were to be mirrored, by what became of the copy.',
+);
 export const FALLBACKS = instrument(
   'mesh.client.fallbacks',
   'counter',
@@ -157,6 +163,7 @@ export const INSTRUMENTS: readonly Instrument[] = [
   BUDGET_SPENT,
   CIRCUIT_REJECTIONS,
   HEDGES,
+  MIRRORS,
   FALLBACKS,
   BREAKER_MOVES,
   XDS_UPDATES,

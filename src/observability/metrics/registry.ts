@@ -46,6 +46,7 @@ export class Registry implements Meter {
   readonly budgetSpent;
   readonly circuitRejections;
   readonly hedges;
+  readonly mirrors;
   readonly fallbacks;
   readonly breakerMoves;
   readonly xdsUpdates;
@@ -80,6 +81,7 @@ export class Registry implements Meter {
     this.budgetSpent = counterTable(pool, ['mesh.cluster']);
     this.circuitRejections = counterTable(pool, ['mesh.cluster', 'mesh.circuit.limit']);
     this.hedges = counterTable(pool, ['mesh.cluster']);
+    this.mirrors = counterTable(pool, ['mesh.cluster', 'mesh.mirror.result']);
     this.fallbacks = counterTable(pool, ['mesh.cluster', 'mesh.fallback', 'error.type']);
     this.breakerMoves = counterTable(pool, ['mesh.cluster', 'mesh.breaker.state', 'mesh.breaker.reason']);
     this.xdsUpdates = counterTable(pool, ['mesh.xds.type']);
@@ -137,6 +139,12 @@ export class Registry implements Meter {
         break;
       case 'hedge':
         this.hedges.find(event.cluster, undefined, undefined, undefined).value++;
+        break;
+      case 'mirror':
+        this.mirrors.find(event.cluster, 'sent', undefined, undefined).value++;
+        break;
+      case 'mirror:dropped':
+        this.mirrors.find(event.cluster, event.reason, undefined, undefined).value++;
         break;
       case 'fallback':
         this.fallbacks.find(event.cluster, event.by, event.reason, undefined).value++;

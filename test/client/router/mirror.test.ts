@@ -126,7 +126,7 @@ describe('a mirrored call', () => {
 describe('a mirrored call with a body that streams', () => {
   const streaming = async (chunks: readonly string[], broken = false) => {
     let proper = Promise.resolve('');
-    const { call, sent } = await mirrored([policy()], (endpoint, sending) => {
+    const { call, sent, events } = await mirrored([policy()], (endpoint, sending) => {
       if (clusterAt(endpoint) === 'a') {
         proper = read(sending.body);
         proper.catch(() => {});
@@ -142,7 +142,7 @@ describe('a mirrored call with a body that streams', () => {
     else body.end();
     await replying;
     await settle();
-    return { atFirst, proper, sent };
+    return { atFirst, proper, sent, events };
   };
 
   test('is sent once the last byte has passed, with a copy', async () => {
@@ -154,8 +154,9 @@ describe('a mirrored call with a body that streams', () => {
   });
 
   test('is left out when the body is longer than is kept, which harms the call proper nothing', async () => {
-    const { proper, sent } = await streaming(['a'.repeat(MIRROR_LIMIT_BYTES), 'b']);
+    const { proper, sent, events } = await streaming(['a'.repeat(MIRROR_LIMIT_BYTES), 'b']);
     expect(sent).toHaveLength(1);
+    expect(events).toEqual([{ kind: 'mirror:dropped', cluster: 'b', reason: 'body-too-long' }]);
     expect((await proper).length).toBe(MIRROR_LIMIT_BYTES + 1);
   });
 
