@@ -43,6 +43,11 @@ test('everything that happens is published on diagnostics channels', () => {
   mesh.meter.event({ kind: 'config:changed', source: 'a' });
   mesh.meter.event({ kind: 'retry', cluster: 'c', reason: '5xx' });
   mesh.meter.event({ kind: 'retry:budget-spent', cluster: 'c' });
+  mesh.meter.event({ kind: 'hedge', cluster: 'c' });
+  mesh.meter.event({ kind: 'breaker:open', cluster: 'c', reason: 'consecutive' });
+  mesh.meter.event({ kind: 'breaker:half-open', cluster: 'c' });
+  mesh.meter.event({ kind: 'breaker:close', cluster: 'c' });
+  mesh.meter.event({ kind: 'fallback', cluster: 'c', by: 'static', reason: 'BREAKER_OPEN' });
   mesh.meter.event({ kind: 'mirror', cluster: 'c' });
   mesh.meter.event({ kind: 'mirror:dropped', cluster: 'c', reason: 'overflow' });
   mesh.meter.event({ kind: 'circuit:open', cluster: 'c', limit: 'max_requests' });

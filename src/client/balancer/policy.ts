@@ -52,6 +52,6 @@ export interface BalancerEnv {
   readonly peer?: { readonly index: number; readonly count: number } | undefined;
   /** Seed of this client's random subset: the same for its life, another for each client. Undefined: drawn for each balancer. */
   readonly subsetSeed?: bigint | undefined;
-  readonly meter?: Pick<Meter, 'gauge'> | undefined;
+  readonly meter?: Pick<Meter, 'gauge' | 'record'> | undefined;
   readonly logger?: Pick<Logger, 'error'> | undefined;
 }

@@ -102,6 +102,7 @@ function weigh(
   for (const [i, load] of loads.entries()) {
     forgetIfLost(endpoints[i] as Endpoint);
     const weight = load.value(config, now);
+    counts?.weighed(Math.max(0, weight));
     if (weight > 0) {
       weights[i] = weight;
       usable++;

@@ -8,6 +8,8 @@ export interface WrrCounts {
   notYetUsable: number;
   /** Endpoints per update whose last weight had expired, summed up. */
   stale: number;
+  /** Writes down what an endpoint weighs from now on; 0: it is not usable. */
+  weighed(weight: number): void;
 }
 
 /** Names of gRFC A78. Each is described in docs/telemetry.md. */
@@ -16,6 +18,9 @@ export const WRR_GAUGES: Readonly<Record<string, (counts: WrrCounts) => number>>
   'grpc.lb.wrr.endpoint_weight_not_yet_usable': (counts) => counts.notYetUsable,
   'grpc.lb.wrr.endpoint_weight_stale': (counts) => counts.stale,
 };
+
+/** "Each endpoint's weight, recorded on every scheduler update" - gRFC A78. A histogram of the catalogue. */
+const WEIGHTS = 'grpc.lb.wrr.endpoint_weights';
 
 interface Shared {
   readonly counts: WrrCounts;
@@ -47,9 +52,9 @@ export function openWrrCounts(
 }
 
 function offer(cluster: string, meter: NonNullable<BalancerEnv['meter']>): Shared {
-  const counts: WrrCounts = { fallbacks: 0, notYetUsable: 0, stale: 0 };
-  const stops = Object.entries(WRR_GAUGES).map(([name, read]) =>
-    meter.gauge(name, { 'mesh.cluster': cluster }, () => read(counts)),
-  );
+  const labels = { 'mesh.cluster': cluster };
+  const weighed = (weight: number): void => meter.record(WEIGHTS, labels, weight);
+  const counts: WrrCounts = { fallbacks: 0, notYetUsable: 0, stale: 0, weighed };
+  const stops = Object.entries(WRR_GAUGES).map(([name, read]) => meter.gauge(name, labels, () => read(counts)));
   return { counts, users: 0, stops };
 }

@@ -257,6 +257,7 @@ describe('metrics (A78)', () => {
         gauges.set(name, read);
         return () => gauges.delete(name);
       },
+      record() {},
     };
     const read = (): number[] => [...gauges.values()].map((value) => value());
     const first = wrr({ expirationMs: 2_000 }, [{}, {}], { meter });
@@ -278,5 +279,19 @@ describe('metrics (A78)', () => {
     expect(gauges.size).toBe(3);
     second.balancer.close();
     expect(gauges.size).toBe(0);
+  });
+
+  test('each endpoint is written down with its weight at each update, 0 while it is not usable', async () => {
+    const weights: number[] = [];
+    const record: NonNullable<BalancerEnv['meter']>['record'] = (name, labels, value) => {
+      expect([name, labels]).toEqual(['grpc.lb.wrr.endpoint_weights', { 'mesh.cluster': 'reviews' }]);
+      weights.push(value);
+    };
+    const { report, shares, clock } = wrr({}, [{}, {}], { meter: { gauge: () => () => {}, record } });
+    expect(weights.splice(0)).toEqual([0, 0]);
+    report(used(0.5), used(0.25));
+    await clock.advance(10_000);
+    await shares();
+    expect(weights[1]).toBe(2 * (weights[0] as number));
   });
 });
