@@ -276,3 +276,19 @@ describe('a route that asks who calls', () => {
     await expect(nobody.call()).rejects.toMatchObject({ code: 'NO_ROUTE' });
   });
 });
+
+describe('the priority of a call', () => {
+  test('is that of its route, where the route says one', async () => {
+    const { call, sent } = await routing([aRoute({ action: aForward({ a: 1 }, { priority: 'high' }) })]);
+    await call();
+    await call({ priority: 'batch' });
+    expect(sent.map(({ call: { priority } }) => priority)).toEqual(['high', 'high']);
+  });
+
+  test('is its own where the route says none', async () => {
+    const { call, sent } = await routing([aRoute({ action: aForward({ a: 1 }) })]);
+    await call();
+    await call({ priority: 'batch' });
+    expect(sent.map(({ call: { priority } }) => priority)).toEqual([undefined, 'batch']);
+  });
+});
