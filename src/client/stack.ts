@@ -36,6 +36,7 @@ export const routeFilters = (action: ForwardAction, cluster: Upstream, env: Clie
       meter: env.meter,
       cluster: cluster.statName,
       limits: cluster.limits,
+      others: (tried) => cluster.others(tried),
       headers: anyHeader,
       // Read through the cluster: an update may replace it.
       budget: { deposit: () => cluster.budget.deposit(), tryWithdraw: () => cluster.budget.tryWithdraw() },

@@ -104,6 +104,8 @@ export class Call {
   readonly downstream: Downstream | undefined;
   /** Monotonic milliseconds after which nobody waits any more; Infinity for none. Written by the deadline filter, only downwards. */
   deadline = Number.POSITIVE_INFINITY;
+  /** Monotonic milliseconds by which the head of the reply must be there, where there is no deadline; Infinity for none. Written by the deadline filter. */
+  headBy = Number.POSITIVE_INFINITY;
   /** Cancels this call, or this attempt only when `attempt` is set. */
   cancellation = new Cancellation();
   record = new CallRecord();

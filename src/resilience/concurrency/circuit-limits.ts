@@ -5,7 +5,7 @@ import type { Filter } from '../../core/service.js';
 import type { ConnectionLimits } from '../../core/transport.js';
 
 /** Envoy's names of the limits, as they stand in the configuration. */
-export type CircuitLimit = 'max_connections' | 'max_pending_requests' | 'max_requests' | 'max_retries';
+export type CircuitLimit = 'max_connections' | 'max_pending_requests' | 'max_requests' | 'max_retries' | 'retry_budget';
 
 /** A circuit limit of the cluster is reached: the call is refused at once, nothing was sent. */
 export class CircuitOpenError extends MeshError {
@@ -59,7 +59,20 @@ export class CircuitLimits implements ConnectionLimits {
     this.requests--;
   }
 
+  /** Retries go by a budget of the limits' own (Envoy `retry_budget`), not by the cluster's. */
+  get budgeted(): boolean {
+    return this.config.activeRetryBudget !== undefined;
+  }
+
   tryRetry(): boolean {
+    const budget = this.config.activeRetryBudget;
+    if (budget !== undefined) {
+      // Whole ones: "std::max<uint64_t>(budget_percent / 100.0 * current_active, min_retry_concurrency)" - Envoy, resource_manager_impl.h
+      const allowed = Math.max(Math.floor(budget.share * (this.requests + this.pending)), budget.minConcurrency);
+      if (this.retries >= allowed) return this.#refuse('retry_budget');
+      this.retries++;
+      return true;
+    }
     const limit = this.config.maxRetries;
     if (limit !== undefined && this.retries >= limit) return this.#refuse('max_retries');
     this.retries++;

@@ -17,8 +17,13 @@ export interface RetryEnv {
   readonly cluster: string;
   /** Shared by all calls to the cluster. */
   readonly budget: Pick<RetryBudget, 'deposit' | 'tryWithdraw'>;
-  /** The cluster's `max_retries`: a place for one retry, or none. `retryDone` gives it back. */
-  readonly limits: { tryRetry(): boolean; retryDone(): void };
+  /**
+   * The cluster's `max_retries`: a place for one retry, or none. `retryDone` gives it back. `budgeted`: it goes by a budget of its own (Envoy's
+   * `retry_budget`), and `budget` is not asked.
+   */
+  readonly limits: { tryRetry(): boolean; retryDone(): void; readonly budgeted?: boolean };
+  /** Whether an endpoint can serve that is not among these. Absent: there is one. */
+  readonly others?: ((tried: readonly string[]) => boolean) | undefined;
   readonly headers: HeaderTests;
 }
 

@@ -1,12 +1,10 @@
 import type { Call } from '../../core/call.js';
 import { grpcStatusOf, isCallers } from '../../core/classify.js';
 import type { MeshError } from '../../core/errors.js';
+import { isIdempotent } from '../../core/idempotency.js';
 import type { RetryCondition } from '../../core/model/route.js';
 import type { Reply } from '../../core/reply.js';
 import type { RetryPolicy } from './policy.js';
-
-/** "PUT, DELETE, and safe request methods are idempotent" - RFC 9110 section 9.2.2. */
-const IDEMPOTENT_METHODS = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 
 /** gRPC statuses that `retry_on` can name (Envoy `x-envoy-retry-grpc-on`, gRFC A44). */
 const GRPC_CONDITIONS: Readonly<Record<number, RetryCondition>> = {
@@ -17,10 +15,11 @@ const GRPC_CONDITIONS: Readonly<Record<number, RetryCondition>> = {
   14: 'unavailable',
 };
 
-/** Whether doing the call twice does no harm: said by the application, or known from the method. A gRPC method says nothing by itself. */
-export function isIdempotent(call: Call): boolean {
-  return call.idempotent ?? (call.protocol === 'http' && IDEMPOTENT_METHODS.has(call.method));
-}
+/**
+ * Whether the server says that it did not look at the call. "the client … may retry transparently once" - gRFC A6: whatever the policy says, since
+ * it is no second request to anybody.
+ */
+export const refusedUnseen = ({ code, reached }: MeshError): boolean => code === 'STREAM_REFUSED' && reached === 'no';
 
 /** The condition under which a reply with this head is to be tried again, or undefined when it stands. */
 export function retriableReply(config: RetryPolicy, call: Call, reply: Reply): RetryCondition | undefined {
@@ -56,13 +55,14 @@ function conditionOfReply(policy: RetryPolicy, call: Call, reply: Reply): RetryC
 /** The condition under which a call that failed without a reply is to be tried again, or undefined when it is over. */
 export function retriableError(config: RetryPolicy, call: Call, error: MeshError): RetryCondition | undefined {
   const { on } = config;
-  if (on.size === 0) return undefined;
   // Nobody waits any more, or we refused it ourselves: another attempt would meet the same.
   if (call.cancellation.cancelled || (error.origin === 'mesh' && error.name !== 'AttemptTimeoutError'))
     return undefined;
+  if (refusedUnseen(error)) return 'refused-stream';
+  if (on.size === 0) return undefined;
   if (isCallers(error) || config.takes?.(call) === false) return undefined;
-  // "transparent retry" - gRFC A6: it provably never reached the server, so it is safe for every method.
-  if (error.reached === 'no') return error.code === 'STREAM_REFUSED' ? 'refused-stream' : 'connect-failure';
+  // It provably never reached the server, so it is safe for every method.
+  if (error.reached === 'no') return 'connect-failure';
   const condition = conditionOfError(on, call, error);
   return config.regardlessOfMethod || isIdempotent(call) ? condition : undefined;
 }

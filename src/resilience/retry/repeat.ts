@@ -1,11 +1,11 @@
 import pRetry, { AbortError } from 'p-retry';
-import type { Body } from '../../core/body.js';
 import type { Call } from '../../core/call.js';
-import type { RetryConfig } from '../../core/model/route.js';
+import { discard } from '../../core/discard.js';
+import { RETRY_MARK } from '../../core/retry-mark.js';
 import type { Reply } from '../../core/reply.js';
 import type { Service } from '../../core/service.js';
-import { CancelledError } from '../../core/errors.js';
-import { FailedAttempt, judge, linked, type RetryEnv } from './attempt.js';
+import { type FailedAttempt, judge, linked, type RetryEnv } from './attempt.js';
+import { refusedUnseen } from './conditions.js';
 import type { RetryPolicy } from './policy.js';
 import type { ReplayBody } from './replay.js';
 import { Waits } from './wait.js';
@@ -19,93 +19,140 @@ export interface Repetition {
   readonly failure: FailedAttempt;
   /** The request body, when it is a stream. */
   readonly replay: ReplayBody | undefined;
+  /** The call is made for a request that is a repetition itself: only what provably reached no server is tried again. */
+  readonly forRetry: boolean;
 }
 
 /** On later attempts over HTTP always; on all of them where the first has it (`include_request_attempt_count`). */
 const ATTEMPT_COUNT = 'x-envoy-attempt-count';
 
 /** Makes attempts 2 and on, each after a backoff and a withdrawal from the budget; settles with the last one's outcome. */
-export function repeat({ policy, env, call, next, failure, replay }: Repetition): Promise<Reply> {
-  // "Absent: other endpoints first"; Envoy's own default is any.
-  const tried: string[] | undefined = policy.hostSelection?.avoidPrevious === false ? undefined : [];
-  const waits = new Waits(policy, call.protocol, env);
-  let last = failure;
+export const repeat = (repetition: Repetition): Promise<Reply> => new Repeats(repetition).run();
+
+class Repeats {
+  readonly #waits: Waits;
+  /** Keys of the endpoints that attempts went to. */
+  readonly #tried: string[] = [];
+  #last: FailedAttempt;
+  /** Attempts made that count: all but transparent ones. */
+  #counted = 1;
   /** Attempts that a server may have seen: "not including transparent retries" (gRFC A6). */
-  let seen = 0;
-  /** Waits for the turn of attempt `number`; rejects with `last` when there is none. */
-  const turn = async (number: number): Promise<void> => {
-    const delayMs = waits.next(last.reply);
-    if (last.error?.reached !== 'no') seen++;
-    if (delayMs === undefined || !permitted(policy, env, call, number, delayMs)) throw last;
-    if (call.record.endpoint !== undefined) tried?.push(call.record.endpoint);
+  #seen = 0;
+  /** The one transparent attempt was made. */
+  #transparent = false;
+  /** One of the cluster's places for retries is held. */
+  #place = false;
+
+  constructor(private readonly repetition: Repetition) {
+    const { policy, call, env, failure } = repetition;
+    this.#waits = new Waits(policy, call.protocol, env);
+    this.#last = failure;
+  }
+
+  run(): Promise<Reply> {
+    const { policy, replay } = this.repetition;
+    return this.#turn()
+      .then(() =>
+        pRetry((number) => this.#attempt(number + 1), {
+          // One more than the policy says, for a transparent one; `#turn` counts.
+          retries: policy.maxRetries,
+          minTimeout: 0,
+          // Ours waits, on the injected clock, and asks the budget.
+          onFailedAttempt: () => this.#turn(),
+        }),
+      )
+      .catch((error: unknown) => {
+        if (error !== this.#last) throw error;
+        if (this.#last.reply !== undefined) replay?.thaw();
+        return this.#last.settle();
+      });
+  }
+
+  /** Waits for the turn of the next attempt; rejects with what stands when there is none. */
+  async #turn(): Promise<void> {
+    const { env, call } = this.repetition;
+    const last = this.#last;
+    if (last.error?.reached !== 'no') this.#seen++;
+    if (call.record.endpoint !== undefined) this.#tried.push(call.record.endpoint);
+    const transparent = !this.#transparent && last.error !== undefined && refusedUnseen(last.error);
+    const delayMs = transparent ? 0 : this.#delay(last);
+    if (delayMs === undefined) throw last;
     env.meter.event({ kind: 'retry', cluster: env.cluster, reason: last.condition });
-    discard(last.reply?.body, env);
+    discard(last.reply?.body, env.clock);
+    if (transparent) {
+      this.#transparent = true;
+      return;
+    }
+    this.#counted++;
     try {
       await pause(call, env, delayMs);
     } catch (reason) {
-      env.limits.retryDone();
+      this.#givePlace();
       throw reason;
     }
-  };
-  const attempt = async (number: number): Promise<Reply> => {
+  }
+
+  async #attempt(number: number): Promise<Reply> {
+    const { policy, call, next, replay, forRetry } = this.repetition;
     call.record.attempts = number;
     // What the attempt before raised is not the call's any more (Envoy).
     call.record.flags = undefined;
-    const again = linked(call, number, tried);
+    // "Absent: other endpoints first"; Envoy's own default is any.
+    const again = linked(call, number, policy.hostSelection?.avoidPrevious === false ? undefined : this.#tried);
     if (replay !== undefined) again.body = replay.attempt();
     // "grpc-previous-rpc-attempts" - gRFC A6; Envoy's header says the same to everybody else.
     if (call.protocol === 'grpc') {
-      if (seen > 0) again.headers['grpc-previous-rpc-attempts'] = String(seen);
+      if (this.#seen > 0) again.headers['grpc-previous-rpc-attempts'] = String(this.#seen);
     }
     if (call.protocol === 'http' || again.headers[ATTEMPT_COUNT] !== undefined) {
       again.headers[ATTEMPT_COUNT] = String(number);
     }
+    if (this.#seen > 0 || forRetry) again.headers[RETRY_MARK] = '1';
     try {
       return await judge(policy, call, next(again), (failed) => {
         replay?.freeze();
-        last = failed;
+        this.#last = failed;
         throw failed;
       });
     } catch (error) {
-      throw error === last ? error : new AbortError(error as Error);
+      throw error === this.#last ? error : new AbortError(error as Error);
     } finally {
-      env.limits.retryDone();
+      this.#givePlace();
     }
-  };
-  return turn(2)
-    .then(() =>
-      pRetry((repetition) => attempt(repetition + 1), {
-        retries: policy.maxRetries - 1,
-        minTimeout: 0,
-        // Ours waits, on the injected clock, and asks the budget.
-        onFailedAttempt: ({ attemptNumber }) => turn(attemptNumber + 2),
-      }),
-    )
-    .catch((error: unknown) => {
-      if (!(error instanceof FailedAttempt)) throw error;
-      if (error.reply !== undefined) replay?.thaw();
-      return error.settle();
-    });
-}
+  }
 
-/** Whether the policy, the deadline, `max_retries` and the budget allow attempt `number` after `delayMs`. Takes a place when they do. */
-function permitted(config: RetryConfig, env: RetryEnv, call: Call, number: number, delayMs: number): boolean {
-  if (number > config.maxRetries + 1) {
-    call.record.raise('URX');
-    return false;
+  /** How long to wait for the next attempt, in milliseconds, when the policy, the server, the deadline, the limits and the budget allow one. */
+  #delay(last: FailedAttempt): number | undefined {
+    const { policy, env, call, forRetry } = this.repetition;
+    if (policy.on.size === 0) return undefined;
+    if (forRetry && last.error?.reached !== 'no') return undefined;
+    const delayMs = this.#waits.next(last.reply, env.others?.(this.#tried) ?? true);
+    if (delayMs === undefined) return undefined;
+    if (this.#counted > policy.maxRetries) {
+      call.record.raise('URX');
+      return undefined;
+    }
+    if (call.cancellation.cancelled || env.clock.now() + delayMs >= Math.min(call.deadline, call.headBy))
+      return undefined;
+    if (!env.limits.tryRetry()) {
+      call.record.raise('UO');
+      return undefined;
+    }
+    this.#place = true;
+    if (env.limits.budgeted !== true && !env.budget.tryWithdraw()) {
+      this.#givePlace();
+      call.record.raise('MB');
+      env.meter.event({ kind: 'retry:budget-spent', cluster: env.cluster });
+      return undefined;
+    }
+    return delayMs;
   }
-  if (call.cancellation.cancelled || env.clock.now() + delayMs >= call.deadline) return false;
-  if (!env.limits.tryRetry()) {
-    call.record.raise('UO');
-    return false;
+
+  #givePlace(): void {
+    if (!this.#place) return;
+    this.#place = false;
+    this.repetition.env.limits.retryDone();
   }
-  if (!env.budget.tryWithdraw()) {
-    env.limits.retryDone();
-    call.record.raise('MB');
-    env.meter.event({ kind: 'retry:budget-spent', cluster: env.cluster });
-    return false;
-  }
-  return true;
 }
 
 /** Waits `delayMs`, or rejects at once when the call is cancelled. */
@@ -120,25 +167,5 @@ function pause(call: Call, env: RetryEnv, delayMs: number): Promise<void> {
       resolve();
     });
     call.cancellation.add(cancelled);
-  });
-}
-
-/** Replies that nobody will read are read to their end, so that an HTTP/1.1 connection can serve again; what is long or slow is cut. */
-const DISCARD_LIMIT_BYTES = 65_536;
-const DISCARD_LIMIT_MS = 100;
-
-function discard(body: Body | undefined, env: RetryEnv): void {
-  if (body === undefined) return;
-  const cut = (): void => body.cancel(new CancelledError('a reply that another attempt replaces was cut off', 'yes'));
-  const stop = env.clock.after(DISCARD_LIMIT_MS, cut, { background: true });
-  let left = DISCARD_LIMIT_BYTES;
-  body.pipe({
-    write(chunk) {
-      left -= chunk.byteLength;
-      if (left < 0) cut();
-      return left >= 0;
-    },
-    end: stop,
-    fail: stop,
   });
 }

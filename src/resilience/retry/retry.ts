@@ -1,7 +1,10 @@
+import { ambient } from '../../core/ambient.js';
+import type { Call } from '../../core/call.js';
 import { MeshError } from '../../core/errors.js';
 import type { RetryConfig } from '../../core/model/route.js';
 import type { Reply } from '../../core/reply.js';
-import type { Filter, Service } from '../../core/service.js';
+import { RETRY_MARK } from '../../core/retry-mark.js';
+import type { Filter } from '../../core/service.js';
 import { judge, linked, type RetryEnv } from './attempt.js';
 import { compilePolicy } from './policy.js';
 import { ReplayBody } from './replay.js';
@@ -15,32 +18,35 @@ import { ReplayBody } from './replay.js';
 export const retry =
   (config: RetryConfig, env: RetryEnv): Filter =>
   (next) => {
-    if (config.on.size === 0 || config.maxRetries === 0) return single(next);
-    const policy = compilePolicy(config, env.headers);
+    const never = config.on.size === 0 || config.maxRetries === 0;
+    const policy = compilePolicy(never ? { ...config, on: NOTHING } : config, env.headers);
     // A limit of one attempt cancels the attempt: it needs a switch of its own. Without one the first attempt shares the call's.
     const ownSwitch = config.perTryTimeoutMs !== undefined || config.perTryIdleTimeoutMs !== undefined;
     return (call) => {
+      const forRetry = isForRetry(call);
+      if (forRetry) call.headers[RETRY_MARK] = '1';
       env.budget.deposit();
-      const replay = call.body === undefined || call.body.replayable ? undefined : new ReplayBody(call.body);
+      const replay =
+        never || call.body === undefined || call.body.replayable ? undefined : new ReplayBody(call.body);
       if (replay !== undefined) call.body = replay.attempt();
       const first = ownSwitch ? linked(call, 1, undefined) : call;
       call.attempt = 1;
       call.record.attempts = 1;
       const settling = judge(policy, call, next(first), (failure) => {
         replay?.freeze();
-        return import('./repeat.js').then(({ repeat }) => repeat({ policy, env, call, next, failure, replay }));
+        return import('./repeat.js').then(({ repeat }) =>
+          repeat({ policy, env, call, next, failure, replay, forRetry }),
+        );
       });
       return replay === undefined ? settling : settled(replay, settling);
     };
   };
 
-const single =
-  (next: Service): Service =>
-  (call) => {
-    call.attempt = 1;
-    call.record.attempts = 1;
-    return next(call);
-  };
+const NOTHING: RetryConfig['on'] = new Set();
+
+/** Whether it is made for a request that is itself a repetition: the one being served, or the one that a proxy passes on. */
+export const isForRetry = (call: Call): boolean =>
+  ambient()?.retried === true || call.headers[RETRY_MARK] !== undefined;
 
 /** Lets the replay buffer go once it is known that no attempt follows. */
 function settled(body: ReplayBody, settling: Promise<Reply>): Promise<Reply> {

@@ -1,3 +1,4 @@
+import { askedToWaitMs } from '../../core/asked-to-wait.js';
 import { fullJitter } from '../../core/backoff.js';
 import type { Clock } from '../../core/clock.js';
 import { headerValue } from '../../core/headers.js';
@@ -13,7 +14,7 @@ export interface WaitEnv {
 
 /**
  * The waits between the attempts of one call. What the server says goes before the policy's own back-off. Without `rateLimitedBackOff` a `Retry-After`
- * is not waited for here: other endpoints can serve meanwhile, and the balancer leaves alone the one that said so.
+ * is waited for only where no other endpoint can serve meanwhile; else the balancer leaves alone the one that said so.
  */
 export class Waits {
   /** Repetitions that the back-off has grown over. Reset by pushback. */
@@ -25,15 +26,19 @@ export class Waits {
     private readonly env: WaitEnv,
   ) {}
 
-  /** Milliseconds before the next attempt; `reply` is what the last one got. Undefined: the server forbids another. */
-  next(reply: Reply | undefined): number | undefined {
+  /**
+   * Milliseconds before the next attempt; `reply` is what the last one got, `others` whether another endpoint can serve. Undefined: the server
+   * forbids another, or asks for more time than anybody is kept waiting.
+   */
+  next(reply: Reply | undefined, others: boolean): number | undefined {
     const { config, env } = this;
     const pushback = this.protocol === 'grpc' && reply !== undefined ? headerValue(reply.headers, PUSHBACK) : undefined;
     if (pushback !== undefined) {
       // "For subsequent retries, the delay period will be reset to the `initialBackoff`" - gRFC A6
       this.#repetitions = 0;
       // "If the value ... is negative or unparseble, then it will be seen as ... asking the client not to retry at all." - A6
-      return /^(?:0|[1-9]\d{0,9})$/.test(pushback) ? Math.min(Number(pushback), MAX_INT32) : undefined;
+      const ms = /^(?:0|[1-9]\d{0,9})$/.test(pushback) ? Number(pushback) : undefined;
+      return ms === undefined || ms > LONGEST_WAIT_MS ? undefined : ms;
     }
     this.#repetitions++;
     const { rateLimitedBackOff } = config;
@@ -43,12 +48,18 @@ export class Waits {
         : askedInterval(rateLimitedBackOff, reply, env.clock);
     // JitteredLowerBoundBackOffStrategy (Envoy): from what was asked to half as much again, so that callers do not come back at once.
     if (asked !== undefined) return asked * (1 + env.random.next() / 2);
+    if (!others && reply !== undefined && rateLimitedBackOff === undefined) {
+      const after = askedToWaitMs(reply.headers, undefined, env.clock);
+      if (after !== undefined && after > LONGEST_WAIT_MS) return undefined;
+      if (after !== undefined && after > 0) return after * (1 + env.random.next() / 2);
+    }
     return fullJitter(config, this.#repetitions, env.random);
   }
 }
 
 const PUSHBACK = 'grpc-retry-pushback-ms';
-const MAX_INT32 = 2_147_483_647;
+/** Who asks for more is not waited for: 5 minutes (Envoy `RateLimitedRetryBackOff.max_interval`, Linkerd's cap on Retry-After). */
+const LONGEST_WAIT_MS = 300_000;
 
 /** In milliseconds, by the first header that says so; longer than `maxMs` is not believed (`RateLimitedRetryBackOff`). */
 function askedInterval(

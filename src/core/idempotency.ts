@@ -1,0 +1,12 @@
+import type { Call } from './call.js';
+
+/** "PUT, DELETE, and safe request methods are idempotent" - RFC 9110 section 9.2.2. */
+const IDEMPOTENT_METHODS = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
+
+/**
+ * Whether doing the call twice does no harm: said by the application or by the method's `idempotency_level`, or known from the HTTP method. The name of
+ * a gRPC method says nothing by itself.
+ */
+export function isIdempotent(call: Call): boolean {
+  return call.idempotent ?? (call.protocol === 'http' && IDEMPOTENT_METHODS.has(call.method));
+}
