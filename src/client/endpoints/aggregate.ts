@@ -51,6 +51,10 @@ export class Aggregate implements Upstream {
     return this.share.budget;
   }
 
+  others(tried: readonly string[]): boolean {
+    return this.#leaves.some(({ made }) => made?.others(tried) ?? false);
+  }
+
   /** A leaf is in trouble, or is so no more: it is asked for anew. */
   leafChanged(name: string): void {
     const leaf = this.#byName.get(name);

@@ -94,6 +94,12 @@ export class Cluster implements Rank {
     return false;
   }
 
+  others(tried: readonly string[]): boolean {
+    return this.#members.list.some(
+      ({ key, health, reach }) => health.verdict !== 'unusable' && reach !== 'unreachable' && !tried.includes(key),
+    );
+  }
+
   /** It has no endpoint that could take a call. */
   get empty(): boolean {
     return this.#priorities.ranks.length === 0;

@@ -79,7 +79,9 @@ function headWithin(limitMs: number, env: DeadlineEnv, next: Service, call: Call
   let over = false;
   const wait = (): void => {
     const startedAt = env.clock.now();
-    if (!over) entry = env.deadlines.watch(startedAt + limitMs, () => expire(env, call, startedAt));
+    if (over) return;
+    call.headBy = startedAt + limitMs;
+    entry = env.deadlines.watch(call.headBy, () => expire(env, call, startedAt));
   };
   const body = call.body;
   // Envoy's route timeout "spans between the point at which the entire downstream request has been received and ...": an upload takes its time.
