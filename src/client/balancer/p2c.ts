@@ -1,5 +1,6 @@
 import type { Endpoint } from '../endpoints/endpoint.js';
 import { avoiding } from './avoid.js';
+import { inflightOf, LAST_PICKED, rowsOf, slab } from './load-slab.js';
 import { areEqual, Lottery } from './lottery.js';
 import type { BalancerEnv, Policy } from './policy.js';
 
@@ -7,12 +8,12 @@ export interface ChoiceOptions {
   /** Endpoints drawn for each pick, by weight. */
   readonly choices: number;
   /**
-   * What an endpoint costs now; the smaller is chosen, the first drawn of equals. `load`: its calls in flight; where weights differ, divided by
+   * What the endpoint of that row costs now; the smaller is chosen, the first drawn of equals. `load`: its calls in flight; where weights differ, divided by
    * its weight in proportion to the mean, so that a heavy endpoint may have more of them (Finagle's WeightedP2CPick).
    */
-  cost(endpoint: Endpoint, load: number, now: number): number;
+  cost(row: number, load: number, now: number): number;
   /** Whether an endpoint that lost should be picked all the same, so that one that recovered is noticed. One pick in a hundred at most is. */
-  overdue?(loser: Endpoint, now: number): boolean;
+  overdue?(row: number, now: number): boolean;
 }
 
 /** Picks between two that are given to an overdue endpoint: else a large cluster with little traffic, where all are, would prefer the losers. */
@@ -24,29 +25,33 @@ const PICKS_BETWEEN_OVERDUE = 100;
  */
 export function choiceOf({ choices, cost, overdue }: ChoiceOptions, env: BalancerEnv): Policy {
   let endpoints: readonly Endpoint[] = [];
+  let rows = rowsOf(endpoints);
   let lottery = new Lottery(0, [], env.random);
   /** Mean weight ÷ weight; undefined when all are equal. */
   let lightness: Float64Array | undefined;
   let sinceOverdue = PICKS_BETWEEN_OVERDUE;
-  const costOf = (at: number, endpoint: Endpoint, now: number): number =>
-    cost(endpoint, lightness === undefined ? endpoint.inflight : endpoint.inflight * (lightness[at] as number), now);
-  const cheapest = (now: number): Endpoint | undefined => {
+  const costOf = (at: number, now: number): number => {
+    const row = rows[at] as number;
+    const load = inflightOf(row);
+    return cost(row, lightness === undefined ? load : load * (lightness[at] as number), now);
+  };
+  /** A position; only rows are looked at, not the endpoints themselves. */
+  const cheapest = (now: number): number => {
     const first = lottery.draw();
-    let best = endpoints[first];
-    if (best === undefined || endpoints.length === 1) return best;
-    let bestCost = costOf(first, best, now);
+    if (endpoints.length < 2) return first;
+    let best = first;
+    let bestCost = costOf(first, now);
     for (let i = 1; i < choices; i++) {
-      const second = lottery.drawSecond(first);
-      const other = endpoints[second] as Endpoint;
+      const other = lottery.drawSecond(first);
       if (other === best) continue;
-      const otherCost = costOf(second, other, now);
+      const otherCost = costOf(other, now);
       let loser = other;
       if (otherCost < bestCost) {
         loser = best;
         best = other;
         bestCost = otherCost;
       }
-      if (sinceOverdue >= PICKS_BETWEEN_OVERDUE && overdue?.(loser, now) === true) {
+      if (sinceOverdue >= PICKS_BETWEEN_OVERDUE && overdue?.(rows[loser] as number, now) === true) {
         sinceOverdue = 0;
         return loser;
       }
@@ -56,15 +61,20 @@ export function choiceOf({ choices, cost, overdue }: ChoiceOptions, env: Balance
   return {
     update(list, weights) {
       endpoints = list;
+      rows = rowsOf(list);
       lottery = new Lottery(list.length, weights, env.random);
       lightness = areEqual(weights, list.length) ? undefined : lightnessOf(weights, list.length);
     },
     pick({ tried }) {
       const now = env.clock.now();
       sinceOverdue++;
-      const picked =
-        tried === undefined || tried.length === 0 ? cheapest(now) : avoiding(tried, endpoints, 4, () => cheapest(now));
-      if (picked !== undefined) picked.lastPicked = now;
+      if (tried === undefined || tried.length === 0) {
+        const at = cheapest(now);
+        if (at < rows.length) slab.values[(rows[at] as number) + LAST_PICKED] = now;
+        return endpoints[at];
+      }
+      const picked = avoiding(tried, endpoints, 4, () => endpoints[cheapest(now)]);
+      if (picked !== undefined) slab.values[picked.row + LAST_PICKED] = now;
       return picked;
     },
   };

@@ -1,3 +1,4 @@
+import { AT, DECAY, HELD_FOR, HELD_UNTIL, INFLIGHT, LAST_PICKED, LATENCY, slab } from './load-slab.js';
 import { choiceOf } from './p2c.js';
 import type { BalancerEnv, Policy } from './policy.js';
 
@@ -13,31 +14,29 @@ export const MAX_HOLD_MS = 300_000;
  * slows down is left at once and won back with care. Default decay 10 s, 30 ms for one not yet seen (linkerd2-proxy).
  */
 export class PeakEwma {
-  /** Milliseconds, as of `#at`. */
-  #value: number;
-  #at: number;
-  /** What the endpoint asked to be left alone for, in milliseconds, and until when; written by `hold`, void afterwards. */
-  #hold = 0;
-  #holdUntil = Number.NEGATIVE_INFINITY;
+  /** Where its numbers are in the slab, and others that balancers want of the same endpoint. */
+  readonly row = slab.take(this);
 
-  constructor(
-    private readonly decayMs: number,
-    startMs: number,
-    now: number,
-  ) {
-    this.#value = startMs;
-    this.#at = now;
+  constructor(decayMs: number, startMs: number, now: number) {
+    const { values } = slab;
+    values[this.row + LATENCY] = startMs;
+    values[this.row + AT] = now;
+    values[this.row + INFLIGHT] = 0;
+    values[this.row + HELD_UNTIL] = Number.NEGATIVE_INFINITY;
+    values[this.row + DECAY] = decayMs;
+    values[this.row + LAST_PICKED] = now;
+    values[this.row + HELD_FOR] = 0;
   }
 
   /** `at` may lie in the past, for a reply that took long to end: then it counts as of what is known. */
   observe(latencyMs: number, at: number): void {
-    const now = Math.max(at, this.#at);
-    const weight = this.#fade(now);
-    this.#value =
-      latencyMs > this.#value * weight
-        ? Math.max(latencyMs, this.#value * weight)
-        : this.#value * weight + latencyMs * (1 - weight);
-    this.#at = now;
+    const { row } = this;
+    const { values } = slab;
+    const now = Math.max(at, values[row + AT] as number);
+    const weight = fade(row, now);
+    const faded = (values[row + LATENCY] as number) * weight;
+    values[row + LATENCY] = latencyMs > faded ? latencyMs : faded + latencyMs * (1 - weight);
+    values[row + AT] = now;
   }
 
   /**
@@ -47,24 +46,34 @@ export class PeakEwma {
   hold(delayMs: number, now: number): void {
     const delay = Math.min(delayMs, MAX_HOLD_MS);
     // Not a number and not in the future: nothing is asked for.
-    if (!(delay > 0) || now + delay <= this.#holdUntil) return;
-    this.#hold = delay;
-    this.#holdUntil = now + delay;
+    const { row } = this;
+    const { values } = slab;
+    if (!(delay > 0) || now + delay <= (values[row + HELD_UNTIL] as number)) return;
+    values[row + HELD_FOR] = delay;
+    values[row + HELD_UNTIL] = now + delay;
   }
 
   held(now: number): boolean {
-    return now < this.#holdUntil;
+    return isHeld(this.row, now);
   }
 
   /** What is expected of the next call, in milliseconds; fades towards 0 while nothing is seen. */
   value(now: number): number {
-    const expected = Math.max(FLOOR_MS, this.#value * this.#fade(now));
-    return this.held(now) ? Math.max(expected, this.#hold) : expected;
+    return expected(this.row, now);
   }
+}
 
-  #fade(now: number): number {
-    return Math.exp(-Math.max(0, now - this.#at) / this.decayMs);
-  }
+function expected(row: number, now: number): number {
+  const { values } = slab;
+  const latency = Math.max(FLOOR_MS, (values[row + LATENCY] as number) * fade(row, now));
+  return isHeld(row, now) ? Math.max(latency, values[row + HELD_FOR] as number) : latency;
+}
+
+const isHeld = (row: number, now: number): boolean => now < (slab.values[row + HELD_UNTIL] as number);
+
+function fade(row: number, now: number): number {
+  const { values } = slab;
+  return Math.exp(-Math.max(0, now - (values[row + AT] as number)) / (values[row + DECAY] as number));
 }
 
 /** Cost = expected latency × (calls in flight + 1), the cheaper of two (Finagle p2cPeakEwma). */
@@ -72,8 +81,8 @@ export function peakEwma(env: BalancerEnv): Policy {
   return choiceOf(
     {
       choices: 2,
-      cost: (endpoint, load, now) => endpoint.latency.value(now) * (load + 1),
-      overdue: (loser, now) => now - loser.lastPicked > FORCE_AFTER_MS && !loser.latency.held(now),
+      cost: (row, load, now) => expected(row, now) * (load + 1),
+      overdue: (row, now) => now - (slab.values[row + LAST_PICKED] as number) > FORCE_AFTER_MS && !isHeld(row, now),
     },
     env,
   );

@@ -1,6 +1,7 @@
 import type { Endpoint } from '../endpoints/endpoint.js';
 import { avoiding } from './avoid.js';
 import { EdfSchedule } from './edf.js';
+import { inflightOf, rowsOf } from './load-slab.js';
 import { areEqual } from './lottery.js';
 import type { BalancerEnv, Policy, Weights } from './policy.js';
 
@@ -20,10 +21,11 @@ export function weightedLeastRequest(
   env: BalancerEnv,
 ): Policy {
   let endpoints: readonly Endpoint[] = [];
+  let rows = rowsOf(endpoints);
   let weights: Weights = [];
   let schedule: EdfSchedule | undefined;
   const weightOf = (at: number): number =>
-    (weights[at] as number) / ((endpoints[at] as Endpoint).inflight + 1) ** activeRequestBias;
+    (weights[at] as number) / (inflightOf(rows[at] as number) + 1) ** activeRequestBias;
   const draw = (): Endpoint | undefined => {
     const turn = schedule?.next();
     if (turn === undefined) return undefined;
@@ -33,6 +35,7 @@ export function weightedLeastRequest(
   return {
     update(list, newWeights) {
       endpoints = list;
+      rows = rowsOf(list);
       weights = newWeights;
       whenEqual.update(list, newWeights);
       schedule = areEqual(newWeights, list.length)

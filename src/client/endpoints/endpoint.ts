@@ -1,9 +1,11 @@
+import type { Clock } from '../../core/clock.js';
 import type { Protocol } from '../../core/call.js';
 import type { LocalityLoad } from '../../core/load-reports.js';
 import type { BackendMetrics } from '../../core/orca.js';
 import type { ClusterConfig } from '../../core/model/cluster.js';
 import type { Address, EndpointConfig } from '../../core/model/endpoint.js';
 import type { Transport } from '../../core/transport.js';
+import { INFLIGHT, slab } from '../balancer/load-slab.js';
 import type { PeakEwma } from '../balancer/peak-ewma.js';
 import { EndpointHealth } from './health.js';
 import type { Level, Reach } from './level.js';
@@ -26,18 +28,18 @@ export type Connect = (config: EndpointConfig, protocol: Protocol, https: boolea
  * changes, so that no update forgets who was slow.
  */
 export class Endpoint {
-  /** Attempts under way. Written by the cluster's accounting; read by balancers. */
-  inflight = 0;
+  /** Where what balancers read of it is in the slab: its latency, what is under way, when it was last picked. */
+  readonly row: number;
   /** Share of traffic among the endpoints that are used, in any unit. Written by the cluster at each update. */
   weight = 1;
-  /** Monotonic milliseconds of the last pick. Written by balancers. */
-  lastPicked: number;
   /** What calls other than gRPC speak to it. Written by the cluster. */
   protocol: ClusterConfig['protocol'] = 'http1';
   /** Its place among the levels of its cluster; undefined when calls do not go to it by themselves. Written by the level. */
   level: Level | undefined;
   /** When it is looked at again; undefined while it is not unreachable. Written by the level. */
   reconnection: Reconnection | undefined;
+  /** A look has not ended yet. */
+  looking = false;
   /** Where its load is counted; undefined: nobody asks. Written by the cluster at each update. */
   load: LocalityLoad | undefined;
   readonly health: EndpointHealth;
@@ -62,12 +64,21 @@ export class Endpoint {
     private readonly connect: Connect,
     now: number,
   ) {
-    this.lastPicked = now;
+    this.row = latency.row;
     this.health = new EndpointHealth(config.health, now, () => this.onHealthChange?.());
   }
 
   get key(): string {
     return this.config.key;
+  }
+
+  /** Attempts under way. Written by the cluster's accounting; read by balancers. */
+  get inflight(): number {
+    return slab.values[this.row + INFLIGHT] as number;
+  }
+
+  set inflight(attempts: number) {
+    slab.values[this.row + INFLIGHT] = attempts;
   }
 
   get connections(): number {
@@ -100,6 +111,23 @@ export class Endpoint {
       this.#transports.set(kind, transport);
     }
     return transport;
+  }
+
+  /** Finds out whether it can be reached, at no call's cost, and tells of it as an attempt does. */
+  look(clock: Pick<Clock, 'now'>): void {
+    if (this.looking || this.#retired) return;
+    this.looking = true;
+    const transport =
+      [...this.#transports.values()].at(-1) ?? this.transport(this.protocol === 'http2' ? 'grpc' : 'http', false);
+    const ended = (tell: (now: number) => void): void => {
+      this.looking = false;
+      // Of connections that have been given up it says nothing.
+      for (const each of this.#transports.values()) if (each === transport) tell(clock.now());
+    };
+    transport.connect().then(
+      () => ended((now) => this.reached(now)),
+      () => ended((now) => this.connectFailed(now)),
+    );
   }
 
   /** What is configured of it has changed. Where it is reached, or by which name, is a matter of new connections. */
