@@ -1,5 +1,6 @@
 import { callDeadline, routeDeadline } from '../resilience/deadline/deadline.js';
 import { attemptIdleTimeout, attemptTimeout, callIdleTimeout } from '../resilience/deadline/attempt-timeout.js';
+import { breaking, type DestinationBreaker } from '../resilience/breaker/filter.js';
 import { type CircuitLimits, requestLimit } from '../resilience/concurrency/circuit-limits.js';
 import { retry } from '../resilience/retry/retry.js';
 import type { ClusterLoad } from '../core/load-reports.js';
@@ -54,12 +55,14 @@ export const attemptFilters = (action: ForwardAction, env: ClientEnv): Filter[] 
 export const clusterFilters = (
   config: ClusterConfig,
   limits: CircuitLimits,
+  breaker: DestinationBreaker | undefined,
   load: ClusterLoad | undefined,
   env: ClientEnv,
 ): Filter[] =>
   present([
     drops(config, load, env), // "Drops before the breaker" - gRFC A32: what is dropped does not count as a request
     requestLimit(limits), // above the pick: a refused attempt loads no endpoint
+    breaking(breaker), // below the limits: what they refuse is no probe
     carryDeadline(env), // last: what is left now is what the server is told
   ]);
 

@@ -5,6 +5,7 @@ import type { EndpointConfig } from '../../core/model/endpoint.js';
 import type { Reply } from '../../core/reply.js';
 import { type Service, stack } from '../../core/service.js';
 import type { Transport } from '../../core/transport.js';
+import { DestinationBreaker } from '../../resilience/breaker/filter.js';
 import { CircuitLimits } from '../../resilience/concurrency/circuit-limits.js';
 import { RetryBudget } from '../../resilience/retry/budget.js';
 import { sessionEndpoint } from '../balancer/affinity.js';
@@ -45,7 +46,8 @@ export class Cluster implements Rank {
   config: ClusterConfig;
   readonly limits: CircuitLimits;
   budget: RetryBudget;
-  /** One attempt: limits, pick, send. It waits for nothing but its reply. An update may replace it. */
+  breaker: DestinationBreaker | undefined;
+  /** One attempt: limits, breaker, pick, send. It waits for nothing but its reply. An update may replace it. */
   attempt: Service;
   /** Others can serve in its place: it is a leaf of an aggregate, and not the last. Written by the aggregate. */
   hasStandIn = false;
@@ -67,6 +69,7 @@ export class Cluster implements Rank {
     this.#load.update(config);
     this.limits = new CircuitLimits(config.statName, config.limits, this.#load.watch(env.meter));
     this.budget = new RetryBudget(config.retryBudget, clock);
+    this.#updateBreaker();
     this.attempt = this.#stack();
     const { limits } = this;
     this.#room = new WaitingRoom({ clock, limits, underWay, lookAgainAt: () => this.reconnectsAt });
@@ -110,7 +113,9 @@ export class Cluster implements Rank {
     return Math.min(...this.#priorities.ranks.map((level) => level.reconnectsAt));
   }
 
+  /** Whether an aggregate may send calls here. */
   usable(now: number): boolean {
+    if (this.breaker?.refuses(now) === true) return false;
     return this.#priorities.ranks.some((level) => level.usable(now));
   }
 
@@ -138,7 +143,7 @@ export class Cluster implements Rank {
       this.budget = new RetryBudget(b, this.env.clock);
     }
     const account = this.#load.update(config);
-    if (account || config.drops !== before.drops) this.attempt = this.#stack();
+    if (this.#updateBreaker() || account || config.drops !== before.drops) this.attempt = this.#stack();
     const renew = needsNewConnections(before, config);
     if (renew) for (const endpoint of this.#members.list) this.#renew(endpoint);
     this.#priorities.configure(config);
@@ -171,8 +176,21 @@ export class Cluster implements Rank {
     this.#priorities.close();
   }
 
+  /** True when it has come or gone. */
+  #updateBreaker(): boolean {
+    const { breaker, statName } = this.config;
+    if (breaker !== undefined && this.breaker !== undefined) {
+      this.breaker.update(breaker);
+      return false;
+    }
+    const changed = (breaker === undefined) !== (this.breaker === undefined);
+    const { clock, random, meter } = this.env;
+    this.breaker = breaker && new DestinationBreaker(breaker, { clock, random, meter, cluster: statName });
+    return changed;
+  }
+
   #stack(): Service {
-    const filters = clusterFilters(this.config, this.limits, this.#load.load, this.env);
+    const filters = clusterFilters(this.config, this.limits, this.breaker, this.#load.load, this.env);
     return stack(filters, this.#keepAndSend);
   }
 

@@ -42,13 +42,14 @@ export class DestinationBreaker {
  * Asks the breaker before each attempt, and tells it how the attempt ended. What is refused is no failure of an endpoint, nor tried again: it would meet the
  * same (`origin: mesh`).
  */
-export const breaking =
-  (destination: DestinationBreaker): Filter =>
-  (next) =>
-  (call) => {
-    const { breaker } = destination;
-    return breaker === undefined ? destination.load().then((made) => guard(made, next, call)) : guard(breaker, next, call);
-  };
+export const breaking = (destination: DestinationBreaker | undefined): Filter | undefined =>
+  destination === undefined
+    ? undefined
+    : (next) => (call) => {
+        const { breaker } = destination;
+        if (breaker !== undefined) return guard(breaker, next, call);
+        return destination.load().then((made) => guard(made, next, call));
+      };
 
 function guard(breaker: Breaker, next: Service, call: Call): Promise<Reply> {
   const epoch = breaker.admit();

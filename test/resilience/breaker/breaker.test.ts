@@ -3,7 +3,7 @@ import { CancelledError } from '../../../src/core/errors.js';
 import { type MeshEvent, noMeter } from '../../../src/core/meter.js';
 import { type BreakerConfig, DEFAULT_BREAKER } from '../../../src/core/model/cluster.js';
 import type { Reply } from '../../../src/core/reply.js';
-import type { Service } from '../../../src/core/service.js';
+import { type Filter, type Service, stack } from '../../../src/core/service.js';
 import { breaking, DestinationBreaker } from '../../../src/resilience/breaker/filter.js';
 import { aCall, aReply, OpenReply } from '../../support/calls.js';
 import { FakeClock } from '../../support/fake-clock.js';
@@ -27,7 +27,7 @@ function guarded(config: Partial<BreakerConfig> = {}, chance = 0) {
     state.calls++;
     return state.answer();
   };
-  const service = breaking(destination)(next);
+  const service = stack([breaking(destination) as Filter], next);
   const send = (): Promise<number | string> =>
     service(aCall()).then(
       ({ status }) => status,
