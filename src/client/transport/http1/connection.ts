@@ -15,6 +15,12 @@ export interface ConnectionOwner {
   lost(connection: Connection): void;
 }
 
+/**
+ * A server that says how long it keeps idle connections (`Keep-Alive: timeout=5`) is believed less this much, so that no request crosses with their end:
+ * undici's `keepAliveTimeoutThreshold`. A connection that has less than that is not used again.
+ */
+const HINT_MARGIN_MS = 2_000;
+
 interface ClientRequest extends Dispatcher.DispatchOptions {
   /** For TLS, which has been made already. Without one, undici looks for it in the host, with the regular expressions of an IPv6 address. */
   readonly servername: string;
@@ -29,6 +35,9 @@ export class Connection implements ExchangeCarrier {
   /** Exchanges that it may still carry. */
   #left: number;
   #gone = false;
+  /** It carried an exchange before this one, or lay in reserve. Written by `send`. */
+  reused: boolean;
+  #sent = false;
   readonly #stopLifetime: (() => void) | undefined;
 
   constructor(
@@ -41,6 +50,7 @@ export class Connection implements ExchangeCarrier {
     const { endpoint, idleTimeoutMs } = options;
     let unused: Socket | undefined = socket;
     this.#left = callsPerConnection(options);
+    this.reused = ageMs > 0;
     this.#stopLifetime = limitLifetime(
       options,
       () => {
@@ -61,11 +71,14 @@ export class Connection implements ExchangeCarrier {
       bodyTimeout: BODY_TIMEOUT_MS,
       keepAliveTimeout: idleTimeoutMs,
       keepAliveMaxTimeout: idleTimeoutMs,
+      keepAliveTimeoutThreshold: HINT_MARGIN_MS,
     });
   }
 
   send(exchange: Exchange): void {
     this.#left--;
+    if (this.#sent) this.reused = true;
+    this.#sent = true;
     const { call } = exchange;
     const request: ClientRequest = {
       path: call.path,

@@ -2,7 +2,9 @@ import { type BodyProducer, BytesBody, StreamBody } from '../../../core/body.js'
 import type { Call } from '../../../core/call.js';
 import { CancelledError, type MeshError } from '../../../core/errors.js';
 import type { HeaderFields } from '../../../core/headers.js';
+import { isIdempotent } from '../../../core/idempotency.js';
 import { type EndListener, type Reply, ReplyEnding } from '../../../core/reply.js';
+import { ConnectionLostError } from '../errors.js';
 import { exchangeError } from './failure.js';
 import { closesConnection, contentLength, headerFieldsOf, type UnreadHeaders } from './headers.js';
 import { RequestBodyReadable } from './request-body.js';
@@ -15,10 +17,14 @@ export interface ExchangeOwner {
   leave(exchange: Exchange): void;
   /** The connection went away before anything was written: the exchange needs another one. */
   again(exchange: Exchange): void;
+  /** The server closed the connection as it was used again: the exchange needs one that was not used before. `error`: how it fails without. */
+  afresh(exchange: Exchange, error: MeshError): void;
 }
 
 /** The connection's side: told when it is free again. */
 export interface ExchangeCarrier {
+  /** It lay idle before the exchange that it carries now. */
+  readonly reused: boolean;
   /** The exchange is over; `reusable` unless the reply or the failure ended the connection too. */
   finished(reusable: boolean): void;
 }
@@ -64,6 +70,8 @@ export class Exchange implements WireHandler, Reply, UnreadHeaders, BodyProducer
   #answered = false;
   #headed = false;
   #over = false;
+  /** It was sent again after the server had closed a connection as it was reused: once is enough. */
+  #resent = false;
   #received = 0;
 
   constructor(
@@ -169,14 +177,29 @@ export class Exchange implements WireHandler, Reply, UnreadHeaders, BodyProducer
       return;
     }
     carrier?.finished(!started);
-    this.fail(
-      exchangeError(this.owner.endpoint, error, {
-        started,
-        answered: this.#answered,
-        headed: this.#headed,
-        writeBytes: this.#upload === undefined ? (this.call.body?.size ?? 0) : undefined,
-      }),
-    );
+    const failure = exchangeError(this.owner.endpoint, error, {
+      started,
+      answered: this.#answered,
+      headed: this.#headed,
+      writeBytes: this.#upload === undefined ? (this.call.body?.size ?? 0) : undefined,
+    });
+    if (carrier?.reused && failure !== error && this.#raced(failure)) {
+      this.#resent = true;
+      this.#abort = undefined;
+      this.owner.afresh(this, failure);
+    } else this.fail(failure);
+  }
+
+  /**
+   * Whether the server closed the idle connection while the request was on its way: nothing came back on a connection that was used before. "a client …
+   * can automatically retry … if it has some means to know that the request semantics are actually idempotent … or … that the original request was
+   * never applied" - RFC 9110 section 9.2.2; sent again at once, and once ("SHOULD NOT automatically retry a failed automatic retry").
+   */
+  #raced(failure: MeshError): boolean {
+    if (this.#resent || !(failure instanceof ConnectionLostError) || failure.reached === 'yes') return false;
+    const { body, cancellation } = this.call;
+    if (cancellation.cancelled || (body !== undefined && !(body instanceof BytesBody))) return false;
+    return failure.reached === 'no' || isIdempotent(this.call);
   }
 
   // What the reader of the reply tells.
