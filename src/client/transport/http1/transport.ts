@@ -130,16 +130,26 @@ class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner, WarmO
     this.#admit(exchange);
   }
 
+  afresh(exchange: Exchange, error: MeshError): void {
+    // Others that lie idle may have been closed as well.
+    if (this.#closing === undefined) this.#connectFor(exchange);
+    else exchange.fail(error);
+  }
+
   #admit(exchange: Exchange): void {
     const connection = this.#idle.pop();
     if (connection !== undefined) {
       connection.send(exchange);
       return;
     }
-    const { clock, limits } = this.options;
     const reserved = this.#reserve.take();
-    if (reserved !== undefined) this.#use(reserved.socket, exchange, clock.now() - reserved.since);
-    else if (limits.tryOpen(this.held === 0)) {
+    if (reserved !== undefined) this.#use(reserved.socket, exchange, this.options.clock.now() - reserved.since);
+    else this.#connectFor(exchange);
+  }
+
+  #connectFor(exchange: Exchange): void {
+    const { limits } = this.options;
+    if (limits.tryOpen(this.held === 0)) {
       this.#line.add(exchange);
       this.#connect(exchange);
     } else if (limits.tryWait()) {
