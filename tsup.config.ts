@@ -10,6 +10,7 @@ const entry = {
   testing: 'src/testing/index.ts',
   express: 'src/server/express.ts',
   fastify: 'src/server/fastify.ts',
+  hono: 'src/server/hono.ts',
   grpc: 'src/grpc.ts',
 };
 

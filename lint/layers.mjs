@@ -43,7 +43,7 @@ export const INDEPENDENT_CHILDREN = ['resilience'];
  * reach them. `import()` inside a function may.
  */
 export const LAZY = {
-  entries: ['index', 'register', 'server/express', 'server/fastify'],
+  entries: ['index', 'register', 'server/express', 'server/fastify', 'server/hono'],
   packages: [
     '@grpc/grpc-js',
     '@grpc/proto-loader',

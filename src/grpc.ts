@@ -1,8 +1,8 @@
 import { type CsdsDefinition, type CsdsImplementation, csdsService } from './xds/csds/index.js';
 import type { Mesh } from './mesh/mesh.js';
 
-export type { InboundOptions } from './server/context.js';
 export { meshServerInterceptor } from './server/grpc.js';
+export type { InboundOptions } from './server/inbound.js';
 export {
   type OrcaDefinition,
   type OrcaImplementation,

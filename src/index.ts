@@ -24,8 +24,9 @@ export { VERSION } from './core/version.js';
 export { meshClient } from './mesh/client.js';
 export type { Mesh, MeshDump } from './mesh/mesh.js';
 export type { MeshOptions } from './mesh/options.js';
-export type { InboundOptions } from './server/context.js';
+export type { ExpiredOptions } from './server/expired.js';
 export { meshHandler } from './server/http.js';
+export type { InboundOptions } from './server/inbound.js';
 export {
   type LoadSources,
   MetricRecorder,

@@ -14,6 +14,8 @@ export interface ClientEnv {
   readonly clock: Clock;
   readonly random: Random;
   readonly deadlines: Deadlines;
+  /** Milliseconds that a request being served keeps of its time from calls made for it. Undefined: a share of it (resilience/deadline/reserve.ts). */
+  readonly reserveMs?: number | undefined;
   readonly logger: Logger;
   readonly meter: Meter;
   readonly tracer: Tracer | undefined;

@@ -1,18 +1,35 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Priority } from './call.js';
 import type { Cancellation } from './cancellation.js';
 
 /** What a request brought with it, for the calls made while it is served. Set by `server/`, read by the client's stack. */
 export interface Ambient {
   /** Monotonic milliseconds after which the caller no longer waits; Infinity for none. */
   readonly deadline: number;
+  /** Milliseconds that there were until `deadline` when the request came; a share of them is kept back from calls made for it. Absent: none is. */
+  readonly allowedMs?: number | undefined;
+  /** Monotonic milliseconds by which the application wants this work done (`mesh.withDeadline`); nothing of it is kept back. Absent: no such wish. */
+  readonly narrowedTo?: number | undefined;
   /** Fired when the caller went away. */
   readonly cancellation: Cancellation | undefined;
   /** W3C headers as they came, already validated. */
   readonly traceparent: string | undefined;
   readonly tracestate: string | undefined;
   readonly baggage: string | undefined;
+  /** How important the request is, and what is called for it. Absent: nobody said. */
+  readonly priority?: Priority | undefined;
+  /** The context of the request itself, where this one was derived from it. Absent: this is it. */
+  readonly request?: Ambient | undefined;
+  /** Absent: nobody can tell when the request is over, or this work may go on after it. */
+  readonly lifetime?: Lifetime | undefined;
   /** The request is itself a repetition, or was made for one: what is called for it is not tried again (core/retry-mark.ts). Absent: it is none. */
   readonly retried?: boolean | undefined;
+}
+
+/** How long a request is being served. */
+export interface Lifetime {
+  /** Runs `listener` once the request has been answered, or its caller is gone; at once if that is so already. */
+  onOver(listener: () => void): void;
 }
 
 const storage = new AsyncLocalStorage<Ambient>();
@@ -26,3 +43,31 @@ export function withAmbient<T>(context: Ambient, serve: () => T): T {
   used = true;
   return storage.run(context, serve);
 }
+
+/** The context of now with some of it changed, for work that is not under the same rules as the request that it is done for. */
+export function derivedAmbient(changes: Partial<Ambient>): Ambient {
+  const base = ambient() ?? NOTHING;
+  return {
+    deadline: base.deadline,
+    allowedMs: base.allowedMs,
+    narrowedTo: base.narrowedTo,
+    cancellation: base.cancellation,
+    traceparent: base.traceparent,
+    tracestate: base.tracestate,
+    baggage: base.baggage,
+    priority: base.priority,
+    retried: base.retried,
+    request: base === NOTHING ? undefined : (base.request ?? base),
+    lifetime: base.lifetime,
+    ...changes,
+  };
+}
+
+/** Outside of a request. */
+const NOTHING: Ambient = {
+  deadline: Number.POSITIVE_INFINITY,
+  cancellation: undefined,
+  traceparent: undefined,
+  tracestate: undefined,
+  baggage: undefined,
+};

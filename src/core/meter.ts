@@ -34,6 +34,8 @@ export type MeshEvent =
       /** Code of the error in whose place it answered. */
       readonly reason: string;
     }
+  /** The caller of a request had given up before its handler ran. `refused`: it did not run; else it ran all the same (src/server/expired.ts). */
+  | { readonly kind: 'deadline:expired'; readonly protocol: 'http' | 'grpc'; readonly refused: boolean }
   | { readonly kind: 'mirror'; readonly cluster: string }
   | {
       readonly kind: 'mirror:dropped';

@@ -61,6 +61,7 @@ export function meshClient(options: MeshOptions = {}): Mesh {
       logger,
       locality,
       peer: o.peer,
+      reserveMs: o.reserveMs,
       source: o.labels === undefined ? undefined : { labels: o.labels, principal: undefined },
       transports: suppressing(transports, observability.suppressDoubleSpans),
     },

@@ -13,6 +13,7 @@ import type { PassthroughOptions } from '../client/passthrough.js';
 import { type Clock, keepAlive } from '../core/clock.js';
 import { Deadlines } from '../core/deadlines.js';
 import { MeshClosedError } from '../core/errors.js';
+import type { Meter } from '../core/meter.js';
 import type { HealthStatus } from '../core/model/endpoint.js';
 import type { ResourcesDump } from '../core/resources.js';
 import type { WatchServer } from '../core/server-config.js';
@@ -23,11 +24,12 @@ import type { ServableServer, ServeOptions, Serving } from '../server/xds/index.
 import type { ConfigDumpJson } from '../xds/csds/index.js';
 import { HashLoader } from './hash-source.js';
 import { noServers } from './late-source.js';
+import { createScope, type Scope } from './scope.js';
 import type { MeshSource } from './source.js';
 
 /** What an application holds: every face of the mesh, on one pipeline. */
-export interface Mesh {
-  /** `fetch` with the mesh's policies. Standard semantics; `init.mesh` takes `{ timeoutMs, idempotent }`. */
+export interface Mesh extends Scope {
+  /** `fetch` with the mesh's policies. Standard semantics; `init.mesh` takes `{ timeoutMs, idempotent, priority, xdsAuthority }`. */
   readonly fetch: MeshFetch;
   /** For undici's own API, and for the platform's fetch: `fetch(url, { dispatcher: mesh.dispatcher })`. */
   readonly dispatcher: Dispatcher;
@@ -37,6 +39,8 @@ export interface Mesh {
   channel(authority: string, options?: Partial<ClientOptions>): ChannelInterface;
   /** The pipeline itself: what the faces put their calls into. */
   readonly service: Service;
+  /** Where it writes down what it does; for what belongs to this process as well: `meshMiddleware({ mesh })`. */
+  readonly meter: Meter;
   /** Calls by service and version since the start; `now.since(before)` for a window. */
   stats(): ReturnType<Observability['stats']>;
   /** All metrics as Prometheus or OpenMetrics text. */
@@ -150,6 +154,8 @@ export function createMesh({ source, unknownHosts, env: parts, observability }: 
     grpc: (ClientClass, authority, options) => grpcClient(service, ClientClass, authority, channelEnv(), options),
     channel: (authority, options) => new MeshChannel(service, authority, { ...channelEnv(), options }),
     service,
+    ...createScope(env),
+    meter: observability.meter,
     stats: () => observability.stats(),
     prometheus: (format) => observability.prometheus(format),
     metricProducer: () => observability.metricProducer(),

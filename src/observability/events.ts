@@ -20,6 +20,7 @@ const KINDS: Readonly<Record<MeshEvent['kind'], true>> = {
   'breaker:half-open': true,
   'breaker:close': true,
   fallback: true,
+  'deadline:expired': true,
   mirror: true,
   'mirror:dropped': true,
   'circuit:open': true,

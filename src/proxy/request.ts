@@ -1,5 +1,6 @@
 import { appendHeader, endToEndHeaders, type HeaderFields, headerValue } from '../core/headers.js';
 import type { Protocol, Scheme } from '../core/call.js';
+import { TIMEOUT_HEADER } from '../core/mesh-headers.js';
 import { expectedTimeoutMs, grpcTimeoutMs } from '../server/time-left.js';
 import {
   badRequest,
@@ -43,6 +44,7 @@ const CONSUMED = [
   'expect',
   'http2-settings',
   'grpc-timeout',
+  TIMEOUT_HEADER,
   'x-envoy-expected-rq-timeout-ms',
   'x-envoy-upstream-rq-timeout-ms',
 ];
@@ -153,6 +155,7 @@ export function isGrpc(fields: { readonly 'content-type'?: unknown }): boolean {
 function timeoutOf(fields: HeaderFields, protocol: Protocol): number | undefined {
   const given = [
     protocol === 'grpc' ? grpcTimeoutMs(headerValue(fields, 'grpc-timeout')) : undefined,
+    expectedTimeoutMs(headerValue(fields, TIMEOUT_HEADER)),
     positive(expectedTimeoutMs(headerValue(fields, 'x-envoy-expected-rq-timeout-ms'))),
     positive(expectedTimeoutMs(headerValue(fields, 'x-envoy-upstream-rq-timeout-ms'))),
   ].filter((limit) => limit !== undefined);

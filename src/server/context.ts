@@ -1,19 +1,13 @@
-import type { Ambient } from '../core/ambient.js';
+import type { Ambient, Lifetime } from '../core/ambient.js';
+import type { Priority } from '../core/call.js';
 import { Cancellation } from '../core/cancellation.js';
 import { type Clock, systemClock } from '../core/clock.js';
 import { CancelledError } from '../core/errors.js';
+import { PRIORITY_HEADER, parsePriority } from '../core/mesh-headers.js';
 import { isRetried } from '../core/retry-mark.js';
-import type { OrcaOptions } from './orca/reporting.js';
 import type { RequestMetrics } from './orca/request-metrics.js';
-import { expectedTimeoutMs, grpcTimeoutMs } from './time-left.js';
+import { timeLeftMs } from './time-left.js';
 import { validBaggage, validTraceparent, validTracestate } from './trace-headers.js';
-
-export interface InboundOptions {
-  /** Default: the system's. */
-  readonly clock?: Clock;
-  /** Whether replies tell clients how loaded this server is (ORCA, gRFC A51), for balancing by load. Default: they do not. */
-  readonly orca?: boolean | OrcaOptions;
-}
 
 /** Header fields as Node gives them. */
 export type InboundHeaders = Readonly<Record<string, string | string[] | undefined>>;
@@ -22,48 +16,72 @@ export type InboundHeaders = Readonly<Record<string, string | string[] | undefin
  * What a request brings for the calls made while it is served: how long its caller still waits, whether it is still there, and the trace
  * it belongs to. The middleware of each framework makes one per request and runs the handler inside it (`withAmbient`).
  */
-export class InboundContext implements Ambient {
+export class InboundContext implements Ambient, Lifetime {
   readonly cancellation = new Cancellation();
+  readonly traceparent: string | undefined;
+  readonly tracestate: string | undefined;
+  readonly baggage: string | undefined;
+  readonly retried: boolean;
   /** Where the handler records what the request costs; undefined where load is not reported. Written by the middleware, once. */
   metrics: RequestMetrics | undefined;
+  #over = false;
+  #onOver: (() => void)[] | undefined;
 
   constructor(
+    headers: InboundHeaders,
+    /** `Ambient.deadline`, `.allowedMs`, `.priority`. */
     readonly deadline: number,
-    readonly traceparent: string | undefined,
-    readonly tracestate: string | undefined,
-    readonly baggage: string | undefined,
-    readonly retried = false,
-  ) {}
+    readonly allowedMs: number,
+    readonly priority: Priority | undefined,
+  ) {
+    this.traceparent = validTraceparent(single(headers.traceparent));
+    // "If the vendor failed to parse traceparent, it MUST NOT attempt to parse tracestate."
+    this.tracestate = this.traceparent === undefined ? undefined : validTracestate(joined(headers.tracestate));
+    this.baggage = validBaggage(joined(headers.baggage));
+    this.retried = isRetried(headers);
+  }
+
+  get lifetime(): Lifetime {
+    return this;
+  }
+
+  onOver(listener: () => void): void {
+    if (this.#over) listener();
+    else {
+      this.#onOver ??= [];
+      this.#onOver.push(listener);
+    }
+  }
+
+  /** The answer is out, or nobody waits for it: what was set up for the request can go. */
+  over(): void {
+    this.#over = true;
+    const listeners = this.#onOver;
+    this.#onOver = undefined;
+    if (listeners !== undefined) for (const listener of listeners) listener();
+  }
 
   /** The caller went away before it had its answer: ends the calls that were made for it. */
   callerGone(): void {
     this.cancellation.cancel(new CancelledError('the caller of the request being served went away', 'maybe'));
+    this.over();
   }
 }
 
 /**
- * Reads the headers of a request. `x-envoy-expected-rq-timeout-ms` is what Envoy and the mesh send over HTTP, `grpc-timeout` over gRPC; of
- * two the shorter counts. A header that is not valid is as good as none: an unreadable deadline must not fail a request.
+ * Reads the headers of a request. `inmesh-timeout-ms` and `x-envoy-expected-rq-timeout-ms` are what the mesh and Envoy send over HTTP,
+ * `grpc-timeout` over gRPC; the shortest counts. A header that is not valid is as good as none: an unreadable deadline must not fail a request.
  */
 export function inboundContext(headers: InboundHeaders, clock: Clock = systemClock): InboundContext {
-  const left = Math.min(
-    grpcTimeoutMs(single(headers['grpc-timeout'])) ?? Number.POSITIVE_INFINITY,
-    expectedTimeoutMs(single(headers['x-envoy-expected-rq-timeout-ms'])) ?? Number.POSITIVE_INFINITY,
-  );
-  return contextOf(headers, clock.now() + left);
+  const allowedMs = timeLeftMs((name) => single(headers[name]));
+  return new InboundContext(headers, clock.now() + allowedMs, allowedMs, priorityOf(headers));
 }
 
-/** The same with a deadline that is known already, in monotonic milliseconds. */
-export function contextOf(headers: InboundHeaders, deadline: number): InboundContext {
-  const traceparent = validTraceparent(single(headers.traceparent));
-  // "If the vendor failed to parse traceparent, it MUST NOT attempt to parse tracestate."
-  const tracestate = traceparent === undefined ? undefined : validTracestate(joined(headers.tracestate));
-  const baggage = validBaggage(joined(headers.baggage));
-  return new InboundContext(deadline, traceparent, tracestate, baggage, isRetried(headers));
-}
+/** How important the request says that it is. */
+export const priorityOf = (headers: InboundHeaders): Priority | undefined => parsePriority(single(headers[PRIORITY_HEADER]));
 
 /** A field that may stand only once; Node joins repeated ones with a comma, and then no format of ours fits. */
-const single = (value: string | string[] | undefined): string | undefined =>
+export const single = (value: string | string[] | undefined): string | undefined =>
   typeof value === 'string' ? value : value?.length === 1 ? value[0] : undefined;
 
 const joined = (value: string | string[] | undefined): string | undefined =>

@@ -1,20 +1,22 @@
-import { withAmbient } from '../core/ambient.js';
-import type { InboundOptions } from './context.js';
-import { contextFor, type InboundRequest, type InboundResponse } from './http.js';
+import { enter, type InboundRequest, type InboundResponse } from './http.js';
+import { Inbound, type InboundOptions } from './inbound.js';
 
-export type { InboundOptions } from './context.js';
+export type { InboundOptions } from './inbound.js';
 
 /**
  * Middleware for Express, Connect and whatever else calls `(request, response, next)`: mesh calls made by later handlers carry the
- * request's trace, deadline and cancellation.
+ * request's trace, deadline, priority and cancellation.
  *
  * ```ts
- * app.use(meshMiddleware());
+ * app.use(meshMiddleware({ mesh }));
  * ```
  *
- * Mount it first. A body parser that loses asynchronous context (Express's own does not) can be followed by a second one.
+ * Mount it first. A body parser that loses asynchronous context (Express's own does not) can be followed by it once more; then it also looks again
+ * whether the caller still waits, when the body has been long in coming.
  */
-export const meshMiddleware =
-  (options?: InboundOptions) =>
-  (request: InboundRequest, response: InboundResponse, next: () => void): void =>
-    withAmbient(contextFor(request, response, options), next);
+export function meshMiddleware(
+  options?: InboundOptions,
+): (request: InboundRequest, response: InboundResponse, next: () => void) => void {
+  const inbound = new Inbound(options);
+  return (request, response, next) => enter(inbound, request, response, next);
+}

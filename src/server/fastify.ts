@@ -1,14 +1,19 @@
 import { withAmbient } from '../core/ambient.js';
-import type { InboundOptions } from './context.js';
 import { contextFor, type InboundRequest, type InboundResponse } from './http.js';
+import { Inbound, type InboundOptions } from './inbound.js';
+import { refusalReply } from './refusal.js';
 
-export type { InboundOptions } from './context.js';
+export type { InboundOptions } from './inbound.js';
 
-type Hook = (
-  request: { readonly raw: InboundRequest },
-  reply: { readonly raw: InboundResponse },
-  done: () => void,
-) => void;
+/** As much of a reply as is written to. */
+interface Reply {
+  readonly raw: InboundResponse;
+  code(status: number): unknown;
+  headers(values: Readonly<Record<string, string>>): unknown;
+  send(body: string): unknown;
+}
+
+type Hook = (request: { readonly raw: InboundRequest }, reply: Reply, done: () => void) => void;
 
 /** As much of a Fastify 5 instance as the plugin uses. */
 export interface FastifyInstanceLike {
@@ -16,18 +21,31 @@ export interface FastifyInstanceLike {
 }
 
 function plugin(fastify: FastifyInstanceLike, options: InboundOptions, done: () => void): void {
-  const enter: Hook = (request, reply, next) => withAmbient(contextFor(request.raw, reply.raw, options), next);
+  const inbound = new Inbound(options);
+  const enter: Hook = (request, reply, next) => {
+    const context = contextFor(inbound, request.raw, reply.raw);
+    const refusal = inbound.refusal(context, 'http');
+    if (refusal === undefined) {
+      withAmbient(context, next);
+      return;
+    }
+    // Through Fastify, which has hooks of its own for what is answered.
+    const { status, headers, body } = refusalReply(refusal);
+    reply.code(status);
+    reply.headers(headers);
+    reply.send(body);
+  };
   fastify.addHook('onRequest', enter);
-  // Again once the body is there: it is parsed in events of the socket, outside of what the first hook entered.
+  // Again once the body is there: it is parsed in events of the socket, outside of what the first hook entered, and may have been long in coming.
   fastify.addHook('preValidation', enter);
   done();
 }
 
 /**
- * Fastify plugin: mesh calls made by handlers carry the request's trace, deadline and cancellation.
+ * Fastify plugin: mesh calls made by handlers carry the request's trace, deadline, priority and cancellation.
  *
  * ```ts
- * await app.register(meshPlugin);
+ * await app.register(meshPlugin, { mesh });
  * ```
  */
 export const meshPlugin = Object.assign(plugin, {

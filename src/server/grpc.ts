@@ -1,43 +1,58 @@
-import { Metadata, ServerInterceptingCall, type ServerInterceptor, type StatusObject } from '@grpc/grpc-js';
+import {
+  Metadata,
+  type ServerInterceptingCallInterface,
+  ServerInterceptingCall,
+  type ServerInterceptor,
+  type StatusObject,
+} from '@grpc/grpc-js';
 import { withAmbient } from '../core/ambient.js';
 import { isGrpcFailure } from '../core/classify.js';
-import { type Clock, systemClock } from '../core/clock.js';
+import type { Clock } from '../core/clock.js';
 import { ORCA_TRAILER } from '../core/orca.js';
-import { RETRY_FIELDS } from '../core/retry-mark.js';
-import { contextOf, type InboundContext, type InboundHeaders, type InboundOptions } from './context.js';
-import { type LoadReporting, loadReporting } from './orca/reporting.js';
+import type { InboundContext, InboundHeaders } from './context.js';
+import { Inbound, type InboundOptions } from './inbound.js';
+import type { LoadReporting } from './orca/reporting.js';
 import { RequestMetrics } from './orca/request-metrics.js';
 import { STREAM_CORE_METRICS } from './orca/stream-core-metrics.js';
+import type { Refusal } from './refusal.js';
 
 /**
- * Interceptor for a grpc-js server: mesh calls made by its handlers carry the call's trace, deadline and cancellation.
+ * Interceptor for a grpc-js server: mesh calls made by its handlers carry the call's trace, deadline, priority and cancellation.
  *
  * ```ts
- * new Server({ interceptors: [meshServerInterceptor()] });
+ * new Server({ interceptors: [meshServerInterceptor({ mesh })] });
  * ```
  */
-export function meshServerInterceptor(options: InboundOptions = {}): ServerInterceptor {
-  const clock = options.clock ?? systemClock;
-  const whole = loadReporting(options.orca);
+export function meshServerInterceptor(options?: InboundOptions): ServerInterceptor {
+  const inbound = new Inbound(options);
   return (method, call) => {
     // A stream of reports is no load to report.
-    const reporting = method.path === STREAM_CORE_METRICS ? undefined : whole;
+    const reporting = method.path === STREAM_CORE_METRICS ? undefined : inbound.reporting;
     const metrics = reporting === undefined ? undefined : new RequestMetrics();
     // Metadata comes first; a call that is cancelled before has no handler yet.
     let context: InboundContext | undefined;
     // grpc-js tells of a cancellation at the end of every call, also of one that was answered.
     let answered = false;
     const inside = (next: () => void): void => (context === undefined ? next() : withAmbient(context, next));
+    /** Goes on with the call, unless it is not to be served. */
+    const admit = (next: () => void): void => {
+      const refusal = context && inbound.refusal(context, 'grpc');
+      if (refusal === undefined) return inside(next);
+      answered = true;
+      context?.over();
+      refuse(call, refusal);
+    };
     return new ServerInterceptingCall(call, {
       start: (next) =>
         next({
           onReceiveMetadata(metadata, forward) {
-            context = contextOf(contextFields(metadata), monotonic(call.getDeadline(), clock));
+            context = inbound.context(headersOf(metadata), 'grpc', monotonic(call.getDeadline(), inbound.clock));
             context.metrics = metrics;
-            inside(() => forward(metadata));
+            admit(() => forward(metadata));
           },
           onReceiveMessage: (message, forward) => inside(() => forward(message)),
-          onReceiveHalfClose: inside,
+          // The handler of a single message runs now: that may have been long in coming.
+          onReceiveHalfClose: method.requestStream ? inside : admit,
           onCancel() {
             if (answered) return;
             answered = true;
@@ -48,10 +63,17 @@ export function meshServerInterceptor(options: InboundOptions = {}): ServerInter
       sendStatus(status, forward) {
         if (!answered) reporting?.recorder.finished(isGrpcFailure(status.code));
         answered = true;
+        context?.over();
         forward(reporting === undefined || metrics === undefined ? status : withReport(status, reporting, metrics));
       },
     });
   };
+}
+
+function refuse(call: ServerInterceptingCallInterface, { grpcStatus, message, retryAfterMs }: Refusal): void {
+  const metadata = new Metadata();
+  if (retryAfterMs !== undefined) metadata.set('grpc-retry-pushback-ms', String(Math.ceil(retryAfterMs)));
+  call.sendStatus({ code: grpcStatus, details: message, metadata });
 }
 
 /** What a server has sent as the end of a call. */
@@ -71,11 +93,10 @@ function monotonic(deadline: Date | number, clock: Clock): number {
   return at === Number.POSITIVE_INFINITY ? at : clock.now() + at - clock.wallTime();
 }
 
-const CONTEXT_FIELDS = ['traceparent', 'tracestate', 'baggage', ...RETRY_FIELDS] as const;
-
-function contextFields(metadata: Metadata): InboundHeaders {
-  const headers: Record<string, string[]> = {};
-  for (const name of CONTEXT_FIELDS) {
+/** Metadata as header fields. Binary ones say nothing to the mesh. */
+function headersOf(metadata: Metadata): InboundHeaders {
+  const headers: Record<string, string[]> = Object.create(null);
+  for (const name of Object.keys(metadata.getMap())) {
     const values = metadata.get(name).filter((value): value is string => typeof value === 'string');
     if (values.length > 0) headers[name] = values;
   }

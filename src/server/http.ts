@@ -1,8 +1,8 @@
 import { withAmbient } from '../core/ambient.js';
-import { systemClock } from '../core/clock.js';
-import { type InboundContext, type InboundHeaders, type InboundOptions, inboundContext } from './context.js';
+import type { InboundContext, InboundHeaders } from './context.js';
+import { Inbound, type InboundOptions } from './inbound.js';
 import { type ReportingResponse, reportInHead } from './orca/http.js';
-import { loadReporting } from './orca/reporting.js';
+import { type Refusal, refusalReply } from './refusal.js';
 
 /** As much of a request as is read: node:http, node:http2 and all frameworks on top of them have it. */
 export interface InboundRequest {
@@ -12,41 +12,60 @@ export interface InboundRequest {
 /** As much of a response as is watched, or written to. */
 export interface InboundResponse extends ReportingResponse {
   readonly writableFinished: boolean;
+  end(body: string): unknown;
 }
 
 /** Contexts by request, so that a middleware that is mounted twice, or again after a body parser, goes on with the same one. */
 const contexts = new WeakMap<InboundRequest, InboundContext>();
 
 /** The context of a request, made at the first time of asking. */
-export function contextFor(
-  request: InboundRequest,
-  response: InboundResponse,
-  options: InboundOptions = {},
-): InboundContext {
+export function contextFor(inbound: Inbound, request: InboundRequest, response: InboundResponse): InboundContext {
   let context = contexts.get(request);
   if (context === undefined) {
-    const made = inboundContext(request.headers, options.clock ?? systemClock);
+    const made = inbound.context(request.headers, 'http');
     context = made;
     contexts.set(request, made);
     response.once('close', () => {
-      if (!response.writableFinished) made.callerGone();
+      if (response.writableFinished) made.over();
+      else made.callerGone();
     });
-    const reporting = loadReporting(options.orca);
-    if (reporting !== undefined) made.metrics = reportInHead(response, reporting);
+    if (inbound.reporting !== undefined) made.metrics = reportInHead(response, inbound.reporting);
   }
   return context;
 }
 
+/** Runs `serve` for the request, inside of its context; or answers it, when it is not to be served. */
+export function enter<R>(
+  inbound: Inbound,
+  request: InboundRequest,
+  response: InboundResponse,
+  serve: () => R,
+): R | undefined {
+  const context = contextFor(inbound, request, response);
+  const refusal = inbound.refusal(context, 'http');
+  if (refusal === undefined) return withAmbient(context, serve);
+  answer(response, refusal);
+  return undefined;
+}
+
+function answer(response: InboundResponse, refusal: Refusal): void {
+  const { status, headers, body } = refusalReply(refusal);
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  response.writeHead(status);
+  response.end(body);
+}
+
 /**
- * A node:http or node:http2 request handler whose mesh calls carry the request's trace, deadline and cancellation.
+ * A node:http or node:http2 request handler whose mesh calls carry the request's trace, deadline, priority and cancellation.
  *
  * ```ts
- * createServer(meshHandler(async (req, res) => { const reply = await mesh.fetch('http://ratings/7'); … }));
+ * createServer(meshHandler(async (req, res) => { const reply = await mesh.fetch('http://ratings/7'); … }, { mesh }));
  * ```
  */
 export function meshHandler<Q extends InboundRequest, S extends InboundResponse, R>(
   handler: (request: Q, response: S) => R,
   options?: InboundOptions,
-): (request: Q, response: S) => R {
-  return (request, response) => withAmbient(contextFor(request, response, options), () => handler(request, response));
+): (request: Q, response: S) => R | undefined {
+  const inbound = new Inbound(options);
+  return (request, response) => enter(inbound, request, response, () => handler(request, response));
 }

@@ -1,3 +1,5 @@
+import { TIMEOUT_HEADER } from '../core/mesh-headers.js';
+
 /** Milliseconds per unit of `grpc-timeout` (gRPC over HTTP/2: TimeoutUnit). */
 const UNITS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 0.001, n: 0.000_001 };
 
@@ -7,7 +9,16 @@ export function grpcTimeoutMs(value: string | undefined): number | undefined {
   return match === null ? undefined : Number(match[1]) * (UNITS[match[2] as string] as number);
 }
 
-/** `x-envoy-expected-rq-timeout-ms`: whole milliseconds that the caller still waits (Envoy, HTTP header manipulation); undefined when it is none. */
+/** Whole milliseconds: `inmesh-timeout-ms`, and `x-envoy-expected-rq-timeout-ms` (Envoy, HTTP header manipulation); undefined when it is none. */
 export function expectedTimeoutMs(value: string | undefined): number | undefined {
   return value !== undefined && /^\d{1,15}$/.test(value) ? Number(value) : undefined;
+}
+
+/** How long the caller still waits, in milliseconds: the shortest that any of the fields says; Infinity when none does. */
+export function timeLeftMs(field: (name: string) => string | undefined): number {
+  return Math.min(
+    expectedTimeoutMs(field(TIMEOUT_HEADER)) ?? Number.POSITIVE_INFINITY,
+    expectedTimeoutMs(field('x-envoy-expected-rq-timeout-ms')) ?? Number.POSITIVE_INFINITY,
+    grpcTimeoutMs(field('grpc-timeout')) ?? Number.POSITIVE_INFINITY,
+  );
 }

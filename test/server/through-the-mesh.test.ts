@@ -8,7 +8,7 @@ const TRACEPARENT = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
 let mesh: TestMesh;
 afterEach(() => mesh.close());
 
-test('calls made while a request is served carry its trace and baggage, and what is left of its time', async () => {
+test('calls made while a request is served carry its trace and baggage, and what is left of its time less what it keeps', async () => {
   const clock = new FakeClock();
   mesh = testMesh({ clock, services: { ratings: () => new Response(), details: () => new Response() } });
   const inbound = inboundContext(
@@ -22,8 +22,8 @@ test('calls made while a request is served carry its trace and baggage, and what
   });
   const sent = mesh.requests.map(({ request }) => Object.fromEntries(request.headers));
   expect(sent).toMatchObject([
-    { traceparent: TRACEPARENT, tracestate: 'vendor=1', baggage: 'user=7', 'x-envoy-expected-rq-timeout-ms': '1000' },
-    { traceparent: TRACEPARENT, tracestate: 'vendor=1', baggage: 'user=7', 'x-envoy-expected-rq-timeout-ms': '600' },
+    { traceparent: TRACEPARENT, tracestate: 'vendor=1', baggage: 'user=7', 'x-envoy-expected-rq-timeout-ms': '995' },
+    { traceparent: TRACEPARENT, tracestate: 'vendor=1', baggage: 'user=7', 'x-envoy-expected-rq-timeout-ms': '595' },
   ]);
 });
 

@@ -111,6 +111,7 @@ class Fetching {
       body,
       timeoutMs: this.request.timeoutMs,
       idempotent: this.request.idempotent,
+      priority: this.request.priority,
     });
     applyHostHeader(call);
     this.#call = call;

@@ -1,5 +1,7 @@
 import type { Body } from '../../core/body.js';
+import type { Priority } from '../../core/call.js';
 import type { HeaderFields } from '../../core/headers.js';
+import { parsePriority } from '../../core/mesh-headers.js';
 import { type HeadersLike, readHeaders } from './headers.js';
 import type { Hop } from './redirect.js';
 import { extractBody, requestObjectBody } from './request-body.js';
@@ -11,6 +13,8 @@ export interface MeshOptions {
   readonly timeoutMs?: number;
   /** Whether the request may be sent twice. Default: what the method says (GET, HEAD, OPTIONS, PUT and DELETE may). */
   readonly idempotent?: boolean;
+  /** How important the call is, here and at the servers that it comes to. Default: as the request being served, else `default`. */
+  readonly priority?: Priority;
   /** The authority of the bootstrap that is asked for the host: what `xds://<it>/<host>` is for gRPC (gRFC A47). Default: the top level. */
   readonly xdsAuthority?: string;
 }
@@ -28,6 +32,7 @@ export interface FetchRequest extends Hop {
   readonly integrity: string | undefined;
   readonly timeoutMs: number | undefined;
   readonly idempotent: boolean | undefined;
+  readonly priority: Priority | undefined;
   readonly xdsAuthority: string | undefined;
   /** The Request object, when there is one: its signal follows the application's only as long as it lives. */
   readonly origin: Request | undefined;
@@ -53,6 +58,7 @@ export function readRequest(input: string | URL, init: MeshRequestInit | undefin
       integrity: undefined,
       timeoutMs: undefined,
       idempotent: undefined,
+      priority: undefined,
       xdsAuthority: undefined,
       origin: undefined,
     };
@@ -78,6 +84,7 @@ export function readRequest(input: string | URL, init: MeshRequestInit | undefin
     integrity: init.integrity === undefined || init.integrity === '' ? undefined : String(init.integrity),
     timeoutMs: readTimeout(init.mesh?.timeoutMs),
     idempotent: init.mesh?.idempotent,
+    priority: readPriority(init.mesh?.priority),
     xdsAuthority: init.mesh?.xdsAuthority,
     origin: undefined,
   };
@@ -101,6 +108,7 @@ export async function readRequestObject(
     integrity: request.integrity === '' ? undefined : request.integrity,
     timeoutMs: readTimeout(mesh?.timeoutMs),
     idempotent: mesh?.idempotent,
+    priority: readPriority(mesh?.priority),
     xdsAuthority: mesh?.xdsAuthority,
     origin: request,
   };
@@ -173,4 +181,11 @@ function readTimeout(given: unknown): number | undefined {
   if (given === undefined) return undefined;
   if (typeof given === 'number' && given > 0) return given;
   throw new TypeError(`mesh.timeoutMs must be a number of milliseconds above 0, got ${String(given)}`);
+}
+
+function readPriority(given: unknown): Priority | undefined {
+  if (given === undefined) return undefined;
+  const priority = parsePriority(given);
+  if (priority !== undefined) return priority;
+  throw new TypeError(`mesh.priority must be "high", "default" or "batch", got ${String(given)}`);
 }

@@ -84,6 +84,12 @@ export const BREAKER_MOVES = instrument(
   '{transition}',
   'Times that a breaker changed its state.',
 );
+export const EXPIRED = instrument(
+  'mesh.server.deadline_expired',
+  'counter',
+  '{request}',
+  'Requests whose caller had given up before their handler ran, by whether they were refused.',
+);
 export const XDS_UPDATES = instrument(
   'mesh.xds.updates',
   'counter',
@@ -166,6 +172,7 @@ export const INSTRUMENTS: readonly Instrument[] = [
   MIRRORS,
   FALLBACKS,
   BREAKER_MOVES,
+  EXPIRED,
   XDS_UPDATES,
   XDS_NACKS,
   XDS_CONNECTED,

@@ -49,6 +49,7 @@ export class Registry implements Meter {
   readonly mirrors;
   readonly fallbacks;
   readonly breakerMoves;
+  readonly expired;
   readonly xdsUpdates;
   readonly xdsNacks;
   readonly configChanges;
@@ -84,6 +85,7 @@ export class Registry implements Meter {
     this.mirrors = counterTable(pool, ['mesh.cluster', 'mesh.mirror.result']);
     this.fallbacks = counterTable(pool, ['mesh.cluster', 'mesh.fallback', 'error.type']);
     this.breakerMoves = counterTable(pool, ['mesh.cluster', 'mesh.breaker.state', 'mesh.breaker.reason']);
+    this.expired = counterTable(pool, ['mesh.protocol', 'mesh.refused']);
     this.xdsUpdates = counterTable(pool, ['mesh.xds.type']);
     this.xdsNacks = counterTable(pool, ['mesh.xds.type']);
     this.configChanges = counterTable(pool, ['mesh.config.source']);
@@ -157,6 +159,9 @@ export class Registry implements Meter {
         break;
       case 'breaker:close':
         this.breakerMoves.find(event.cluster, 'closed', undefined, undefined).value++;
+        break;
+      case 'deadline:expired':
+        this.expired.find(event.protocol, String(event.refused), undefined, undefined).value++;
         break;
       case 'xds:update':
         this.xdsUpdates.find(event.type, undefined, undefined, undefined).value++;

@@ -4,13 +4,17 @@ import type { Call } from '../../core/call.js';
 import type { Clock } from '../../core/clock.js';
 import type { DeadlineEntry, Deadlines } from '../../core/deadlines.js';
 import type { MeshError } from '../../core/errors.js';
+import { PRIORITY_HEADER, parsePriority } from '../../core/mesh-headers.js';
 import type { Reply } from '../../core/reply.js';
 import type { Filter, Service } from '../../core/service.js';
 import { DeadlineExceededError } from './errors.js';
+import { workDeadline } from './reserve.js';
 
 export interface DeadlineEnv {
   readonly clock: Clock;
   readonly deadlines: Deadlines;
+  /** Milliseconds that a request being served keeps of its time; undefined: `defaultReserveMs`. */
+  readonly reserveMs?: number | undefined;
 }
 
 /** How long a route lets a call take. */
@@ -31,8 +35,9 @@ export interface RouteTimeout {
 export const DEFAULT_HEAD_TIMEOUT_MS = 15_000;
 
 /**
- * The limit that the call itself brings: the application's `timeoutMs`, and what is left to the request that is being served (core/ambient).
- * Above everything that waits, so that one deadline covers configuration, queues, every attempt and every backoff.
+ * The limit that the call itself brings: the application's `timeoutMs`, and what is left to the request that is being served (core/ambient), less
+ * what that keeps for itself. Above everything that waits, so that one deadline covers configuration, queues, every attempt and every backoff.
+ * The request's priority comes along: as important as what it is made for, unless the call says otherwise.
  */
 export const callDeadline =
   (env: DeadlineEnv): Filter =>
@@ -40,8 +45,10 @@ export const callDeadline =
   (call) => {
     const inherited = ambient();
     if (call.timeoutMs !== undefined) call.deadline = env.clock.now() + call.timeoutMs;
+    call.priority ??= parsePriority(call.headers[PRIORITY_HEADER]) ?? inherited?.priority;
     if (inherited !== undefined) {
-      if (inherited.deadline < call.deadline) call.deadline = inherited.deadline;
+      const until = workDeadline(inherited, env.reserveMs);
+      if (until < call.deadline) call.deadline = until;
       const parent = inherited.cancellation;
       if (parent !== undefined) {
         const cancel = (reason: MeshError): void => call.cancel(reason);

@@ -3,6 +3,7 @@ import type { Call } from '../../../core/call.js';
 import { asMeshError, type MeshError } from '../../../core/errors.js';
 import type { Reply } from '../../../core/reply.js';
 import type { Transport, TransportOptions } from '../../../core/transport.js';
+import { setOff } from '../../endpoints/carry.js';
 import { addressOrder } from '../address-order.js';
 import { Arrival, noneLeft } from '../arrival.js';
 import { ConnectionLostError } from '../errors.js';
@@ -231,7 +232,9 @@ class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner, WarmO
   #next(): Exchange | undefined {
     for (const exchange of this.#line) {
       this.#unline(exchange);
-      return exchange;
+      const late = setOff(exchange.call, this.options.clock);
+      if (late === undefined) return exchange;
+      exchange.fail(late);
     }
     return undefined;
   }

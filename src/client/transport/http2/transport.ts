@@ -3,6 +3,7 @@ import type { Call } from '../../../core/call.js';
 import { asMeshError, type MeshError } from '../../../core/errors.js';
 import type { Reply } from '../../../core/reply.js';
 import type { Transport, TransportOptions } from '../../../core/transport.js';
+import { setOff } from '../../endpoints/carry.js';
 import { ConnectError, ConnectionLostError, ProtocolError } from '../errors.js';
 import { callsPerConnection } from '../lifetime.js';
 import { Arrival, noneLeft } from '../arrival.js';
@@ -110,6 +111,11 @@ class Http2Transport implements Transport, ConnectionOwner, WarmOwner {
       const waiting = this.#line.shift() as Waiting;
       this.#leaveLine(waiting);
       const { context, call, resolve, reject } = waiting;
+      const late = setOff(call, this.options.clock);
+      if (late !== undefined) {
+        reject(late);
+        continue;
+      }
       context.runInAsyncScope(this.#start, this, connection, call, resolve, reject);
     }
     if (this.#line.length > 0) this.#openForLine();

@@ -1,0 +1,74 @@
+import { type Ambient, ambient, derivedAmbient, withAmbient } from '../core/ambient.js';
+import type { Clock } from '../core/clock.js';
+import type { Deadlines } from '../core/deadlines.js';
+import type { MeshError } from '../core/errors.js';
+import { DeadlineExceededError } from '../resilience/deadline/errors.js';
+import { workDeadline } from '../resilience/deadline/reserve.js';
+
+/** What an application says about the work that it does for a request, where the request's own rules do not fit. */
+export interface Scope {
+  /**
+   * Runs `work` without the deadline of the request being served, and regardless of whether its caller is still there: for what has to be done all the same,
+   * after the answer perhaps. Calls keep the request's trace and priority.
+   */
+  detach<T>(work: () => T): T;
+  /**
+   * Runs `work` with `ms` milliseconds for it and for all that it calls, together. Only narrows: what is left to the request, or to a `withDeadline` around
+   * this one, stays the limit where it is less.
+   */
+  withDeadline<T>(ms: number, work: () => T): T;
+  /**
+   * For work that is no call of the mesh (a query, a computation in steps): fires when the caller of the request being served goes away, or the time for
+   * it is up, `withDeadline` included; the reason is a MeshError. Not any more once the request has been answered. Never outside of a request.
+   */
+  signal(): AbortSignal;
+}
+
+interface ScopeEnv {
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  readonly reserveMs?: number | undefined;
+}
+
+export function createScope({ clock, deadlines, reserveMs }: ScopeEnv): Scope {
+  return {
+    detach: (work) => withAmbient(derivedAmbient(DETACHED), work),
+    withDeadline: (ms, work) => {
+      if (!(ms > 0)) throw new TypeError(`withDeadline(ms, work): ms must be a number above 0, got ${String(ms)}`);
+      const narrowedTo = Math.min(ambient()?.narrowedTo ?? Number.POSITIVE_INFINITY, clock.now() + ms);
+      return withAmbient(derivedAmbient({ narrowedTo }), work);
+    },
+    signal: () => {
+      const controller = new AbortController();
+      const context = ambient();
+      if (context === undefined) return controller.signal;
+      const { cancellation } = context;
+      const until = workDeadline(context, reserveMs);
+      const fire = (reason: MeshError): void => {
+        stop();
+        controller.abort(reason);
+      };
+      const entry =
+        until === Number.POSITIVE_INFINITY
+          ? undefined
+          : deadlines.watch(until, () =>
+              fire(new DeadlineExceededError('the time for the request being served is up', 'maybe')),
+            );
+      const stop = (): void => {
+        entry?.stop();
+        cancellation?.remove(fire);
+      };
+      cancellation?.add(fire);
+      context.lifetime?.onOver(stop);
+      return controller.signal;
+    },
+  };
+}
+
+const DETACHED: Partial<Ambient> = {
+  deadline: Number.POSITIVE_INFINITY,
+  allowedMs: undefined,
+  narrowedTo: undefined,
+  cancellation: undefined,
+  lifetime: undefined,
+};

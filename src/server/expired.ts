@@ -1,0 +1,82 @@
+import type { Protocol } from '../core/call.js';
+import type { Clock } from '../core/clock.js';
+import { DecodeError, number } from '../core/decode.js';
+import type { Meter } from '../core/meter.js';
+import { RetryBudget } from '../resilience/retry/budget.js';
+import type { InboundContext } from './context.js';
+import type { Gate, Refusal } from './refusal.js';
+
+export interface ExpiredOptions {
+  /**
+   * `enforce`: 504 or DEADLINE_EXCEEDED in place of the handler. `audit`: only counted, which shows what enforcing would do. `off`: nobody looks.
+   * Default `audit`, as Finagle's dark mode.
+   */
+  readonly mode?: 'audit' | 'enforce' | 'off';
+  /** Refused at most, as a share of the requests of `windowMs`, 0 to 1. Default 0.2. */
+  readonly maxShare?: number;
+  /** Milliseconds, 1_000 to 60_000. Default 10_000. */
+  readonly windowMs?: number;
+}
+
+/** Finagle DeadlineFilter: `DefaultMaxRejectFraction`, `DefaultRejectPeriod`. */
+const DEFAULT_MAX_SHARE = 0.2;
+const DEFAULT_WINDOW_MS = 10_000;
+
+const MODES = ['audit', 'enforce', 'off'] as const;
+
+const REFUSAL: Refusal = {
+  status: 504,
+  grpcStatus: 4,
+  code: 'DEADLINE_EXCEEDED',
+  flag: 'MD',
+  message: 'the deadline passed before the request was served',
+};
+
+/**
+ * Refuses requests whose caller has given up: an answer that nobody waits for is work taken from those who do. Never more than a share of all, so that a
+ * caller, or a proxy, which tells nonsense cannot take the service down.
+ *
+ * Finagle's DeadlineFilter; there a refused request buys no further refusals, so that 0.2 comes to one of six.
+ */
+export class Expired implements Gate {
+  /** Undefined: requests are counted, and served. */
+  readonly #budget: RetryBudget | undefined;
+  readonly #found = new WeakSet<InboundContext>();
+
+  /** Undefined when nobody looks, or nobody would hear of it. Throws DecodeError. */
+  static from(
+    given: ExpiredOptions['mode'] | ExpiredOptions,
+    clock: Clock,
+    meter: Meter | undefined,
+  ): Expired | undefined {
+    const options = typeof given === 'object' ? given : given === undefined ? {} : { mode: given };
+    const mode = options.mode ?? 'audit';
+    if (!MODES.includes(mode)) throw new DecodeError('expired.mode', `must be one of ${MODES.join(', ')}, got ${mode}`);
+    const maxShare = number(options.maxShare ?? DEFAULT_MAX_SHARE, 'expired.maxShare', 0, 1);
+    const windowMs = number(options.windowMs ?? DEFAULT_WINDOW_MS, 'expired.windowMs', 1_000, 60_000);
+    if (mode === 'off' || (mode === 'audit' && meter === undefined)) return undefined;
+    const share = { ttlMs: windowMs, minRetriesPerSecond: 0, retryRatio: maxShare };
+    return new Expired(clock, meter, mode === 'enforce' ? new RetryBudget(share, clock) : undefined);
+  }
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly meter: Meter | undefined,
+    budget: RetryBudget | undefined,
+  ) {
+    this.#budget = budget;
+  }
+
+  arrived(): void {
+    this.#budget?.deposit();
+  }
+
+  refusal(context: InboundContext, protocol: Protocol): Refusal | undefined {
+    if (context.deadline > this.clock.now() || this.#found.has(context)) return undefined;
+    // Once for each request: one that was let through is not looked at again.
+    this.#found.add(context);
+    const refused = this.#budget?.tryWithdraw() ?? false;
+    this.meter?.event({ kind: 'deadline:expired', protocol, refused });
+    return refused ? REFUSAL : undefined;
+  }
+}

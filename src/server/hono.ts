@@ -1,0 +1,66 @@
+import { withAmbient } from '../core/ambient.js';
+import type { InboundContext, InboundHeaders } from './context.js';
+import { contextFor, type InboundRequest, type InboundResponse } from './http.js';
+import { Inbound, type InboundOptions } from './inbound.js';
+import { refusalReply } from './refusal.js';
+
+export type { InboundOptions } from './inbound.js';
+
+/** As much of Hono's context as is read. */
+export interface HonoContextLike {
+  readonly req: { readonly raw: Request };
+  /** `@hono/node-server` puts Node's own two objects here. */
+  readonly env: unknown;
+}
+
+/**
+ * Middleware for Hono: mesh calls made by handlers carry the request's trace, deadline, priority and cancellation.
+ *
+ * ```ts
+ * app.use(meshMiddleware({ mesh }));
+ * ```
+ *
+ * Mount it first. Load reports (`orca`) need `@hono/node-server`.
+ */
+export function meshMiddleware(
+  options?: InboundOptions,
+): (c: HonoContextLike, next: () => Promise<void>) => Promise<Response | undefined> {
+  const inbound = new Inbound(options);
+  return async (c, next) => {
+    const node = nodeObjects(c.env);
+    const context = node === undefined ? webContext(inbound, c.req.raw) : contextFor(inbound, node.incoming, node.outgoing);
+    const refusal = inbound.refusal(context, 'http');
+    if (refusal !== undefined) {
+      const { status, headers, body } = refusalReply(refusal);
+      return new Response(body, { status, headers });
+    }
+    await withAmbient(context, next);
+    return undefined;
+  };
+}
+
+interface NodeObjects {
+  readonly incoming: InboundRequest;
+  readonly outgoing: InboundResponse;
+}
+
+function nodeObjects(env: unknown): NodeObjects | undefined {
+  const { incoming, outgoing } = (env ?? {}) as Partial<NodeObjects>;
+  return incoming !== undefined && outgoing !== undefined ? { incoming, outgoing } : undefined;
+}
+
+/** Contexts of requests that come by another server than Node's: its signal tells when the caller goes away. */
+const contexts = new WeakMap<Request, InboundContext>();
+
+function webContext(inbound: Inbound, request: Request): InboundContext {
+  let context = contexts.get(request);
+  if (context === undefined) {
+    const headers: InboundHeaders = Object.fromEntries(request.headers);
+    const made = inbound.context(headers, 'http');
+    context = made;
+    contexts.set(request, made);
+    if (request.signal.aborted) made.callerGone();
+    else request.signal.addEventListener('abort', () => made.callerGone(), { once: true });
+  }
+  return context;
+}

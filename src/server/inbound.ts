@@ -1,0 +1,60 @@
+import type { Priority, Protocol } from '../core/call.js';
+import { type Clock, systemClock } from '../core/clock.js';
+import type { Meter } from '../core/meter.js';
+import { InboundContext, type InboundHeaders, priorityOf, single } from './context.js';
+import { Expired, type ExpiredOptions } from './expired.js';
+import { type LoadReporting, loadReporting, type OrcaOptions } from './orca/reporting.js';
+import type { Gate, Refusal } from './refusal.js';
+import { timeLeftMs } from './time-left.js';
+
+/** Options of the middleware of every framework. */
+export interface InboundOptions {
+  /** The mesh of this process, whose metrics and events then tell what the middleware found. Default: nothing is counted. */
+  readonly mesh?: { readonly meter: Meter };
+  /** What happens to a request whose caller has given up before its handler runs. Default: it is served, and counted (`audit`). */
+  readonly expired?: ExpiredOptions['mode'] | ExpiredOptions;
+  /**
+   * How important a request is. Default: what its `inmesh-priority` says. Where requests come from outside of the mesh anybody may write that: say here who
+   * is what.
+   */
+  readonly priority?: (headers: InboundHeaders) => Priority | undefined;
+  /** Whether replies tell clients how loaded this server is (ORCA, gRFC A51), for balancing by load. Default: they do not. */
+  readonly orca?: boolean | OrcaOptions;
+  /** Default: the system's. */
+  readonly clock?: Clock;
+}
+
+/** What a middleware does with requests, whatever its framework. One per middleware. */
+export class Inbound {
+  readonly clock: Clock;
+  readonly reporting: LoadReporting | undefined;
+  readonly #priority: (headers: InboundHeaders) => Priority | undefined;
+  readonly #gates: readonly Gate[];
+
+  constructor(options: InboundOptions = {}) {
+    this.clock = options.clock ?? systemClock;
+    this.reporting = loadReporting(options.orca);
+    this.#priority = options.priority ?? priorityOf;
+    this.#gates = [Expired.from(options.expired, this.clock, options.mesh?.meter)].filter((gate) => gate !== undefined);
+  }
+
+  /** `deadline`: monotonic milliseconds, where somebody has read it already. */
+  context(headers: InboundHeaders, protocol: Protocol, deadline = Number.POSITIVE_INFINITY): InboundContext {
+    const now = this.clock.now();
+    const allowedMs = Math.min(
+      timeLeftMs((name) => single(headers[name])),
+      deadline - now,
+    );
+    const context = new InboundContext(headers, now + allowedMs, allowedMs, this.#priority(headers));
+    for (const gate of this.#gates) gate.arrived?.(context, protocol);
+    return context;
+  }
+
+  refusal(context: InboundContext, protocol: Protocol): Refusal | undefined {
+    for (const gate of this.#gates) {
+      const refusal = gate.refusal(context, protocol);
+      if (refusal !== undefined) return refusal;
+    }
+    return undefined;
+  }
+}
