@@ -9,8 +9,11 @@ import type { Transport, TransportOptions } from '../../src/core/transport.js';
 import { aReply } from './calls.js';
 import { FakeClock } from './fake-clock.js';
 
-/** A client's surroundings in memory: every endpoint answers with `answer`, and what happened is written down. */
-export function memoryEnv(answer: (endpoint: string, call: Call) => Reply | Promise<Reply> = () => aReply()) {
+/** A client's surroundings in memory: every endpoint answers with `answer`, or can be `reached` without a call, and what happened is written down. */
+export function memoryEnv(
+  answer: (endpoint: string, call: Call) => Reply | Promise<Reply> = () => aReply(),
+  reached: (endpoint: string) => Promise<void> = async () => {},
+) {
   const clock = new FakeClock();
   const events: MeshEvent[] = [];
   const sent: { endpoint: string; call: Call }[] = [];
@@ -27,7 +30,7 @@ export function memoryEnv(answer: (endpoint: string, call: Call) => Reply | Prom
           sent.push({ endpoint: key, call });
           return new Promise((resolve) => resolve(answer(key, call)));
         },
-        connect: async () => {},
+        connect: () => reached(key),
         close: async () => void closed.push(key),
       };
     };

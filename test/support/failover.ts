@@ -20,11 +20,19 @@ export function failoverClient(
 ) {
   const down = new Set<string>();
   const silent = new Set<string>();
-  const memory = memoryEnv((endpoint, call) => {
-    if (down.has(endpoint)) throw new ConnectError(endpoint, 'refused');
-    if (silent.has(endpoint)) return new Promise<Reply>((_, reject) => call.cancellation.add(reject));
-    return options.answer?.(endpoint, call) ?? aReply();
-  });
+  const connections: string[] = [];
+  const memory = memoryEnv(
+    (endpoint, call) => {
+      if (down.has(endpoint)) throw new ConnectError(endpoint, 'refused');
+      if (silent.has(endpoint)) return new Promise<Reply>((_, reject) => call.cancellation.add(reject));
+      return options.answer?.(endpoint, call) ?? aReply();
+    },
+    async (endpoint) => {
+      connections.push(endpoint);
+      if (down.has(endpoint)) throw new ConnectError(endpoint, 'refused');
+      if (silent.has(endpoint)) await new Promise(() => {});
+    },
+  );
   const source = new HandSource();
   const destinations = new Destinations(
     options.source ?? source,
@@ -34,7 +42,9 @@ export function failoverClient(
   const call = (init: Partial<CallInit> = {}): Promise<Reply> => destinations.service(aCall(init));
   /** Endpoints that calls went to since the last time. */
   const took = (): string[] => memory.sent.splice(0).map(({ endpoint }) => endpoint);
-  return { ...memory, down, silent, source, destinations, call, took };
+  /** Endpoints that were connected to without a call since the last time. */
+  const looked = (): string[] => connections.splice(0);
+  return { ...memory, down, silent, source, destinations, call, took, looked };
 }
 
 /** A cluster with so many levels: endpoints by priority. */

@@ -1,8 +1,10 @@
+import type { Clock } from '../../core/clock.js';
 import type { Call } from '../../core/call.js';
 import { MeshClosedError } from '../../core/errors.js';
 import type { AggregateClusterConfig } from '../../core/model/cluster.js';
 import type { Reply } from '../../core/reply.js';
 import type { Service } from '../../core/service.js';
+import type { PickRequest } from '../balancer/balancer.js';
 import type { ClientEnv } from '../env.js';
 import type { AggregateShare } from './aggregate-share.js';
 import type { Cluster } from './cluster.js';
@@ -122,7 +124,7 @@ class Leaf implements Rank {
     return this.cluster?.usable(now) ?? false;
   }
 
-  due(now: number): boolean {
-    return this.cluster?.due(now) ?? false;
+  look(request: PickRequest, clock: Pick<Clock, 'now'>): void {
+    this.cluster?.look(request, clock);
   }
 }

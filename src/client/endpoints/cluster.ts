@@ -1,3 +1,4 @@
+import type { Clock } from '../../core/clock.js';
 import type { Call, Protocol } from '../../core/call.js';
 import { MeshClosedError } from '../../core/errors.js';
 import type { ClusterConfig } from '../../core/model/cluster.js';
@@ -9,7 +10,7 @@ import { DestinationBreaker } from '../../resilience/breaker/filter.js';
 import { CircuitLimits } from '../../resilience/concurrency/circuit-limits.js';
 import { RetryBudget } from '../../resilience/retry/budget.js';
 import { sessionEndpoint } from '../balancer/affinity.js';
-import { balancingKey } from '../balancer/balancer.js';
+import { balancingKey, type PickRequest } from '../balancer/balancer.js';
 import { PeakEwma } from '../balancer/peak-ewma.js';
 import type { ClientEnv } from '../env.js';
 import { clusterFilters } from '../stack.js';
@@ -119,8 +120,8 @@ export class Cluster implements Rank {
     return this.#priorities.ranks.some((level) => level.usable(now));
   }
 
-  due(now: number): boolean {
-    return this.#priorities.ranks.some((level) => level.due(now));
+  look(request: PickRequest, clock: Pick<Clock, 'now'>): void {
+    for (const level of this.#priorities.ranks) level.look(request, clock);
   }
 
   /** One attempt; one that waits for ready waits until it could be sent. */
@@ -274,7 +275,7 @@ export class Cluster implements Rank {
   readonly #elsewhere: Elsewhere = (call, endpoint, error, since) => {
     const search = new Search({
       levels: () => this.#priorities.ranks,
-      now: () => this.env.clock.now(),
+      clock: this.env.clock,
       send: (next, elsewhere) => this.#send(next, call, elsewhere),
       // Where another cluster can serve, nobody waits for a last resort of this one.
       until: this.hasStandIn ? since : since + this.config.connectTimeoutMs,

@@ -1,3 +1,4 @@
+import type { Clock } from '../../core/clock.js';
 import type { Call } from '../../core/call.js';
 import type { MeshError } from '../../core/errors.js';
 import type { Reply } from '../../core/reply.js';
@@ -16,7 +17,7 @@ const LAST_RESORTS = 3;
 export interface Surroundings {
   /** By priority, as they are now: an update may replace them. */
   levels(): readonly Level[];
-  now(): number;
+  readonly clock: Pick<Clock, 'now'>;
   send(endpoint: Endpoint, elsewhere: Elsewhere): Promise<Reply>;
   /** Monotonic milliseconds from which on no endpoint is tried that is known to be unreachable: a call waits for one of them, not for each. */
   readonly until: number;
@@ -39,7 +40,7 @@ export class Search {
   readonly elsewhere: Elsewhere = (call, endpoint, error) => {
     this.#failed.add(endpoint);
     if (endpoint.reach !== 'unreachable') this.#avoid.push(endpoint.key);
-    const now = this.around.now();
+    const now = this.around.clock.now();
     const next = this.#usable(call, now) ?? this.#lastResort(now);
     if (next === undefined) return giveUp(call, error);
     // What is left is less than what the last one would have been told.
@@ -50,8 +51,11 @@ export class Search {
   #usable(call: Call, now: number): Endpoint | undefined {
     const levels = this.around.levels();
     for (const level of levels) {
-      if (levels.length > 1 && !level.usable(now) && !level.due(now)) continue;
-      const endpoint = this.#other(level, call, now);
+      if (levels.length > 1 && !level.usable(now)) {
+        level.look(call, this.around.clock);
+        continue;
+      }
+      const endpoint = this.#other(level, call);
       if (endpoint === undefined) continue;
       level.taken(now);
       return endpoint;
@@ -60,10 +64,10 @@ export class Search {
   }
 
   /** The balancer's choice among those that have not failed; those that earlier attempts went to are better than none. */
-  #other(level: Level, { tried, hash, affinity, subset }: Call, now: number): Endpoint | undefined {
+  #other(level: Level, { tried, hash, affinity, subset, headers }: Call): Endpoint | undefined {
     let earlier = tried ?? [];
     for (;;) {
-      const picked = level.pickUsable({ tried: [...this.#avoid, ...earlier], hash, affinity, subset }, now);
+      const picked = level.pickUsable({ tried: [...this.#avoid, ...earlier], hash, affinity, subset, headers });
       if (picked === undefined || !this.#failed.has(picked)) return picked;
       if (!this.#avoid.includes(picked.key)) this.#avoid.push(picked.key);
       else if (earlier.length > 0) earlier = [];

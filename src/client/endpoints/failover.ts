@@ -2,25 +2,34 @@ import type { Call } from '../../core/call.js';
 import type { Clock } from '../../core/clock.js';
 import { MeshError } from '../../core/errors.js';
 import type { Reply } from '../../core/reply.js';
+import type { PickRequest } from '../balancer/balancer.js';
 import { NoEndpointError } from './errors.js';
 import { mayMove, neverLeft } from './unsent.js';
 
 /** One of several that could serve a call: a priority of a cluster, or a leaf of an aggregate. */
 export interface Rank {
   usable(now: number): boolean;
-  due(now: number): boolean;
+  /** The call goes past it, as it is not usable: it finds out whether it has come back, if it is time to. */
+  look(request: PickRequest, clock: Pick<Clock, 'now'>): void;
 }
 
 /**
- * The one that serves, in the order of gRFC A56: the first that can be used, or that one call may look at again. When there is none, each is a
- * last resort in its turn, the highest first: where nobody can serve there is nothing to protect. `left` are those that this attempt has left.
+ * The one that serves, in the order of gRFC A56: the first that can be used; those above it find out by themselves whether they have come back. When
+ * there is none, each is a last resort in its turn, the highest first: where nobody can serve there is nothing to protect. `left` are those that this
+ * attempt has left.
  */
 export function choose<R extends Rank>(
   ranks: readonly R[],
-  now: number,
-  left: ReadonlySet<R> | undefined,
+  request: PickRequest,
+  clock: Pick<Clock, 'now'>,
+  left?: ReadonlySet<R>,
 ): R | undefined {
-  for (const rank of ranks) if (left?.has(rank) !== true && (rank.usable(now) || rank.due(now))) return rank;
+  const now = clock.now();
+  for (const rank of ranks) {
+    if (left?.has(rank) === true) continue;
+    if (rank.usable(now)) return rank;
+    rank.look(request, clock);
+  }
   for (const rank of ranks) if (left?.has(rank) !== true) return rank;
   return undefined;
 }
@@ -44,11 +53,11 @@ export function serveByRank<R extends Rank>(
       if (!couldNotBeSent(error) || !mayMove(call)) throw error;
       left ??= new Set();
       left.add(rank);
-      const next = choose(ranks, clock.now(), left);
+      const next = choose(ranks, call, clock, left);
       if (next === undefined) throw error;
       return go(next);
     });
-  return go(home ?? (choose(ranks, clock.now(), undefined) as R));
+  return go(home ?? (choose(ranks, call, clock) as R));
 }
 
 /** No connection, or nobody to connect to. Not when we refused it: a full cluster is no reason to load another (gRFC A32). */

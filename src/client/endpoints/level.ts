@@ -9,8 +9,10 @@ export type Reach = 'untried' | 'reached' | 'unreachable';
 
 /** How long those that connect are waited for before the next level serves, in milliseconds: the failover timer of gRFC A56, "10-second". */
 export const FAILOVER_MS = 10_000;
-/** How often an endpoint that a call looks at is asked about whether that call is done, in milliseconds. */
+/** How often it is asked whether one can be looked at that could not be when it was its turn, in milliseconds. */
 const LOOK_AGAIN_MS = 1_000;
+/** How many endpoints are looked at in one go, so that a level of thousands is no storm of connections. */
+const LOOKS_AT_ONCE = 16;
 
 /**
  * Endpoints of one rank, behind one balancer: those of one priority of a cluster that are healthy, or degraded. What decides whether calls go here or
@@ -20,27 +22,26 @@ export class Level {
   /** Nothing is known that helps: healthy or not, all endpoints are here. Written by the priorities, with the list. */
   panic = false;
   #endpoints: readonly Endpoint[] = [];
+  #configured: readonly Endpoint[] = [];
   #reached = 0;
   readonly #unreachable = new Set<Endpoint>();
   /** What the balancer has is not what it should have: set by changes, reset by the next pick, so that many changes cost one. */
   #stale = false;
   /** The balancer's list is of endpoints that can be reached, as far as is known. Written with that list. */
   #hasUsable = false;
-  /** Monotonic milliseconds at which one of those left out is to be looked at; Infinity when none is left out. */
-  #probeAt = Number.POSITIVE_INFINITY;
+  /** Monotonic milliseconds at which it is some endpoint's turn to be looked at; Infinity when there is none to look at. */
+  #lookAt = Number.POSITIVE_INFINITY;
   /** Monotonic milliseconds of the first call since the level was last known as reachable; undefined when it is, or nobody has tried. */
   #connectingSince: number | undefined;
-  /** Of the level as a whole, while it has no endpoint that can be reached and lower levels serve. */
-  readonly #comeback: Reconnection;
+  /** All endpoints have failed since the level was last known as reachable: newcomers must be reached before calls wait for any. */
+  #failedOver = false;
 
   constructor(
     private balancer: Balancer,
     private readonly random: Random,
     /** An endpoint has been reached that was not known to be: calls that wait may go on. */
     private readonly onReached: () => void,
-  ) {
-    this.#comeback = new Reconnection(random);
-  }
+  ) {}
 
   get endpoints(): readonly Endpoint[] {
     return this.#endpoints;
@@ -55,10 +56,11 @@ export class Level {
     return this.#unreachable.size === this.#endpoints.length;
   }
 
-  /** Replaces the endpoints, or says that they weigh something else. */
-  update(endpoints: readonly Endpoint[], now: number): void {
+  /** Replaces the endpoints, or says that they weigh something else. `configured`: all of the priority, those that may not be used as well. */
+  update(endpoints: readonly Endpoint[], configured: readonly Endpoint[], now: number): void {
     for (const endpoint of this.#endpoints) if (endpoint.level === this) endpoint.level = undefined;
     this.#endpoints = endpoints;
+    this.#configured = configured;
     this.#reached = 0;
     this.#unreachable.clear();
     for (const endpoint of endpoints) {
@@ -66,17 +68,17 @@ export class Level {
       if (endpoint.reach === 'reached') this.#reached++;
       else if (endpoint.reach === 'unreachable') this.#unreachable.add(endpoint);
     }
-    this.#refresh(now);
+    this.#refresh();
     if (this.ready) this.#recovered();
-    // A newcomer may be what helps: one call looks at once.
-    else if (!this.allUnreachable) this.#comeback.hurry();
+    // Whose turn it is the next look finds out; newcomers may be what helps.
+    this.#lookAt = this.ready && this.#unreachable.size === 0 ? Number.POSITIVE_INFINITY : now;
   }
 
   /** Another balancer from now on, among the same endpoints. */
-  rebalance(balancer: Balancer, now: number): void {
+  rebalance(balancer: Balancer): void {
     this.balancer.close();
     this.balancer = balancer;
-    this.#refresh(now);
+    this.#refresh();
   }
 
   /** It has no endpoints any more and is not used again. */
@@ -90,42 +92,64 @@ export class Level {
   usable(now: number): boolean {
     if (this.panic) return false;
     if (this.#reached > 0) return true;
-    if (this.allUnreachable) return false;
+    // The timer is started anew only "if it has previously reported READY or IDLE more recently than TRANSIENT_FAILURE" - gRFC A56.
+    if (this.#failedOver || this.allUnreachable) return false;
     return this.#connectingSince === undefined || now - this.#connectingSince <= FAILOVER_MS;
-  }
-
-  /** It is time for one call to find out whether a level that is not usable has come back. */
-  due(now: number): boolean {
-    return !this.panic && this.#endpoints.length > 0 && this.#comeback.due(now);
   }
 
   /** A call goes to this level now. */
   taken(now: number): void {
-    if (this.#reached > 0) return;
-    if (this.usable(now)) this.#connectingSince ??= now;
-    else if (this.due(now)) this.#comeback.begin(now);
+    if (this.#reached > 0 || this.#connectingSince !== undefined || !this.usable(now)) return;
+    this.#connectingSince = now;
+    this.#lookNoLaterThan(now + FAILOVER_MS);
   }
 
-  /** The endpoint for a call that goes to this level: the balancer's choice, or one whose turn it is to be looked at again. */
+  /** The balancer's choice for a call that goes to this level. */
   pick(request: PickRequest, clock: Pick<Clock, 'now'>): Endpoint | undefined {
     if (this.#reached === 0) this.taken(clock.now());
-    if (this.#stale) this.#refresh(clock.now());
-    if (this.#probeAt !== Number.POSITIVE_INFINITY) {
-      const now = clock.now();
-      const due = now >= this.#probeAt ? this.#probe(now) : undefined;
-      if (due !== undefined) return due;
-    }
+    if (this.#stale) this.#refresh();
+    if (this.#lookAt !== Number.POSITIVE_INFINITY) this.look(request, clock);
     return this.balancer.pick(request);
   }
 
   /** For a call that could not be sent to what `pick` gave it: the balancer's choice among those that can be reached, as far as is known. */
-  pickUsable(request: PickRequest, now: number): Endpoint | undefined {
-    if (this.#stale) this.#refresh(now);
+  pickUsable(request: PickRequest): Endpoint | undefined {
+    if (this.#stale) this.#refresh();
     return this.#hasUsable ? this.balancer.pick(request) : undefined;
   }
 
-  /** Among those that cannot be reached, the one found out longest ago; `except` have been tried. */
+  /**
+   * Connects, at no call's cost, to those whose turn it is: "fail fast" leaves them out of calls until they are found to be back. The call is one that
+   * goes to this level, or past it, as it is not usable: then those that nobody has tried have their turn as well.
+   */
+  look(request: PickRequest, clock: Pick<Clock, 'now'>): void {
+    const now = clock.now();
+    if (now < this.#lookAt) return;
+    let left = LOOKS_AT_ONCE;
+    this.#lookAt = Number.POSITIVE_INFINITY;
+    const look = (endpoint: Endpoint): boolean => {
+      const may = left > 0 && !endpoint.looking && this.balancer.admits(endpoint, request);
+      if (may) {
+        left--;
+        endpoint.look(clock);
+      } else this.#lookNoLaterThan(now + LOOK_AGAIN_MS);
+      return may;
+    };
+    for (const endpoint of this.#unreachable) {
+      if (reconnectionAt(endpoint) <= now && look(endpoint)) endpoint.reconnection?.begin(now);
+      if (reconnectionAt(endpoint) > now) this.#lookNoLaterThan(reconnectionAt(endpoint));
+    }
+    if (this.ready || this.panic) return;
+    if (this.usable(now)) this.#lookNoLaterThan((this.#connectingSince ?? now) + FAILOVER_MS);
+    else for (const endpoint of this.#endpoints) if (endpoint.reach === 'untried') look(endpoint);
+  }
+
+  /** One that nobody has tried yet, else among those that cannot be reached the one found out longest ago; `except` have been tried. */
   lastResort(except: ReadonlySet<Endpoint>): Endpoint | undefined {
+    if (!this.ready && !this.allUnreachable) {
+      const untried = this.#endpoints.find((endpoint) => endpoint.reach === 'untried' && !except.has(endpoint));
+      if (untried !== undefined) return untried;
+    }
     let oldest: Endpoint | undefined;
     for (const endpoint of this.#unreachable) {
       if (except.has(endpoint)) continue;
@@ -158,54 +182,34 @@ export class Level {
     }
     this.#stale ||= from === 'unreachable' || to === 'unreachable';
     if (this.ready) this.#recovered();
-    else if (this.allUnreachable && this.#comeback.attempts === 0) this.#comeback.begin(now);
+    else if (this.allUnreachable) this.#failedOver = true;
     if (to === 'reached') this.onReached();
   }
 
-  /** "fail fast": an endpoint that refused connections gets one more look after its back-off (grpc/doc/connection-backoff.md), not every call's. */
+  /** "fail fast": an endpoint that refused connections gets one look after each back-off (grpc/doc/connection-backoff.md), not every call's. */
   #failed(endpoint: Endpoint, now: number): void {
     endpoint.reconnection ??= new Reconnection(this.random);
     endpoint.reconnection.failed(now);
+    this.#lookNoLaterThan(endpoint.reconnection.at);
   }
 
   /** Gives the balancer those that are READY, as gRPC's pickers have it, or untried; all when there are none. */
-  #refresh(now: number): void {
+  #refresh(): void {
     this.#stale = false;
     const all = this.#endpoints;
     const usable = this.#unreachable.size === 0 ? all : all.filter((endpoint) => !this.#unreachable.has(endpoint));
     this.#hasUsable = usable.length > 0;
-    this.balancer.update(this.#hasUsable ? usable : all);
-    this.#scheduleProbe(now);
+    this.balancer.update(this.#hasUsable ? usable : all, this.#configured);
   }
 
-  #scheduleProbe(now: number): void {
-    this.#probeAt = Number.POSITIVE_INFINITY;
-    if (!this.#hasUsable) return;
-    for (const endpoint of this.#unreachable) {
-      const at = reconnectionAt(endpoint);
-      // Somebody looks at it already: it will be heard of, unless he gives up.
-      const earliest = endpoint.inflight > 0 ? Math.max(at, now + LOOK_AGAIN_MS) : at;
-      if (earliest < this.#probeAt) this.#probeAt = earliest;
-    }
-  }
-
-  /** One that is due and that nobody looks at already. The others wait for what comes of it. */
-  #probe(now: number): Endpoint | undefined {
-    let found: Endpoint | undefined;
-    for (const endpoint of this.#unreachable) {
-      if (endpoint.inflight > 0 || reconnectionAt(endpoint) > now) continue;
-      endpoint.reconnection ??= new Reconnection(this.random);
-      endpoint.reconnection.begin(now);
-      found = endpoint;
-      break;
-    }
-    this.#scheduleProbe(now);
-    return found;
+  #lookNoLaterThan(at: number): void {
+    if (at < this.#lookAt) this.#lookAt = at;
   }
 
   #recovered(): void {
     this.#connectingSince = undefined;
-    this.#comeback.reset();
+    this.#failedOver = false;
+    if (this.#unreachable.size === 0) this.#lookAt = Number.POSITIVE_INFINITY;
   }
 }
 

@@ -21,10 +21,9 @@ export type PrioritiesConfig = Pick<ClusterConfig, 'priorities' | 'panicThreshol
 /** Endpoints of one priority. */
 interface Group {
   readonly priority: number;
+  all: readonly Endpoint[];
   /** All but those that drain. */
   endpoints: readonly Endpoint[];
-  /** Those that drain included. */
-  total: number;
   /** What the balancers have may be out of date, whatever the lists say: a weight has changed. */
   dirty: boolean;
   /** Those that are usable; in panic, all. */
@@ -74,12 +73,12 @@ export class Priorities {
   update(endpoints: readonly Endpoint[], changed: ReadonlySet<number>): void {
     const before = new Map(this.#groups.map((group) => [group.priority, group]));
     const groups: Group[] = [];
-    for (const [priority, { members, total }] of byPriority(endpoints)) {
+    for (const [priority, all] of byPriority(endpoints)) {
       const group = before.get(priority) ?? this.#group(priority);
       before.delete(priority);
       group.dirty ||= changed.has(priority);
-      group.endpoints = members;
-      group.total = total;
+      group.all = all;
+      group.endpoints = all.every(takesCalls) ? all : all.filter(takesCalls);
       groups.push(group);
     }
     for (const group of before.values()) close(group);
@@ -89,10 +88,9 @@ export class Priorities {
 
   /** Other balancers, among the same endpoints. */
   rebalance(): void {
-    const now = this.env.clock.now();
     for (const { main, degraded } of this.#groups) {
-      main.rebalance(this.env.balancer(), now);
-      degraded?.rebalance(this.env.balancer(), now);
+      main.rebalance(this.env.balancer());
+      degraded?.rebalance(this.env.balancer());
     }
   }
 
@@ -115,7 +113,9 @@ export class Priorities {
     const now = clock.now();
     const share = this.#byShare(request);
     // Where nobody of those whose turn it is can be reached, the others serve.
-    const first = share?.usable(now) || share?.panic || share?.due(now) ? share : choose(this.#ranks, now, undefined);
+    const own = share?.usable(now) || share?.panic;
+    if (!own) share?.look(request, clock);
+    const first = own ? share : choose(this.#ranks, request, clock);
     const picked = first?.pick(request, clock);
     if (picked !== undefined) return picked;
     // It has none for this call, by its labels: another one may.
@@ -134,7 +134,7 @@ export class Priorities {
   }
 
   #group(priority: number): Group {
-    return { priority, endpoints: [], total: 0, dirty: true, main: this.#level(), degraded: undefined };
+    return { priority, all: [], endpoints: [], dirty: true, main: this.#level(), degraded: undefined };
   }
 
   #level(): Level {
@@ -146,7 +146,7 @@ export class Priorities {
     this.#stale = false;
     const now = this.env.clock.now();
     const { priorities, panicThreshold } = this.config;
-    const sorted = this.#groups.map(({ endpoints, total }) => ({ ...sort(endpoints), total }));
+    const sorted = this.#groups.map(({ all, endpoints }) => ({ ...sort(endpoints), total: all.length }));
     const healths = sorted.map(({ usable, degraded, total }) => ({
       usable: usable.length,
       degraded: degraded.length,
@@ -162,9 +162,9 @@ export class Priorities {
       group.main.panic = panic;
       // What the control plane says is not doubted where nobody has asked for it: gRPC, which knows no panic, leaves such endpoints alone.
       const all = panicThreshold === undefined ? group.endpoints.filter(isNotDeclaredUnhealthy) : group.endpoints;
-      put(group.main, panic ? all : usable, group.dirty, now);
+      put(group, group.main, panic ? all : usable, now);
       if (degraded.length > 0 && !panic) group.degraded ??= this.#level();
-      if (group.degraded !== undefined) put(group.degraded, panic ? [] : degraded, group.dirty, now);
+      if (group.degraded !== undefined) put(group, group.degraded, panic ? [] : degraded, now);
       group.dirty = false;
     }
     const levels = [
@@ -186,8 +186,8 @@ function cumulated(levels: readonly { readonly level: Level; readonly share: num
   });
 }
 
-function put(level: Level, endpoints: readonly Endpoint[], changed: boolean, now: number): void {
-  if (changed || !isSame(level.endpoints, endpoints)) level.update(endpoints, now);
+function put({ all, dirty }: Group, level: Level, endpoints: readonly Endpoint[], now: number): void {
+  if (dirty || !isSame(level.endpoints, endpoints)) level.update(endpoints, all, now);
 }
 
 function isSame(a: readonly Endpoint[], b: readonly Endpoint[]): boolean {
@@ -213,18 +213,15 @@ function sort(endpoints: readonly Endpoint[]): {
 
 const isNotDeclaredUnhealthy = ({ config }: Endpoint): boolean => config.health !== 'unhealthy';
 
-/** Those that may take calls, and how many there are in all, by priority, the first one first. */
-function byPriority(endpoints: readonly Endpoint[]) {
-  const groups = new Map<number, { readonly members: Endpoint[]; total: number }>();
+const takesCalls = ({ config }: Endpoint): boolean => config.health !== 'draining';
+
+/** By priority, the first one first. */
+function byPriority(endpoints: readonly Endpoint[]): ReadonlyMap<number, readonly Endpoint[]> {
+  const groups = new Map<number, Endpoint[]>();
   for (const endpoint of endpoints) {
-    const { priority, health } = endpoint.config;
-    let group = groups.get(priority);
-    if (group === undefined) {
-      group = { members: [], total: 0 };
-      groups.set(priority, group);
-    }
-    group.total++;
-    if (health !== 'draining') group.members.push(endpoint);
+    const group = groups.get(endpoint.config.priority);
+    if (group === undefined) groups.set(endpoint.config.priority, [endpoint]);
+    else group.push(endpoint);
   }
   return groups.size < 2 ? groups : new Map([...groups].sort(([a], [b]) => a - b));
 }

@@ -4,7 +4,7 @@ import type { Random } from '../../core/random.js';
 /** Between attempts to reach what could not be reached: 1 s × 1.6 to 120 s, ± 20 % (grpc/doc/connection-backoff.md). */
 const BACKOFF: Backoff = { baseMs: 1_000, maxMs: 120_000, multiplier: 1.6 };
 
-/** When it is time to look again at an endpoint, or at all of a level, that could not be reached. */
+/** When it is time to look again at an endpoint that could not be reached. */
 export class Reconnection {
   /** Attempts to come back so far; the next wait grows with it. */
   #attempts = 0;
@@ -17,15 +17,7 @@ export class Reconnection {
     return this.#at;
   }
 
-  get attempts(): number {
-    return this.#attempts;
-  }
-
-  due(now: number): boolean {
-    return now >= this.#at;
-  }
-
-  /** Somebody looks now: the others wait for longer than before. */
+  /** It is looked at now; if that comes to nothing, the next look is longer in coming. */
   begin(now: number): void {
     this.#attempts++;
     this.#backOff(now);
@@ -33,19 +25,8 @@ export class Reconnection {
 
   /** Still not there. The wait counts from here, and grows only by an attempt that was due: of others there may be any number. */
   failed(now: number): void {
-    if (this.due(now)) this.#attempts++;
+    if (now >= this.#at) this.#attempts++;
     this.#backOff(now);
-  }
-
-  /** There may be news: whoever comes next looks. */
-  hurry(): void {
-    this.#at = 0;
-  }
-
-  /** It has been reached. */
-  reset(): void {
-    this.#attempts = 0;
-    this.#at = 0;
   }
 
   #backOff(now: number): void {
