@@ -21,3 +21,9 @@ const NAMES: readonly string[] = [
 
 /** The name of a gRPC status; undefined for a number that gRPC does not define. */
 export const grpcStatusName = (status: number): string | undefined => NAMES[status];
+
+/** The number of a gRPC status; undefined for a name that gRPC does not define. */
+export function grpcStatusNumber(name: string): number | undefined {
+  const found = NAMES.indexOf(name);
+  return found < 0 ? undefined : found;
+}

@@ -70,9 +70,17 @@ export function aggregateState(
     const shown = messages.slice(0, SHOWN_TROUBLES).join('; ');
     return new ConfigUnavailableError(`aggregate cluster "${name}": no cluster of it can be used: ${shown}${rest}`);
   }
-  const { statName, retryBudget, limits } = settings;
+  const { statName, retryBudget, limits, fallback } = settings;
   const { maxRetries } = limits;
-  return Object.freeze({ kind: 'aggregate', name, statName, leaves: Object.freeze(leaves), retryBudget, maxRetries });
+  return Object.freeze({
+    kind: 'aggregate',
+    name,
+    statName,
+    leaves: Object.freeze(leaves),
+    retryBudget,
+    maxRetries,
+    fallback,
+  });
 }
 
 /** Looks at each cluster once, however many ways lead to it. */

@@ -5,6 +5,7 @@ import { retain } from '../resources/share.js';
 import { type AggregateGraph, aggregateState, followAggregate, isMembers, reachable } from './aggregates.js';
 import type { NodeState } from './cluster-node.js';
 import type { ClusterHold, Clusters } from './clusters.js';
+import { fallbackNames, fallbackOf } from './fallbacks.js';
 
 /** Clusters taken up in one go, about a millisecond of work: a target may name thousands, and all of them may be known already. */
 export const CLUSTERS_AT_ONCE = 100;
@@ -39,16 +40,18 @@ export class TargetClusters {
   ) {}
 
   /**
-   * Holds what the names lead to, and lets go of everything else. Afterwards `complete` tells whether all is known that `required` lead to, and
+   * Holds what the names lead to, and what calls to them may fall back to, and lets go of everything else. Afterwards `complete` tells whether all is known that `required` lead to, and
    * `unfinished` that it is not all held yet: call it again when others have had their turn.
    */
-  hold(required: Iterable<string>, others: Iterable<string>): void {
+  hold(required: readonly string[], others: Iterable<string>): void {
     this.#room = CLUSTERS_AT_ONCE;
     const wanted = reachable(required, (name) => this.#take(name));
     this.#awaited.clear();
     // At the deepest layer nobody has asked for the state yet.
     for (const name of wanted) if (this.#take(name) === undefined) this.#awaited.add(name);
-    const kept = reachable(others, (name) => this.#take(name));
+    const roots = [...others];
+    const fallbacks = fallbackNames([...required, ...roots], (name) => this.#take(name));
+    const kept = reachable([...roots, ...fallbacks], (name) => this.#take(name));
     for (const name of kept) this.#take(name);
     for (const [name, hold] of this.#held) {
       if (wanted.has(name) || kept.has(name)) continue;
@@ -79,6 +82,7 @@ export class TargetClusters {
       // What leads to what may be another.
       if (isMembers(state) || this.#aggregates.has(name)) return undefined;
       const before = shown?.get(name);
+      if (before !== undefined && fallbackOf(state) !== fallbackOf(before)) return undefined;
       if (before === undefined && state !== undefined && !isNew) return undefined;
       if (before === undefined || state === undefined || state === before) continue;
       changes.push([name, state]);
@@ -93,7 +97,7 @@ export class TargetClusters {
     return this.#held.get(name)?.state;
   }
 
-  /** All that `names` lead to; equal aggregates keep their identity. Only when it is known. */
+  /** All that `names` lead to, and fall back to; equal aggregates keep their identity. Only when it is known. */
   collect(
     names: Iterable<string>,
     previous: ReadonlyMap<string, ClusterState> | undefined,
@@ -103,7 +107,8 @@ export class TargetClusters {
     this.#troubles.clear();
     for (const [name, { state }] of this.#held) if (state !== undefined && !isMembers(state)) this.#note(name, state);
     const stateOf = (name: string): NodeState | undefined => this.state(name);
-    for (const name of names) {
+    const roots = [...names];
+    for (const name of new Set([...roots, ...fallbackNames(roots, stateOf)])) {
       const state = stateOf(name);
       if (isMembers(state)) {
         const graph = followAggregate(name, state, stateOf);

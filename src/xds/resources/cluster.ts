@@ -1,8 +1,10 @@
 import { type ClusterConfig, DEFAULT_CONNECT_TIMEOUT_MS } from '../../core/model/cluster.js';
 import type { Steps } from '../../core/steps.js';
+import { breaker } from './breaker.js';
 import { checkPerHostLimits, circuitLimits, retryBudget } from './circuit-limits.js';
 import type { PolicyNames, ReadContext } from './context.js';
 import { type Discovery, discovery } from './discovery.js';
+import { fallbacks } from './fallback.js';
 import { healthChecks } from './health-check.js';
 import { httpProtocol } from './http-protocol.js';
 import { loadBalancing } from './load-balancing.js';
@@ -12,7 +14,7 @@ import type { Message } from './message.js';
 import { outlierDetection } from './outlier-detection.js';
 import { percentShare } from './percent.js';
 import { sessionStatuses } from './session-status.js';
-import { filterMetadata } from './struct.js';
+import { filterMetadata, OWN_METADATA } from './struct.js';
 import { tlsOrigination } from './tls.js';
 
 /** `cluster.v3.Cluster`: what is known of a cluster before its endpoints are. */
@@ -49,6 +51,8 @@ export function* cluster(message: Message, context: ReadContext): Steps<Cluster>
       sessionStatuses: common === undefined ? undefined : sessionStatuses(common),
       limits: circuitLimits(message),
       retryBudget: retryBudget(message),
+      breaker: breaker(message),
+      fallback: fallbacks(message),
       outlier: outlierDetection(message),
       healthChecks: healthChecks(message),
       healthWatch: healthWatch(message),
@@ -62,6 +66,6 @@ export function* cluster(message: Message, context: ReadContext): Steps<Cluster>
 
 /** gRFC A17's `healthCheckConfig.serviceName`, which xDS has no field for: `filter_metadata["inmesh.dev"].health_watch.service`. */
 function healthWatch(cluster: Message): ClusterConfig['healthWatch'] {
-  const watch = filterMetadata(cluster, 'inmesh.dev')?.nested('health_watch');
+  const watch = filterMetadata(cluster, OWN_METADATA)?.nested('health_watch');
   return watch === undefined ? undefined : { service: watch.text('service') ?? '' };
 }

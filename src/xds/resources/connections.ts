@@ -1,6 +1,6 @@
 import { type ConnectionConfig, DEFAULT_CONNECTIONS } from '../../core/model/cluster.js';
 import type { Message } from './message.js';
-import { filterMetadata } from './struct.js';
+import { filterMetadata, OWN_METADATA } from './struct.js';
 
 /** Bounds of both ratios of `preconnect_policy`: "lte: 3.0 gte: 1.0" - cluster.proto */
 const MAX_RATIO = 3;
@@ -37,7 +37,7 @@ function warm(cluster: Message): number {
   const perEndpoint = ratio(policy, 'per_upstream_preconnect_ratio');
   const predictive = ratio(policy, 'predictive_preconnect_ratio');
   const anticipated = Math.ceil(Math.max(perEndpoint, predictive)) - 1;
-  const own = filterMetadata(cluster, 'inmesh.dev')?.number('warm_connections', 0, MAX_WARM, anticipated);
+  const own = filterMetadata(cluster, OWN_METADATA)?.number('warm_connections', 0, MAX_WARM, anticipated);
   return Math.ceil(own ?? anticipated);
 }
 

@@ -6,7 +6,7 @@ import { isHeaderValue } from './header-name.js';
 import { type Message, UINT32_MAX } from './message.js';
 import { fractionalPercent } from './percent.js';
 import { HEALTH_STATUS } from './session-status.js';
-import { filterMetadata } from './struct.js';
+import { filterMetadata, OWN_METADATA } from './struct.js';
 
 /** `endpoint.v3.ClusterLoadAssignment`: the endpoints of a cluster, and what of its calls to drop. */
 export interface Assignment {
@@ -154,7 +154,7 @@ const NO_HEALTH_CHECK = { healthCheckPort: undefined, healthCheckHost: undefined
 
 function labels(lbEndpoint: Message): Readonly<Record<string, string>> {
   const found: Record<string, string> = Object.create(null);
-  for (const namespace of ['envoy.lb', 'inmesh.dev']) {
+  for (const namespace of ['envoy.lb', OWN_METADATA]) {
     const metadata = filterMetadata(lbEndpoint, namespace);
     if (metadata !== undefined) for (const [name, value] of metadata.labels()) found[name] = value;
   }

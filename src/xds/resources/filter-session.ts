@@ -7,17 +7,18 @@ import type { Message } from './message.js';
 const COOKIE = 'envoy.extensions.http.stateful_session.cookie.v3.CookieBasedSessionState';
 const HEADER = 'envoy.extensions.http.stateful_session.header.v3.HeaderBasedSessionState';
 
-/** `StatefulSession` (gRFC A55). Undefined: no session, unless a route has one of its own. */
+/** `StatefulSession` (gRFC A55; `strict` is Envoy's). Undefined: no session, unless a route has one of its own. */
 export function statefulSession(filter: Message): SessionPersistence | undefined {
   const state = filter.message('session_state');
   if (state === undefined) return undefined;
   const config = state.required('typed_config');
   const { kind, type, message } = extension(config);
-  if (kind === 'message' && type === COOKIE) return cookieSession(message.required('cookie'));
+  const strict = filter.flag('strict') || undefined;
+  if (kind === 'message' && type === COOKIE) return { ...cookieSession(message.required('cookie')), strict };
   if (kind === 'message' && type === HEADER) {
     const name = message.requiredText('name').toLowerCase();
     if (!isHeaderName(name)) throw message.error('name', 'must be a header name (RFC 9110)');
-    return { kind: 'header', name };
+    return { kind: 'header', name, strict };
   }
   // "has to be the value type.googleapis.com/…CookieBasedSessionState" - A55; Envoy knows the other too.
   throw state.error('typed_config', `must be a ${COOKIE} or ${HEADER}, got "${type}" (gRFC A55)`);

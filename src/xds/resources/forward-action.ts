@@ -10,6 +10,7 @@ import type { ResourceOrigin } from '../origin.js';
 import { type ClusterWeight, clusterSpecifier, type Plugins } from './cluster-specifier.js';
 import { hashPolicies } from './hash-policy.js';
 import { mergeMutations } from './header-mutation.js';
+import { hedgePolicy, hedging } from './hedge-policy.js';
 import { isHeaderName, isHost } from './header-name.js';
 import type { Message } from './message.js';
 import { mirrorPolicies } from './mirror-policy.js';
@@ -26,6 +27,8 @@ export interface Surroundings {
   readonly origin: ResourceOrigin;
   /** Those of the virtual host, else of the route configuration: for routes that have none of their own. */
   readonly mirrors: readonly MirrorPolicy[] | undefined;
+  /** Envoy's policy of the virtual host: for routes that have none of their own. */
+  readonly hedge: Message | undefined;
 }
 
 export interface Forward {
@@ -35,17 +38,19 @@ export interface Forward {
 }
 
 /**
- * `route.v3.RouteAction`; undefined when the route is to be ignored. Not read, because they only tune what a client does not do: rate limits,
- * upgrades, hedging, internal redirects, routing priorities.
+ * The `route.v3.RouteAction` of a route; undefined when the route is to be ignored. Not read, because they only tune what a client does not do: rate
+ * limits, upgrades, internal redirects.
  */
-export function forwardAction(action: Message, around: Surroundings, match: PathMatch): Forward | undefined {
+export function forwardAction(route: Message, around: Surroundings, match: PathMatch): Forward | undefined {
+  const action = route.required('route');
   const specified = clusterSpecifier(action, around.plugins);
   const own = action.message('retry_policy');
   // What gRPC checks is checked in a route that is ignored too; what only we do not support does no harm there.
+  const retry = own === undefined ? around.retry : retryPolicy(own);
   const rest = {
     timeoutMs: action.duration('timeout'),
     maxStreamDurationMs: maxStreamDuration(action.message('max_stream_duration')),
-    retry: own === undefined ? around.retry : retryPolicy(own),
+    retry,
     hashPolicies: hashPolicies(action),
   };
   if (specified === undefined) return undefined;
@@ -58,6 +63,8 @@ export function forwardAction(action: Message, around: Surroundings, match: Path
       totalWeight: clusters.reduce((sum, { weight }) => sum + weight, 0),
       ...choice,
       ...rest,
+      hedge: hedging({ route, policy: hedgePolicy(action) ?? around.hedge }, retry),
+      priority: action.choice('priority', ['DEFAULT', 'HIGH']) === 'HIGH' ? 'high' : undefined,
       pathRewrite: pathRewrite(action, match),
       hostRewrite: hostRewrite(action, around.origin),
       appendForwardedHost: action.flag('append_x_forwarded_host') || undefined,

@@ -46,6 +46,7 @@ function healthCheck(config: Message): HealthCheckConfig {
     intervalJitterMs: config.duration('interval_jitter') ?? 0,
     intervalJitterShare: config.uint32('interval_jitter_percent') / 100,
     noTrafficIntervalMs: positive(config, 'no_traffic_interval') ?? NO_TRAFFIC_MS,
+    noTrafficHealthyIntervalMs: positive(config, 'no_traffic_healthy_interval'),
     unhealthyIntervalMs,
     // "The default value for “unhealthy edge interval” is the same as “unhealthy interval”." - health_check.proto
     unhealthyEdgeIntervalMs: positive(config, 'unhealthy_edge_interval') ?? unhealthyIntervalMs,
@@ -103,6 +104,7 @@ function httpCheck(http: Message): Check {
   for (const field of ['send', 'receive', 'service_name_matcher'] as const)
     if (http.has(field)) throw http.error(field, 'is not supported; expected_statuses say what is healthy');
   const expected = http.messages('expected_statuses').map(statusRange);
+  const retriable = http.messages('retriable_statuses').map(statusRange);
   return {
     kind: 'http',
     host: host === '' ? undefined : host,
@@ -110,6 +112,7 @@ function httpCheck(http: Message): Check {
     method: method === 'METHOD_UNSPECIFIED' ? 'GET' : method,
     http2: client === 'HTTP2',
     expected: expected.length === 0 ? [{ start: 200, end: 201 }] : expected,
+    retriable: retriable.length === 0 ? undefined : retriable,
     requestHeaders: headerMutation(http, 'request'),
   };
 }

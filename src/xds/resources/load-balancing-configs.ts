@@ -21,7 +21,7 @@ const MAX_CHOICES = 10;
 /** "Values less than 100ms are capped at 100ms." - client_side_weighted_round_robin.proto */
 const MIN_WEIGHT_UPDATE_MS = 100;
 
-/** `LeastRequest` and `Cluster.LeastRequestLbConfig`. All of the endpoints are never looked at: `FULL_SCAN` draws like the other. */
+/** `LeastRequest` and `Cluster.LeastRequestLbConfig`, which has no `selection_method`. */
 export function leastRequest(config: Message | undefined): BalancerConfig {
   const choices = config?.uint32Value('choice_count') ?? DEFAULT_CHOICES;
   // "If choice_count < 2, the config will be rejected." - A48
@@ -31,7 +31,9 @@ export function leastRequest(config: Message | undefined): BalancerConfig {
   // "must be greater than or equal to 0.0" - least_request.proto
   if (bias !== undefined && activeRequestBias !== undefined && (activeRequestBias < 0 || activeRequestBias > MAX_BIAS))
     throw bias.error('default_value', `must be from 0 to ${MAX_BIAS}, got ${activeRequestBias}`);
-  return { kind: 'least_request', choiceCount: Math.min(choices, MAX_CHOICES), activeRequestBias };
+  const method = config?.choice('selection_method', ['N_CHOICES', 'FULL_SCAN']);
+  const fullScan = method === 'FULL_SCAN' || undefined;
+  return { kind: 'least_request', choiceCount: Math.min(choices, MAX_CHOICES), activeRequestBias, fullScan };
 }
 
 /** A power of the number of requests: with more than this every weight but one is nothing. */
@@ -41,7 +43,7 @@ const MAX_BIAS = 100;
 export function ringHash(
   config: Message | undefined,
   functions: readonly [string, ...string[]],
-  useHostname: boolean,
+  hashing: Hashing,
 ): BalancerConfig {
   const hash = config?.choice('hash_function', functions);
   // "required to be set to `XX_HASH`; if it is set to any other value …, gRPC will NACK" - A42
@@ -52,7 +54,7 @@ export function ringHash(
   // grpc-go and Envoy both, and by the defaults too where only one is given.
   if (config !== undefined && minSize > maxSize)
     throw config.error('minimum_ring_size', `must not be more than maximum_ring_size (${maxSize}), got ${minSize}`);
-  return { kind: 'ring_hash', minSize, maxSize, useHostname };
+  return { kind: 'ring_hash', minSize, maxSize, ...hashing };
 }
 
 function ringSize(config: Message | undefined, name: string): number | undefined {
@@ -63,11 +65,11 @@ function ringSize(config: Message | undefined, name: string): number | undefined
 }
 
 /** `Maglev` and `Cluster.MaglevLbConfig`: "must be prime number" - maglev.proto. */
-export function maglev(config: Message | undefined, useHostname: boolean): BalancerConfig {
+export function maglev(config: Message | undefined, hashing: Hashing): BalancerConfig {
   const tableSize = config?.uint64Value('table_size') ?? DEFAULT_TABLE_SIZE;
   if (config !== undefined && (tableSize > MAX_TABLE_SIZE || !isPrime(tableSize)))
     throw config.error('table_size', `must be a prime number of at most ${MAX_TABLE_SIZE}, got ${tableSize}`);
-  return { kind: 'maglev', tableSize, useHostname };
+  return { kind: 'maglev', tableSize, ...hashing };
 }
 
 function isPrime(number: number): boolean {
@@ -76,17 +78,30 @@ function isPrime(number: number): boolean {
   return true;
 }
 
-/**
- * `consistent_hashing_lb_config` of a policy, or of the cluster's `common_lb_config`: whether names are hashed in place of addresses. Load is not
- * bounded (`hash_balance_factor`), as in gRPC.
- */
-export function hashesHostname(owner: Message | undefined): boolean {
+/** What ring hash and Maglev have in common. */
+export interface Hashing {
+  readonly useHostname: boolean;
+  readonly balanceFactor: number | undefined;
+}
+
+/** `consistent_hashing_lb_config` of a policy, or of the cluster's `common_lb_config`. */
+export function hashingOf(owner: Message | undefined): Hashing {
   const config = owner?.message('consistent_hashing_lb_config');
-  const factor = config?.uint32Value('hash_balance_factor');
+  return { useHostname: config?.flag('use_hostname_for_hashing') ?? false, balanceFactor: balanceFactor(config) };
+}
+
+/** `RingHash` has both fields of its own too, deprecated, which count where the common configuration is not there (Envoy). */
+export function ringHashing(config: Message): Hashing {
+  if (config.has('consistent_hashing_lb_config')) return hashingOf(config);
+  return { useHostname: config.flag('use_hostname_for_hashing'), balanceFactor: balanceFactor(config) };
+}
+
+function balanceFactor(config: Message | undefined): number | undefined {
+  const percent = config?.uint32Value('hash_balance_factor');
+  if (config === undefined || percent === undefined) return undefined;
   // "gte: 100" - common.proto
-  if (config !== undefined && factor !== undefined && factor < 100)
-    throw config.error('hash_balance_factor', `must be at least 100, got ${factor}`);
-  return config?.flag('use_hostname_for_hashing') ?? false;
+  if (percent < 100) throw config.error('hash_balance_factor', `must be at least 100, got ${percent}`);
+  return percent / 100;
 }
 
 /** `ClientSideWeightedRoundRobin` (gRFC A58). */
@@ -111,7 +126,7 @@ export function weightedRoundRobin(config: Message): WeightedRoundRobinConfig {
 
 const DEFAULTS = DEFAULT_BALANCER as Extract<BalancerConfig, { kind: 'peak_ewma' }>;
 
-/** `inmesh.dev/peak_ewma` in a TypedStruct: `decay_ms`, 1 ms to 1 h, and `default_rtt_ms`, 0 to 1 h; and `slow_start`. */
+/** `inmesh.dev/peak_ewma` in a TypedStruct: `decay_ms`, 1 ms to 1 h, and `default_rtt_ms`, 0 to 1 h; and `slow_start`, `zone_aware`. */
 export function peakEwma(settings: Settings | undefined): BalancerConfig {
   if (settings === undefined) return DEFAULTS;
   return {

@@ -2,16 +2,17 @@ import type { ApertureConfig, SubsetConfig } from '../../core/model/cluster.js';
 import { type Extension, extension } from './any.js';
 import { deterministicAperture, randomSubsetting } from './aperture.js';
 import {
-  hashesHostname,
+  hashingOf,
   leastRequest,
   maglev,
   peakEwma,
   ringHash,
+  ringHashing,
   weightedRoundRobin,
 } from './load-balancing-configs.js';
 import type { PolicyNames } from './context.js';
 import { type LoadBalancing, plainly } from './load-balancing-parts.js';
-import { policyLocality } from './locality.js';
+import { policyLocality, zoneAwareSettings } from './locality.js';
 import type { Message } from './message.js';
 import { slowStart, slowStartSettings } from './slow-start.js';
 import { plainStruct } from './struct.js';
@@ -51,9 +52,9 @@ const MESSAGES: ReadonlyMap<string, Reader> = new Map<string, Reader>([
   [
     `${POLICIES}.ring_hash.v3.RingHash`,
     // DEFAULT_HASH "currently defaults to XX_HASH" - ring_hash.proto
-    ({ message }) => plainly(ringHash(message, ['DEFAULT_HASH', 'XX_HASH', 'MURMUR_HASH_2'], byName(message))),
+    ({ message }) => plainly(ringHash(message, ['DEFAULT_HASH', 'XX_HASH', 'MURMUR_HASH_2'], ringHashing(message))),
   ],
-  [`${POLICIES}.maglev.v3.Maglev`, ({ message }) => plainly(maglev(message, hashesHostname(message)))],
+  [`${POLICIES}.maglev.v3.Maglev`, ({ message }) => plainly(maglev(message, hashingOf(message)))],
   [
     `${POLICIES}.pick_first.v3.PickFirst`,
     ({ message }) => plainly({ kind: 'pick_first', shuffle: message.flag('shuffle_address_list') }),
@@ -82,7 +83,7 @@ const STRUCTS: ReadonlyMap<string, Reader> = new Map<string, Reader>([
     'inmesh.dev/peak_ewma',
     (config) => {
       const settings = config.kind === 'struct' ? config.settings : undefined;
-      return plainly(peakEwma(settings), undefined, slowStartSettings(settings));
+      return plainly(peakEwma(settings), zoneAwareSettings(settings), slowStartSettings(settings));
     },
   ],
   [
@@ -91,12 +92,6 @@ const STRUCTS: ReadonlyMap<string, Reader> = new Map<string, Reader>([
       withAperture(deterministicAperture(config.kind === 'struct' ? config.settings : undefined), rest()),
   ],
 ]);
-
-/** The deprecated field of the same name, or the one in the common configuration. */
-function byName(config: Message): boolean {
-  const common = hashesHostname(config);
-  return common || config.flag('use_hostname_for_hashing');
-}
 
 const withSubsets = (config: SubsetConfig, inside: LoadBalancing | undefined): LoadBalancing | undefined =>
   inside && { ...inside, subsets: config };

@@ -1,6 +1,6 @@
 import type { PolicyNames } from './context.js';
 import { clusterLocality } from './locality.js';
-import { hashesHostname, leastRequest, maglev, ringHash } from './load-balancing-configs.js';
+import { hashingOf, leastRequest, maglev, ringHash } from './load-balancing-configs.js';
 import { type LoadBalancing, plainly } from './load-balancing-parts.js';
 import { firstPolicy } from './load-balancing-policies.js';
 import type { Message } from './message.js';
@@ -45,12 +45,12 @@ function lbPolicy(cluster: Message): LoadBalancing {
       return plainly(leastRequest(config), locality, slowStart(config));
     }
     case 'RING_HASH': {
-      const byName = hashesHostname(cluster.message('common_lb_config'));
-      return plainly(ringHash(cluster.message('ring_hash_lb_config'), ['XX_HASH', 'MURMUR_HASH_2'], byName), locality);
+      const hashing = hashingOf(cluster.message('common_lb_config'));
+      return plainly(ringHash(cluster.message('ring_hash_lb_config'), ['XX_HASH', 'MURMUR_HASH_2'], hashing), locality);
     }
     case 'MAGLEV':
       return plainly(
-        maglev(cluster.message('maglev_lb_config'), hashesHostname(cluster.message('common_lb_config'))),
+        maglev(cluster.message('maglev_lb_config'), hashingOf(cluster.message('common_lb_config'))),
         locality,
       );
     default:

@@ -1,6 +1,7 @@
 import type { LocalityConfig } from '../../core/model/cluster.js';
-import type { Message } from './message.js';
+import { type Message, UINT32_MAX } from './message.js';
 import { percentShare } from './percent.js';
+import type { Settings } from './struct.js';
 
 /** "If not specified, the default is 6", and 1 for `force_local_zone` - common.proto, ZoneAwareLbConfig */
 const DEFAULT_MIN_CLUSTER_SIZE = 6;
@@ -44,5 +45,21 @@ function zoneAware(config: Message): LocalityConfig {
     minClusterSize: config.uint64Value('min_cluster_size') ?? DEFAULT_MIN_CLUSTER_SIZE,
     forceLocal: force === undefined ? undefined : (force.uint32Value('min_size') ?? DEFAULT_MIN_LOCAL),
     failTrafficOnPanic: config.flag('fail_traffic_on_panic'),
+  };
+}
+
+/**
+ * The same as settings of a policy of ours: `zone_aware` with `enabled` in [0, 1], `min_cluster_size`, `force_local` (usable endpoints) and
+ * `fail_traffic_on_panic`. Undefined: by weight.
+ */
+export function zoneAwareSettings(settings: Settings | undefined): LocalityConfig | undefined {
+  const own = settings?.nested('zone_aware');
+  if (own === undefined) return undefined;
+  return {
+    kind: 'zone_aware',
+    enabled: own.number('enabled', 0, 1, 1),
+    minClusterSize: own.integer('min_cluster_size', 0, UINT32_MAX, DEFAULT_MIN_CLUSTER_SIZE),
+    forceLocal: own.has('force_local') ? own.integer('force_local', 1, UINT32_MAX, DEFAULT_MIN_LOCAL) : undefined,
+    failTrafficOnPanic: own.flag('fail_traffic_on_panic'),
   };
 }

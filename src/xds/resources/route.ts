@@ -15,6 +15,7 @@ import { corsPolicy } from './filter-cors.js';
 import { type ConfiguredRoute, filterOverrides, overriddenParts, type Overrides } from './filter-overrides.js';
 import { forwardAction, withClusterHeaders } from './forward-action.js';
 import { headerMutation, mergeMutations } from './header-mutation.js';
+import { hedgePolicy } from './hedge-policy.js';
 import { checkFilterOverrides } from './http-filters.js';
 import { directResponseAction, redirectAction } from './local-action.js';
 import type { Message } from './message.js';
@@ -48,6 +49,7 @@ interface Level {
 /** What only virtual hosts have for their routes. */
 interface HostLevel extends Level {
   readonly retry: RetryConfig | undefined;
+  readonly hedge: Message | undefined;
   /** The deprecated field. */
   readonly cors: CorsPolicy | undefined;
   readonly attemptCount: { readonly request: boolean; readonly response: boolean } | undefined;
@@ -94,6 +96,7 @@ function* decodeVirtualHost(virtualHost: Message, level: Level, taken: Set<strin
     overrides: checkedOverrides(virtualHost, level.overrides),
     mirrors: mirrorPolicies(virtualHost) ?? level.mirrors,
     retry: retry === undefined ? undefined : retryPolicy(retry),
+    hedge: hedgePolicy(virtualHost),
     cors: cors === undefined ? undefined : corsPolicy(cors),
     attemptCount: attemptCount(virtualHost),
   };
@@ -149,10 +152,9 @@ function decodeRoute(route: Message, index: number, level: HostLevel): Configure
   const path = match?.path ?? { kind: 'prefix', value: '', ignoreCase: false };
   switch (route.oneof('route', 'redirect', 'direct_response', 'filter_action', 'non_forwarding_action')) {
     case 'route': {
-      const message = route.required('route');
-      const own = message.message('cors');
+      const own = route.required('route').message('cors');
       if (own !== undefined) cors = corsPolicy(own, level.cors);
-      const forward = forwardAction(message, level, path);
+      const forward = forwardAction(route, level, path);
       if (forward === undefined) return undefined;
       ({ action, perCluster: inClusters } = withClusterHeaders(forward, levels));
       break;

@@ -1,11 +1,11 @@
 import { shown } from '../../core/decode.js';
-import { type Message, ResourceError } from './message.js';
+import type { Message, ResourceError } from './message.js';
 
 /** `google.protobuf.Struct` read as settings: each field one `google.protobuf.Value`. */
 export class Settings {
   readonly #values: ReadonlyMap<string, Message>;
 
-  constructor(struct: Message) {
+  constructor(private readonly struct: Message) {
     this.#values = new Map(struct.map('fields'));
   }
 
@@ -20,19 +20,56 @@ export class Settings {
     return number;
   }
 
+  /** A whole number from `min` to `max`, or `otherwise` when not set. */
+  integer(name: string, min: number, max: number, otherwise: number): number {
+    const number = this.number(name, min, max, otherwise);
+    if (!Number.isInteger(number)) throw this.error(name, `must be a whole number, got ${number}`);
+    return number;
+  }
+
+  /** A truth value, or false when not set. */
+  flag(name: string): boolean {
+    const value = this.#values.get(name);
+    if (value === undefined) return false;
+    if (!value.has('bool_value')) throw value.error('', `must be true or false, got ${shown(value.names)}`);
+    return value.flag('bool_value');
+  }
+
   nested(name: string): Settings | undefined {
     const value = this.#values.get(name);
     return value === undefined ? undefined : new Settings(value.required('struct_value'));
+  }
+
+  /** A list of settings; empty when not set. */
+  nestedList(name: string): Settings[] {
+    return this.#list(name).map((value) => new Settings(value.required('struct_value')));
+  }
+
+  /** A list of texts; empty when not set. */
+  texts(name: string): string[] {
+    return this.#list(name).map((value) => {
+      if (!value.has('string_value')) throw value.error('', `must be a string, got ${shown(value.names)}`);
+      return value.text('string_value');
+    });
+  }
+
+  #list(name: string): Message[] {
+    return this.#values.get(name)?.required('list_value').messages('values') ?? [];
+  }
+
+  has(name: string): boolean {
+    return this.#values.has(name);
   }
 
   get names(): string[] {
     return [...this.#values.keys()];
   }
 
-  /** The error for one of `names`. */
+  /** The error for one of `names`, for one that is missing, or for '': all of it. */
   error(name: string, problem: string): ResourceError {
     const value = this.#values.get(name);
-    return value === undefined ? new ResourceError(name, problem) : value.error('', problem);
+    if (value !== undefined) return value.error('', problem);
+    return this.struct.error(name === '' ? '' : `fields[${JSON.stringify(name)}]`, problem);
   }
 
   /** A text, or undefined when not set. */
@@ -63,6 +100,9 @@ function labelText(value: Message): string | undefined {
   if (value.has('number_value')) return String(value.double('number_value'));
   return value.has('bool_value') ? String(value.flag('bool_value')) : undefined;
 }
+
+/** Key of what only inmesh reads, in metadata: what the API has no field for. */
+export const OWN_METADATA = 'inmesh.dev';
 
 /** `core.v3.Metadata.filter_metadata[key]` of `owner.metadata`, or of another field. */
 export function filterMetadata(owner: Message, key: string, field = 'metadata'): Settings | undefined {

@@ -29,12 +29,18 @@ function selector(config: Message): SubsetConfig['selectors'][number] {
     'DEFAULT_SUBSET',
     'KEYS_SUBSET',
   ]);
-  if (policy === 'KEYS_SUBSET')
-    throw config.error(
-      'fallback_policy',
-      'must not be KEYS_SUBSET, which is not supported; name the subset in the route',
-    );
+  if (policy === 'KEYS_SUBSET') return { keys, fallback: 'keys', fallbackKeys: fallbackKeys(config, keys) };
   return { keys, fallback: policy === 'NOT_DEFINED' ? undefined : FALLBACKS[policy] };
+}
+
+/** `fallback_keys_subset`, by Envoy's rules (subset_lb_config.cc): some of the keys, and not all. */
+function fallbackKeys(config: Message, keys: readonly string[]): readonly string[] {
+  const found = [...new Set(config.texts('fallback_keys_subset'))];
+  if (found.length === 0) throw config.error('fallback_keys_subset', 'must have at least one, for KEYS_SUBSET');
+  const other = found.find((key) => !keys.includes(key));
+  if (other !== undefined) throw config.error('fallback_keys_subset', `must be some of keys, got "${other}"`);
+  if (found.length === keys.length) throw config.error('fallback_keys_subset', 'must be fewer than keys');
+  return found;
 }
 
 /** `metadata_match` of a route action or cluster weight: what `envoy.lb` says. Undefined: any endpoint. */

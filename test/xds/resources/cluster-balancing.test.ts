@@ -16,6 +16,9 @@ const lb = (name: string, message: string, fields: Resource = {}) =>
 const roundRobin = (fields: Resource = {}) => lb('round_robin', 'RoundRobin', fields);
 const typed = (type: string, fields: Readonly<Record<string, Resource>> = {}) =>
   any('xds.type.v3.TypedStruct', { type_url: `type.googleapis.com/${type}`, value: struct(fields) });
+const keysSubset = (keys: string[], fallback_keys_subset: string[] = []) => ({
+  lb_subset_config: { subset_selectors: [{ keys, fallback_policy: 'KEYS_SUBSET', fallback_keys_subset }] },
+});
 const number = (number_value: number): Resource => ({ number_value });
 const wrapped = (value: unknown): Resource => ({ value });
 
@@ -34,18 +37,33 @@ describe('a policy of the API', () => {
         maximum_ring_size: wrapped('16'),
         consistent_hashing_lb_config: { use_hostname_for_hashing: true, hash_balance_factor: wrapped(150) },
       }),
-      { kind: 'ring_hash', minSize: 8, maxSize: 16, useHostname: true },
+      { kind: 'ring_hash', minSize: 8, maxSize: 16, useHostname: true, balanceFactor: 1.5 },
     ],
     [
-      'ring hash by names, in the deprecated field',
-      lb('ring_hash', 'RingHash', { use_hostname_for_hashing: true }),
-      { kind: 'ring_hash', minSize: 1_024, maxSize: 8_388_608, useHostname: true },
+      'ring hash by names, in the deprecated fields',
+      lb('ring_hash', 'RingHash', { use_hostname_for_hashing: true, hash_balance_factor: wrapped(200) }),
+      { kind: 'ring_hash', minSize: 1_024, maxSize: 8_388_608, useHostname: true, balanceFactor: 2 },
+    ],
+    [
+      'ring hash, where the deprecated fields are beside the others',
+      lb('ring_hash', 'RingHash', { hash_balance_factor: wrapped(200), consistent_hashing_lb_config: {} }),
+      { kind: 'ring_hash', minSize: 1_024, maxSize: 8_388_608, useHostname: false },
     ],
     ['Maglev with its default', lb('maglev', 'Maglev'), { kind: 'maglev', tableSize: 65_537, useHostname: false }],
     [
       'Maglev',
       lb('maglev', 'Maglev', { table_size: wrapped(101) }),
       { kind: 'maglev', tableSize: 101, useHostname: false },
+    ],
+    [
+      'Maglev with bounded loads',
+      lb('maglev', 'Maglev', { consistent_hashing_lb_config: { hash_balance_factor: wrapped(100) } }),
+      { kind: 'maglev', tableSize: 65_537, useHostname: false, balanceFactor: 1 },
+    ],
+    [
+      'least request that looks at every endpoint',
+      lb('least_request', 'LeastRequest', { selection_method: 'FULL_SCAN' }),
+      { kind: 'least_request', choiceCount: 2, fullScan: true },
     ],
     ['pick first', lb('pick_first', 'PickFirst'), { kind: 'pick_first', shuffle: false }],
     [
@@ -230,8 +248,45 @@ describe('subsets', () => {
     expect(found.balancer.kind).toBe('maglev');
   });
 
+  test('fall back to fewer of their keys', () => {
+    expect(settings(keysSubset(['a', 'b', 'c'], ['c', 'a', 'c'])).subsets?.selectors).toEqual([
+      { keys: ['a', 'b', 'c'], fallback: 'keys', fallbackKeys: ['c', 'a'] },
+    ]);
+    const subset_lb_policy = list(roundRobin());
+    const inPolicy = lb('subset', 'Subset', { ...keysSubset(['a', 'b'], ['b'])['lb_subset_config'], subset_lb_policy });
+    expect(settings(policies(inPolicy)).subsets?.selectors).toEqual([
+      { keys: ['a', 'b'], fallback: 'keys', fallbackKeys: ['b'] },
+    ]);
+  });
+
   test('have no fallback unless there is one', () => {
     expect(settings({ lb_subset_config: {} }).subsets).toEqual({ fallback: 'none', defaultSubset: {}, selectors: [] });
+  });
+});
+
+describe('zones, for a policy of ours', () => {
+  const zones = (fields: Readonly<Record<string, Resource>>) =>
+    settings(policies(typed('inmesh.dev/peak_ewma', { zone_aware: { struct_value: struct(fields) } }))).locality;
+
+  test('have the defaults of the API', () => {
+    expect(zones({})).toEqual({
+      kind: 'zone_aware',
+      enabled: 1,
+      minClusterSize: 6,
+      forceLocal: undefined,
+      failTrafficOnPanic: false,
+    });
+  });
+
+  test('take every field', () => {
+    const fields = { enabled: number(0.5), min_cluster_size: number(3), force_local: number(2) };
+    expect(zones({ ...fields, fail_traffic_on_panic: { bool_value: true } })).toEqual({
+      kind: 'zone_aware',
+      enabled: 0.5,
+      minClusterSize: 3,
+      forceLocal: 2,
+      failTrafficOnPanic: true,
+    });
   });
 });
 
@@ -365,9 +420,24 @@ describe('a cluster is refused', () => {
       'lb_subset_config.subset_selectors[0].keys: must have at least one',
     ],
     [
-      'when a subset falls back to fewer keys',
-      { lb_subset_config: { subset_selectors: [{ keys: ['a'], fallback_policy: 'KEYS_SUBSET' }] } },
-      'fallback_policy: must not be KEYS_SUBSET',
+      'when a subset falls back to no keys',
+      keysSubset(['a']),
+      'subset_selectors[0].fallback_keys_subset: must have at least one',
+    ],
+    [
+      'when a subset falls back to other keys',
+      keysSubset(['a', 'b'], ['c']),
+      'subset_selectors[0].fallback_keys_subset: must be some of keys, got "c"',
+    ],
+    [
+      'when a subset falls back to itself',
+      keysSubset(['a', 'b'], ['b', 'a', 'b']),
+      'subset_selectors[0].fallback_keys_subset: must be fewer than keys',
+    ],
+    [
+      'when the zone of a policy of ours is to have more than all calls',
+      policies(typed('inmesh.dev/peak_ewma', { zone_aware: { struct_value: struct({ enabled: number(1.5) }) } })),
+      'fields["enabled"]: must be a number from 0 to 1',
     ],
     [
       'when the metadata has a list to fall back to',

@@ -163,6 +163,7 @@ describe('active checks', () => {
       interval_jitter: { nanos: 200_000_000 },
       interval_jitter_percent: 10,
       no_traffic_interval: { seconds: 7 },
+      no_traffic_healthy_interval: { seconds: 70 },
       unhealthy_interval: { seconds: 2 },
       healthy_edge_interval: { seconds: 3 },
       alt_port: wrapped(8_080),
@@ -175,6 +176,7 @@ describe('active checks', () => {
       intervalJitterMs: 200,
       intervalJitterShare: 0.1,
       noTrafficIntervalMs: 7_000,
+      noTrafficHealthyIntervalMs: 70_000,
       unhealthyIntervalMs: 2_000,
       // "the same as 'unhealthy interval'" - health_check.proto
       unhealthyEdgeIntervalMs: 2_000,
@@ -199,6 +201,7 @@ describe('active checks', () => {
           { start: 200, end: 300 },
           { start: '404', end: 405 },
         ],
+        retriable_statuses: [{ start: 429, end: 430 }],
         request_headers_to_add: [{ header: { key: 'X-A', value: 'b' } }],
       },
     });
@@ -212,6 +215,7 @@ describe('active checks', () => {
         { start: 200, end: 300 },
         { start: 404, end: 405 },
       ],
+      retriable: [{ start: 429, end: 430 }],
       requestHeaders: { remove: [], set: [{ name: 'x-a', value: 'b', action: 'append' }] },
     });
   });
@@ -255,6 +259,16 @@ describe('active checks', () => {
     ['with an empty payload', { ...basics, tcp_health_check: { receive: [{}] } }, 'must have text or binary'],
     ['at a port that is none', { ...basics, alt_port: wrapped(65_536) }, 'alt_port: must be at most 65535'],
     ['over a socket of its own', { ...basics, tls_options: {} }, 'tls_options: is not supported'],
+    [
+      'with statuses to try again that are none',
+      http({ retriable_statuses: [{ start: 600, end: 601 }] }),
+      'retriable_statuses[0]: must be a range of statuses',
+    ],
+    [
+      'with no wait while healthy',
+      { ...basics, no_traffic_healthy_interval: {} },
+      'no_traffic_healthy_interval: must be greater',
+    ],
     ['with a short wait of none', { ...basics, no_traffic_interval: {} }, 'no_traffic_interval: must be greater'],
   ])('are refused %s', (__, fields, problem) => {
     expect(refusal(() => checks(fields))).toContain(problem);

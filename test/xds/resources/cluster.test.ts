@@ -103,25 +103,13 @@ describe('limits and budgets', () => {
 
   test('the first threshold of DEFAULT priority counts (A32), the rest keeps its defaults', () => {
     const found = settings(
-      thresholds(
-        { priority: 'HIGH', max_requests: { value: 1 } },
-        { max_requests: { value: 2 }, max_retries: { value: 3 } },
-        { max_requests: { value: 4 } },
-      ),
+      thresholds({ max_requests: { value: 2 }, max_retries: { value: 3 } }, { max_requests: { value: 4 } }),
     );
     expect(found.limits).toEqual({ maxConnections: 1024, maxPendingRequests: 1024, maxRequests: 2, maxRetries: 3 });
   });
 
   test('a limit of zero is zero', () => {
     expect(settings(thresholds({ max_requests: {} })).limits.maxRequests).toBe(0);
-  });
-
-  test('Envoy’s retry_budget takes the place of max_retries and gives its share as the ratio', () => {
-    const found = settings(thresholds({ max_retries: { value: 3 }, retry_budget: { budget_percent: { value: 50 } } }));
-    expect([found.limits.maxRetries, found.retryBudget]).toEqual([
-      undefined,
-      { retryRatio: 0.5, minRetriesPerSecond: 10, ttlMs: 10_000 },
-    ]);
   });
 
   test('our own retry budget comes first', () => {

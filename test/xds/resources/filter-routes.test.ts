@@ -61,6 +61,8 @@ describe('sessions', () => {
       kind: 'header',
       name: 'x-session',
     });
+    const strict = state(any(HEADER, { name: 'x-session' }));
+    expect(kept(undefined, [filter('x', session({ ...strict, strict: true }))])).toMatchObject({ strict: true });
     expect(kept(undefined, [])).toBeUndefined();
     expect(kept(undefined, [filter('x', session({}))])).toBeUndefined();
   });

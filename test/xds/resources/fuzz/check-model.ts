@@ -30,6 +30,16 @@ const CHECKS: { readonly [T in ResourceType]: (model: Models[T]) => void } = {
     inRange(retryBudget.retryRatio, 0, 1_000);
     inRange(retryBudget.minRetriesPerSecond, 0, 1e6);
     inRange(retryBudget.ttlMs, 1_000, 60_000);
+    for (const limit of [
+      limits.high?.maxPendingRequests,
+      limits.high?.maxRequests,
+      limits.activeRetryBudget?.minConcurrency,
+    ])
+      inRange(limit ?? 0, 0, UINT32_MAX);
+    inRange(limits.batchShare ?? 0, 0, 1);
+    inRange(limits.activeRetryBudget?.share ?? 0, 0, 1);
+    checkBreaker(settings);
+    checkFallback(settings);
     checkBalancer(balancer);
     checkHealth(settings);
     must(connectTimeoutMs > 0, 'time to connect');
@@ -52,13 +62,35 @@ function checkBalancer(balancer: BalancerConfig): void {
     case 'peak_ewma':
       return inRange(balancer.decayMs, 1, 3_600_000);
     case 'ring_hash':
+      inRange(balancer.balanceFactor ?? 1, 1, UINT32_MAX);
       inRange(balancer.minSize, 1, balancer.maxSize);
       return inRange(balancer.maxSize, 1, 8_388_608);
     case 'maglev':
+      inRange(balancer.balanceFactor ?? 1, 1, UINT32_MAX);
       return inRange(balancer.tableSize, 2, 5_000_011);
     case 'weighted_round_robin':
       inRange(balancer.updateMs, 100, Number.MAX_VALUE);
       return inRange(balancer.errorPenalty, 0, Number.MAX_VALUE);
+  }
+}
+
+function checkBreaker({ breaker }: Settings): void {
+  if (breaker === undefined) return;
+  must(breaker.consecutiveFailures !== undefined || breaker.successRate !== undefined, 'something to trip by');
+  inRange(breaker.consecutiveFailures ?? 1, 1, UINT32_MAX);
+  inRange(breaker.successRate?.threshold ?? 1, Number.MIN_VALUE, 1);
+  inRange(breaker.basePenaltyMs, 1, breaker.maxPenaltyMs);
+  inRange(breaker.jitter, 0, 1);
+  inRange(breaker.probes, 1, UINT32_MAX);
+}
+
+function checkFallback({ name, fallback }: Settings): void {
+  if (fallback !== undefined) inRange(fallback.length, 1, 16);
+  for (const one of fallback ?? []) {
+    if (one.kind === 'service') must(one.cluster !== '' && one.cluster !== name, 'another cluster to fall back to');
+    if (one.kind === 'static') inRange(one.status, 200, 599);
+    if (one.kind === 'stale') inRange(one.maxAgeMs, 1, Number.MAX_VALUE);
+    if (one.kind === 'function') must(one.name !== '', 'the name of a function');
   }
 }
 
@@ -127,6 +159,12 @@ function checkRoute({ name, match, action, cors }: Route): void {
     inRange(share, 0, 1);
   }
   if (action.hashPolicies !== undefined) must(action.hashPolicies.length > 0, 'policies, if any');
+  if (action.hedge !== undefined) {
+    inRange(action.hedge.maxAttempts, 2, 5);
+    inRange(action.hedge.delayMs ?? 0, 0, Number.MAX_VALUE);
+    inRange(action.hedge.percentile, Number.MIN_VALUE, 0.9999);
+    inRange(action.hedge.maxExtraLoad, Number.MIN_VALUE, 1);
+  }
   if (action.retry !== undefined) {
     inRange(action.retry.rateLimitedBackOff?.maxMs ?? 1, Number.MIN_VALUE, Number.MAX_VALUE);
     inRange(action.retry.hostSelection?.maxAttempts ?? 1, 1, 100);

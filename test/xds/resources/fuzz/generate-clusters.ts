@@ -85,15 +85,20 @@ const clusterMetadata = (make: Make): Resource => ({
   filter_metadata: {
     'inmesh.dev': {
       fields: {
-        retry_budget: {
-          struct_value: {
-            fields: {
-              retry_ratio: { number_value: make.one(0, 0.2, 1_000) },
-              min_retries_per_second: { number_value: make.int(0, 100) },
-              ttl_ms: { number_value: make.int(1_000, 60_000) },
+        ...(make.flag() && {
+          retry_budget: {
+            struct_value: {
+              fields: {
+                retry_ratio: { number_value: make.one(0, 0.2, 1_000) },
+                min_retries_per_second: { number_value: make.int(0, 100) },
+                ttl_ms: { number_value: make.int(1_000, 60_000) },
+              },
             },
           },
-        },
+        }),
+        ...(make.flag() && { batch_share: { number_value: make.one(0, 0.1, 1) } }),
+        ...(make.flag() && { breaker: { struct_value: breaker(make) } }),
+        ...(make.flag() && { fallback: { list_value: { values: make.list(0, 3, () => fallback(make)) } } }),
         ...(make.flag() && { warm_connections: { number_value: make.int(0, 3) } }),
         ...(make.flag() && { health_watch: { struct_value: { fields: { service: { string_value: 's' } } } } }),
       },
@@ -101,6 +106,48 @@ const clusterMetadata = (make: Make): Resource => ({
     other: make.struct(),
   },
 });
+
+/** `breaker` of our metadata. */
+const breaker = (make: Make): Resource => ({
+  fields: {
+    consecutive_failures: { number_value: make.int(make.flag() ? 0 : 1, 9) },
+    success_rate: {
+      struct_value: {
+        fields: {
+          threshold: { number_value: make.one(0.1, 0.8, 1) },
+          window_ms: { number_value: make.int(100, 60_000) },
+          buckets: { number_value: make.int(1, 100) },
+        },
+      },
+    },
+    base_penalty_ms: { number_value: make.int(1, 1_000) },
+    max_penalty_ms: { number_value: make.int(1_000, 100_000) },
+    jitter: { number_value: make.one(0, 0.5, 1) },
+    probes: { number_value: make.int(1, 5) },
+  },
+});
+
+/** One of `fallback` of our metadata. */
+function fallback(make: Make): Resource {
+  const text = (string_value: string): Resource => ({ string_value });
+  const one = (kind: string, fields: Record<string, unknown>): Resource => ({
+    struct_value: { fields: { [kind]: { struct_value: { fields } } } },
+  });
+  return make.any<Resource>(
+    () => one('service', { cluster: text(make.one('other', 'é', 'leaf')) }),
+    () => one('stale', { max_age_ms: { number_value: make.int(1, 100_000) } }),
+    () =>
+      one('static', {
+        status: { number_value: make.int(200, 599) },
+        headers: {
+          list_value: { values: [{ struct_value: { fields: { name: text(make.header()), value: text('v') } } }] },
+        },
+        [make.one('body', 'body_base64')]: text('AAEC'),
+        grpc_status: { number_value: make.int(0, 16) },
+      }),
+    () => one('function', { name: text(make.name()) }),
+  );
+}
 
 function transportSocket(make: Make): Resource {
   const san = { san_type: 'DNS', matcher: { exact: 'example.com' } };

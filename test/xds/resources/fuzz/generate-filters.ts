@@ -19,6 +19,7 @@ export const cors = (make: Make): Resource => ({
 
 /** The fields of a `StatefulSession`. */
 const session = (make: Make): Resource => ({
+  strict: make.maybe(0.3, () => make.flag()),
   session_state: make.maybe(0.9, () => ({
     name: 's',
     typed_config: make.any<Resource>(

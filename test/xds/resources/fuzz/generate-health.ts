@@ -56,7 +56,7 @@ export function healthCheck(make: Make): Resource {
       () => ({ tcp_health_check: tcpCheck(make) }),
     ),
   };
-  for (const name of ['no_traffic', 'unhealthy', 'unhealthy_edge', 'healthy_edge'])
+  for (const name of ['no_traffic', 'no_traffic_healthy', 'unhealthy', 'unhealthy_edge', 'healthy_edge'])
     found[`${name}_interval`] = make.maybe(0.2, () => make.duration(1));
   return found;
 }
@@ -67,6 +67,7 @@ const httpCheck = (make: Make): Resource => ({
   method: make.maybe(0.3, () => make.one('GET', 'HEAD', 'METHOD_UNSPECIFIED')),
   codec_client_type: make.maybe(0.3, () => make.one('HTTP1', 'HTTP2')),
   expected_statuses: make.maybe(0.4, () => [{ start: make.int(100, 300), end: make.int(301, 600) }]),
+  retriable_statuses: make.maybe(0.3, () => [{ start: make.int(100, 300), end: make.int(301, 600) }]),
   request_headers_to_add: make.maybe(0.3, () => [make.headerToAdd()]),
   request_headers_to_remove: make.maybe(0.2, () => [make.header()]),
 });

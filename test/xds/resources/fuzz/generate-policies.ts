@@ -85,6 +85,10 @@ const leastRequest = (make: Make): Resource => ({
   slow_start_config: make.maybe(0.3, () => slowStart(make)),
 });
 
+const scan = (make: Make): Resource => ({
+  selection_method: make.maybe(0.4, () => make.one('N_CHOICES', 'FULL_SCAN')),
+});
+
 const ring = (make: Make): Resource => ({
   hash_function: make.maybe(0.5, () => 'XX_HASH'),
   minimum_ring_size: make.maybe(0.7, () => ({ value: make.int(1, 1_024) })),
@@ -94,10 +98,21 @@ const ring = (make: Make): Resource => ({
 const subsets = (make: Make): Resource => ({
   fallback_policy: make.one('NO_FALLBACK', 'ANY_ENDPOINT', 'DEFAULT_SUBSET'),
   default_subset: make.maybe(0.5, () => ({ fields: { version: { string_value: 'v1' }, n: { number_value: 1 } } })),
-  subset_selectors: make.list(0, 2, () => ({
-    keys: make.list(1, 2, (i) => make.one('version', `k${i}`)),
-    fallback_policy: make.maybe(0.5, () => make.one('NOT_DEFINED', 'NO_FALLBACK', 'ANY_ENDPOINT', 'DEFAULT_SUBSET')),
-  })),
+  subset_selectors: make.list(0, 2, () =>
+    make.any<Resource>(
+      () => ({
+        keys: make.list(1, 2, (i) => make.one('version', `k${i}`)),
+        fallback_policy: make.maybe(0.5, () =>
+          make.one('NOT_DEFINED', 'NO_FALLBACK', 'ANY_ENDPOINT', 'DEFAULT_SUBSET'),
+        ),
+      }),
+      () => ({
+        keys: ['version', 'k1'],
+        fallback_policy: 'KEYS_SUBSET',
+        fallback_keys_subset: [make.one('version', 'k1')],
+      }),
+    ),
+  ),
   panic_mode_any: make.maybe(0.2, () => make.flag()),
 });
 
@@ -127,6 +142,13 @@ const peakEwma = (make: Make): Resource =>
   typed('peak_ewma', {
     decay_ms: { number_value: make.int(1, 3_600_000) },
     default_rtt_ms: { number_value: make.int(0, 3_600_000) },
+    ...(make.flag() && {
+      zone_aware: {
+        struct_value: {
+          fields: { enabled: { number_value: make.one(0, 0.5, 1) }, force_local: { number_value: make.int(1, 5) } },
+        },
+      },
+    }),
     ...(make.flag() && {
       slow_start: {
         struct_value: { fields: { window_ms: { number_value: make.int(0, 60_000) }, aggression: { number_value: 1 } } },
@@ -158,13 +180,21 @@ function known(make: Make, depth: number): Resource {
       }),
     () => any(`${POLICIES}.random.v3.Random`, { locality_lb_config: localities(make) }),
     () =>
-      any(`${POLICIES}.least_request.v3.LeastRequest`, { ...leastRequest(make), locality_lb_config: localities(make) }),
+      any(`${POLICIES}.least_request.v3.LeastRequest`, {
+        ...leastRequest(make),
+        ...scan(make),
+        locality_lb_config: localities(make),
+      }),
     () =>
       any(`${POLICIES}.ring_hash.v3.RingHash`, {
         ...ring(make),
         consistent_hashing_lb_config: make.maybe(0.3, () => hashing(make)),
       }),
-    () => any(`${POLICIES}.maglev.v3.Maglev`, { table_size: { value: make.one(2, 101, 65_537) } }),
+    () =>
+      any(`${POLICIES}.maglev.v3.Maglev`, {
+        table_size: { value: make.one(2, 101, 65_537) },
+        consistent_hashing_lb_config: make.maybe(0.3, () => hashing(make)),
+      }),
     () => any(`${POLICIES}.pick_first.v3.PickFirst`, { shuffle_address_list: make.flag() }),
     () =>
       any(`${POLICIES}.client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin`, {

@@ -23,6 +23,7 @@ function virtualHost(make: Make, index: number): Resource {
     name: make.name(),
     domains: index === 0 && make.flag() ? ['*'] : domains.slice(make.random.int(domains.length)),
     retry_policy: make.maybe(0.2, () => retryPolicy(make)),
+    hedge_policy: make.maybe(0.2, () => hedgePolicy(make)),
     typed_per_filter_config: make.maybe(0.1, () => overrides(make)),
     request_mirror_policies: make.maybe(0.1, () => [mirror(make)]),
     cors: make.maybe(0.1, () => cors(make)),
@@ -38,6 +39,7 @@ function route(make: Make): Resource {
   return {
     name: make.maybe(0.5, () => make.name()),
     match,
+    metadata: make.maybe(0.2, () => ({ filter_metadata: { 'inmesh.dev': { fields: { hedge: hedge(make) } } } })),
     typed_per_filter_config: make.maybe(0.1, () => overrides(make)),
     ...make.headerChanges(),
     ...make.any<Resource>(
@@ -112,6 +114,8 @@ function routeAction(make: Make): Resource {
     ...path,
     timeout: make.maybe(0.3, () => make.duration()),
     retry_policy: make.maybe(0.3, () => retryPolicy(make)),
+    hedge_policy: make.maybe(0.2, () => hedgePolicy(make)),
+    priority: make.maybe(0.2, () => make.one('DEFAULT', 'HIGH')),
     max_stream_duration: make.maybe(0.3, () => ({
       max_stream_duration: make.maybe(0.5, () => make.duration()),
       grpc_timeout_header_max: make.maybe(0.5, () => make.duration()),
@@ -175,6 +179,25 @@ function hashPolicy(make: Make): Resource {
   );
   return { ...specifier, terminal: make.maybe(0.3, () => make.flag()) };
 }
+
+const hedgePolicy = (make: Make): Resource => ({
+  initial_requests: make.maybe(0.3, () => make.uint32(1)),
+  hedge_on_per_try_timeout: make.flag(),
+});
+
+/** `hedge` of our metadata. */
+const hedge = (make: Make): Resource => ({
+  struct_value: {
+    fields: {
+      max_attempts: { number_value: make.int(2, 9) },
+      ...(make.flag() && { delay_ms: { number_value: make.int(0, 500) } }),
+      percentile: { number_value: make.one(0.01, 0.5, 0.9999) },
+      max_extra_load: { number_value: make.one(0.01, 1) },
+      non_fatal_statuses: { list_value: { values: make.list(0, 2, () => ({ string_value: 'UNAVAILABLE' })) } },
+      on_per_try_timeout: { bool_value: make.flag() },
+    },
+  },
+});
 
 export function retryPolicy(make: Make): Resource {
   return {
