@@ -62,3 +62,16 @@ export function queryValue(path: string, name: string): string | undefined {
   }
   return undefined;
 }
+
+/** The names of all query parameters, as they are written. */
+export function queryNames(path: string): string[] {
+  const start = path.indexOf('?') + 1;
+  if (start === 0) return [];
+  return path
+    .slice(start)
+    .split('&')
+    .map((parameter) => {
+      const equals = parameter.indexOf('=');
+      return equals < 0 ? parameter : parameter.slice(0, equals);
+    });
+}

@@ -1,6 +1,8 @@
 import type { RouteMatch } from '../../core/model/match.js';
-import { matchedValue } from '../match/headers.js';
 import type { Predicate, RequestView } from '../request.js';
+import { cluesOf, readerOf, type Clue, type ReadPlace } from './clues.js';
+import { bestSplit, type Split, usedKey } from './split.js';
+import { TextGroups } from './text-groups.js';
 
 /** One route in an index, found by its path. */
 export interface Entry {
@@ -13,22 +15,20 @@ export interface Entry {
   readonly conditions: Predicate | undefined;
 }
 
-/** From so many routes for one path on, they are told apart by a header. */
+interface CluedEntry extends Entry {
+  readonly clues: readonly Clue[];
+}
+
+/** From so many routes for one path on, they are told apart by what they cannot do without. */
 const SPLIT_AT = 8;
 
-/** Routes with the same path. */
+/** Clues at most by which routes are told apart one after the other. */
+const MAX_SPLITS = 8;
+
+/** Routes with the same path, or with the same beginning of one. */
 export interface Bucket {
   /** The lowest index below `below` that matches, else `below`. */
   first(request: RequestView, path: string, below: number): number;
-}
-
-/** `used`: headers by which the entries are told apart already. */
-function bucketOf(entries: readonly Entry[], used: ReadonlySet<string> = new Set()): Bucket {
-  if (entries.length >= SPLIT_AT) {
-    const name = discriminator(entries, used);
-    if (name !== undefined) return new SplitBucket(entries, name, used);
-  }
-  return new ListBucket(entries);
 }
 
 /** A bucket that is filled first, in order of the indices, and made ready when a request first comes to it. */
@@ -37,9 +37,25 @@ export class LazyBucket implements Bucket {
   #bucket: Bucket | undefined;
 
   first(request: RequestView, path: string, below: number): number {
-    this.#bucket ??= bucketOf(this.entries);
+    this.#bucket ??= this.#make();
     return this.#bucket.first(request, path, below);
   }
+
+  #make(): Bucket {
+    const { entries } = this;
+    if (entries.length < SPLIT_AT) return new ListBucket(entries);
+    return bucketOf(
+      entries.map((entry) => ({ ...entry, clues: cluesOf(entry.match) })),
+      new Set(),
+    );
+  }
+}
+
+/** `used`: clues by which the entries are told apart already. */
+function bucketOf(entries: readonly CluedEntry[], used: ReadonlySet<string>): Bucket {
+  const done = entries.length < SPLIT_AT || used.size >= MAX_SPLITS;
+  const split = done ? undefined : bestSplit(entries, used, SPLIT_AT);
+  return split === undefined ? new ListBucket(entries) : new SplitBucket(entries, split, used);
 }
 
 class ListBucket implements Bucket {
@@ -54,67 +70,50 @@ class ListBucket implements Bucket {
   }
 }
 
-/** Routes of which most ask for one exact value of the same header (or `:method`): a look-up leaves a few. */
+/** A bucket that is filled before it is made. */
+class Pending {
+  readonly entries: CluedEntry[] = [];
+  bucket: Bucket | undefined;
+}
+
+/** Routes that are told apart by text in one place of the request: a look-up leaves those whose text is there, and those that ask for none. */
 class SplitBucket implements Bucket {
-  readonly #byValue = new Map<string, Bucket>();
+  readonly #read: ReadPlace;
+  readonly #cased = new TextGroups<Pending>();
+  readonly #folded = new TextGroups<Pending>();
   readonly #others: Bucket;
 
-  constructor(
-    entries: readonly Entry[],
-    private readonly name: string,
-    used: ReadonlySet<string>,
-  ) {
-    const groups = new Map<string, Entry[]>();
-    const others: Entry[] = [];
+  constructor(entries: readonly CluedEntry[], { place, clues }: Split<CluedEntry>, used: ReadonlySet<string>) {
+    this.#read = readerOf(place);
+    const others: CluedEntry[] = [];
+    const groups = new Map<Pending, string>();
     for (const entry of entries) {
-      const value = exactValue(entry, name);
-      const group = value === undefined ? others : groups.get(value);
-      if (group !== undefined) group.push(entry);
-      else if (value !== undefined) groups.set(value, [entry]);
+      const clue = clues.get(entry);
+      if (clue === undefined) others.push(entry);
+      for (const text of clue?.texts ?? []) {
+        const groupsOf = clue?.ignoreCase ? this.#folded : this.#cased;
+        const group = groupsOf.at(clue?.how ?? 'is', text, () => new Pending());
+        group.entries.push(entry);
+        groups.set(group, text);
+      }
     }
-    const now = new Set(used).add(name);
-    for (const [value, group] of groups) this.#byValue.set(value, bucketOf(group, now));
-    this.#others = bucketOf(others, now);
+    for (const [group, text] of groups) {
+      group.bucket = bucketOf(group.entries, new Set(used).add(usedKey(place, text)));
+    }
+    this.#others = bucketOf(others, used);
   }
 
   first(request: RequestView, path: string, below: number): number {
-    const value = matchedValue(request, this.name);
+    const texts = this.#read(request, path);
     let best = below;
-    if (typeof value === 'object') for (const one of value) best = this.#firstOf(one, request, path, best);
-    else if (value !== undefined) best = this.#firstOf(value, request, path, best);
+    if (texts !== undefined) {
+      const better = ({ bucket }: Pending, found: number): number => bucket?.first(request, path, found) ?? found;
+      if (!this.#cased.empty) best = this.#cased.visit(texts, best, better);
+      if (!this.#folded.empty) best = this.#folded.visit(lowerCase(texts), best, better);
+    }
     return this.#others.first(request, path, best);
   }
-
-  #firstOf(value: string, request: RequestView, path: string, below: number): number {
-    return this.#byValue.get(value)?.first(request, path, below) ?? below;
-  }
 }
 
-/** The header that the most entries ask an exact value of; undefined when that is not worth a look-up. */
-function discriminator(entries: readonly Entry[], used: ReadonlySet<string>): string | undefined {
-  const counts = new Map<string, number>();
-  for (const { match } of entries) {
-    for (const name of new Set(match.headers.map((header) => header.name))) {
-      if (!used.has(name)) counts.set(name, (counts.get(name) ?? 0) + 1);
-    }
-  }
-  let best: string | undefined;
-  let most = SPLIT_AT - 1;
-  for (const name of counts.keys()) {
-    const count = entries.filter((entry) => exactValue(entry, name) !== undefined).length;
-    if (count > most) {
-      most = count;
-      best = name;
-    }
-  }
-  return best;
-}
-
-/** The one value of the header with which the entry can match; undefined when there is not just one. */
-function exactValue({ match }: Entry, name: string): string | undefined {
-  for (const { name: other, match: value, invert, treatMissingAsEmpty } of match.headers) {
-    if (other !== name || invert || treatMissingAsEmpty) continue;
-    if (value.kind === 'exact' && !value.ignoreCase) return value.value;
-  }
-  return undefined;
-}
+const lowerCase = (texts: string | readonly string[]): string | readonly string[] =>
+  typeof texts === 'string' ? texts.toLowerCase() : texts.map((text) => text.toLowerCase());

@@ -38,10 +38,10 @@ export class PrefixTree<T> {
     return node.value;
   }
 
-  /** Writes the values of all prefixes of `text` into `found`, the shortest first; returns how many. */
-  collect(text: string, found: T[]): number {
+  /** Writes the values of all prefixes of what `text` is from `start` on into `found`, the shortest first; returns how many. */
+  collect(text: string, found: T[], start = 0): number {
     let node = this.#root;
-    let from = 0;
+    let from = start;
     let count = 0;
     for (;;) {
       if (node.value !== undefined) found[count++] = node.value;

@@ -1,15 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Call } from '../../src/core/call.js';
-import { headerFields } from '../../src/core/headers.js';
-import type { HeaderMatch, PathMatch, RouteMatch, SourceMatch } from '../../src/core/model/match.js';
-import { seededRandom } from '../../src/core/random.js';
-import { safeRegex } from '../../src/core/regex/safe-regex.js';
-import { compileMatch } from '../../src/routing/match.js';
-import { literalPrefix } from '../../src/routing/table/literal-prefix.js';
-import { RouteTable } from '../../src/routing/table/table.js';
-import { aCall } from '../support/calls.js';
-import { aMatch } from '../support/targets.js';
+import type { Call } from '../../../src/core/call.js';
+import { headerFields } from '../../../src/core/headers.js';
+import type { HeaderMatch, PathMatch, RouteMatch, SourceMatch } from '../../../src/core/model/match.js';
+import { seededRandom } from '../../../src/core/random.js';
+import { safeRegex } from '../../../src/core/regex/safe-regex.js';
+import { compileMatch } from '../../../src/routing/match.js';
+import { RouteTable } from '../../../src/routing/table/table.js';
+import { aCall } from '../../support/calls.js';
+import { aMatch } from '../../support/targets.js';
 
 const table = (matches: readonly RouteMatch[], source?: { labels: Record<string, string>; principal?: string }) =>
   new RouteTable(
@@ -43,7 +42,7 @@ const pathMatch: fc.Arbitrary<PathMatch> = fc.oneof(
   regexSource.map((source) => ({ kind: 'regex' as const, regex: safeRegex(source) })),
 );
 const headerMatch: fc.Arbitrary<HeaderMatch> = fc.record({
-  name: fc.constantFrom('x-a', 'x-b', ':method'),
+  name: fc.constantFrom('x-a', 'x-b', 'x-b', ':method', 'content-type', 'host'),
   match: fc.oneof(
     fc.record({
       kind: fc.constantFrom('exact', 'exact', 'exact', 'prefix', 'suffix', 'contains'),
@@ -51,6 +50,10 @@ const headerMatch: fc.Arbitrary<HeaderMatch> = fc.record({
       ignoreCase: fc.boolean(),
     }),
     fc.boolean().map((present) => ({ kind: 'present' as const, present })),
+    fc
+      .constantFrom('(?i)A', 'a|b', '.*a', '[ab]?')
+      .map((source) => ({ kind: 'regex' as const, regex: safeRegex(source) })),
+    fc.constant({ kind: 'range' as const, start: 1, end: 5 }),
   ),
   invert: fc.boolean(),
   treatMissingAsEmpty: fc.boolean(),
@@ -59,10 +62,14 @@ const routeMatch: fc.Arbitrary<RouteMatch> = fc.record({
   path: pathMatch,
   headers: fc.oneof({ weight: 2, arbitrary: fc.constant([]) }, fc.array(headerMatch, { minLength: 1, maxLength: 2 })),
   query: fc.oneof(
-    { weight: 4, arbitrary: fc.constant([]) },
-    fc
-      .constantFrom('', 'a')
-      .map((value) => [{ name: 'q', match: { kind: 'exact' as const, value, ignoreCase: false } }]),
+    { weight: 3, arbitrary: fc.constant([]) },
+    fc.constantFrom('', 'a').map((value) =>
+      [
+        { name: 'q', match: { kind: 'exact' as const, value, ignoreCase: false } },
+        { name: 'q=a', match: { kind: 'exact' as const, value: '', ignoreCase: false } },
+      ].slice(0, value === '' ? 2 : 1),
+    ),
+    fc.boolean().map((present) => [{ name: 'r', match: { kind: 'present' as const, present } }]),
   ),
   fraction: fc.constantFrom(1, 1, 1, 0),
   grpcOnly: fc.constantFrom(false, false, false, true),
@@ -74,9 +81,9 @@ const request = fc
     protocol: fc.constantFrom('http' as const, 'grpc' as const),
     headers: fc
       .dictionary(
-        fc.constantFrom('x-a', 'x-b'),
+        fc.constantFrom('x-a', 'x-b', 'content-type'),
         fc.oneof(
-          { weight: 3, arbitrary: fc.constantFrom('a', 'b', 'A', '') },
+          { weight: 3, arbitrary: fc.constantFrom('a', 'b', 'A', 'ba', '3', '') },
           fc.array(fc.constantFrom('a', 'b', 'A', ''), { minLength: 2, maxLength: 3 }),
         ),
       )
@@ -99,9 +106,12 @@ describe('RouteTable', () => {
     );
   });
 
-  test('the same where many routes have one path and are told apart by headers', () => {
+  test.each<[string, fc.Arbitrary<PathMatch>]>([
+    ['one path', fc.constant({ kind: 'prefix', value: '/a', ignoreCase: false })],
+    ['expressions that begin alike', regexSource.map((source) => ({ kind: 'regex', regex: safeRegex(`.*${source}`) }))],
+  ])('the same where many routes have %s', (_what, path) => {
     const crowded = fc.array(
-      routeMatch.map((match) => ({ ...match, path: { kind: 'prefix' as const, value: '/a', ignoreCase: false } })),
+      fc.record({ match: routeMatch, path }).map((both) => ({ ...both.match, path: both.path })),
       { minLength: 30, maxLength: 60 },
     );
     fc.assert(
@@ -167,23 +177,5 @@ describe('RouteTable', () => {
     };
     expect(table([aMatch({ source })], { labels: {} }).find(aCall())).toBeUndefined();
     expect(table([aMatch({ source })], { labels: { app: 'batch' } }).find(aCall())).toBe(0);
-  });
-});
-
-describe('literalPrefix', () => {
-  test.each([
-    ['/a/b', '/a/b'],
-    ['^/a/.*', '/a/'],
-    ['/a\\.b+', '/a.'],
-    ['/ab?', '/a'],
-    ['/a|/b', ''],
-    ['/a/(b|c)', '/a/'],
-    ['/a[|]b', '/a'],
-    ['(?i)/a', ''],
-    ['/\\d', '/'],
-    ['/a\\Qb|c\\E', ''],
-    ['/😀*', '/'],
-  ])('%s begins with "%s"', (source, expected) => {
-    expect(literalPrefix(source)).toBe(expected);
   });
 });
