@@ -11,7 +11,7 @@ export type { InboundOptions } from './inbound.js';
  * app.use(meshMiddleware({ mesh }));
  * ```
  *
- * Mount it first. A body parser that loses asynchronous context (Express's own does not) can be followed by it once more; then it also looks again
+ * Mount it first. A body parser that loses asynchronous context (Express's own does not) can be followed by the same one once more, which then also looks again
  * whether the caller still waits, when the body has been long in coming.
  */
 export function meshMiddleware(

@@ -1,0 +1,291 @@
+import { channel } from 'node:diagnostics_channel';
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { serve } from '@hono/node-server';
+import * as grpc from '@grpc/grpc-js';
+import express from 'express';
+import fc from 'fast-check';
+import fastify from 'fastify';
+import { Hono } from 'hono';
+import { afterEach, describe, expect, test } from 'vitest';
+import { type MeshEvent, noMeter } from '../../src/core/meter.js';
+import { meshMiddleware } from '../../src/server/express.js';
+import { meshPlugin } from '../../src/server/fastify.js';
+import { meshServerInterceptor } from '../../src/server/grpc.js';
+import { meshMiddleware as honoMiddleware } from '../../src/server/hono.js';
+import { meshHandler } from '../../src/server/http.js';
+import { Inbound, type InboundOptions } from '../../src/server/inbound.js';
+import { testMesh } from '../../src/testing/index.js';
+import { FakeClock } from '../support/fake-clock.js';
+
+/** Every request that expired buys this one its refusal: no share stands in the way. */
+const ENFORCE = { mode: 'enforce', maxShare: 1 } as const;
+
+const closing: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0)) await close();
+});
+
+/** What middleware tells the mesh. */
+function heard() {
+  const events: MeshEvent[] = [];
+  return { events, mesh: { meter: { ...noMeter, event: (event: MeshEvent) => void events.push(event) } } };
+}
+
+const portOf = (server: Server): number => (server.address() as AddressInfo).port;
+
+async function listening(listener: RequestListener): Promise<number> {
+  const server = createServer(listener);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  closing.push(() => {
+    server.closeAllConnections();
+    return new Promise((resolve) => server.close(resolve));
+  });
+  return portOf(server);
+}
+
+/** A server of each framework; `handled` is told when its handler runs. */
+const FRAMEWORKS: Record<string, (handled: () => void, options: InboundOptions) => Promise<number>> = {
+  'node:http': (handled, options) =>
+    listening(
+      meshHandler((_req: IncomingMessage, res: ServerResponse) => {
+        handled();
+        res.end('ok');
+      }, options),
+    ),
+  Express: (handled, options) => {
+    const app = express();
+    app.use(meshMiddleware(options));
+    app.use((_req, res) => {
+      handled();
+      res.send('ok');
+    });
+    return listening(app);
+  },
+  Fastify: async (handled, options) => {
+    const app = fastify();
+    await app.register(meshPlugin, options);
+    app.all('/', async () => {
+      handled();
+      return 'ok';
+    });
+    await app.listen({ port: 0, host: '127.0.0.1' });
+    closing.push(() => app.close());
+    return portOf(app.server);
+  },
+  Hono: async (handled, options) => {
+    const app = new Hono();
+    app.use(honoMiddleware(options));
+    app.all('/', (c) => {
+      handled();
+      return c.text('ok');
+    });
+    const server = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }) as Server;
+    if (!server.listening) await new Promise((resolve) => server.once('listening', resolve));
+    closing.push(() => {
+      server.closeAllConnections();
+      return new Promise((resolve) => server.close(resolve));
+    });
+    return portOf(server);
+  },
+};
+
+describe.each(Object.entries(FRAMEWORKS))('%s: a request whose time is up', (_, start) => {
+  const ask = (port: number, ms: number): Promise<Response> =>
+    fetch(`http://127.0.0.1:${port}/`, { method: 'POST', headers: { 'inmesh-timeout-ms': String(ms) }, body: 'x' });
+
+  test('is answered 504 without its handler, and told of, when that is enforced', async () => {
+    const { events, mesh } = heard();
+    let handled = 0;
+    const port = await start(() => handled++, { mesh, expired: ENFORCE });
+    const response = await ask(port, 0);
+    expect([response.status, response.headers.get('mesh-error')]).toEqual([504, 'MD']);
+    expect(await response.json()).toMatchObject({ code: 'DEADLINE_EXCEEDED', origin: 'mesh' });
+    expect([handled, events]).toEqual([0, [{ kind: 'deadline:expired', protocol: 'http', refused: true }]]);
+    // The connection goes on, for requests that are waited for.
+    expect(await (await ask(port, 60_000)).text()).toBe('ok');
+    expect([handled, events.length]).toEqual([1, 1]);
+  });
+
+  test('is served and told of otherwise', async () => {
+    const { events, mesh } = heard();
+    let handled = 0;
+    const port = await start(() => handled++, { mesh });
+    expect(await (await ask(port, 0)).text()).toBe('ok');
+    expect([handled, events]).toEqual([1, [{ kind: 'deadline:expired', protocol: 'http', refused: false }]]);
+  });
+});
+
+describe('grpc-js: a call whose time is up', () => {
+  const text = (value: string): Buffer => Buffer.from(value);
+  const method = (name: string, requestStream: boolean) => ({
+    path: `/test.Echo/${name}`,
+    requestStream,
+    responseStream: requestStream,
+    requestSerialize: text,
+    requestDeserialize: String,
+    responseSerialize: text,
+    responseDeserialize: String,
+  });
+  const definition = { unary: method('unary', false), bidi: method('bidi', true) };
+
+  async function start(handled: () => void, options: InboundOptions) {
+    const server = new grpc.Server({ interceptors: [meshServerInterceptor(options)] });
+    server.addService(definition, {
+      unary(_call: unknown, callback: grpc.sendUnaryData<string>) {
+        handled();
+        callback(null, 'ok');
+      },
+      bidi(call: grpc.ServerDuplexStream<string, string>) {
+        handled();
+        call.end();
+      },
+    });
+    const port = await new Promise<number>((resolve, reject) =>
+      server.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(), (error, at) =>
+        error ? reject(error) : resolve(at),
+      ),
+    );
+    const client = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure());
+    closing.push(() => {
+      client.close();
+      server.forceShutdown();
+    });
+    return client;
+  }
+
+  function withTimeLeft(ms: number): grpc.Metadata {
+    const metadata = new grpc.Metadata();
+    metadata.set('inmesh-timeout-ms', String(ms));
+    return metadata;
+  }
+
+  const unary = (client: grpc.Client, metadata: grpc.Metadata): Promise<string | undefined> =>
+    new Promise((resolve, reject) =>
+      client.makeUnaryRequest(definition.unary.path, text, String, 'x', metadata, (error, value) =>
+        error ? reject(error) : resolve(value),
+      ),
+    );
+
+  test('ends with DEADLINE_EXCEEDED without its handler when that is enforced, unary and streaming', async () => {
+    const { events, mesh } = heard();
+    let handled = 0;
+    const client = await start(() => handled++, { mesh, expired: ENFORCE });
+    await expect(unary(client, withTimeLeft(0))).rejects.toMatchObject({ code: grpc.status.DEADLINE_EXCEEDED });
+    const stream = client.makeBidiStreamRequest<string, string>(definition.bidi.path, text, String, withTimeLeft(0));
+    stream.on('data', () => {});
+    stream.write('x');
+    const code = await new Promise((resolve) => stream.on('error', (error) => resolve((error as grpc.ServiceError).code)));
+    expect(code).toBe(grpc.status.DEADLINE_EXCEEDED);
+    expect(handled).toBe(0);
+    expect(events).toEqual(Array(2).fill({ kind: 'deadline:expired', protocol: 'grpc', refused: true }));
+    expect(await unary(client, withTimeLeft(60_000))).toBe('ok');
+  });
+
+  test('is served and told of otherwise', async () => {
+    const { events, mesh } = heard();
+    const client = await start(() => {}, { mesh });
+    expect(await unary(client, withTimeLeft(0))).toBe('ok');
+    expect(events).toEqual([{ kind: 'deadline:expired', protocol: 'grpc', refused: false }]);
+  });
+});
+
+test('a body that was long in coming: the time is looked at again before the handler runs', async () => {
+  const clock = new FakeClock();
+  const { events, mesh } = heard();
+  let handled = 0;
+  const app = express();
+  const middleware = meshMiddleware({ clock, mesh, expired: ENFORCE });
+  app.use(middleware);
+  app.use((_req, _res, next) => void clock.advance(60).then(() => next()));
+  app.use(middleware);
+  app.use((_req, res) => {
+    handled++;
+    res.end();
+  });
+  const port = await listening(app);
+  const ask = async (ms: number) =>
+    (await fetch(`http://127.0.0.1:${port}/`, { headers: { 'inmesh-timeout-ms': String(ms) } })).status;
+  expect([await ask(61), await ask(60), handled, events.length]).toEqual([200, 504, 1, 1]);
+});
+
+describe('no more than a share is refused', () => {
+  const inbound = (clock: FakeClock, options: InboundOptions['expired'], events: MeshEvent[] = []) =>
+    new Inbound({
+      clock,
+      mesh: { meter: { ...noMeter, event: (event) => void events.push(event) } },
+      ...(options === undefined ? {} : { expired: options }),
+    });
+  const offer = (gate: Inbound, ms: number): boolean =>
+    gate.refusal(gate.context({ 'inmesh-timeout-ms': String(ms) }, 'http'), 'http') !== undefined;
+
+  test('one of five by default, though all have expired', () => {
+    const events: MeshEvent[] = [];
+    const gate = inbound(new FakeClock(), 'enforce', events);
+    const refused = Array.from({ length: 100 }, () => offer(gate, 0));
+    expect(refused.filter(Boolean).length).toBe(20);
+    expect(refused.slice(0, 5)).toEqual([false, false, false, false, true]);
+    expect(events.filter((event) => event.kind === 'deadline:expired' && event.refused).length).toBe(20);
+    expect(events.length).toBe(100);
+  });
+
+  test('of the last ten seconds: requests of before buy nothing', async () => {
+    const clock = new FakeClock();
+    const gate = inbound(clock, 'enforce');
+    for (let i = 0; i < 100; i++) offer(gate, 1_000);
+    await clock.advance(11_000);
+    expect(Array.from({ length: 4 }, () => offer(gate, 0))).toEqual([false, false, false, false]);
+  });
+
+  test('whatever comes when: never more than the share of what came in the same ten seconds and those before', async () => {
+    const arrivals = fc.array(fc.record({ afterMs: fc.integer({ min: 0, max: 4_000 }), expired: fc.boolean() }), {
+      minLength: 1,
+      maxLength: 200,
+    });
+    await fc.assert(
+      fc.asyncProperty(arrivals, fc.constantFrom(0.05, 0.2, 0.5, 1), async (sequence, maxShare) => {
+        const clock = new FakeClock();
+        const gate = inbound(clock, { mode: 'enforce', maxShare });
+        const log: { at: number; refused: boolean }[] = [];
+        for (const { afterMs, expired } of sequence) {
+          await Promise.resolve();
+          if (afterMs > 0) await clock.advance(afterMs);
+          const refused = offer(gate, expired ? 0 : 1_000);
+          log.push({ at: clock.now(), refused });
+          expect(refused && !expired).toBe(false);
+          const ago = (ms: number) => log.filter(({ at }) => at > clock.now() - ms);
+          expect(ago(10_000).filter((one) => one.refused).length).toBeLessThanOrEqual(maxShare * ago(20_000).length + 1e-9);
+        }
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  test('none in audit mode, and none when the share is 0', () => {
+    for (const options of ['audit', { mode: 'enforce', maxShare: 0 }] as const) {
+      const gate = inbound(new FakeClock(), options);
+      expect(Array.from({ length: 50 }, () => offer(gate, 0))).not.toContain(true);
+    }
+  });
+});
+
+test.each([
+  [{ expired: 'on' }, 'expired.mode: must be one of audit, enforce, off, got on'],
+  [{ expired: { maxShare: 2 } }, 'expired.maxShare: must be a number from 0 to 1, got 2'],
+  [{ expired: { windowMs: 10 } }, 'expired.windowMs: must be a number from 1000 to 60000, got 10'],
+])('%j is refused', (options, message) => {
+  expect(() => new Inbound(options as InboundOptions)).toThrow(message);
+});
+
+test('a mesh counts them, and publishes each', async () => {
+  const mesh = testMesh({ services: {} });
+  closing.push(() => mesh.close());
+  const published: unknown[] = [];
+  const listener = (message: unknown): void => void published.push(message);
+  channel('mesh:deadline:expired').subscribe(listener);
+  closing.push(() => channel('mesh:deadline:expired').unsubscribe(listener));
+  const gate = new Inbound({ mesh, expired: ENFORCE });
+  gate.refusal(gate.context({ 'inmesh-timeout-ms': '0' }, 'grpc'), 'grpc');
+  expect(published).toEqual([{ kind: 'deadline:expired', protocol: 'grpc', refused: true }]);
+  expect(mesh.prometheus()).toMatch(/mesh_server_deadline_expired_total\{mesh_protocol="grpc",mesh_refused="true"\} 1/);
+});
