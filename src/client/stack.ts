@@ -2,6 +2,10 @@ import { callDeadline, routeDeadline } from '../resilience/deadline/deadline.js'
 import { attemptIdleTimeout, attemptTimeout, callIdleTimeout } from '../resilience/deadline/attempt-timeout.js';
 import { breaking, type DestinationBreaker } from '../resilience/breaker/filter.js';
 import { type CircuitLimits, requestLimit } from '../resilience/concurrency/circuit-limits.js';
+import type { RetryEnv } from '../resilience/retry/attempt.js';
+import { fallingBack, type FallbackEnv } from '../resilience/fallback/fallback.js';
+import { isIdempotent } from '../resilience/retry/conditions.js';
+import { ReplayBody } from '../resilience/retry/replay.js';
 import { retry } from '../resilience/retry/retry.js';
 import type { ClusterLoad } from '../core/load-reports.js';
 import type { ClusterConfig } from '../core/model/cluster.js';
@@ -12,6 +16,7 @@ import { carryDeadline } from './endpoints/carry.js';
 import { drops } from './endpoints/drops.js';
 import type { Upstream } from './endpoints/upstream.js';
 import type { ClientEnv } from './env.js';
+import { hedged } from './hedging.js';
 import { observe } from './observe.js';
 
 /*
@@ -27,27 +32,47 @@ export const callFilters = (env: ClientEnv): Filter[] => [
 ];
 
 /** Once per call, for the route and the cluster that it chose, which may be an aggregate. */
-export const routeFilters = (action: ForwardAction, cluster: Upstream, env: ClientEnv): Filter[] =>
+export const routeFilters = (
+  action: ForwardAction,
+  cluster: Upstream,
+  use: FallbackEnv['use'],
+  env: ClientEnv,
+): Filter[] =>
   present([
     callIdleTimeout(action.idleTimeoutMs, env), // above retry: a back-off is no life either
     routeDeadline(action, env), // above retry: one deadline covers every attempt and every backoff
-    retry(action.retry ?? DEFAULT_RETRY, {
+    fallingBack(cluster.fallback, {
       clock: env.clock,
-      random: env.random,
       meter: env.meter,
       cluster: cluster.statName,
-      limits: cluster.limits,
-      others: (tried) => cluster.others(tried),
-      headers: anyHeader,
-      // Read through the cluster: an update may replace it.
-      budget: { deposit: () => cluster.budget.deposit(), tryWithdraw: () => cluster.budget.tryWithdraw() },
-    }), // above the balancer: each attempt may choose another endpoint
+      use,
+      isIdempotent,
+      replay: (body) => new ReplayBody(body),
+    }), // above retry: when all attempts have failed; below the deadline: it covers the fallback too
+    retries(action, cluster, env), // above the balancer: each attempt may choose another endpoint
   ]);
+
+/** One attempt after the other, or one beside the other. */
+function retries(action: ForwardAction, cluster: Upstream, env: ClientEnv): Filter {
+  const retryEnv: RetryEnv = {
+    clock: env.clock,
+    random: env.random,
+    meter: env.meter,
+    cluster: cluster.statName,
+    limits: cluster.limits,
+    others: (tried) => cluster.others(tried),
+    headers: anyHeader,
+    // Read through the cluster: an update may replace it.
+    budget: { deposit: () => cluster.budget.deposit(), tryWithdraw: () => cluster.budget.tryWithdraw() },
+  };
+  const filter = retry(action.retry ?? DEFAULT_RETRY, retryEnv);
+  return action.hedge === undefined ? filter : hedged(action.hedge, action, cluster, env, retryEnv, filter);
+}
 
 /** Once per attempt, by the route's settings. */
 export const attemptFilters = (action: ForwardAction, env: ClientEnv): Filter[] =>
   present([
-    attemptTimeout(action.retry?.perTryTimeoutMs, env), // below retry: what took too long can be tried elsewhere
+    action.hedge?.onPerTryTimeout ? undefined : attemptTimeout(action.retry?.perTryTimeoutMs, env), // below retry: what took too long can be tried elsewhere
     attemptIdleTimeout(action.retry?.perTryIdleTimeoutMs, env), // likewise: what stands still
   ]);
 

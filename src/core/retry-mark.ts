@@ -1,3 +1,6 @@
+import type { Protocol } from './call.js';
+import type { HeaderFields } from './headers.js';
+
 /**
  * Marks an attempt that repeats an earlier one, and every call made while such a request is served, so that no service below tries again: with three
  * attempts each, four hops in a row would send 27 requests to the last for one that failed (Kitex's chain stop). Its value is `1`.
@@ -26,3 +29,16 @@ function above(value: string | readonly string[] | undefined, bound: number): bo
 
 const first = (value: string | readonly string[] | undefined): string | undefined =>
   typeof value === 'string' || value === undefined ? value : value[0];
+
+/** On later attempts over HTTP always; on all of them where the first has it (`include_request_attempt_count`). */
+const ATTEMPT_COUNT = 'x-envoy-attempt-count';
+
+/**
+ * Says in the headers of an attempt after the first which one it is. `seen`: attempts before it that a server may have seen, "not including transparent
+ * retries" (gRFC A6); where there is none it repeats nothing.
+ */
+export function markAttempt(headers: HeaderFields, protocol: Protocol, number: number, seen: number): void {
+  if (protocol === 'grpc' && seen > 0) headers['grpc-previous-rpc-attempts'] = String(seen);
+  if (protocol === 'http' || headers[ATTEMPT_COUNT] !== undefined) headers[ATTEMPT_COUNT] = String(number);
+  if (seen > 0) headers[RETRY_MARK] = '1';
+}

@@ -156,7 +156,8 @@ export class MeshCall implements GrpcCall, SenderOwner, ReceiverOwner {
       timeoutMs:
         settings.deadline === Number.POSITIVE_INFINITY ? undefined : settings.deadline - channel.clock.wallTime(),
       waitForReady: options.waitForReady ?? false,
-      idempotent: options.idempotentRequest === true ? true : undefined,
+      idempotent:
+        options.idempotentRequest === true || channel.idempotent?.has(settings.path) === true ? true : undefined,
     });
     if (settings.host !== undefined) call.host = settings.host;
     this.#call = call;

@@ -16,6 +16,8 @@ export interface MeshChannelEnv {
   readonly options?: Readonly<Partial<ChannelOptions>> | undefined;
   /** Resolves when the mesh has its first configuration: the channel is READY then. Without it the channel is READY at once. */
   readonly ready?: Promise<void> | undefined;
+  /** Paths of methods that may be called twice. Default none. */
+  readonly idempotent?: ReadonlySet<string> | undefined;
   /** Whether calls travel under TLS, so that call credentials may be sent. Default false. */
   readonly secure?: boolean | undefined;
   /** Version of inmesh for the user agent. */
@@ -46,6 +48,8 @@ export interface ChannelContext {
   readonly maxReceiveBytes: number;
   readonly maxSendBytes: number;
   readonly encoding: Encoding;
+  /** Paths of methods that may be called twice; undefined: none is known. */
+  readonly idempotent: ReadonlySet<string> | undefined;
   /** `encoding`, or identity when the server has said that it does not read it. */
   accepted(encoding: Encoding): Encoding;
   /** Notes the server's `grpc-accept-encoding`. */
@@ -75,6 +79,7 @@ export class MeshChannel implements Channel, ChannelContext {
   readonly maxReceiveBytes: number;
   readonly maxSendBytes: number;
   readonly encoding: Encoding;
+  readonly idempotent: ReadonlySet<string> | undefined;
   readonly #connectivity: Connectivity;
   /** From the last reply that said so; undefined: everything is tried. */
   #peerEncodings: readonly string[] | undefined;
@@ -92,6 +97,7 @@ export class MeshChannel implements Channel, ChannelContext {
     this.target = target.xdsAuthority === undefined ? undefined : given;
     const options = env.options ?? {};
     this.clock = env.clock;
+    this.idempotent = env.idempotent;
     this.secure = env.secure ?? false;
     this.scheme = this.secure ? 'https' : 'http';
     this.maxReceiveBytes = options['grpc.max_receive_message_length'] ?? DEFAULT_MAX_RECEIVE_BYTES;

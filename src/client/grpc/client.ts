@@ -1,6 +1,7 @@
 import type { ChannelCredentials, Client, ClientOptions } from '@grpc/grpc-js';
 import type { Service } from '../../core/service.js';
 import { MeshChannel, type MeshChannelEnv } from './channel.js';
+import { idempotentMethods } from './idempotency.js';
 
 /** What code generators make for grpc-js: grpc_tools_node_protoc, ts-proto, proto-loader's makeClientConstructor. */
 export type GrpcClientConstructor<T extends Client> = new (
@@ -20,7 +21,11 @@ export function grpcClient<T extends Client>(
   env: MeshChannelEnv,
   options: Partial<ClientOptions> = {},
 ): T {
-  const channelOverride = new MeshChannel(service, authority, { ...env, options: { ...env.options, ...options } });
+  const channelOverride = new MeshChannel(service, authority, {
+    ...env,
+    options: { ...env.options, ...options },
+    idempotent: idempotentMethods(ClientClass),
+  });
   // With a channel given, grpc-js's Client looks at no credentials: those of the connection are the mesh's.
   return new ClientClass(authority, undefined as unknown as ChannelCredentials, { ...options, channelOverride });
 }

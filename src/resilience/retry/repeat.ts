@@ -1,7 +1,7 @@
 import pRetry, { AbortError } from 'p-retry';
 import type { Call } from '../../core/call.js';
 import { discard } from '../../core/discard.js';
-import { RETRY_MARK } from '../../core/retry-mark.js';
+import { markAttempt } from '../../core/retry-mark.js';
 import type { Reply } from '../../core/reply.js';
 import type { Service } from '../../core/service.js';
 import { type FailedAttempt, judge, linked, type RetryEnv } from './attempt.js';
@@ -22,9 +22,6 @@ export interface Repetition {
   /** The call is made for a request that is a repetition itself: only what provably reached no server is tried again. */
   readonly forRetry: boolean;
 }
-
-/** On later attempts over HTTP always; on all of them where the first has it (`include_request_attempt_count`). */
-const ATTEMPT_COUNT = 'x-envoy-attempt-count';
 
 /** Makes attempts 2 and on, each after a backoff and a withdrawal from the budget; settles with the last one's outcome. */
 export const repeat = (repetition: Repetition): Promise<Reply> => new Repeats(repetition).run();
@@ -93,21 +90,14 @@ class Repeats {
   }
 
   async #attempt(number: number): Promise<Reply> {
-    const { policy, call, next, replay, forRetry } = this.repetition;
+    const { policy, call, next, replay } = this.repetition;
     call.record.attempts = number;
     // What the attempt before raised is not the call's any more (Envoy).
     call.record.flags = undefined;
     // "Absent: other endpoints first"; Envoy's own default is any.
     const again = linked(call, number, policy.hostSelection?.avoidPrevious === false ? undefined : this.#tried);
     if (replay !== undefined) again.body = replay.attempt();
-    // "grpc-previous-rpc-attempts" - gRFC A6; Envoy's header says the same to everybody else.
-    if (call.protocol === 'grpc') {
-      if (this.#seen > 0) again.headers['grpc-previous-rpc-attempts'] = String(this.#seen);
-    }
-    if (call.protocol === 'http' || again.headers[ATTEMPT_COUNT] !== undefined) {
-      again.headers[ATTEMPT_COUNT] = String(number);
-    }
-    if (this.#seen > 0 || forRetry) again.headers[RETRY_MARK] = '1';
+    markAttempt(again.headers, call.protocol, number, this.#seen);
     try {
       return await judge(policy, call, next(again), (failed) => {
         replay?.freeze();

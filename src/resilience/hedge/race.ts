@@ -1,0 +1,287 @@
+import { type Body, BytesBody } from '../../core/body.js';
+import { type Call, CallRecord } from '../../core/call.js';
+import { grpcStatusOf } from '../../core/classify.js';
+import type { DeadlineEntry } from '../../core/deadlines.js';
+import { discard } from '../../core/discard.js';
+import { CancelledError, MeshError } from '../../core/errors.js';
+import type { HedgeConfig } from '../../core/model/route.js';
+import { markAttempt } from '../../core/retry-mark.js';
+import type { Reply } from '../../core/reply.js';
+import type { Service } from '../../core/service.js';
+import { type HedgeEnv, hedgeDelayMs } from './hedge.js';
+import { SharedBody } from './shared-body.js';
+
+/** One attempt under way. */
+interface Runner {
+  readonly attempt: Call;
+  readonly startedAt: number;
+}
+
+/** How an attempt ended that another may better. */
+type Failure = { readonly reply: Reply; readonly error?: undefined } | { readonly error: MeshError; readonly reply?: undefined };
+
+/**
+ * The attempts of one call. The next one goes out when the delay is over, or after the back-off when one has failed; "all other outstanding requests are
+ * cancelled" with the first answer that stands (gRFC A6). At most one timer runs.
+ */
+export class Race {
+  readonly #running = new Set<Runner>();
+  /** All that were sent. */
+  readonly #attempts: Call[] = [];
+  readonly #waits;
+  readonly #shared: SharedBody | undefined;
+  readonly #delayMs: number | undefined;
+  /** Places for retries that are held. */
+  #places = 0;
+  #timer: DeadlineEntry | undefined;
+  #dueAt = Number.POSITIVE_INFINITY;
+  /** What the next attempt is for: the first is slow, or has failed for this reason. */
+  #reason: string | undefined;
+  /** No further attempt: the budget is spent, a server forbids it, or the body is bound to one. */
+  #noMore = false;
+  #failure: Failure | undefined;
+  #failed: Call | undefined;
+  #winner: Call | undefined;
+  #over = false;
+  #resolve!: (reply: Reply) => void;
+  #reject!: (error: unknown) => void;
+
+  constructor(
+    private readonly config: HedgeConfig,
+    private readonly env: HedgeEnv,
+    private readonly call: Call,
+    private readonly next: Service,
+  ) {
+    this.#waits = env.verdicts.waits(call);
+    this.#delayMs = hedgeDelayMs(config, env);
+    const { body } = call;
+    this.#shared = body === undefined || body instanceof BytesBody ? undefined : new SharedBody(body, this.#bound);
+  }
+
+  run(): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+      this.call.cancellation.add(this.#cancelled);
+      if (this.#over) return;
+      this.#launch();
+      this.#afterDelay();
+    });
+  }
+
+  #launch(): void {
+    const { call, env } = this;
+    const number = this.#attempts.length + 1;
+    const attempt = call.attemptOf(number, this.#tried());
+    this.#attempts.push(attempt);
+    // Several are under way at once, and each writes down where it went.
+    attempt.record = Object.assign(new CallRecord(), call.record, { flags: undefined, attempts: number });
+    call.record.attempts = number;
+    if (this.#shared !== undefined) attempt.body = this.#shared.attempt();
+    if (number > 1) markAttempt(attempt.headers, call.protocol, number, number - 1);
+    const runner = { attempt, startedAt: env.clock.now() };
+    this.#running.add(runner);
+    this.next(attempt).then(
+      (reply) => this.#replied(runner, reply),
+      (error: unknown) => this.#rejected(runner, error),
+    );
+  }
+
+  /** Keys of the endpoints that attempts went to. */
+  #tried(): string[] {
+    return this.#attempts.map(({ record }) => record.endpoint).filter((endpoint) => endpoint !== undefined);
+  }
+
+  /** The attempt sent last has its time; when it is over, the next goes out. */
+  #afterDelay(): void {
+    if (this.#delayMs !== undefined) this.#schedule(this.#delayMs, undefined);
+  }
+
+  #schedule(delayMs: number, reason: string | undefined): void {
+    if (this.#over || this.#noMore || this.#attempts.length >= this.config.maxAttempts) return;
+    const { clock, deadlines } = this.env;
+    const at = clock.now() + delayMs;
+    if (at >= this.#dueAt || at >= Math.min(this.call.deadline, this.call.headBy)) return;
+    this.#timer?.stop();
+    this.#dueAt = at;
+    this.#reason = reason;
+    this.#timer = deadlines.watch(at, this.#due);
+  }
+
+  readonly #due = (): void => {
+    this.#stopTimer();
+    const reason = this.#reason;
+    if (this.#permitted(reason)) {
+      const { meter, cluster } = this.env;
+      meter.event(reason === undefined ? { kind: 'hedge', cluster } : { kind: 'retry', cluster, reason });
+      this.#launch();
+      this.#afterDelay();
+    } else {
+      // One that has failed may still be followed by another: that is no extra load.
+      if (reason !== undefined) this.#noMore = true;
+      this.#settleIfLast();
+    }
+  };
+
+  /** Whether limits and budgets allow one more; takes a place when they do. */
+  #permitted(reason: string | undefined): boolean {
+    const { env, call } = this;
+    if (this.#noMore || this.#shared?.replayable === false) return false;
+    if (!env.limits.tryRetry()) {
+      if (reason !== undefined) call.record.raise('UO');
+      return false;
+    }
+    // What has failed is no load any more: only attempts beside another one are extra.
+    const extra = reason !== undefined || env.extra.tryWithdraw();
+    if (extra && (env.limits.budgeted === true || env.budget.tryWithdraw())) {
+      this.#places++;
+      return true;
+    }
+    env.limits.retryDone();
+    if (extra) {
+      if (reason !== undefined) call.record.raise('MB');
+      env.meter.event({ kind: 'retry:budget-spent', cluster: env.cluster });
+    }
+    return false;
+  }
+
+  #replied(runner: Runner, reply: Reply): void {
+    if (!this.#ended(runner)) {
+      reply.body.cancel(tooLate());
+      return;
+    }
+    const reason = this.#reasonOfReply(reply);
+    if (reason === undefined) {
+      this.#observe(runner);
+      this.#win(runner.attempt);
+      this.#resolve(reply);
+    } else this.#fail(runner.attempt, { reply }, reason);
+  }
+
+  #rejected(runner: Runner, error: unknown): void {
+    if (!this.#ended(runner)) return;
+    const reason = error instanceof MeshError ? this.#reasonOfError(error) : undefined;
+    if (reason === undefined) {
+      this.#win(runner.attempt);
+      this.#shared?.dispose(error instanceof MeshError ? error : undefined);
+      this.#reject(error);
+    } else this.#fail(runner.attempt, { error: error as MeshError }, reason);
+  }
+
+  /** "hedgingPolicy.nonFatalStatusCodes" - gRFC A6: where they are named, they alone count; else what the retry policy says. */
+  #reasonOfReply(reply: Reply): string | undefined {
+    const { nonFatalStatuses } = this.config;
+    if (nonFatalStatuses === undefined || this.call.protocol !== 'grpc')
+      return this.env.verdicts.reply(this.call, reply);
+    const status = grpcStatusOf(reply, undefined);
+    return status !== undefined && nonFatalStatuses.has(status) ? NON_FATAL : undefined;
+  }
+
+  #reasonOfError(error: MeshError): string | undefined {
+    const { nonFatalStatuses } = this.config;
+    if (nonFatalStatuses === undefined || this.call.protocol !== 'grpc')
+      return this.env.verdicts.error(this.call, error);
+    if (this.call.cancellation.cancelled || !nonFatalStatuses.has(error.grpcStatus)) return undefined;
+    return NON_FATAL;
+  }
+
+  #fail(attempt: Call, failure: Failure, reason: string): void {
+    const before = this.#failure;
+    discard(before?.reply?.body, this.env.clock);
+    this.#failure = failure;
+    this.#failed = attempt;
+    const delayMs = this.#waits.next(failure.reply, this.env.others(this.#tried()));
+    // "the client … will not send any more hedged RPCs" after a negative pushback - A6.
+    if (delayMs === undefined) {
+      this.#noMore = true;
+      this.#stopTimer();
+    } else {
+      // "If … a non-fatal status code is received …, the next hedged request … is sent immediately", unless the server pushes back: then as it says.
+      const pushedBack = failure.reply?.headers['grpc-retry-pushback-ms'] !== undefined;
+      if (pushedBack || this.#running.size === 0) this.#stopTimer();
+      this.#schedule(reason === NON_FATAL && !pushedBack ? 0 : delayMs, reason);
+    }
+    this.#settleIfLast();
+  }
+
+  /** Nothing is under way, and nothing comes: the last failure stands. */
+  #settleIfLast(): void {
+    const failure = this.#failure;
+    if (this.#over || this.#running.size > 0 || this.#timer !== undefined || failure === undefined) return;
+    if (this.#attempts.length >= this.config.maxAttempts) this.call.record.raise('URX');
+    this.#win(this.#failed as Call);
+    this.#failure = undefined;
+    if (failure.reply !== undefined) this.#resolve(failure.reply);
+    else {
+      this.#shared?.dispose(failure.error);
+      this.#reject(failure.error);
+    }
+  }
+
+  /** True when it still counts. */
+  #ended(runner: Runner): boolean {
+    return this.#running.delete(runner) && !this.#over;
+  }
+
+  /** The call goes on with this attempt: the others end, and what it wrote down is the call's. */
+  #win(attempt: Call): void {
+    this.#over = true;
+    this.#winner = attempt;
+    this.#stopTimer();
+    const { call, env } = this;
+    const { cluster, endpoint, version, traceId, spanId, flags } = attempt.record;
+    Object.assign(call.record, { cluster, endpoint, version, traceId, spanId });
+    for (const flag of flags ?? []) call.record.raise(flag);
+    const losers = [...this.#running];
+    this.#running.clear();
+    for (const loser of losers) {
+      this.#observe(loser);
+      loser.attempt.cancel(tooLate());
+    }
+    if (attempt.body !== undefined) this.#shared?.bind(attempt.body);
+    if (this.#failed !== attempt) discard(this.#failure?.reply?.body, env.clock);
+    for (; this.#places > 0; this.#places--) env.limits.retryDone();
+  }
+
+  /** Of first attempts: later ones are sent when others were slow. One that was overtaken took at least this long. */
+  #observe({ attempt, startedAt }: Runner): void {
+    if (attempt.attempt === 1) this.env.latencies.record(this.env.clock.now() - startedAt);
+  }
+
+  #stopTimer(): void {
+    this.#timer?.stop();
+    this.#timer = undefined;
+    this.#dueAt = Number.POSITIVE_INFINITY;
+  }
+
+  readonly #cancelled = (reason: MeshError): void => {
+    if (this.#winner !== undefined) {
+      this.#winner.cancel(reason);
+      return;
+    }
+    this.#noMore = true;
+    this.#stopTimer();
+    const running = [...this.#running];
+    for (const { attempt } of running) attempt.cancel(reason);
+    if (running.length > 0 || this.#over) return;
+    this.#win(this.#failed ?? this.call);
+    this.#shared?.dispose(reason);
+    this.#reject(reason);
+  };
+
+  /** The body has grown too long to be kept for others: the attempt that has read most goes on alone. */
+  readonly #bound = (body: Body): void => {
+    this.#noMore = true;
+    this.#stopTimer();
+    for (const runner of [...this.#running]) {
+      if (runner.attempt.body === body) continue;
+      this.#running.delete(runner);
+      runner.attempt.cancel(tooLate());
+    }
+  };
+}
+
+/** Reason of attempts that follow one of `nonFatalStatuses`. */
+const NON_FATAL = 'non-fatal';
+
+const tooLate = (): MeshError => new CancelledError('another attempt of the call answered first', 'maybe');

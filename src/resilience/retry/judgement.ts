@@ -1,0 +1,31 @@
+import type { Call } from '../../core/call.js';
+import type { MeshError } from '../../core/errors.js';
+import { isIdempotent } from '../../core/idempotency.js';
+import type { RetryCondition, RetryConfig } from '../../core/model/route.js';
+import type { Reply } from '../../core/reply.js';
+import { retriableError, retriableReply } from './conditions.js';
+import { compilePolicy, type HeaderTests } from './policy.js';
+import { isForRetry } from './retry.js';
+import { type WaitEnv, Waits } from './wait.js';
+
+/** What a retry policy says of attempts, for those who make them by another plan than one after the other. */
+export interface Judgement {
+  /** Whether the call may be sent more than once. */
+  repeatable(call: Call): boolean;
+  /** Why another attempt may do better; undefined: this stands. */
+  reply(call: Call, reply: Reply): RetryCondition | undefined;
+  error(call: Call, error: MeshError): RetryCondition | undefined;
+  /** The waits after failures of one call. */
+  waits(call: Call): Pick<Waits, 'next'>;
+}
+
+export function judgement(config: RetryConfig, env: WaitEnv & { readonly headers: HeaderTests }): Judgement {
+  const policy = compilePolicy(config, env.headers);
+  return {
+    repeatable: (call) =>
+      (policy.regardlessOfMethod || isIdempotent(call)) && policy.takes?.(call) !== false && !isForRetry(call),
+    reply: (call, reply) => retriableReply(policy, call, reply),
+    error: (call, error) => retriableError(policy, call, error),
+    waits: (call) => new Waits(policy, call.protocol, env),
+  };
+}
