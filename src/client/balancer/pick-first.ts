@@ -1,18 +1,30 @@
 import type { BalancerConfig } from '../../core/model/cluster.js';
 import type { Endpoint } from '../endpoints/endpoint.js';
 import type { BalancerEnv, Policy, Weights } from './policy.js';
+import { Race } from './race.js';
 
 export type PickFirstConfig = Extract<BalancerConfig, { kind: 'pick_first' }>;
 
 /**
- * One endpoint gets all calls: the first in order that can be reached, for as long as it can. The addresses of an endpoint are raced when it is
- * connected to (gRFC A61), not here. `shuffle`: the order is drawn by weight, so that clients spread (gRFC A62, A113).
+ * One endpoint gets all calls: the first in order that can be reached, for as long as it can. While it connects others are tried beside it (gRFC A61). `shuffle`: the order is drawn by weight, so that clients spread (gRFC A62, A113).
  */
 export function pickFirst({ shuffle }: PickFirstConfig, env: BalancerEnv): Policy {
   let order: readonly Endpoint[] = [];
   let current: Endpoint | undefined;
   let draws = new Map<Endpoint, number>();
   let turn = 0;
+  const race = new Race(
+    env.clock,
+    () => order,
+    (winner) => {
+      current = winner;
+    },
+  );
+  /** Whom the call goes to. */
+  const chosen = (endpoint: Endpoint): Endpoint => {
+    if (order.length > 1 && endpoint.connections === 0) race.run(endpoint);
+    return endpoint;
+  };
   return {
     update(list, weights) {
       if (shuffle) {
@@ -23,12 +35,12 @@ export function pickFirst({ shuffle }: PickFirstConfig, env: BalancerEnv): Polic
       if (current !== undefined && !list.includes(current)) current = undefined;
     },
     pick({ tried }) {
-      if (usable(current, tried)) return current;
+      if (usable(current, tried)) return chosen(current as Endpoint);
       const next = order.find((endpoint) => usable(endpoint, tried));
       if (next !== undefined) {
         // A retry that goes elsewhere does not move the others.
         if (current === undefined || current.reach === 'unreachable') current = next;
-        return next;
+        return chosen(next);
       }
       // None can be reached, as far as is known: each in turn, until one has come back.
       const others = tried === undefined ? order : order.filter(({ key }) => !tried.includes(key));
@@ -37,6 +49,7 @@ export function pickFirst({ shuffle }: PickFirstConfig, env: BalancerEnv): Polic
     },
     // Others stay idle as long as there is one that serves.
     admits: () => !usable(current, undefined),
+    close: () => race.stop(),
   };
 }
 

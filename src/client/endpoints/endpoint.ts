@@ -38,8 +38,8 @@ export class Endpoint {
   level: Level | undefined;
   /** When it is looked at again; undefined while it is not unreachable. Written by the level. */
   reconnection: Reconnection | undefined;
-  /** A look has not ended yet. */
-  looking = false;
+  /** The look that has not ended yet. */
+  looking: Promise<void> | undefined;
   /** Where its load is counted; undefined: nobody asks. Written by the cluster at each update. */
   load: LocalityLoad | undefined;
   readonly health: EndpointHealth;
@@ -113,18 +113,22 @@ export class Endpoint {
     return transport;
   }
 
-  /** Finds out whether it can be reached, at no call's cost, and tells of it as an attempt does. */
-  look(clock: Pick<Clock, 'now'>): void {
-    if (this.looking || this.#retired) return;
-    this.looking = true;
+  /** Finds out whether it can be reached, at no call's cost, and tells of it as an attempt does. The result says when it has. */
+  look(clock: Pick<Clock, 'now'>): Promise<void> {
+    if (this.#retired) return Promise.resolve();
+    this.looking ??= this.#look(clock);
+    return this.looking;
+  }
+
+  #look(clock: Pick<Clock, 'now'>): Promise<void> {
     const transport =
       [...this.#transports.values()].at(-1) ?? this.transport(this.protocol === 'http2' ? 'grpc' : 'http', false);
     const ended = (tell: (now: number) => void): void => {
-      this.looking = false;
+      this.looking = undefined;
       // Of connections that have been given up it says nothing.
       for (const each of this.#transports.values()) if (each === transport) tell(clock.now());
     };
-    transport.connect().then(
+    return transport.connect().then(
       () => ended((now) => this.reached(now)),
       () => ended((now) => this.connectFailed(now)),
     );
@@ -141,6 +145,11 @@ export class Endpoint {
   /** New calls go over new connections; those under way stay on theirs, which close when they have ended. */
   reconnect(): void {
     void this.#disconnect(false);
+  }
+
+  /** Another endpoint is there before this one could be connected to: calls that wait for its connections go on to that one. */
+  giveUp(): void {
+    if (this.connections === 0) void this.#disconnect(true);
   }
 
   /** One attempt ended. */

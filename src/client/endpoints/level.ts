@@ -128,10 +128,10 @@ export class Level {
     let left = LOOKS_AT_ONCE;
     this.#lookAt = Number.POSITIVE_INFINITY;
     const look = (endpoint: Endpoint): boolean => {
-      const may = left > 0 && !endpoint.looking && this.balancer.admits(endpoint, request);
+      const may = left > 0 && endpoint.looking === undefined && this.balancer.admits(endpoint, request);
       if (may) {
         left--;
-        endpoint.look(clock);
+        void endpoint.look(clock);
       } else this.#lookNoLaterThan(now + LOOK_AGAIN_MS);
       return may;
     };
