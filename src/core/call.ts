@@ -91,8 +91,11 @@ export class Call {
   path: string;
   /** Host or `:authority` that the server is shown; rewritten by route filters only. */
   host: string;
-  /** The server is shown the picked endpoint's hostname instead of `host` (`auto_host_rewrite`); written by route filters only. */
-  hostFromEndpoint = false;
+  /**
+   * The server is shown the picked endpoint's hostname instead of this host (`auto_host_rewrite`), which goes along in `x-forwarded-host` when `forward` is
+   * set; written by route filters only.
+   */
+  hostFromEndpoint: { readonly host: string; readonly forward: boolean } | undefined;
   /** Written by route filters, the tracer and the codec; each attempt after the first has a copy. */
   headers: HeaderFields;
   body: Body | undefined;

@@ -50,6 +50,10 @@ export function needsHash64({ balancer, aperture }: Pick<BalancingConfig, 'balan
   return balancer.kind === 'ring_hash' || balancer.kind === 'maglev' || aperture !== undefined;
 }
 
+/** Whether the hash of a call has a say in where it goes; what an application registered may ask for it. */
+export const choosesByHash = ({ balancer }: Pick<BalancingConfig, 'balancer'>): boolean =>
+  balancer.kind === 'ring_hash' || balancer.kind === 'maglev' || balancer.kind === 'custom';
+
 /** Equal for configurations that the same balancer serves. */
 export const balancingKey = ({
   balancer,

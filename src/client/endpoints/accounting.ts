@@ -10,6 +10,7 @@ import type { ClientEnv } from '../env.js';
 import { attemptFailed, replyEnded } from '../outlier/attempt-result.js';
 import { ProtocolError } from '../transport/errors.js';
 import type { Endpoint } from './endpoint.js';
+import { showEndpointHost } from './shown-host.js';
 import type { UnderWay } from './under-way.js';
 import { mayMove, neverLeft } from './unsent.js';
 
@@ -44,7 +45,7 @@ export function send(
   const { record } = call;
   record.endpoint = endpoint.key;
   record.version = endpoint.config.labels['version'];
-  if (call.hostFromEndpoint) call.host = endpoint.config.hostname ?? call.authority;
+  showEndpointHost(call, endpoint.config.hostname);
   const span = env.tracer?.attempt(call);
   const startedAt = env.clock.now();
   endpoint.inflight++;

@@ -53,6 +53,14 @@ export class Aggregate implements Upstream {
     return this.share.budget;
   }
 
+  get fallback(): AggregateShare['fallback'] {
+    return this.share.fallback;
+  }
+
+  get hashes(): boolean {
+    return this.#leaves.some(({ made }) => made?.hashes ?? false);
+  }
+
   others(tried: readonly string[]): boolean {
     return this.#leaves.some(({ made }) => made?.others(tried) ?? false);
   }

@@ -8,9 +8,10 @@ import { type Service, stack } from '../../core/service.js';
 import type { Transport } from '../../core/transport.js';
 import { DestinationBreaker } from '../../resilience/breaker/filter.js';
 import { CircuitLimits } from '../../resilience/concurrency/circuit-limits.js';
+import { createFallback, type Fallback } from '../../resilience/fallback/fallback.js';
 import { RetryBudget } from '../../resilience/retry/budget.js';
 import { sessionEndpoint } from '../balancer/affinity.js';
-import { balancingKey, type PickRequest } from '../balancer/balancer.js';
+import { balancingKey, choosesByHash, type PickRequest } from '../balancer/balancer.js';
 import { PeakEwma } from '../balancer/peak-ewma.js';
 import type { ClientEnv } from '../env.js';
 import { clusterFilters } from '../stack.js';
@@ -48,6 +49,7 @@ export class Cluster implements Rank {
   readonly limits: CircuitLimits;
   budget: RetryBudget;
   breaker: DestinationBreaker | undefined;
+  fallback: Fallback | undefined;
   /** One attempt: limits, breaker, pick, send. It waits for nothing but its reply. An update may replace it. */
   attempt: Service;
   /** Others can serve in its place: it is a leaf of an aggregate, and not the last. Written by the aggregate. */
@@ -71,6 +73,7 @@ export class Cluster implements Rank {
     this.limits = new CircuitLimits(config.statName, config.limits, this.#load.watch(env.meter));
     this.budget = new RetryBudget(config.retryBudget, clock);
     this.#updateBreaker();
+    this.fallback = createFallback(config.fallback, env);
     this.attempt = this.#stack();
     const { limits } = this;
     this.#room = new WaitingRoom({ clock, limits, underWay, lookAgainAt: () => this.reconnectsAt });
@@ -96,6 +99,10 @@ export class Cluster implements Rank {
     if (requests > 0 || retries > 0 || pending > 0) return true;
     for (const dependant of this.#dependants) if (dependant.busy) return true;
     return false;
+  }
+
+  get hashes(): boolean {
+    return choosesByHash(this.config);
   }
 
   others(tried: readonly string[]): boolean {
@@ -143,6 +150,7 @@ export class Cluster implements Rank {
     if (b.retryRatio !== old.retryRatio || b.minRetriesPerSecond !== old.minRetriesPerSecond || b.ttlMs !== old.ttlMs) {
       this.budget = new RetryBudget(b, this.env.clock);
     }
+    if (config.fallback !== before.fallback) this.fallback = createFallback(config.fallback, this.env);
     const account = this.#load.update(config);
     if (this.#updateBreaker() || account || config.drops !== before.drops) this.attempt = this.#stack();
     const renew = needsNewConnections(before, config);

@@ -1,4 +1,5 @@
 import type { Service } from '../../core/service.js';
+import type { Fallback } from '../../resilience/fallback/fallback.js';
 
 /** What a route sends calls to: a cluster, or an aggregate of some. */
 export interface Upstream {
@@ -10,6 +11,10 @@ export interface Upstream {
   readonly budget: { deposit(): void; tryWithdraw(): boolean };
   /** Whether it has an endpoint that can serve, and whose key is not among these. */
   others(tried: readonly string[]): boolean;
+  /** Whether the hash of a call says where it goes. */
+  readonly hashes: boolean;
+  /** What stands in when there is no answer. An update may replace it. */
+  readonly fallback: Fallback | undefined;
   /** One attempt. An update may replace it: look it up for each. */
   readonly service: Service;
 }

@@ -26,7 +26,7 @@ export function forwardService(route: Route, action: ForwardAction, clusters: Ro
     several && session !== undefined
       ? keepCluster(session, new Map(action.clusters.map(({ name }, i) => [name, services[i] as Service])))
       : undefined,
-    action.weightedByHash ? hashCalls(action.hashPolicies, env) : undefined, // above the choice that goes by it
+    action.weightedByHash ? hashCalls(action.hashPolicies, { hashes: true }, env) : undefined, // above the choice that goes by it
   ];
   return stack(present(filters), chosen);
 }
@@ -43,11 +43,12 @@ function toCluster(
   env: ClientEnv,
 ): Service {
   const ref = clusters.ref(weighted.name);
-  let composed: { readonly of: Meaning; readonly service: Service } | undefined;
+  let composed: { readonly of: Meaning; readonly fallback: unknown; readonly service: Service } | undefined;
   return (call) => {
     const { meaning } = ref;
-    if (composed === undefined || composed.of !== meaning) {
-      composed = { of: meaning, service: compose(route, action, weighted, meaning, clusters, env) };
+    const fallback = meaning instanceof MeshError ? undefined : meaning?.fallback;
+    if (composed === undefined || composed.of !== meaning || composed.fallback !== fallback) {
+      composed = { of: meaning, fallback, service: compose(route, action, weighted, meaning, clusters, env) };
     }
     return composed.service(call);
   };
@@ -78,15 +79,17 @@ function compose(
     countAttempts(route.attemptCount),
     changeRequests([weighted.requestHeaders, route.requestHeaders], env), // before rewrites: formats see the path as it came (Envoy)
     rewrite(action, weighted, route.match.path),
-    action.weightedByHash ? undefined : hashCalls(action.hashPolicies, env), // of what is sent (Envoy hashes then)
+    action.weightedByHash ? undefined : hashCalls(action.hashPolicies, cluster, env), // of what is sent (Envoy hashes then)
     mirrorCalls(action, (mirrored) => clusters.use(mirrored), env), // copies what is sent, once for all attempts
     changeReplies([weighted.responseHeaders, route.responseHeaders], env), // innermost: cookies of ours are not the route's to remove
-    ...routeFilters(action, cluster, env),
+    ...routeFilters(action, cluster, (fallback) => upstreamOf(clusters.use(fallback)), env),
   ];
   // Looked up per attempt: an update of the cluster replaces its service.
   const attempts = stack(attemptFilters(action, env), (call) => cluster.service(call));
   return stack(present(filters), attempts);
 }
+
+const upstreamOf = (meaning: Meaning): Exclude<Meaning, MeshError> => (meaning instanceof MeshError ? undefined : meaning);
 
 /** Writes down what was chosen, and what the route says of it. */
 const choice =

@@ -5,8 +5,15 @@ import { compileHash } from '../../routing/hash/hash.js';
 import type { ClientEnv } from '../env.js';
 import { hashEnv } from './env.js';
 
-/** Gives calls their hash by the route's policies, and callers the cookies that were made for it. Undefined when there is no policy. */
-export function hashCalls(policies: readonly HashPolicy[] | undefined, env: ClientEnv): Filter | undefined {
+/**
+ * Gives calls their hash by the route's policies, and callers the cookies that were made for it, unless nothing goes by it (Envoy hashes only then).
+ * Undefined when there is no policy.
+ */
+export function hashCalls(
+  policies: readonly HashPolicy[] | undefined,
+  user: { readonly hashes: boolean },
+  env: ClientEnv,
+): Filter | undefined {
   const hashing = hashEnv(env);
   if (policies === undefined || policies.length === 0 || hashing === undefined) return undefined;
   const hashOf = compileHash(policies);
@@ -15,7 +22,8 @@ export function hashCalls(policies: readonly HashPolicy[] | undefined, env: Clie
     call.hash = hash;
     if (cookies === undefined) return next(call);
     return next(call).then((reply) => {
-      for (const cookie of cookies) addCookie(reply.headers, cookie);
+      // Known only now: the clusters of an aggregate are made by the calls that go there.
+      if (user.hashes) for (const cookie of cookies) addCookie(reply.headers, cookie);
       return reply;
     });
   };

@@ -1,11 +1,11 @@
 import type { Call } from '../../core/call.js';
-import { headerValue } from '../../core/headers.js';
 import type { PathMatch } from '../../core/model/match.js';
 import type { ForwardAction, WeightedCluster } from '../../core/model/route.js';
 import type { Filter } from '../../core/service.js';
 import { first } from '../../routing/format/request-values.js';
 import { pathOnly } from '../../routing/request.js';
 import { rewritePath } from '../../routing/rewrite.js';
+import { showHost } from '../endpoints/shown-host.js';
 
 type Change = (call: Call) => void;
 
@@ -40,41 +40,25 @@ function hostChange(action: ForwardAction, { hostRewrite: ofCluster }: WeightedC
 }
 
 function actionHost({ hostRewrite, appendForwardedHost }: ForwardAction): Change | undefined {
-  const show = (call: Call, host: string): void => {
-    if (appendForwardedHost) forwardHost(call);
-    keepOriginal(call);
-    call.host = host;
-  };
+  const forward = appendForwardedHost === true;
   switch (hostRewrite?.kind) {
     case undefined:
       return undefined;
     case 'literal':
-      return (call) => show(call, hostRewrite.value);
+      return (call) => showHost(call, hostRewrite.value, forward);
     case 'endpoint':
       return (call) => {
-        if (appendForwardedHost) forwardHost(call);
-        keepOriginal(call);
-        call.hostFromEndpoint = true;
+        call.hostFromEndpoint = { host: call.host, forward };
       };
     case 'header':
       return (call) => {
         // "an implicitly untrusted header, so ... only the first value is used" - Envoy.
         const host = first(call.headers[hostRewrite.name]);
-        if (host !== undefined && host !== '') show(call, host);
+        if (host !== undefined && host !== '') showHost(call, host, forward);
       };
     case 'path':
-      return (call) => show(call, hostRewrite.regex.replaceAll(pathOnly(call.path), hostRewrite.substitution));
+      return (call) => {
+        showHost(call, hostRewrite.regex.replaceAll(pathOnly(call.path), hostRewrite.substitution), forward);
+      };
   }
-}
-
-/** Envoy's `x-envoy-original-host`: the host before the last rewrite. gRPC knows no such field. */
-function keepOriginal({ protocol, headers, host }: Call): void {
-  if (protocol === 'http') headers['x-envoy-original-host'] = host;
-}
-
-/** `x-forwarded-host` has each host once, one after the other. */
-function forwardHost({ headers, host }: Call): void {
-  const before = headerValue(headers, 'x-forwarded-host');
-  if (before === undefined || before === '') headers['x-forwarded-host'] = host;
-  else if (before.split(',').at(-1)?.trim() !== host) headers['x-forwarded-host'] = `${before},${host}`;
 }

@@ -66,10 +66,15 @@ function uuid(random: Random): string {
   );
 }
 
-const clusterName = plain(({ record }) => record?.cluster);
+/** Of a cluster that the route names and that is not there, nothing is said (Envoy). */
+const clusterOf = ({ record }: FormatRequest): string | undefined =>
+  record?.flags?.includes('NC') === true ? undefined : record?.cluster;
+const clusterName = plain(clusterOf);
 /** From 1 as soon as the call is to be forwarded (Envoy); 0 for a reply of the route's own. */
-const attempts: Value = ({ record }) =>
-  record === undefined ? undefined : String(record.cluster === undefined ? 0 : Math.max(1, record.attempts));
+const attempts: Value = (request) => {
+  const { record } = request;
+  return record === undefined ? undefined : String(clusterOf(request) === undefined ? 0 : Math.max(1, record.attempts));
+};
 const protocol: Value = (request) =>
   request.downstream?.protocol ?? (request.protocol === 'grpc' ? 'HTTP/2' : 'HTTP/1.1');
 /** Milliseconds to the head of the reply. */

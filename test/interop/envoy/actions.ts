@@ -6,8 +6,19 @@ import { headerChanges } from './header-changes.js';
 /** Clusters of one endpoint each, and two whose endpoint is chosen by hash. */
 export const SINGLE_CLUSTERS = ['red', 'green', 'blue'] as const;
 export const HASHED_CLUSTERS = ['ring', 'maglev'] as const;
+/** A cluster whose endpoints are told apart by their labels, and what a call falls back to for which none has them: nothing, or version v1. */
+export const PARTED_CLUSTERS = ['parts', 'parts-or-v1'] as const;
+/** Of a parted cluster's endpoints, in their order. No two of them are alike in `version`, nor in both. */
+export const LABELS = [
+  { version: 'v1', stage: 'new' },
+  { version: 'v2', stage: 'new' },
+  { version: 'v3', stage: 'old' },
+  { version: 'v4', stage: 'old' },
+] as const;
 /** Where copies go. */
 export const SHADOW_CLUSTER = 'shadow';
+/** A name that no cluster has. */
+const NO_CLUSTER = 'nowhere';
 
 /** What a route does: one member of `route.v3.Route.action`. */
 export function action(chance: Chance, match: Resource): Resource {
@@ -84,11 +95,31 @@ function forward(chance: Chance, prefixes: readonly string[]): Resource {
 /** Cluster, or several by weight; where chance would decide, something else does: a hash, a header, or weights of nothing. */
 function destination(chance: Chance): Resource {
   const hash_policy = hashPolicies(chance);
-  switch (chance.int(6)) {
+  switch (chance.int(16)) {
     case 0:
     case 1:
+    case 2:
+    case 3:
       return { cluster: chance.pick(HASHED_CLUSTERS), hash_policy };
-    case 2: {
+    case 4:
+      return { cluster: chance.pick(PARTED_CLUSTERS), metadata_match: labels(chance) };
+    case 5:
+      // The labels of one that is chosen for certain; they go before the action's where both say something of one.
+      return {
+        weighted_clusters: {
+          clusters: [
+            { name: chance.pick(PARTED_CLUSTERS), weight: { value: 1 }, metadata_match: labels(chance) },
+            { name: 'red', weight: { value: 0 } },
+          ],
+        },
+        ...chance.maybe(2, () => ({ metadata_match: labels(chance) })),
+      };
+    case 6:
+      return chance.once(3)
+        ? { cluster: NO_CLUSTER }
+        : { cluster: chance.pick(SINGLE_CLUSTERS), hash_policy: [madeCookie(chance)] };
+    case 7:
+    case 8: {
       const by = chance.int(3);
       const winner = chance.int(3);
       const clusters = SINGLE_CLUSTERS.map((name, i) => ({
@@ -107,6 +138,35 @@ function destination(chance: Chance): Resource {
   }
 }
 
+/** `metadata_match` that one endpoint has, or none. */
+function labels(chance: Chance): Resource {
+  const wanted = chance.pick([
+    ...LABELS.map(({ version }) => ({ version })),
+    ...LABELS,
+    { version: 'v9' },
+    { version: 'v1', stage: 'old' },
+    { stage: 'new' },
+    { colour: 'red' },
+  ]);
+  const fields = Object.entries(wanted).map(([name, string_value]) => [name, { string_value }]);
+  return { filter_metadata: { 'envoy.lb': { fields: Object.fromEntries(fields) } } };
+}
+
+/** A cookie that is made where there is none. Its value is chance's. */
+const madeCookie = (chance: Chance): Resource => ({
+  cookie: {
+    name: chance.pick(['session', 'made']),
+    ttl: chance.pick([{}, { seconds: 90 }, { seconds: 3_600, nanos: 500_000_000 }]),
+    ...chance.maybe(2, () => ({ path: chance.pick(['/', '/shop']) })),
+    ...chance.maybe(2, () => ({
+      attributes: chance.distinct(
+        [{ name: 'Secure' }, { name: 'SameSite', value: 'Strict' }, { name: 'Domain', value: 'shop.test' }],
+        1 + chance.int(2),
+      ),
+    })),
+  },
+});
+
 /** The last one always has a value. */
 function hashPolicies(chance: Chance): Resource[] {
   const policies = chance.some(0, 2, () => ({
@@ -116,6 +176,7 @@ function hashPolicies(chance: Chance): Resource[] {
       { header: { header_name: 'x-b', regex_rewrite: { pattern: { regex: '[a-z]' }, substitution: 'z' } } },
       { header: { header_name: ':path' } },
       { cookie: { name: 'session' } },
+      { filter_state: { key: 'absent' } },
       { query_parameter: { name: 'q' } },
     ]),
     ...chance.maybe(3, () => ({ terminal: true })),

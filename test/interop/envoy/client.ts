@@ -44,12 +44,17 @@ const HOP_FIELDS: ReadonlySet<string> = new Set([
   'x-forwarded-for',
   'x-forwarded-proto',
   'x-envoy-expected-rq-timeout-ms',
+  'inmesh-timeout-ms',
+  'inmesh-retry',
   'x-envoy-upstream-service-time',
   'x-envoy-internal',
   'x-request-id',
   CALL_ID,
   FLAG,
 ]);
+
+/** A cookie that was made for a hash: its value is chance's, and the same for nobody else. */
+const MADE_VALUE = /^(set-cookie: (?:session|made)=)"[0-9a-f]{16}"/;
 
 /** Replies of a program's own have a body that says why in its own words. */
 const MEANT_BODIES = /^(?:served|failed as asked|direct.*|)$/;
@@ -78,9 +83,9 @@ export class Caller {
     for await (const chunk of response) body += String(chunk);
     const flag = response.headers[FLAG] as string | undefined;
     const meant = flag === undefined && MEANT_BODIES.test(body);
-    const headers = comparable(pairs(response.rawHeaders)).filter(
-      (field) => meant || !field.startsWith('content-type:'),
-    );
+    const headers = comparable(pairs(response.rawHeaders))
+      .filter((field) => meant || !field.startsWith('content-type:'))
+      .map((field) => field.replace(MADE_VALUE, '$1"(made)"'));
     return { status: response.statusCode as number, headers, body: meant ? body : '', flag };
   }
 

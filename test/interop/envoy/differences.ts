@@ -45,10 +45,11 @@ export const ACCEPTED: readonly Accepted[] = [
   },
   {
     reason:
-      'auto_host_rewrite is made once the endpoint is known: in Envoy copies for mirrors are without the fields about it, and to a later attempt the endpoint of the one before is the original host.',
+      'With auto_host_rewrite, to a later attempt of Envoy the endpoint of the one before is the original host; to ours it is the original host.',
     adjust: (envoy, ours) => {
       if (envoy.arrived.length < 2 || !envoy.arrived.some(hasEndpointHost)) return envoy;
       const theirs = envoy.arrived.map((arrival, i) => {
+        if (!hasEndpointHost(arrival)) return arrival;
         const known = ours.arrived[i]?.headers.filter(isAboutHost) ?? [];
         return withFields({ ...arrival, headers: arrival.headers.filter((field) => !isAboutHost(field)) }, known);
       });
@@ -61,6 +62,9 @@ export const ACCEPTED: readonly Accepted[] = [
  * Differences that would go through whole replies are not accepted but kept out of what is generated:
  * - A route without a retry policy: ours has a default one, Envoy none.
  * - Retries where an endpoint is chosen by hash: ours go to another endpoint unless told otherwise, Envoy's hash leads them back.
+ * - Requests that may be repeated (RFC 9110 section 9.2.2) on a connection that ends without a reply: ours sends them again on a new one, as RFC 9112
+ *   section 9.3.1 has it, where the server may have closed it for want of requests.
+ * - cluster_header: a route with it is ignored (gRFC A28).
  * - prefix_rewrite that ends in "/" for a path_separated_prefix: ours doubles no slash (Gateway API ReplacePrefixMatch), Envoy does.
  * - %REQ(:path)% in replies: for a redirect Envoy rewrites the path of the request, and they see that one.
  * - %REQ(:authority)% beside a host rewrite of a weighted cluster: to Envoy it is made before the headers of the levels around it.

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { seededRandom } from '../../../src/core/random.js';
 import type { Resource } from '../../../src/core/resources.js';
-import { any, listenerResource, resourceSet, routerFilter } from '../../support/xds-resources.js';
-import { HASHED_CLUSTERS, SHADOW_CLUSTER, SINGLE_CLUSTERS } from './actions.js';
+import { any, lbEndpoint, listenerResource, resourceSet, routerFilter } from '../../support/xds-resources.js';
+import { HASHED_CLUSTERS, LABELS, PARTED_CLUSTERS, SHADOW_CLUSTER, SINGLE_CLUSTERS } from './actions.js';
 import { Backends } from './backend.js';
 import { arrived, Caller, type Outcome, type PlannedRequest } from './client.js';
 import { accepted } from './differences.js';
@@ -120,5 +120,25 @@ function clustersOn(ports: readonly number[]): Resource[] {
     ...SINGLE_CLUSTERS.map((name, i) => staticCluster(name, [rest[i] as number])),
     staticCluster(ring, rest, { lb_policy: 'RING_HASH' }),
     staticCluster(maglev, rest, { lb_policy: 'MAGLEV' }),
+    ...PARTED_CLUSTERS.map((name, i) => partedCluster(name, rest, FALLBACKS[i] as Resource)),
   ];
+}
+
+/** Of `PARTED_CLUSTERS`. */
+const FALLBACKS: readonly Resource[] = [
+  { fallback_policy: 'NO_FALLBACK' },
+  { fallback_policy: 'DEFAULT_SUBSET', default_subset: { fields: { version: { string_value: 'v1' } } } },
+];
+
+function partedCluster(name: string, ports: readonly number[], fallback: Resource): Resource {
+  const endpoints = LABELS.map((labels, i) => {
+    const fields = Object.entries(labels).map(([label, string_value]) => [label, { string_value }]);
+    return lbEndpoint('127.0.0.1', ports[i] as number, {
+      metadata: { filter_metadata: { 'envoy.lb': { fields: Object.fromEntries(fields) } } },
+    });
+  });
+  return staticCluster(name, [], {
+    load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: endpoints }] },
+    lb_subset_config: { ...fallback, subset_selectors: [{ keys: ['version'] }, { keys: ['version', 'stage'] }] },
+  });
 }

@@ -60,6 +60,8 @@ export function table(chance: Chance, index: number): Table {
     ...headerChanges(chance, 4),
     ...chance.maybe(2, () => ({ most_specific_header_mutations_wins: true })),
     ...chance.maybe(3, () => ({ ignore_port_in_host_matching: true })),
+    ...chance.maybe(10, () => ({ request_mirror_policies: mirrors(chance) })),
+    ...chance.maybe(8, () => ({ typed_per_filter_config: { [CORS]: corsPolicy(chance) } })),
   };
   return { name, resource, hosts };
 }
@@ -101,6 +103,8 @@ function route(chance: Chance, name: string, match: Resource = routeMatch(chance
   };
 }
 
+const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'DELETE']);
+
 export function plannedRequest(chance: Chance, { name, hosts }: Table): PlannedRequest {
   const headers: (readonly [string, string])[] = [];
   for (const field of ['x-a', 'x-b']) {
@@ -109,13 +113,20 @@ export function plannedRequest(chance: Chance, { name, hosts }: Table): PlannedR
   headers.push(['x-random', chance.pick(['0', '17', '55', '1000000007', '18446744073709551615'])]);
   if (chance.once(3)) headers.push(['cookie', chance.pick(['session=abc', 'other=1; session=xyz', 'session="q"'])]);
   if (chance.once(8)) headers.push(['x-forwarded-host', 'before.example']);
-  if (chance.once(4)) {
-    headers.push([FAIL, `${1 + chance.int(3)};${chance.pick(['503', '500', '502', '409', '429', '418', 'reset'])}`]);
-  }
   const common = { table: name, host: chance.pick(hosts), path: chance.pick(PATHS) + chance.pick(QUERIES) };
-  if (!chance.once(8)) return { ...common, method: chance.pick(METHODS), headers };
+  const method = chance.pick(METHODS);
+  if (chance.once(4)) {
+    // A connection that ends is our proxy's to replace where the request may be repeated (RFC 9112 section 9.3.1), whatever the route says of retries.
+    const ways = ['503', '500', '502', '409', '429', '418', IDEMPOTENT.has(method) ? '503' : 'reset'];
+    headers.push([FAIL, `${1 + chance.int(3)};${chance.pick(ways)}`]);
+  }
+  if (!chance.once(8)) return { ...common, method, headers };
   headers.push(['origin', chance.pick(['https://shop.example', 'https://x1', 'null', 'https://evil.test'])]);
-  if (chance.once(3)) return { ...common, method: chance.pick(METHODS), headers };
+  if (chance.once(3)) return { ...common, method, headers };
   if (!chance.once(4)) headers.push(['access-control-request-method', 'PUT']);
-  return { ...common, method: 'OPTIONS', headers };
+  return {
+    ...common,
+    method: 'OPTIONS',
+    headers: headers.filter(([name, value]) => name !== FAIL || !value.endsWith('reset')),
+  };
 }
