@@ -6,6 +6,7 @@ import type { Meter, Tracer } from '../core/meter.js';
 import type { Locality } from '../core/model/endpoint.js';
 import type { Random } from '../core/random.js';
 import type { TransportFactory } from '../core/transport.js';
+import type { FallbackFunction } from '../resilience/fallback/function.js';
 import type { Hash64 } from '../routing/hash/hash.js';
 import type { Source } from '../routing/request.js';
 
@@ -29,5 +30,7 @@ export interface ClientEnv {
   readonly locality?: Locality | undefined;
   /** Which of how many instances of this service it is, for deterministic aperture. */
   readonly peer?: { readonly index: number; readonly count: number } | undefined;
+  /** The application's own fallbacks, by name. */
+  readonly fallbacks?: Readonly<Record<string, FallbackFunction>> | undefined;
   readonly transports: { readonly http1: TransportFactory; readonly http2: TransportFactory };
 }

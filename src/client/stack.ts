@@ -4,7 +4,6 @@ import { breaking, type DestinationBreaker } from '../resilience/breaker/filter.
 import { type CircuitLimits, requestLimit } from '../resilience/concurrency/circuit-limits.js';
 import type { RetryEnv } from '../resilience/retry/attempt.js';
 import { fallingBack, type FallbackEnv } from '../resilience/fallback/fallback.js';
-import { isIdempotent } from '../resilience/retry/conditions.js';
 import { ReplayBody } from '../resilience/retry/replay.js';
 import { retry } from '../resilience/retry/retry.js';
 import type { ClusterLoad } from '../core/load-reports.js';
@@ -46,7 +45,6 @@ export const routeFilters = (
       meter: env.meter,
       cluster: cluster.statName,
       use,
-      isIdempotent,
       replay: (body) => new ReplayBody(body),
     }), // above retry: when all attempts have failed; below the deadline: it covers the fallback too
     retries(action, cluster, env), // above the balancer: each attempt may choose another endpoint

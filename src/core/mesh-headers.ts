@@ -9,6 +9,8 @@ import type { Priority } from './call.js';
 export const TIMEOUT_HEADER = 'inmesh-timeout-ms';
 /** `high`, `default` or `batch`: what is shed last and first. Over HTTP, and as metadata over gRPC. */
 export const PRIORITY_HEADER = 'inmesh-priority';
+/** On a reply that stands in for the destination's: which kind of fallback it is. */
+export const FALLBACK_HEADER = 'inmesh-fallback';
 
 /** A field that is none of the three says nothing. */
 export function parsePriority(value: unknown): Priority | undefined {

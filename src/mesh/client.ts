@@ -62,6 +62,7 @@ export function meshClient(options: MeshOptions = {}): Mesh {
       locality,
       peer: o.peer,
       reserveMs: o.reserveMs,
+      fallbacks: o.fallbacks,
       source: o.labels === undefined ? undefined : { labels: o.labels, principal: undefined },
       transports: suppressing(transports, observability.suppressDoubleSpans),
     },

@@ -5,6 +5,7 @@ import type { Locality } from '../core/model/endpoint.js';
 import type { Logger } from '../core/log.js';
 import type { Random } from '../core/random.js';
 import type { AccessLogTarget } from '../observability/log/access-log.js';
+import type { FallbackFunction } from '../resilience/fallback/function.js';
 
 /** Options of `meshClient`. At most one of `services`, `config` and `xds`. */
 export interface MeshOptions {
@@ -43,6 +44,8 @@ export interface MeshOptions {
    * 1 ms at least and 5 ms at most.
    */
   readonly reserveMs?: number;
+  /** What answers for a service that cannot, by the name that a TrafficPolicy's `fallback` gives it. */
+  readonly fallbacks?: Readonly<Record<string, FallbackFunction>>;
   /** For tests. Defaults are the system's. */
   readonly clock?: Clock;
   readonly random?: Random;
@@ -69,6 +72,7 @@ const KEYS = [
   'labels',
   'peer',
   'reserveMs',
+  'fallbacks',
   'clock',
   'random',
   'resolve',
@@ -98,6 +102,7 @@ export function checkOptions(options: unknown): MeshOptions {
   checkLocality(o['locality']);
   checkLabels(o['labels']);
   checkPeer(o['peer']);
+  checkFallbacks(o['fallbacks']);
   if (o['reserveMs'] !== undefined) number(o['reserveMs'], 'options.reserveMs', 0, MAX_RESERVE_MS);
   return o as MeshOptions;
 }
@@ -119,6 +124,14 @@ function checkLocality(value: unknown): void {
 function checkLabels(value: unknown): void {
   if (value === undefined) return;
   for (const [key, label] of Object.entries(record(value, 'options.labels'))) string(label, `options.labels.${key}`);
+}
+
+function checkFallbacks(value: unknown): void {
+  if (value === undefined) return;
+  for (const [name, fallback] of Object.entries(record(value, 'options.fallbacks'))) {
+    if (typeof fallback !== 'function')
+      throw new DecodeError(`options.fallbacks.${name}`, `must be a function, got ${shown(fallback)}`);
+  }
 }
 
 function checkPeer(value: unknown): void {

@@ -4,6 +4,7 @@ import { type Logger, silentLogger } from '../core/log.js';
 import { type Random, seededRandom } from '../core/random.js';
 import { createMesh, type Mesh } from '../mesh/mesh.js';
 import { createObservability } from '../observability/observability.js';
+import type { FallbackFunction } from '../resilience/fallback/function.js';
 import { type MemoryEndpoint, memoryTransport, type TestHandler, type TestRequest } from './memory-transport.js';
 import { testConfig } from './test-config.js';
 
@@ -18,6 +19,8 @@ export interface TestMeshOptions {
   readonly random?: Random;
   /** Default: silent. */
   readonly logger?: Logger;
+  /** As `fallbacks` of `meshClient`. */
+  readonly fallbacks?: Readonly<Record<string, FallbackFunction>>;
 }
 
 export interface TestMesh extends Mesh {
@@ -59,7 +62,13 @@ export function testMesh(options: TestMeshOptions): TestMesh {
   const mesh = createMesh({
     source: testConfig(services, options.config, { resolve: noAddress, clock, random, logger }),
     unknownHosts: { policy: () => 'deny', resolve: noAddress },
-    env: { clock, random, logger, transports: { http1: transport, http2: transport } },
+    env: {
+      clock,
+      random,
+      logger,
+      fallbacks: options.fallbacks,
+      transports: { http1: transport, http2: transport },
+    },
     observability: createObservability({ service: 'test', clock, random, logger }),
   });
   return Object.assign(mesh, { requests });

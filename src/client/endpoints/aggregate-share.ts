@@ -7,6 +7,8 @@ import {
 } from '../../core/model/cluster.js';
 import type { Service } from '../../core/service.js';
 import { CircuitLimits } from '../../resilience/concurrency/circuit-limits.js';
+import { createFallback, type Fallback } from '../../resilience/fallback/fallback.js';
+import type { FunctionEnv } from '../../resilience/fallback/function.js';
 import { RetryBudget } from '../../resilience/retry/budget.js';
 import type { Dependant } from './cluster.js';
 import type { UnderWay } from './under-way.js';
@@ -17,23 +19,25 @@ export class AggregateShare implements Dependant {
   /** Of retries, and of calls that wait for a leaf; requests and connections are each leaf's. */
   readonly limits: CircuitLimits;
   budget: RetryBudget;
+  fallback: Fallback | undefined;
   /** No target names the aggregate any more. Written by the registry. */
   released = false;
   /** With the leaves that the aggregate has now. Written by it. */
   newest: { readonly reconnectsAt: number; readonly attempt: Service } | undefined;
   readonly #room: WaitingRoom;
-  #budget: RetryBudgetConfig;
+  #config: AggregateClusterConfig;
 
   constructor(
     config: AggregateClusterConfig,
-    private readonly env: { readonly clock: Clock; readonly meter: Meter },
+    private readonly env: FunctionEnv & { readonly clock: Clock; readonly meter: Meter },
     underWay: UnderWay,
   ) {
     this.limits = new CircuitLimits(config.statName, limitsOf(config), env.meter);
     const lookAgainAt = (): number => this.newest?.reconnectsAt ?? Number.POSITIVE_INFINITY;
     this.#room = new WaitingRoom({ clock: env.clock, limits: this.limits, underWay, lookAgainAt });
-    this.#budget = config.retryBudget;
+    this.#config = config;
     this.budget = new RetryBudget(config.retryBudget, env.clock);
+    this.fallback = createFallback(config.fallback, env);
   }
 
   get busy(): boolean {
@@ -51,10 +55,11 @@ export class AggregateShare implements Dependant {
 
   update(config: AggregateClusterConfig): void {
     this.limits.update(limitsOf(config));
+    const before = this.#config;
+    this.#config = config;
     // Equal ones are the same object.
-    if (config.retryBudget === this.#budget) return;
-    this.#budget = config.retryBudget;
-    this.budget = new RetryBudget(config.retryBudget, this.env.clock);
+    if (config.retryBudget !== before.retryBudget) this.budget = new RetryBudget(config.retryBudget, this.env.clock);
+    if (config.fallback !== before.fallback) this.fallback = createFallback(config.fallback, this.env);
   }
 }
 

@@ -1,0 +1,122 @@
+import type { Body } from '../../core/body.js';
+import type { Call } from '../../core/call.js';
+import type { Clock } from '../../core/clock.js';
+import { discard } from '../../core/discard.js';
+import { MeshError } from '../../core/errors.js';
+import { FALLBACK_HEADER } from '../../core/mesh-headers.js';
+import type { Meter } from '../../core/meter.js';
+import type { FallbackConfig } from '../../core/model/cluster.js';
+import type { Reply } from '../../core/reply.js';
+import type { Filter } from '../../core/service.js';
+import { type Failure, failedReply, isFailure } from './failure.js';
+import { type FunctionEnv, FunctionKind } from './function.js';
+import type { Kind } from './kind.js';
+import { askService, type Replay, type ServiceEnv } from './service.js';
+import { StaleKind } from './stale.js';
+import { staticKind } from './static.js';
+
+/** What stands in for the replies of one destination, with what it remembers for that; shared by all routes to it. */
+export class Fallback {
+  /** In the order in which they are asked. A name is the cluster to ask. */
+  readonly kinds: readonly (Kind | string)[];
+  /** Wants to see good replies. */
+  readonly stale: StaleKind | undefined;
+
+  constructor(config: readonly FallbackConfig[], env: FunctionEnv) {
+    this.kinds = config.map((one) => kindOf(one, env));
+    this.stale = this.kinds.find((kind) => kind instanceof StaleKind);
+  }
+}
+
+/** Undefined where nothing is configured. */
+export const createFallback = (
+  config: readonly FallbackConfig[] | undefined,
+  env: FunctionEnv,
+): Fallback | undefined => (config === undefined || config.length === 0 ? undefined : new Fallback(config, env));
+
+function kindOf(config: FallbackConfig, env: FunctionEnv): Kind | string {
+  switch (config.kind) {
+    case 'service':
+      return config.cluster;
+    case 'stale':
+      return new StaleKind(config, env.clock);
+    case 'static':
+      return staticKind(config);
+    case 'function':
+      return new FunctionKind(config.name, env);
+  }
+}
+
+export interface FallbackEnv extends ServiceEnv {
+  readonly clock: Clock;
+  readonly meter: Meter;
+  /** The destination's name, for events. */
+  readonly cluster: string;
+  /** Keeps a request body that can be had only once. */
+  replay(body: Body): Replay;
+}
+
+/**
+ * Answers calls that ended without an answer: an open breaker, no endpoint, retries spent, time over, or a reply that says so (failure.ts). The kinds are
+ * asked in order, within the call's deadline; when none has an answer, what the call came to stands.
+ */
+export const fallingBack = (fallback: Fallback | undefined, env: FallbackEnv): Filter | undefined => {
+  if (fallback === undefined) return undefined;
+  const asks = fallback.kinds.some((kind) => typeof kind === 'string');
+  const { stale } = fallback;
+  return (next) => (call) => {
+    const { body } = call;
+    const replay = !asks || body === undefined || body.replayable ? undefined : env.replay(body);
+    if (replay !== undefined) call.body = replay.attempt();
+    const key = stale?.keyOf(call);
+    return next(call).then(
+      (reply) => {
+        const reason = failedReply(call, reply);
+        if (reason !== undefined) return standIn(fallback, call, { reason, error: undefined, reply, key }, replay, env);
+        replay?.commit();
+        return key === undefined ? reply : (stale as StaleKind).watch(key, call, reply);
+      },
+      (error: unknown) => {
+        if (error instanceof MeshError && isFailure(call, error)) {
+          return standIn(fallback, call, { reason: error.code, error, reply: undefined, key }, replay, env);
+        }
+        replay?.dispose(error instanceof MeshError ? error : undefined);
+        throw error;
+      },
+    );
+  };
+};
+
+async function standIn(
+  { kinds }: Fallback,
+  call: Call,
+  failure: Failure,
+  replay: Replay | undefined,
+  env: FallbackEnv,
+): Promise<Reply> {
+  const { error, reply } = failure;
+  // In this turn: from here on the body is kept whole.
+  replay?.freeze();
+  for (const kind of kinds) {
+    const asked = typeof kind === 'string';
+    // Nobody waits any more; what is there at once is better than nothing all the same.
+    if ((asked || kind.takesTime) && call.cancellation.cancelled) continue;
+    const by = asked ? 'service' : kind.by;
+    const answer = await (asked ? askService(kind, call, failure, replay, env) : kind.answer(call, failure));
+    if (answer === undefined) continue;
+    if (asked) replay?.commit();
+    else replay?.dispose();
+    discard(reply?.body, env.clock);
+    if (error !== undefined) call.record.raise(error.flag);
+    call.record.fallback = by;
+    answer.headers[FALLBACK_HEADER] = by;
+    env.meter.event({ kind: 'fallback', cluster: env.cluster, by, reason: failure.reason });
+    return answer;
+  }
+  if (reply !== undefined) {
+    replay?.thaw();
+    return reply;
+  }
+  replay?.dispose(error);
+  throw error;
+}

@@ -1,0 +1,54 @@
+import type { Body } from '../../core/body.js';
+import type { Call } from '../../core/call.js';
+import type { MeshError } from '../../core/errors.js';
+import { isIdempotent } from '../../core/idempotency.js';
+import type { Reply } from '../../core/reply.js';
+import type { Service } from '../../core/service.js';
+import { type Failure, failedReply } from './failure.js';
+
+/** Keeps what a request body has delivered, so that another attempt can have it (retry's ReplayBody). */
+export interface Replay {
+  readonly replayable: boolean;
+  attempt(): Body;
+  freeze(): void;
+  thaw(): void;
+  commit(): void;
+  dispose(reason?: MeshError): void;
+}
+
+export interface ServiceEnv {
+  /** The cluster of that name now; undefined when there is none. */
+  use(cluster: string): { readonly statName: string; readonly service: Service } | undefined;
+}
+
+/**
+ * One attempt at another cluster, through that one's own limits and breaker. A request that may have done its work already goes there only when doing it
+ * twice does no harm, as with retries.
+ */
+export async function askService(
+  cluster: string,
+  call: Call,
+  failure: Failure,
+  replay: Replay | undefined,
+  env: ServiceEnv,
+): Promise<Reply | undefined> {
+  const upstream = env.use(cluster);
+  if (upstream === undefined || (failure.error?.reached !== 'no' && !isIdempotent(call))) return undefined;
+  if (replay !== undefined && !replay.replayable) return undefined;
+  const { record } = call;
+  const attempt = call.attemptOf(++record.attempts, undefined);
+  if (replay !== undefined) attempt.body = replay.attempt();
+  // What the route chose within the destination means nothing in another.
+  attempt.affinity = undefined;
+  attempt.strictAffinity = false;
+  attempt.subset = undefined;
+  const before = record.cluster;
+  record.cluster = upstream.statName;
+  call.cancellation.add((reason) => attempt.cancel(reason));
+  const reply = await upstream.service(attempt).catch(() => undefined);
+  if (reply !== undefined && failedReply(call, reply) === undefined) return reply;
+  reply?.body.cancel();
+  record.cluster = before;
+  return undefined;
+}
+
