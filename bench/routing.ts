@@ -1,6 +1,6 @@
 /* What does it cost to find a call's route, by number of routes and what they match? */
 import { headerFields } from '../src/core/headers.js';
-import type { PathMatch, RouteMatch } from '../src/core/model/match.js';
+import type { HeaderMatch, PathMatch, RouteMatch } from '../src/core/model/match.js';
 import { seededRandom } from '../src/core/random.js';
 import { safeRegex } from '../src/core/regex/safe-regex.js';
 import type { RequestView } from '../src/routing/request.js';
@@ -16,6 +16,8 @@ interface Kind {
 }
 
 const path = (value: PathMatch): RouteMatch => aMatch({ path: value });
+const byHeader = (match: HeaderMatch['match']): RouteMatch =>
+  aMatch({ headers: [{ name: 'x-tenant', match, invert: false, treatMissingAsEmpty: false }] });
 const inside = (i: number) => ({ path: `/api/service-${i}/items/42?page=2`, headers: headerFields() });
 
 const kinds: Readonly<Record<string, Kind>> = {
@@ -33,21 +35,31 @@ const kinds: Readonly<Record<string, Kind>> = {
   },
   'prefix and header': {
     match: (i) => ({
-      ...path({ kind: 'prefix', value: `/api/service-${i}/`, ignoreCase: false }),
-      headers: [
-        {
-          name: 'x-tenant',
-          match: { kind: 'exact', value: 'acme', ignoreCase: false },
-          invert: false,
-          treatMissingAsEmpty: false,
-        },
-      ],
+      ...byHeader({ kind: 'exact', value: 'acme', ignoreCase: false }),
+      path: { kind: 'prefix', value: `/api/service-${i}/`, ignoreCase: false },
     }),
     request: (i) => ({ ...inside(i), headers: headerFields({ 'x-tenant': 'acme' }) }),
   },
   'regular expression with a beginning of its own': {
     match: (i) => path({ kind: 'regex', regex: safeRegex(`/api/service-${i}/items/\\d+`) }),
     request: inside,
+  },
+  'regular expression that begins with .*': {
+    match: (i) => path({ kind: 'regex', regex: safeRegex(`.*/service-${i}/items/\\d+`) }),
+    request: inside,
+  },
+  'value of a header': {
+    match: (i) => byHeader({ kind: 'exact', value: `tenant-${i}`, ignoreCase: false }),
+    request: (i) => ({ path: '/', headers: headerFields({ 'x-tenant': `tenant-${i}` }) }),
+  },
+  'expression for a header': {
+    match: (i) => byHeader({ kind: 'regex', regex: safeRegex(`.*@tenant-${i}\\.(org|com)`) }),
+    request: (i) => ({ path: '/', headers: headerFields({ 'x-tenant': `ann@tenant-${i}.org` }) }),
+  },
+  'value of a query parameter': {
+    match: (i) =>
+      aMatch({ query: [{ name: 'tenant', match: { kind: 'exact', value: `tenant-${i}`, ignoreCase: false } }] }),
+    request: (i) => ({ path: `/?page=2&tenant=tenant-${i}`, headers: headerFields() }),
   },
 };
 
@@ -86,21 +98,20 @@ for (const [name, kind] of Object.entries(kinds)) {
   );
 }
 
-/** The worst that there is: expressions that all begin alike, so that nothing but trying them tells them apart; the one that matches is the last. */
-const unanchored = (count: number): (() => undefined) => {
-  const last = count - 1;
+/** The worst that there is: nothing but trying them tells ranges of one header apart; the one that matches is the last. */
+const ranges = (count: number): (() => undefined) => {
   const kind: Kind = {
-    match: (i) => path({ kind: 'regex', regex: safeRegex(`.*/service-${i}/\\d+`) }),
-    request: () => ({ path: `/api/service-${last}/42`, headers: headerFields() }),
+    match: (i) => byHeader({ kind: 'range', start: i, end: i + 1 }),
+    request: () => ({ path: '/', headers: headerFields({ 'x-tenant': String(count - 1) }) }),
   };
   return finder(kind, count);
 };
 comparisons.push(
   await compareCpu({
-    question: 'A route decision among regular expressions that begin with .*, by number of routes (grows with them)',
+    question: 'A route decision among ranges of one header, by number of routes (grows with them)',
     sides: (SMOKE ? [10] : [10, 100]).map((count) => ({
       name: `${count}`,
-      open: async () => ({ once: unanchored(count) }),
+      open: async () => ({ once: ranges(count) }),
     })),
     concurrency: 1,
     perRun: 50,
