@@ -7,13 +7,10 @@ import type { HeaderFields } from './headers.js';
  */
 export const RETRY_MARK = 'inmesh-retry';
 
-/** The fields of a request that say it is a repetition: ours, Envoy's, and gRPC's (gRFC A6). */
-export const RETRY_FIELDS = [RETRY_MARK, 'x-envoy-attempt-count', 'grpc-previous-rpc-attempts'] as const;
-
 type Fields = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 /**
- * Whether a request is a repetition, or was made for one. It comes from outside: whoever sets it without need loses nothing but the retries of its own
+ * Whether a request is a repetition, or was made for one, by our field, Envoy's or gRPC's. It comes from outside: whoever sets it without need loses nothing but the retries of its own
  * request.
  */
 export function isRetried(headers: Fields): boolean {

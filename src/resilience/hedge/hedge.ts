@@ -1,51 +1,7 @@
-import type { Call } from '../../core/call.js';
-import type { Clock } from '../../core/clock.js';
-import type { Deadlines } from '../../core/deadlines.js';
-import type { MeshError } from '../../core/errors.js';
-import type { Meter } from '../../core/meter.js';
 import type { HedgeConfig } from '../../core/model/route.js';
-import type { Reply } from '../../core/reply.js';
 import type { Filter } from '../../core/service.js';
-import type { Latencies } from './latencies.js';
+import type { HedgeEnv } from './env.js';
 import { Race } from './race.js';
-
-/** A share of calls that may be bought as repetitions. */
-export interface Allowance {
-  deposit(): void;
-  tryWithdraw(): boolean;
-}
-
-/** What the retry policy of the route says of attempts. */
-export interface Verdicts {
-  /** Whether the call may be sent more than once. */
-  repeatable(call: Call): boolean;
-  /** Why another attempt may do better; undefined: this stands. */
-  reply(call: Call, reply: Reply): string | undefined;
-  error(call: Call, error: MeshError): string | undefined;
-  /** Milliseconds to wait after a failure; undefined: the server forbids another attempt. */
-  waits(call: Call): { next(reply: Reply | undefined, others: boolean): number | undefined };
-}
-
-export interface HedgeEnv {
-  readonly clock: Clock;
-  readonly deadlines: Deadlines;
-  readonly meter: Meter;
-  /** The destination cluster's name, for events. */
-  readonly cluster: string;
-  /** Shared by all calls to the cluster, and by its retries. */
-  readonly budget: Allowance;
-  /** `maxExtraLoad` of the calls of this route. */
-  readonly extra: Allowance;
-  /** The cluster's `max_retries`; `budgeted`: they go by a budget of their own, and `budget` is not asked. */
-  readonly limits: { tryRetry(): boolean; retryDone(): void; readonly budgeted?: boolean };
-  /** Whether an endpoint can serve that is not among these. */
-  readonly others: (tried: readonly string[]) => boolean;
-  readonly verdicts: Verdicts;
-  /** Of the destination's first attempts. */
-  readonly latencies: Latencies;
-  /** The route's `per_try_timeout`, for `onPerTryTimeout`. */
-  readonly perTryTimeoutMs: number | undefined;
-}
 
 /**
  * Sends calls that may be repeated a second time when the first attempt is slow, and takes the first good answer (J. Dean and L. A. Barroso, "The Tail at
@@ -62,10 +18,3 @@ export const hedge =
       return new Race(config, env, call, next).run();
     };
   };
-
-/** How long an attempt has for itself, in milliseconds; undefined: as long as it takes, since too little is known of the destination. */
-export function hedgeDelayMs(config: HedgeConfig, env: HedgeEnv): number | undefined {
-  // "hedge_on_per_try_timeout": the timeout of one attempt is when the next goes out - Envoy, HedgePolicy.
-  if (config.onPerTryTimeout && env.perTryTimeoutMs !== undefined) return env.perTryTimeoutMs;
-  return config.delayMs ?? env.latencies.percentile(config.percentile);
-}

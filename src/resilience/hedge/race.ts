@@ -8,7 +8,7 @@ import type { HedgeConfig } from '../../core/model/route.js';
 import { markAttempt } from '../../core/retry-mark.js';
 import type { Reply } from '../../core/reply.js';
 import type { Service } from '../../core/service.js';
-import { type HedgeEnv, hedgeDelayMs } from './hedge.js';
+import { type HedgeEnv, hedgeDelayMs } from './env.js';
 import { SharedBody } from './shared-body.js';
 
 /** One attempt under way. */
@@ -18,7 +18,9 @@ interface Runner {
 }
 
 /** How an attempt ended that another may better. */
-type Failure = { readonly reply: Reply; readonly error?: undefined } | { readonly error: MeshError; readonly reply?: undefined };
+type Failure =
+  | { readonly reply: Reply; readonly error?: undefined }
+  | { readonly error: MeshError; readonly reply?: undefined };
 
 /**
  * The attempts of one call. The next one goes out when the delay is over, or after the back-off when one has failed; "all other outstanding requests are

@@ -26,8 +26,7 @@ export const retry =
       const forRetry = isForRetry(call);
       if (forRetry) call.headers[RETRY_MARK] = '1';
       env.budget.deposit();
-      const replay =
-        never || call.body === undefined || call.body.replayable ? undefined : new ReplayBody(call.body);
+      const replay = never || call.body === undefined || call.body.replayable ? undefined : new ReplayBody(call.body);
       if (replay !== undefined) call.body = replay.attempt();
       const first = ownSwitch ? linked(call, 1, undefined) : call;
       call.attempt = 1;

@@ -51,7 +51,11 @@ async function calls(port: number, inits: readonly Partial<CallInit>[], more: Pa
   return { outcomes, limits, transport };
 }
 
-const once = () => racing((connection) => (connection === 0 ? 1 : 100), (socket) => socket.destroy());
+const once = () =>
+  racing(
+    (connection) => (connection === 0 ? 1 : 100),
+    (socket) => socket.destroy(),
+  );
 
 describe('a pooled connection that the server closes as it is reused', () => {
   test.each<[string, (socket: Socket) => void]>([
@@ -74,7 +78,10 @@ describe('a pooled connection that the server closes as it is reused', () => {
 
   test('fails a POST, which may have been done, and not one that the application calls idempotent', async () => {
     const first = await once();
-    expect((await calls(first.server.port, [{}, { method: 'POST' }])).outcomes).toEqual(['ok', 'CONNECTION_LOST maybe']);
+    expect((await calls(first.server.port, [{}, { method: 'POST' }])).outcomes).toEqual([
+      'ok',
+      'CONNECTION_LOST maybe',
+    ]);
     const second = await once();
     const { outcomes } = await calls(second.server.port, [{}, { method: 'POST', idempotent: true }]);
     expect(outcomes).toEqual(['ok', 'ok']);
@@ -139,14 +146,17 @@ describe('a pooled connection that the server closes as it is reused', () => {
   test.each([
     ['2', 2, 'would end before the next request is sure to come'],
     ['60', 1, 'leaves time'],
-  ])('is not used again when its Keep-Alive: timeout=%s makes that likely (%i connections: it %s)', async (seconds, connections) => {
-    const server = await answering((socket) => {
-      socket.write(`HTTP/1.1 200 OK\r\nkeep-alive: timeout=${seconds}\r\ncontent-length: 2\r\n\r\nok`);
-    });
-    open.push(() => server.close());
-    expect((await calls(server.port, [{}, {}])).outcomes).toEqual(['ok', 'ok']);
-    expect(server.accepted()).toBe(connections);
-  });
+  ])(
+    'is not used again when its Keep-Alive: timeout=%s makes that likely (%i connections: it %s)',
+    async (seconds, connections) => {
+      const server = await answering((socket) => {
+        socket.write(`HTTP/1.1 200 OK\r\nkeep-alive: timeout=${seconds}\r\ncontent-length: 2\r\n\r\nok`);
+      });
+      open.push(() => server.close());
+      expect((await calls(server.port, [{}, {}])).outcomes).toEqual(['ok', 'ok']);
+      expect(server.accepted()).toBe(connections);
+    },
+  );
 
   test('does not keep a call alive that its caller has given up', async () => {
     const { server } = await racing(
