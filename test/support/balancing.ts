@@ -10,19 +10,26 @@ import type { PickRequest } from '../../src/client/balancer/policy.js';
 import { Endpoint } from '../../src/client/endpoints/endpoint.js';
 import type { EndpointConfig } from '../../src/core/model/endpoint.js';
 import { seededRandom } from '../../src/core/random.js';
+import type { Transport } from '../../src/core/transport.js';
 import { anEndpoint } from './endpoints.js';
 import { FakeClock } from './fake-clock.js';
 
 export const hash64 = await loadHash64();
 
-/** An endpoint that nobody connects to. */
+/** Where a connection is never made and never refused. */
+const idle: Transport = {
+  call: () => Promise.reject(new Error('a balancer sends no call')),
+  connect: () => new Promise(() => {}),
+  connections: 0,
+  close: () => Promise.resolve(),
+};
+
+/** An endpoint that nobody has connected to. */
 export function aLiveEndpoint(at: string, more: Partial<EndpointConfig> = {}, now = 0): Endpoint {
   return new Endpoint(
     anEndpoint(at, more),
     new PeakEwma(10_000, 30, now),
-    () => {
-      throw new Error('a balancer opens no connection');
-    },
+    () => idle,
     now,
   );
 }

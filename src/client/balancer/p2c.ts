@@ -80,7 +80,8 @@ export function choiceOf({ choices, cost, overdue }: ChoiceOptions, env: Balance
   };
 }
 
-function lightnessOf(weights: ArrayLike<number>, count: number): Float64Array {
+/** Mean weight ÷ weight of each. */
+export function lightnessOf(weights: ArrayLike<number>, count: number): Float64Array {
   let total = 0;
   for (let i = 0; i < count; i++) total += weights[i] as number;
   const mean = total / count;

@@ -34,7 +34,7 @@ export interface Policy {
 
 /** What balancers are given from outside: one per mesh. */
 export interface BalancerEnv {
-  readonly clock: Pick<Clock, 'now'>;
+  readonly clock: Clock;
   readonly random: Random;
   /** There before a configuration for which `needsHash64` holds. */
   readonly hash64?: Hash64 | undefined;
@@ -46,8 +46,11 @@ export interface BalancerEnv {
     | undefined;
   /** Where this client runs, for zone-aware balancing. */
   readonly locality?: Locality | undefined;
-  /** How many instances of this client's own service, itself included, run in each locality (by `localityKey`). Undefined: not known. */
-  readonly localZones?: (() => ReadonlyMap<string, number>) | undefined;
+  /**
+   * How many instances of this client's own service, itself included, run in each locality (by `localityKey`); another object whenever that changes.
+   * Undefined: not known.
+   */
+  readonly localZones?: (() => ReadonlyMap<string, number> | undefined) | undefined;
   /** This client's place among its peers, for deterministic aperture, when the configuration does not give it. */
   readonly peer?: { readonly index: number; readonly count: number } | undefined;
   /** Seed of this client's random subset: the same for its life, another for each client. Undefined: drawn for each balancer. */

@@ -1,6 +1,7 @@
 import { headerValue } from '../../core/headers.js';
 import type { BalancerConfig } from '../../core/model/cluster.js';
 import type { Endpoint } from '../endpoints/endpoint.js';
+import { BoundedLoad } from './bounded-load.js';
 import { highWord, lowWord, requireHash64 } from './hash.js';
 import { HashedList } from './hash-key.js';
 import type { BalancerEnv, PickRequest, Policy } from './policy.js';
@@ -23,10 +24,11 @@ export function ringHash(config: RingHashConfig, env: BalancerEnv): Policy {
   const size = { minSize: Math.min(config.minSize, cap), maxSize: Math.min(config.maxSize, cap) };
   const builder = new RingBuilder(size, hash64);
   const { requestHashHeader } = config;
+  const bounded = config.balanceFactor === undefined ? undefined : new BoundedLoad(config.balanceFactor);
   const hashed = new HashedList();
   let endpoints: readonly Endpoint[] = [];
   let ring: Ring | undefined;
-  /** The last endpoint not yet connected that a call with a random hash was sent to. */
+  /** The last endpoint not yet connected that was connected to for a call with a random hash. */
   let connecting: Endpoint | undefined;
 
   const ownerAt = (ring: Ring, entry: number): Endpoint => endpoints[ring.owners[entry] as number] as Endpoint;
@@ -48,19 +50,27 @@ export function ringHash(config: RingHashConfig, env: BalancerEnv): Policy {
 
   /**
    * "it will walk the ring from this hash, and pick the first READY endpoint", and connect to "at most one endpoint that is in IDLE state along the
-   * way", if none is connecting - gRFC A76. A call is what connects here: it goes to that one itself.
+   * way", if none is connecting - gRFC A76. Where nobody is READY the call goes to the one that is connected to.
    */
   const walkAtRandom = (ring: Ring, from: number, tried: readonly string[] | undefined): Endpoint => {
-    const busy = connecting !== undefined && connecting.reach === 'untried' && connecting.inflight > 0;
+    const busy = isConnecting(connecting) ? connecting : undefined;
+    let idle: Endpoint | undefined;
     for (let i = 0; i < ring.size; i++) {
       const endpoint = ownerAt(ring, (from + i) % ring.size);
       if (tried?.includes(endpoint.key) === true || endpoint.reach === 'unreachable') continue;
-      if (endpoint.reach === 'reached') return endpoint;
-      if (busy) continue;
-      connecting = endpoint;
+      if (endpoint.reach !== 'reached') {
+        idle ??= endpoint;
+        continue;
+      }
+      if (idle !== undefined && busy === undefined) {
+        connecting = idle;
+        void idle.look(env.clock);
+      }
       return endpoint;
     }
-    return walk(ring, from, tried);
+    if (busy !== undefined && tried?.includes(busy.key) !== true) return busy;
+    if (idle !== undefined) connecting = idle;
+    return idle ?? walk(ring, from, tried);
   };
 
   const hashOf = ({ hash, headers }: PickRequest): bigint | undefined => {
@@ -72,17 +82,25 @@ export function ringHash(config: RingHashConfig, env: BalancerEnv): Policy {
   return {
     update(list, weights) {
       endpoints = list;
+      if (connecting !== undefined && !list.includes(connecting)) connecting = undefined;
+      bounded?.update(list, weights);
       if (!hashed.update(list, weights, config.useHostname)) return;
       ring = list.length === 0 ? undefined : builder.build(hashed.keys, weights);
     },
     pick(request) {
       if (ring === undefined) return undefined;
       const hash = hashOf(request);
-      if (hash !== undefined) return walk(ring, ring.find(highWord(hash), lowWord(hash)), request.tried);
-      const from = ring.find(env.random.int(WORD), env.random.int(WORD));
-      return requestHashHeader === undefined
-        ? walk(ring, from, request.tried)
-        : walkAtRandom(ring, from, request.tried);
+      const high = hash === undefined ? env.random.int(WORD) : highWord(hash);
+      const low = hash === undefined ? env.random.int(WORD) : lowWord(hash);
+      const from = ring.find(high, low);
+      const chosen =
+        hash === undefined && requestHashHeader !== undefined
+          ? walkAtRandom(ring, from, request.tried)
+          : walk(ring, from, request.tried);
+      return bounded === undefined ? chosen : bounded.pass(chosen, high, low, request.tried);
     },
   };
 }
+
+const isConnecting = (endpoint: Endpoint | undefined): boolean =>
+  endpoint?.reach === 'untried' && (endpoint.looking !== undefined || endpoint.inflight > 0);

@@ -74,7 +74,7 @@ export interface SubsetPolicy extends Policy {
  * another version.
  */
 export function subsets(config: SubsetConfig, make: () => Policy): SubsetPolicy {
-  const selectors = config.selectors.map(({ keys, fallback }) => ({ keys: [...keys].sort(), fallback }));
+  const selectors = config.selectors.map((selector) => ({ ...selector, keys: [...selector.keys].sort() }));
   const any = new Subset(make);
   const defaults = new Subset(make);
   let configured: readonly Endpoint[] = [];
@@ -93,7 +93,14 @@ export function subsets(config: SubsetConfig, make: () => Policy): SubsetPolicy 
       ({ keys }) => keys.length === names.length && keys.every((key, i) => key === names[i]),
     );
     const found = byValues.get(nameOf(selector, names, labels) ?? '');
-    return found ?? fallback(selectors[selector]?.fallback ?? config.fallback);
+    if (found !== undefined) return found;
+    const { fallback: kind = config.fallback, fallbackKeys = [] } = selectors[selector] ?? {};
+    if (kind !== 'keys') return fallback(kind);
+    // "Perform the whole load balancing again" with some of the labels - Envoy. Fewer each time, so that it ends.
+    const fewer = Object.fromEntries(
+      names.filter((name) => fallbackKeys.includes(name)).map((name) => [name, labels[name] as string]),
+    );
+    return Object.keys(fewer).length < names.length ? resolve(fewer) : fallback(config.fallback);
   };
 
   const subsetFor = ({ subset: labels }: PickRequest): Subset | undefined => {

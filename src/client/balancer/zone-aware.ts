@@ -23,6 +23,40 @@ export function zoneAware(config: ZoneAwareConfig, make: () => Policy, env: Bala
   let shares: ZoneShares | undefined;
   let others: { readonly names: readonly string[]; readonly lottery: Lottery } | undefined;
   let refuses = false;
+  /** Who the callers were when the shares were found. */
+  let callers: ReadonlyMap<string, number> | undefined;
+  let list: readonly Endpoint[] = [];
+  let weights: Weights = [];
+
+  /** Finds the shares, and brings the policy of each zone up to date. */
+  const share = (): void => {
+    callers = env.localZones?.();
+    const zones = byZone(list, weights);
+    const before = policies;
+    policies = new Map();
+    // Unusable endpoints are given in panic only.
+    const panic = list.some(({ health }) => health.verdict === 'unusable');
+    refuses = panic && config.failTrafficOnPanic;
+    shares = panic ? undefined : sharesOf(config, env.locality, list, zones, callers);
+    others = undefined;
+    if (shares !== undefined) {
+      const residuals = [...shares.residual];
+      others = {
+        names: residuals.map(([name]) => name),
+        lottery: new Lottery(
+          residuals.length,
+          residuals.map(([, residual]) => residual),
+          env.random,
+        ),
+      };
+      for (const [name, zone] of zones) {
+        const policy = before.get(name) ?? make();
+        policy.update(zone.endpoints, zone.weights);
+        policies.set(name, policy);
+      }
+    }
+    for (const [name, policy] of before) if (!policies.has(name)) policy.close?.();
+  };
 
   const zoneOf = (): Policy | undefined => {
     if (shares === undefined || others === undefined) return undefined;
@@ -32,35 +66,14 @@ export function zoneAware(config: ZoneAwareConfig, make: () => Policy, env: Bala
   };
 
   return {
-    update(list, weights) {
+    update(endpoints, weighed) {
+      list = endpoints;
+      weights = weighed;
       everywhere.update(list, weights);
-      // Unusable endpoints are given in panic only.
-      const panic = list.some(({ health }) => health.verdict === 'unusable');
-      refuses = panic && config.failTrafficOnPanic;
-      const zones = byZone(list, weights);
-      const before = policies;
-      policies = new Map();
-      shares = panic ? undefined : sharesOf(config, env, list, zones);
-      others = undefined;
-      if (shares !== undefined) {
-        const residuals = [...shares.residual];
-        others = {
-          names: residuals.map(([name]) => name),
-          lottery: new Lottery(
-            residuals.length,
-            residuals.map(([, residual]) => residual),
-            env.random,
-          ),
-        };
-        for (const [name, zone] of zones) {
-          const policy = before.get(name) ?? make();
-          policy.update(zone.endpoints, zone.weights);
-          policies.set(name, policy);
-        }
-      }
-      for (const [name, policy] of before) if (!policies.has(name)) policy.close?.();
+      share();
     },
     pick(request) {
+      if (env.localZones?.() !== callers) share();
       if (refuses) return undefined;
       const picked = zoneOf()?.pick(request);
       // All of the zone has been tried, or the rule does not hold: anywhere.
@@ -93,14 +106,15 @@ function byZone(list: readonly Endpoint[], weights: Weights): ReadonlyMap<string
 /** Undefined: all zones alike. */
 function sharesOf(
   { minClusterSize, forceLocal }: ZoneAwareConfig,
-  { locality, localZones }: BalancerEnv,
+  locality: BalancerEnv['locality'],
   list: readonly Endpoint[],
   zones: ReadonlyMap<string, Zone>,
+  callers: ReadonlyMap<string, number> | undefined,
 ): ZoneShares | undefined {
   // "We only do locality routing for P=0" - Envoy; and not for small clusters, nor with one zone.
   if (locality === undefined || zones.size < 2 || list.length < minClusterSize || list[0]?.config.priority !== 0) {
     return undefined;
   }
   const upstream = new Map(Array.from(zones, ([name, zone]) => [name, zone.endpoints.length]));
-  return zoneShares(localityKey(locality), upstream, localZones?.(), forceLocal);
+  return zoneShares(localityKey(locality), upstream, callers, forceLocal);
 }

@@ -227,22 +227,30 @@ describe('the hash of a header (A76)', () => {
     expect(endpoints).toHaveLength(6);
   });
 
-  test('without one, a connected endpoint has the call; one at a time is connected to on the way', () => {
+  test('without one, a connected endpoint has the call; one at a time is connected to on the way, beside it', () => {
     const { balancer, endpoints } = ringHash(ports(90, 6), header);
-    for (const endpoint of endpoints.slice(0, 2)) endpoint.reached(0);
-    const first = new Set<Endpoint>();
-    // As long as the one that connects has not answered, all others go to those that are connected.
-    for (let i = 0; i < 200; i++) {
-      const picked = balancer.pick({}) as Endpoint;
-      if (picked.reach !== 'untried') continue;
-      first.add(picked);
-      picked.inflight = 1;
+    const looked: Endpoint[] = [];
+    for (const endpoint of endpoints) {
+      endpoint.look = () => {
+        looked.push(endpoint);
+        endpoint.looking = new Promise(() => {});
+        return endpoint.looking;
+      };
     }
-    expect(first.size).toBe(1);
-    const [connecting] = first;
-    connecting?.reached(1);
-    const second = new Set(picksOf(balancer, 200).keys());
-    expect([...second].filter(({ reach }) => reach === 'untried').length).toBeGreaterThan(0);
+    for (const endpoint of endpoints.slice(0, 2)) endpoint.reached(0);
+    expect([...picksOf(balancer, 200).keys()].every(({ reach }) => reach === 'reached')).toBe(true);
+    expect(looked).toHaveLength(1);
+    looked[0]?.reached(1);
+    expect(picksOf(balancer, 200).has(looked[0] as Endpoint)).toBe(true);
+    expect(looked).toHaveLength(2);
+  });
+
+  test('without one, and with nobody connected, all calls wait for one endpoint', () => {
+    const { balancer } = ringHash(ports(90, 6), header);
+    const first = balancer.pick({}) as Endpoint;
+    first.inflight = 1;
+    expect([...picksOf(balancer, 50).keys()]).toEqual([first]);
+    expect(balancer.pick({ tried: [first.key] })).not.toBe(first);
   });
 });
 
