@@ -42,7 +42,16 @@ export function mirrorCalls(action: ForwardAction, use: Use, env: ClientEnv): Fi
       });
     }
     const replying = next(call);
-    if (ready) send(body);
+    if (!ready) return replying;
+    if (call.record.endpoint !== undefined) {
+      send(body);
+      return replying;
+    }
+    // It waits for an endpoint, or there is none: what is not sent has no copies either (Envoy).
+    const late = (): void => {
+      if (call.record.endpoint !== undefined) send(body);
+    };
+    replying.then(late, late);
     return replying;
   };
 }

@@ -35,6 +35,13 @@ export const ACCEPTED: readonly Accepted[] = [
         : envoy,
   },
   {
+    reason: 'Of several %RESPONSE_FLAGS% ours has first what came first: how the last attempt failed, then that there is no further one.',
+    adjust: (envoy) => ({
+      ...envoy,
+      headers: envoy.headers.map((field) => field.replace(/flags=(URX),(U[A-Z])\b/g, 'flags=$2,$1')),
+    }),
+  },
+  {
     reason:
       'Later attempts say which they are, asked or not (gRFC A6 has it so for gRPC); Envoy says it of all attempts, or of none.',
     adjust: (envoy, ours) => {
