@@ -1,5 +1,5 @@
 /** Names of gRPC's statuses by number (grpc/doc/statuscodes.md). */
-const NAMES: readonly string[] = [
+export const GRPC_STATUS_NAMES: readonly string[] = [
   'OK',
   'CANCELLED',
   'UNKNOWN',
@@ -20,10 +20,10 @@ const NAMES: readonly string[] = [
 ];
 
 /** The name of a gRPC status; undefined for a number that gRPC does not define. */
-export const grpcStatusName = (status: number): string | undefined => NAMES[status];
+export const grpcStatusName = (status: number): string | undefined => GRPC_STATUS_NAMES[status];
 
 /** The number of a gRPC status; undefined for a name that gRPC does not define. */
 export function grpcStatusNumber(name: string): number | undefined {
-  const found = NAMES.indexOf(name);
+  const found = GRPC_STATUS_NAMES.indexOf(name);
   return found < 0 ? undefined : found;
 }

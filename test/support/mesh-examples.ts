@@ -207,7 +207,26 @@ spec:
   targetRefs: [{ name: a }]
   loadBalancer: { simple: PEAK_EWMA, decay: 5s, defaultRtt: 20ms }
   subsets: [{ name: gold, labels: { tier: gold } }]
-  connectionPool: { maxConnections: 10, maxPendingRequests: 20, maxRequests: 30, maxRetries: 4 }
+  connectionPool:
+    maxConnections: 10
+    maxPendingRequests: 20
+    maxRequests: 30
+    maxRetries: 4
+    high: { maxPendingRequests: 5, maxRequests: 6, maxRetries: 7 }
+    batchPercent: 20
+  breaker:
+    consecutiveFailures: 3
+    successRate: { percent: 50, window: 5s, minimumRequests: 10, buckets: 5 }
+    basePenalty: 2s
+    maxPenalty: 30s
+    jitterPercent: 20
+    probes: 2
+  fallback:
+    - { service: { name: b, namespace: other } }
+    - { stale: { maxAge: 10m, maxEntries: 10, maxEntryBytes: 1000 } }
+    - { static: { status: 203, headers: [{ name: X-Fallback, value: static }], json: { items: [1, a, null] }, grpcStatus: UNAVAILABLE } }
+    - { static: { bodyBase64: CgVoZWxsbw== } }
+    - { function: { name: menu } }
   retryConstraint: { budget: { percent: 30, interval: 20s }, minRetryRate: { count: 1, interval: 2s } }
   connectTimeout: 500ms
   idleTimeout: 1m
@@ -228,7 +247,7 @@ spec:
     panicThreshold: 40
     overprovisioningFactor: 140
     aperture: { type: Deterministic, size: 20, peerCount: 5, peerIndex: 2 }
-  subsets: [{ name: gold, labels: { tier: gold } }]
+  subsets: [{ name: gold, labels: { tier: gold } }, { name: gold-v2, labels: { tier: gold, version: v2 }, fallbackKeys: [tier] }]
   outlierDetection:
     interval: 1s
     baseEjectionTime: 10s
@@ -243,12 +262,13 @@ spec:
     - timeout: 2s
       interval: 3s
       intervalJitterPercent: 6
+      noTrafficHealthyInterval: 2m
       altPort: 8080
-      httpHealthCheck: { path: /health, host: b.example, method: HEAD, expectedStatuses: [{ start: 200, end: 300 }], requestHeadersToAdd: [{ name: x, value: y }] }
+      httpHealthCheck: { path: /health, host: b.example, method: HEAD, expectedStatuses: [{ start: 200, end: 300 }], retriableStatuses: [{ start: 429, end: 430 }], requestHeadersToAdd: [{ name: x, value: y }] }
     - { grpcHealthCheck: { serviceName: p.S } }
     - { tcpHealthCheck: { send: "0a", receive: ["0b"] } }
   healthWatch: { service: p.S }
-  connectionPool: { warmConnections: 2, maxConnectionDuration: 10m, maxRequestsPerConnection: 100, http2Keepalive: { interval: 30s } }
+  connectionPool: { warmConnections: 2, maxConnectionDuration: 10m, maxRequestsPerConnection: 100, http2Keepalive: { interval: 30s }, retryBudget: { percent: 25, minRetryConcurrency: 5 } }
 ---
 apiVersion: inmesh.dev/v1alpha1
 kind: TrafficPolicy
@@ -261,6 +281,8 @@ spec:
       httpCookie: { name: user, path: /, ttl: 1h }
       httpQueryParameterName: user
       useSourceIp: true
+      useHostnameForHashing: true
+      hashBalanceFactor: 125
       ringHash: { minimumRingSize: 64, maximumRingSize: 1024 }
     localityLbSetting: { distribute: [{ from: "*", to: { r1: 1 } }] }
 ---
@@ -269,7 +291,7 @@ kind: TrafficPolicy
 metadata: { name: ext }
 spec:
   targetRefs: [{ name: ext }]
-  sessionPersistence: {}
+  sessionPersistence: { strict: true }
   loadBalancer: { custom: { name: example.com/nearest, config: { factor: 2, list: [a] } } }
 ---
 apiVersion: inmesh.dev/v1alpha1

@@ -26,6 +26,7 @@ export const random = (balancer: LoadBalancerSpec | undefined): Resource =>
 export const leastRequest = (balancer: LoadBalancerSpec | undefined): Resource =>
   envoyPolicy('least_request', 'LeastRequest', {
     choice_count: wrapped(balancer?.choiceCount ?? 2),
+    ...(balancer?.selectionMethod === 'FULL_SCAN' && { selection_method: 'FULL_SCAN' }),
     ...(balancer?.activeRequestBias !== undefined && {
       active_request_bias: runtimeDouble(balancer.activeRequestBias, 'active_request_bias'),
     }),
@@ -38,6 +39,7 @@ export function peakEwma(balancer: LoadBalancerSpec | undefined): Resource {
   return structPolicy('inmesh.dev/peak_ewma', {
     ...(balancer?.decay !== undefined && { decay_ms: balancer.decay }),
     ...(balancer?.defaultRtt !== undefined && { default_rtt_ms: balancer.defaultRtt }),
+    ...zoneAware(balancer?.localityLbSetting?.zoneAware),
     ...(slow !== undefined && {
       slow_start: {
         window_ms: slow.duration,
@@ -78,12 +80,25 @@ export function ringHash(balancer: LoadBalancerSpec | undefined): Resource {
     hash_function: 'XX_HASH',
     ...(ring?.minimumRingSize !== undefined && { minimum_ring_size: wrapped(ring.minimumRingSize) }),
     ...(ring?.maximumRingSize !== undefined && { maximum_ring_size: wrapped(ring.maximumRingSize) }),
+    ...hashing(balancer),
   });
 }
 
 export function maglev(balancer: LoadBalancerSpec | undefined): Resource {
   const size = balancer?.consistentHash?.maglev?.tableSize;
-  return envoyPolicy('maglev', 'Maglev', size === undefined ? {} : { table_size: wrapped(size) });
+  return envoyPolicy('maglev', 'Maglev', {
+    ...(size !== undefined && { table_size: wrapped(size) }),
+    ...hashing(balancer),
+  });
+}
+
+function hashing(balancer: LoadBalancerSpec | undefined): Resource {
+  const { useHostnameForHashing, hashBalanceFactor } = balancer?.consistentHash ?? {};
+  const config = {
+    ...(useHostnameForHashing === true && { use_hostname_for_hashing: true }),
+    ...(hashBalanceFactor !== undefined && { hash_balance_factor: wrapped(hashBalanceFactor) }),
+  };
+  return Object.keys(config).length === 0 ? {} : { consistent_hashing_lb_config: config };
 }
 
 function slowStart(balancer: LoadBalancerSpec | undefined): Resource {
@@ -103,6 +118,21 @@ const runtimeDouble = (value: number, key: string): Resource => ({
   default_value: value,
   runtime_key: `inmesh.dev.${key}`,
 });
+
+type ZoneAwareSpec = NonNullable<LoadBalancerSpec['localityLbSetting']>['zoneAware'];
+
+/** As a setting of a policy of ours. */
+function zoneAware(given: ZoneAwareSpec): { readonly zone_aware?: Plain } {
+  if (given === undefined) return {};
+  return {
+    zone_aware: {
+      enabled: given.routingEnabled / 100,
+      min_cluster_size: given.minClusterSize,
+      ...(given.forceLocalZone !== undefined && { force_local: given.forceLocalZone.minSize }),
+      ...(given.failTrafficOnPanic === true && { fail_traffic_on_panic: true }),
+    },
+  };
+}
 
 /** `locality_lb_config`. Without one the endpoints' own weights decide, which add up to the localities' (`endpoints.ts`). */
 function localities(balancer: LoadBalancerSpec | undefined): Resource {

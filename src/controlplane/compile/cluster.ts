@@ -1,25 +1,27 @@
 import { isIP } from 'node:net';
-import { DEFAULT_RETRY_BUDGET } from '../../core/model/cluster.js';
 import type { Resource } from '../../core/resources.js';
 import type { TrafficPolicySpec } from '../yaml/schema/traffic-policy.js';
+import { circuitBreakers } from './circuit-breakers.js';
 import { loadAssignment } from './endpoints.js';
 import { healthChecks } from './health-checks.js';
 import { loadBalancingPolicy } from './load-balancing.js';
 import { outlierDetection } from './outlier-detection.js';
+import { ownMetadata } from './own-metadata.js';
 import { protocolOptions } from './protocol-options.js';
-import { any, duration, FROM_ADS, struct, wrapped } from './proto.js';
+import { any, duration, FROM_ADS, type Plain } from './proto.js';
 import type { MeshPort } from './services.js';
 
-/** Key of what only inmesh reads, in the metadata of a cluster. */
-const OWN_METADATA = 'inmesh.dev';
-
 /**
- * The cluster of one port. What is not configured is not set, so that the receiver's defaults hold.
+ * The cluster of one port. What is not configured is not set, so that the receiver's defaults hold. `fallbacks` as `ownMetadata` has them.
  *
  * Addresses travel over EDS. gRPC and Envoy take only IP addresses there, so host names become DNS clusters: one name
  * LOGICAL_DNS, which gRPC knows too (A37), several STRICT_DNS, which only Envoy and inmesh know.
  */
-export function cluster(port: MeshPort, policy: TrafficPolicySpec | undefined): Resource {
+export function cluster(
+  port: MeshPort,
+  policy: TrafficPolicySpec | undefined,
+  fallbacks: readonly Plain[] = [],
+): Resource {
   const type = discoveryType(port);
   return {
     name: port.resourceName,
@@ -33,7 +35,7 @@ export function cluster(port: MeshPort, policy: TrafficPolicySpec | undefined): 
     ...circuitBreakers(policy),
     ...outlierDetection(policy?.outlierDetection),
     ...healthChecks(policy?.healthChecks),
-    ...ownMetadata(policy),
+    ...ownMetadata(policy, fallbacks),
     ...protocolOptions(port, policy),
     ...transportSocket(port),
   };
@@ -48,43 +50,6 @@ export function discoveryType(port: MeshPort): DiscoveryType {
 
 const panicThreshold = (percent: number | undefined): Resource =>
   percent === undefined ? {} : { common_lb_config: { healthy_panic_threshold: { value: percent } } };
-
-/** Where no `maxRetries` is given, a retry budget stands in its place, so that Envoy's default of 3 retries does not hold. */
-function circuitBreakers(policy: TrafficPolicySpec | undefined): Resource {
-  const pool = policy?.connectionPool;
-  if (pool === undefined && policy?.retryConstraint === undefined) return {};
-  const percent = policy?.retryConstraint?.budget.percent ?? DEFAULT_RETRY_BUDGET.retryRatio * 100;
-  const threshold = {
-    priority: 'DEFAULT',
-    ...(pool?.maxConnections !== undefined && { max_connections: wrapped(pool.maxConnections) }),
-    ...(pool?.maxPendingRequests !== undefined && { max_pending_requests: wrapped(pool.maxPendingRequests) }),
-    ...(pool?.maxRequests !== undefined && { max_requests: wrapped(pool.maxRequests) }),
-    ...(pool?.maxRetries !== undefined
-      ? { max_retries: wrapped(pool.maxRetries) }
-      : { retry_budget: { budget_percent: { value: percent } } }),
-  };
-  return { circuit_breakers: { thresholds: [threshold] } };
-}
-
-/**
- * What no proto has a field for. The retry budget is one by time, where Envoy's `retry_budget` counts calls under way; A17's health watch is of
- * gRPC's service config; connections that are open before there are calls Envoy has only as ratios.
- */
-function ownMetadata(policy: TrafficPolicySpec | undefined): Resource {
-  const warm = policy?.connectionPool?.warmConnections;
-  const own = {
-    ...(policy?.retryConstraint !== undefined && { retry_budget: retryBudget(policy.retryConstraint) }),
-    ...(warm !== undefined && { warm_connections: warm }),
-    ...(policy?.healthWatch !== undefined && { health_watch: { service: policy.healthWatch.service } }),
-  };
-  return Object.keys(own).length === 0 ? {} : { metadata: { filter_metadata: { [OWN_METADATA]: struct(own) } } };
-}
-
-const retryBudget = ({ budget, minRetryRate }: NonNullable<TrafficPolicySpec['retryConstraint']>) => ({
-  retry_ratio: budget.percent / 100,
-  min_retries_per_second: (minRetryRate.count * 1_000) / minRetryRate.interval,
-  ttl_ms: budget.interval,
-});
 
 function transportSocket(port: MeshPort): Resource {
   if (!port.tls || port.dnsName === undefined) return {};

@@ -5,6 +5,7 @@ import type { MeshConfigSpec } from '../yaml/schema/mesh-config.js';
 import { resolveBackends } from './backends.js';
 import { cluster, discoveryType } from './cluster.js';
 import { loadAssignment } from './endpoints.js';
+import { resolveFallbacks } from './fallbacks.js';
 import { listenerFilters } from './http-filters.js';
 import { apiListener } from './listener.js';
 import { listenerNames, shortNames } from './names.js';
@@ -67,6 +68,7 @@ export function compile(documents: readonly Document[], options: CompileOptions 
   checkSlices(endpointSlices, dangling);
   const backends = resolveBackends([...httpRoutes, ...grpcRoutes], dangling, policies);
   const routePolicies = resolveRoutePolicies(of('RoutePolicy'), [...httpRoutes, ...grpcRoutes], backends, references);
+  const fallbacks = resolveFallbacks(policies, dangling);
   const owners = shortNames(services);
 
   const clusters = new Map<string, Resource>();
@@ -77,7 +79,7 @@ export function compile(documents: readonly Document[], options: CompileOptions 
     for (const port of service.ports) {
       const name = port.resourceName;
       const policy = policies.get(service)?.spec;
-      clusters.set(name, cluster(port, policy));
+      clusters.set(name, cluster(port, policy, fallbacks.get(service)));
       if (discoveryType(port) === 'EDS') endpoints.set(name, loadAssignment(port, policy?.loadBalancer));
       const table = routesOf(port, attachments, backends, policy, routePolicies);
       routes.set(name, { name, virtual_hosts: [{ name, domains: ['*'], routes: table }] });

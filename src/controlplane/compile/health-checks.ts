@@ -16,6 +16,7 @@ function healthCheck(check: HealthCheckSpec): Resource {
     ...time('interval_jitter', check.intervalJitter),
     ...(check.intervalJitterPercent && { interval_jitter_percent: check.intervalJitterPercent }),
     ...time('no_traffic_interval', check.noTrafficInterval),
+    ...time('no_traffic_healthy_interval', check.noTrafficHealthyInterval),
     ...time('unhealthy_interval', check.unhealthyInterval),
     ...time('unhealthy_edge_interval', check.unhealthyEdgeInterval),
     ...time('healthy_edge_interval', check.healthyEdgeInterval),
@@ -37,6 +38,9 @@ function checker({ httpHealthCheck: http, grpcHealthCheck: grpc, tcpHealthCheck:
         ...(http.codecClientType !== 'HTTP1' && { codec_client_type: http.codecClientType }),
         ...(http.expectedStatuses !== undefined && {
           expected_statuses: http.expectedStatuses.map(({ start, end }) => ({ start, end })),
+        }),
+        ...(http.retriableStatuses !== undefined && {
+          retriable_statuses: http.retriableStatuses.map(({ start, end }) => ({ start, end })),
         }),
         ...(http.requestHeadersToAdd !== undefined && {
           request_headers_to_add: http.requestHeadersToAdd.map(({ name, value }) => ({

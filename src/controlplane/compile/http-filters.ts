@@ -42,7 +42,7 @@ export interface Session {
 }
 
 function sessionOverride({ spec, name, path }: Session): Resource {
-  const { type, absoluteTimeout, sessionName = name } = spec;
+  const { type, absoluteTimeout, sessionName = name, strict } = spec;
   const state = (file: string, message: string, fields: Resource): Resource => ({
     name: `envoy.http.stateful_session.${file}`,
     typed_config: any(`envoy.extensions.http.stateful_session.${file}.v3.${message}`, fields),
@@ -53,7 +53,9 @@ function sessionOverride({ spec, name, path }: Session): Resource {
       : state('cookie', 'CookieBasedSessionState', {
           cookie: { name: sessionName, ...(absoluteTimeout !== undefined && { ttl: duration(absoluteTimeout) }), path },
         });
-  return any(`${STATEFUL_SESSION}.StatefulSessionPerRoute`, { stateful_session: { session_state } });
+  return any(`${STATEFUL_SESSION}.StatefulSessionPerRoute`, {
+    stateful_session: { session_state, ...(strict === true && { strict: true }) },
+  });
 }
 
 const METHODS = 'GET, HEAD, POST, PUT, DELETE, CONNECT, OPTIONS, TRACE, PATCH';

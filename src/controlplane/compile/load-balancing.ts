@@ -66,15 +66,32 @@ function withAperture(policies: Resource[], aperture: LoadBalancerSpec['aperture
 /** Finagle's default of `minAperture` for its deterministic aperture. */
 const DEFAULT_APERTURE = 12;
 
-/** A call that asks for labels that no endpoint has fails; one that asks for none goes to any endpoint (Istio). */
+/**
+ * A call that asks for labels that no endpoint has fails, or asks for fewer of them; one that asks for none goes to any endpoint (Istio). What is
+ * asked for again has to be a selector of its own: without one it would be any endpoint.
+ */
 function withSubsets(policies: Resource[], subsets: TrafficPolicySpec['subsets']): Resource[] {
   if (subsets === undefined) return policies;
-  const keys = new Map(
-    subsets.map(({ labels }) => Object.keys(labels).sort()).map((names) => [JSON.stringify(names), names] as const),
-  );
+  const selectors = new Map<string, Resource>();
+  const fewer: string[][] = [];
+  for (const { labels, fallbackKeys } of subsets) {
+    const keys = Object.keys(labels).sort();
+    const fallback = fallbackKeys && [...fallbackKeys].sort();
+    if (fallback !== undefined) fewer.push(fallback);
+    selectors.set(JSON.stringify(keys), {
+      keys,
+      ...(fallback === undefined
+        ? { fallback_policy: 'NO_FALLBACK' }
+        : { fallback_policy: 'KEYS_SUBSET', fallback_keys_subset: fallback }),
+    });
+  }
+  for (const keys of fewer) {
+    const name = JSON.stringify(keys);
+    if (!selectors.has(name)) selectors.set(name, { keys, fallback_policy: 'NO_FALLBACK' });
+  }
   const fields = {
     fallback_policy: 'ANY_ENDPOINT',
-    subset_selectors: [...keys.values()].map((names) => ({ keys: names, fallback_policy: 'NO_FALLBACK' })),
+    subset_selectors: [...selectors.values()],
     subset_lb_policy: { policies },
   };
   return [envoyPolicy('subset', 'Subset', fields), ...policies];

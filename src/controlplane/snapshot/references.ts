@@ -92,9 +92,27 @@ function mirrors(holder: Fields, path: string, cluster: (name: unknown, path: st
 
 function clusterReferences(cluster: Resource): Reference[] {
   const endpoints = endpointsOf(cluster);
-  if (endpoints !== undefined) return [{ type: ENDPOINT, name: endpoints, path: 'eds_cluster_config.service_name' }];
   const aggregate = fields(fields(cluster['cluster_type'])['typed_config']);
-  return list(aggregate['clusters']).flatMap((name, i) =>
-    text(name) === '' ? [] : [{ type: CLUSTER, name: text(name), path: `cluster_type.typed_config.clusters[${i}]` }],
-  );
+  return [
+    ...(endpoints === undefined
+      ? []
+      : [{ type: ENDPOINT, name: endpoints, path: 'eds_cluster_config.service_name' } as const]),
+    ...list(aggregate['clusters']).flatMap((name, i) => named(name, `cluster_type.typed_config.clusters[${i}]`)),
+    ...fallbackReferences(cluster),
+  ];
+}
+
+const named = (name: unknown, path: string): Reference[] =>
+  text(name) === '' ? [] : [{ type: CLUSTER, name: text(name), path }];
+
+/** Clusters that its calls fall back to, which is ours (`xds/resources/fallback.ts`). */
+function fallbackReferences(cluster: Resource): Reference[] {
+  const member = (struct: unknown, name: string): Fields => fields(fields(fields(struct)['fields'])[name]);
+  const own = fields(fields(cluster['metadata'])['filter_metadata'])['inmesh.dev'];
+  const entries = list(fields(member(own, 'fallback')['list_value'])['values']);
+  return entries.flatMap((entry, i) => {
+    const service = member(fields(entry)['struct_value'], 'service')['struct_value'];
+    const path = `metadata.filter_metadata["inmesh.dev"].fallback[${i}].service.cluster`;
+    return named(member(service, 'cluster')['string_value'], path);
+  });
 }

@@ -35,6 +35,18 @@ describe('balancers, as clients read them', () => {
       'consistentHash: { useSourceIp: true, ringHash: { minimumRingSize: 8, maximumRingSize: 64 } }',
       { kind: 'ring_hash', minSize: 8, maxSize: 64, useHostname: false },
     ],
+    [
+      'simple: LEAST_REQUEST, selectionMethod: FULL_SCAN',
+      { kind: 'least_request', choiceCount: 2, activeRequestBias: undefined, fullScan: true },
+    ],
+    [
+      'consistentHash: { useSourceIp: true, hashBalanceFactor: 125, useHostnameForHashing: true }',
+      { kind: 'ring_hash', minSize: 1_024, maxSize: 8_388_608, useHostname: true, balanceFactor: 1.25 },
+    ],
+    [
+      'simple: MAGLEV, consistentHash: { hashBalanceFactor: 100 }',
+      { kind: 'maglev', tableSize: 65_537, useHostname: false, balanceFactor: 1 },
+    ],
     ['simple: MAGLEV', { kind: 'maglev', tableSize: 65_537, useHostname: false }],
     [
       'consistentHash: { httpHeaderName: x, maglev: { tableSize: 251 } }',
@@ -107,6 +119,20 @@ describe('balancers, as clients read them', () => {
     expect(names(spec)).toEqual(['subset', 'random', 'round_robin']);
   });
 
+  test('subsets fall back to fewer of their labels, which those who ask again find', () => {
+    const subsets =
+      '{ name: both, labels: { version: v2, tier: gold }, fallbackKeys: [tier] }, { name: v1, labels: { version: v1 } }';
+    expect(settings(`subsets: [${subsets}]`).subsets).toEqual({
+      fallback: 'any',
+      defaultSubset: {},
+      selectors: [
+        { keys: ['tier', 'version'], fallback: 'keys', fallbackKeys: ['tier'] },
+        { keys: ['version'], fallback: 'none' },
+        { keys: ['tier'], fallback: 'none' },
+      ],
+    });
+  });
+
   test('a threshold of panic', () => {
     expect(balancing('panicThreshold: 40').panicThreshold).toBe(0.4);
     expect(balancing('simple: RANDOM').panicThreshold).toBeUndefined();
@@ -163,6 +189,10 @@ describe('localities', () => {
       minClusterSize: 3,
       forceLocal: 2,
       failTrafficOnPanic: true,
+    });
+    expect(balancing(`localityLbSetting: { ${zoneAware} }`)).toMatchObject({
+      balancer: { kind: 'peak_ewma' },
+      locality: { kind: 'zone_aware', enabled: 0.5, minClusterSize: 3, forceLocal: 2, failTrafficOnPanic: true },
     });
     expect(balancing('simple: RANDOM, localityLbSetting: { zoneAware: {} }').locality).toMatchObject({
       enabled: 1,
@@ -223,10 +253,10 @@ describe('health', () => {
 
   test('checks over HTTP, gRPC and TCP', () => {
     const spec = `healthChecks: [
-      { timeout: 2s, interval: 3s, initialJitter: 4ms, intervalJitter: 5ms, intervalJitterPercent: 6, noTrafficInterval: 7s, unhealthyInterval: 8s,
+      { timeout: 2s, interval: 3s, initialJitter: 4ms, intervalJitter: 5ms, intervalJitterPercent: 6, noTrafficInterval: 7s, noTrafficHealthyInterval: 70s, unhealthyInterval: 8s,
         unhealthyEdgeInterval: 9s, healthyEdgeInterval: 10s, unhealthyThreshold: 2, healthyThreshold: 4, altPort: 8080, reuseConnection: false,
         httpHealthCheck: { path: "/health?a=1", host: a.example, method: HEAD, codecClientType: HTTP2,
-          expectedStatuses: [{ start: 200, end: 300 }], requestHeadersToAdd: [{ name: X-Check, value: "100%" }] } },
+          expectedStatuses: [{ start: 200, end: 300 }], retriableStatuses: [{ start: 429, end: 430 }], requestHeadersToAdd: [{ name: X-Check, value: "100%" }] } },
       { grpcHealthCheck: { serviceName: p.S, authority: a.example } },
       { tcpHealthCheck: { send: "0a0b", receive: ["0c"] } }, { tcpHealthCheck: {} }]`;
     const found = settings(spec).healthChecks ?? [];
@@ -237,6 +267,7 @@ describe('health', () => {
       intervalJitterMs: 5,
       intervalJitterShare: 0.06,
       noTrafficIntervalMs: 7_000,
+      noTrafficHealthyIntervalMs: 70_000,
       unhealthyIntervalMs: 8_000,
       unhealthyEdgeIntervalMs: 9_000,
       healthyEdgeIntervalMs: 10_000,
@@ -251,6 +282,7 @@ describe('health', () => {
         method: 'HEAD',
         http2: true,
         expected: [{ start: 200, end: 300 }],
+        retriable: [{ start: 429, end: 430 }],
         requestHeaders: { set: [{ name: 'x-check', value: '100%%', action: 'overwrite' }] },
       },
     });
@@ -390,8 +422,20 @@ describe('mistakes', () => {
       'aperture.peerIndex: must be less than peerCount, which is 3, got 3',
     ],
     [
-      'localityLbSetting: { zoneAware: {} }',
-      'localityLbSetting.zoneAware: needs "simple: LEAST_REQUEST", ROUND_ROBIN or RANDOM, got PEAK_EWMA',
+      'simple: PICK_FIRST, localityLbSetting: { zoneAware: {} }',
+      'localityLbSetting.zoneAware: needs "simple: PEAK_EWMA", LEAST_REQUEST, ROUND_ROBIN or RANDOM, got PICK_FIRST',
+    ],
+    [
+      'simple: LEAST_REQUEST, selectionMethod: FULL_SCAN, choiceCount: 3',
+      'choiceCount: means nothing with "selectionMethod: FULL_SCAN", which compares all: remove it',
+    ],
+    [
+      'selectionMethod: FULL_SCAN',
+      'selectionMethod: belongs to "simple: LEAST_REQUEST" and means nothing with PEAK_EWMA: remove it',
+    ],
+    [
+      'consistentHash: { hashBalanceFactor: 99 }',
+      'consistentHash.hashBalanceFactor: must be a whole number from 100 to 1000000, got 99',
     ],
     [
       'localityLbSetting: { distribute: [{ from: z1, to: { z1: 1 } }] }',
@@ -409,6 +453,22 @@ describe('mistakes', () => {
 
   test.each([
     ['subsets: [{ name: x, labels: {} }]', 'subsets[0].labels: must have at least one label'],
+    [
+      'subsets: [{ name: x, labels: { a: b, c: d }, fallbackKeys: [e] }]',
+      'subsets[0].fallbackKeys[0]: must be the name of one of its labels, got "e"',
+    ],
+    [
+      'subsets: [{ name: x, labels: { a: b }, fallbackKeys: [a] }]',
+      'subsets[0].fallbackKeys: must leave out one of its labels: with all of them no other endpoint is found',
+    ],
+    [
+      'subsets: [{ name: x, labels: { a: b, c: d }, fallbackKeys: [a] }, { name: y, labels: { c: d, a: b }, fallbackKeys: [c] }]',
+      'subsets[1].fallbackKeys: must be the same for all subsets that have labels of the same names',
+    ],
+    [
+      'healthChecks: [{ httpHealthCheck: { path: /, retriableStatuses: [{ start: 300, end: 300 }] } }]',
+      'healthChecks[0].httpHealthCheck.retriableStatuses[0].end: must be more than start, as it is the first status after the range, got 300',
+    ],
     [
       'subsets: [{ name: x, labels: { a: b } }, { name: x, labels: { a: c } }]',
       'subsets[1].name: name "x" is there twice',

@@ -6,7 +6,7 @@ import { RESOURCE_TYPES } from '../../../src/core/resources.js';
 import { decoders } from '../../support/decoders.js';
 import { bookinfo, everything } from '../../support/mesh-examples.js';
 
-const RUNS = 400;
+const RUNS = 300;
 
 /** Either all of it is right, and then every resource is one that the decoder takes; or there are mistakes, each with a place. */
 function sound(result: CompileResult, lines: number): void {

@@ -8,6 +8,7 @@ const INTERVALS = [
   'timeout',
   'interval',
   'noTrafficInterval',
+  'noTrafficHealthyInterval',
   'unhealthyInterval',
   'unhealthyEdgeInterval',
   'healthyEdgeInterval',
@@ -21,13 +22,15 @@ export function checkHealthCheck(check: HealthCheckSpec, at: Path, report: Repor
     report([...at, kind], `cannot be combined with ${given[0]}: make two checks of them`);
   for (const field of INTERVALS) between(report, [...at, field], check[field], 1, DAY_MS);
   for (const field of JITTERS) between(report, [...at, field], check[field], 0, DAY_MS);
-  check.httpHealthCheck?.expectedStatuses?.forEach(({ start, end }, index) => {
-    if (start >= end)
-      report(
-        [...at, 'httpHealthCheck', 'expectedStatuses', index, 'end'],
-        `must be more than start, as it is the first status after the range, got ${end}`,
-      );
-  });
+  for (const field of ['expectedStatuses', 'retriableStatuses'] as const) {
+    check.httpHealthCheck?.[field]?.forEach(({ start, end }, index) => {
+      if (start >= end)
+        report(
+          [...at, 'httpHealthCheck', field, index, 'end'],
+          `must be more than start, as it is the first status after the range, got ${end}`,
+        );
+    });
+  }
   check.httpHealthCheck?.requestHeadersToAdd?.forEach(({ name, value }, index) => {
     const headerAt = [...at, 'httpHealthCheck', 'requestHeadersToAdd', index];
     if (name.toLowerCase() === 'host')

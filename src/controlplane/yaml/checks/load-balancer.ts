@@ -1,13 +1,14 @@
-import { shown } from '../../../core/decode.js';
 import { balancerKind } from '../balancer-kind.js';
 import type { Path, Report } from '../problem.js';
 import type { LoadBalancerSpec } from '../schema/load-balancer.js';
 import { between, DAY_MS } from './bounds.js';
+import { checkPlain } from './plain.js';
 
 /** Which balancers each setting is for. */
 const OWNERS: readonly (readonly [keyof LoadBalancerSpec, readonly string[]])[] = [
   ['choiceCount', ['LEAST_REQUEST']],
   ['activeRequestBias', ['LEAST_REQUEST']],
+  ['selectionMethod', ['LEAST_REQUEST']],
   ['decay', ['PEAK_EWMA']],
   ['defaultRtt', ['PEAK_EWMA']],
   ['weightedRoundRobin', ['WEIGHTED_ROUND_ROBIN']],
@@ -25,6 +26,8 @@ export function checkLoadBalancer(balancer: LoadBalancerSpec, at: Path, report: 
     const whose = owners.length === 1 ? `"simple: ${owners[0]}"` : owners.join(', ');
     report([...at, field], `belongs to ${whose} and means nothing with ${kind}: remove it`);
   }
+  if (balancer.selectionMethod === 'FULL_SCAN' && balancer.choiceCount !== undefined)
+    report([...at, 'choiceCount'], 'means nothing with "selectionMethod: FULL_SCAN", which compares all: remove it');
   between(report, [...at, 'decay'], balancer.decay, 1, 3_600_000);
   between(report, [...at, 'defaultRtt'], balancer.defaultRtt, 1, 60_000);
   between(report, [...at, 'warmup', 'duration'], balancer.warmup?.duration, 1, DAY_MS);
@@ -35,7 +38,7 @@ export function checkLoadBalancer(balancer: LoadBalancerSpec, at: Path, report: 
   checkHash(balancer, kind, [...at, 'consistentHash'], report);
   checkLocalities(balancer, kind, [...at, 'localityLbSetting'], report);
   checkAperture(balancer.aperture, [...at, 'aperture'], report);
-  checkPlain(balancer.custom?.config, [...at, 'custom', 'config'], report, 0);
+  checkPlain(balancer.custom?.config, [...at, 'custom', 'config'], report);
 }
 
 function checkHash({ consistentHash: hash }: LoadBalancerSpec, kind: string, at: Path, report: Report): void {
@@ -55,14 +58,14 @@ function isPrime(number: number): boolean {
   return number > 1;
 }
 
-const ZONE_AWARE = ['LEAST_REQUEST', 'ROUND_ROBIN', 'RANDOM'];
+const ZONE_AWARE = ['PEAK_EWMA', 'LEAST_REQUEST', 'ROUND_ROBIN', 'RANDOM'];
 /** All of whose endpoints are one list, so that localities have no shares. */
 const ONE_LIST = ['PICK_FIRST', 'CUSTOM'];
 
 function checkLocalities({ localityLbSetting }: LoadBalancerSpec, kind: string, at: Path, report: Report): void {
   const { zoneAware, distribute, failoverOrder } = localityLbSetting ?? {};
   if (zoneAware !== undefined && !ZONE_AWARE.includes(kind))
-    report([...at, 'zoneAware'], `needs "simple: LEAST_REQUEST", ROUND_ROBIN or RANDOM, got ${kind}`);
+    report([...at, 'zoneAware'], `needs "simple: PEAK_EWMA", LEAST_REQUEST, ROUND_ROBIN or RANDOM, got ${kind}`);
   if (zoneAware !== undefined && distribute !== undefined)
     report([...at, 'distribute'], 'cannot be combined with zoneAware: keep one of them');
   if (distribute !== undefined && ONE_LIST.includes(kind))
@@ -88,18 +91,4 @@ function checkAperture(aperture: LoadBalancerSpec['aperture'], at: Path, report:
   }
   if (peerCount !== undefined && peerIndex !== undefined && peerIndex >= peerCount)
     report([...at, 'peerIndex'], `must be less than peerCount, which is ${peerCount}, got ${peerIndex}`);
-}
-
-/** As deep as the decoder reads it. */
-const MAX_DEPTH = 32;
-
-/** What `google.protobuf.Struct` can hold: JSON. */
-function checkPlain(value: unknown, at: Path, report: Report, depth: number): void {
-  if (depth > MAX_DEPTH) report(at, `must not be nested more than ${MAX_DEPTH} deep`);
-  else if (typeof value === 'object' && value !== null) {
-    for (const [key, inner] of Object.entries(value))
-      checkPlain(inner, [...at, Array.isArray(value) ? Number(key) : key], report, depth + 1);
-  } else if (typeof value === 'number' && !Number.isFinite(value)) {
-    report(at, `must be a finite number, got ${shown(String(value))}`);
-  }
 }

@@ -22,6 +22,10 @@ const httpHealthCheck = v.strictObject({
   ),
   codecClientType: about(v.optional(oneOf(['HTTP1', 'HTTP2']), 'HTTP1'), 'What to speak. Default HTTP1.'),
   expectedStatuses: about(v.optional(listOf(statusRange, 1, 64)), 'Statuses that are healthy. Default: 200.'),
+  retriableStatuses: about(
+    v.optional(listOf(statusRange, 1, 64)),
+    'Statuses that only count towards `unhealthyThreshold`; others that are not expected are unhealthy at once. Default: none.',
+  ),
   requestHeadersToAdd: about(v.optional(listOf(header, 1, 64)), 'Headers to send.'),
 });
 
@@ -48,6 +52,10 @@ export const healthCheck = v.strictObject({
   intervalJitter: about(v.optional(duration), 'Added to each interval at random, up to this long. Default 0s.'),
   intervalJitterPercent: about(v.optional(percent), 'The same as a share of the interval, in percent. Default 0.'),
   noTrafficInterval: about(v.optional(duration), 'Interval while the Service has had no calls. Default 1m.'),
+  noTrafficHealthyInterval: about(
+    v.optional(duration),
+    'The same of an endpoint that is healthy. Default: `noTrafficInterval`.',
+  ),
   unhealthyInterval: about(v.optional(duration), 'Interval while unhealthy. Default: `interval`.'),
   unhealthyEdgeInterval: about(
     v.optional(duration),

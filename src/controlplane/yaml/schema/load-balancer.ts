@@ -74,6 +74,14 @@ export const HASH_KEYS = {
 
 const consistentHash = v.strictObject({
   ...HASH_KEYS,
+  useHostnameForHashing: about(
+    v.optional(v.boolean()),
+    'The ring or table is made of the names of the endpoints (`hostname`), not their addresses (Envoy). Default false.',
+  ),
+  hashBalanceFactor: about(
+    v.optional(integer(100, 1_000_000)),
+    'In percent: an endpoint with more than this of the average calls under way is passed over for the next one (Envoy `hash_balance_factor`). Default: no bound.',
+  ),
   ringHash: v.optional(
     v.strictObject({
       minimumRingSize: about(
@@ -134,6 +142,10 @@ export const loadBalancer = v.strictObject({
   choiceCount: about(
     v.optional(integer(2, 10)),
     'LEAST_REQUEST: endpoints compared for each call (Envoy `choice_count`, gRFC A48). Default 2.',
+  ),
+  selectionMethod: about(
+    v.optional(oneOf(['N_CHOICES', 'FULL_SCAN'])),
+    'LEAST_REQUEST: FULL_SCAN looks at every endpoint for each call (Envoy). Default N_CHOICES.',
   ),
   activeRequestBias: about(
     v.optional(decimal(0, 100)),

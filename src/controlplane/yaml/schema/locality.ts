@@ -32,7 +32,7 @@ export const localityLbSetting = about(
       ),
       zoneAware: about(
         v.optional(zoneAware),
-        "Calls stay in the caller's own zone as far as its share of the endpoints goes (Envoy `zone_aware_lb_config`). Needs LEAST_REQUEST, ROUND_ROBIN or RANDOM.",
+        "Calls stay in the caller's own zone as far as its share of the endpoints goes (Envoy `zone_aware_lb_config`). Needs PEAK_EWMA, LEAST_REQUEST, ROUND_ROBIN or RANDOM.",
       ),
     }),
   ),

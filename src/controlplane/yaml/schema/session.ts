@@ -21,4 +21,13 @@ export const sessionPersistence = v.strictObject({
   ),
 });
 
-export type SessionSpec = v.InferOutput<typeof sessionPersistence>;
+/** The same where it is our own field. */
+export const strictSessionPersistence = v.strictObject({
+  ...sessionPersistence.entries,
+  strict: about(
+    v.optional(v.boolean()),
+    'A session whose endpoint is gone fails, in place of going to another (Envoy `strict`). Default false.',
+  ),
+});
+
+export type SessionSpec = v.InferOutput<typeof strictSessionPersistence>;
