@@ -3,7 +3,7 @@ import net from 'node:net';
 import { once } from 'node:events';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Call } from '../../src/core/call.js';
-import { ConfigUnavailableError, MeshClosedError, type MeshError } from '../../src/core/errors.js';
+import { ConfigUnavailableError, MeshClosedError, type MeshError, NoRouteError } from '../../src/core/errors.js';
 import { headerFields } from '../../src/core/headers.js';
 import { localReply } from '../../src/core/reply.js';
 import { settle } from '../support/fake-clock.js';
@@ -333,6 +333,32 @@ describe('a call that fails', () => {
       origin: 'mesh',
       message: 'no configuration for "a"',
     });
+  });
+
+  test('is answered with what its route changes in replies, but for what tells of the failure', async () => {
+    const proxy = await proxyFor(cleanup, (call) => {
+      call.record.changeReply(({ status, headers }) =>
+        Object.assign(headers, { 'x-status': String(status), vary: 'a' }),
+      );
+      call.record.changeReply(({ headers }) =>
+        Object.assign(headers, { vary: 'b', 'mesh-error': '-', connection: 'x' }),
+      );
+      return Promise.reject(new NoRouteError('none'));
+    });
+    const answer = await get(proxy.port, { headers: { host: 'a' } });
+    expect(answer.status).toBe(404);
+    expect(answer.headers).toMatchObject({ 'x-status': '404', vary: 'b', 'mesh-error': 'NR' });
+    expect(answer.headers['connection']).not.toBe('x');
+  });
+
+  test('is answered without those changes when they cannot be sent', async () => {
+    const proxy = await proxyFor(cleanup, (call) => {
+      call.record.changeReply(({ headers }) => Object.assign(headers, { 'x-bad': 'a\nb' }));
+      return Promise.reject(new NoRouteError('none'));
+    });
+    const answer = await get(proxy.port, { headers: { host: 'a' } });
+    expect(answer.status).toBe(404);
+    expect(answer.headers).not.toHaveProperty('x-bad');
   });
 
   test('with an error that is none of ours is answered with 500, and says nothing of itself', async () => {

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import http2 from 'node:http2';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Call } from '../../src/core/call.js';
-import { ConfigUnavailableError, MeshClosedError, type MeshError } from '../../src/core/errors.js';
+import { ConfigUnavailableError, MeshClosedError, type MeshError, NoRouteError } from '../../src/core/errors.js';
 import { headerFields } from '../../src/core/headers.js';
 import { localReply } from '../../src/core/reply.js';
 import { settle } from '../support/fake-clock.js';
@@ -281,6 +281,16 @@ describe('gRPC', () => {
       'mesh-error': 'NC',
     });
     expect(answer.body.byteLength).toBe(0);
+  });
+
+  test('that no route takes is UNIMPLEMENTED, as to a client of Envoy, with what its route would change', async () => {
+    const proxy = await proxyFor(cleanup, (call) => {
+      call.record.changeReply(({ headers }) => Object.assign(headers, { 'x-new': 'y', 'x-bad': 'a\nb' }));
+      call.record.changeReply(({ headers }) => delete headers['x-bad']);
+      return Promise.reject(new NoRouteError('none'));
+    });
+    const answer = await answerOf(session(cleanup, proxy).request(GRPC).end());
+    expect(answer.headers).toMatchObject({ ':status': 200, 'grpc-status': '12', 'mesh-error': 'NR', 'x-new': 'y' });
   });
 
   test('that fails in the middle of its reply is told so in trailers', async () => {
