@@ -1,3 +1,4 @@
+import type { Priority } from './call.js';
 import type { Clock } from './clock.js';
 import type { Logger } from './log.js';
 import type { ConnectionConfig, TlsOrigination } from './model/cluster.js';
@@ -18,11 +19,11 @@ export interface ConnectionLimits {
   /** Gives the permit back: the connection is closed or was never made. */
   closed(): void;
   /** A place in the line for a connection, or no: then the call fails at once with CIRCUIT_OPEN. */
-  tryWait(): boolean;
+  tryWait(priority?: Priority): boolean;
   /** Leaves the line, whether served or not. */
-  waited(): void;
+  waited(priority?: Priority): void;
   /** The error for a call that got no place in the line. */
-  overflow(): Error;
+  overflow(priority?: Priority): Error;
 }
 
 export interface TransportOptions {

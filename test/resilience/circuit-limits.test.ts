@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { noMeter } from '../../src/core/meter.js';
+import { type MeshEvent, noMeter } from '../../src/core/meter.js';
 import { DEFAULT_CIRCUIT_LIMITS } from '../../src/core/model/cluster.js';
 import { stack } from '../../src/core/service.js';
 import { CircuitLimits, requestLimit } from '../../src/resilience/concurrency/circuit-limits.js';
@@ -45,25 +45,94 @@ describe('circuit limits', () => {
     expect(limits.tryRequest()).toBe(true);
   });
 
+  test('calls of high priority have limits of their own: there is room for them when the others have filled theirs', () => {
+    const events: MeshEvent[] = [];
+    const meter = { ...noMeter, event: (event: MeshEvent) => void events.push(event) };
+    const high = { maxRequests: 2, maxPendingRequests: 1, maxRetries: 1 };
+    const limits = new CircuitLimits('reviews', { ...DEFAULT_CIRCUIT_LIMITS, maxRequests: 1, high }, meter);
+    expect([limits.tryRequest(), limits.tryRequest()]).toEqual([true, false]);
+    expect([1, 2, 3].map(() => limits.tryRequest('high'))).toEqual([true, true, false]);
+    expect([1, 2].map(() => limits.tryWait('high'))).toEqual([true, false]);
+    expect([1, 2].map(() => limits.tryRetry('high'))).toEqual([true, false]);
+    expect([limits.requests, limits.pending, limits.retries]).toEqual([3, 1, 1]);
+    expect(events.map((event) => event.kind === 'circuit:open' && event.limit)).toEqual([
+      'max_requests',
+      'high.max_requests',
+      'high.max_pending_requests',
+      'high.max_retries',
+    ]);
+    expect(limits.tooManyRequests('high').message).toContain('2 already under way (max_requests, priority high)');
+  });
+
+  test('without limits of their own they have 1024, as in Envoy', () => {
+    const limits = new CircuitLimits('reviews', { ...DEFAULT_CIRCUIT_LIMITS, maxRequests: 0 }, noMeter);
+    for (let i = 0; i < 1_024; i++) expect(limits.tryRequest('high')).toBe(true);
+    expect(limits.tryRequest('high')).toBe(false);
+  });
+
+  test('calls of priority batch have their share of the limits, and count with the others', () => {
+    const config = { ...DEFAULT_CIRCUIT_LIMITS, maxRequests: 30, maxPendingRequests: 20 };
+    const limits = new CircuitLimits('reviews', config, noMeter);
+    expect([1, 2, 3, 4].map(() => limits.tryRequest('batch'))).toEqual([true, true, true, false]);
+    expect(limits.tooManyRequests('batch')).toMatchObject({ circuit: 'batch_share', limit: 3, priority: 'batch' });
+    expect([1, 2, 3].map(() => limits.tryWait('batch'))).toEqual([true, true, false]);
+    expect(limits.overflow('batch')).toMatchObject({ circuit: 'batch_share', limit: 2 });
+    for (let i = 0; i < 27; i++) expect(limits.tryRequest()).toBe(true);
+    expect(limits.tryRequest()).toBe(false);
+    limits.requestDone('batch');
+    expect(limits.tryRequest()).toBe(true);
+    // Its own share is free, the whole is full.
+    expect(limits.tryRequest('batch')).toBe(false);
+    expect(limits.tooManyRequests('batch')).toMatchObject({ circuit: 'max_requests', limit: 30 });
+  });
+
+  test('a share of a low limit is one call, and a share of 0 is none', () => {
+    const low = new CircuitLimits('reviews', { ...DEFAULT_CIRCUIT_LIMITS, maxRequests: 3 }, noMeter);
+    expect([low.tryRequest('batch'), low.tryRequest('batch')]).toEqual([true, false]);
+    const none = new CircuitLimits('reviews', { ...DEFAULT_CIRCUIT_LIMITS, batchShare: 0 }, noMeter);
+    expect(none.tryRequest('batch')).toBe(false);
+  });
+
+  test('each priority is exact to the call: what one tick asks for gets what its limit has', async () => {
+    const config = { ...DEFAULT_CIRCUIT_LIMITS, maxRequests: 10, high: { ...DEFAULT_CIRCUIT_LIMITS, maxRequests: 3 } };
+    const limits = new CircuitLimits('reviews', config, noMeter);
+    const open: OpenReply[] = [];
+    const service = stack([requestLimit(limits)], async () => {
+      open.push(new OpenReply());
+      return open.at(-1) as OpenReply;
+    });
+    const priorities = (['batch', 'high', undefined, 'default'] as const).flatMap((one) =>
+      Array.from({ length: 20 }, () => one),
+    );
+    const results = await Promise.allSettled(priorities.map((priority) => service(aCall({ priority }))));
+    const passed = (from: number, to: number): number =>
+      results.slice(from, to).filter(({ status }) => status === 'fulfilled').length;
+    expect([passed(0, 20), passed(20, 40), passed(40, 80)]).toEqual([1, 3, 9]);
+    for (const reply of open) reply.finish();
+    expect(limits.requests).toBe(0);
+  });
+
   test('counters are never above their limit and return to zero, whatever the order of things', () => {
     const kinds = [
       ['tryRequest', 'requestDone', 'requests', 'maxRequests'],
       ['tryRetry', 'retryDone', 'retries', 'maxRetries'],
       ['tryWait', 'waited', 'pending', 'maxPendingRequests'],
     ] as const;
+    const priorities = fc.constantFrom('high', 'default', 'batch', undefined);
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.nat(2), fc.boolean())), fc.nat(5), (steps, limit) => {
-        const config = { maxConnections: limit, maxPendingRequests: limit, maxRequests: limit, maxRetries: limit };
+      fc.property(fc.array(fc.tuple(fc.nat(2), fc.boolean())), fc.nat(5), priorities, (steps, limit, priority) => {
+        const own = { maxPendingRequests: limit, maxRequests: limit, maxRetries: limit };
+        const config = { ...own, maxConnections: limit, high: own, batchShare: 1 };
         const limits = new CircuitLimits('reviews', config, noMeter);
         const held = [0, 0, 0];
         for (const [kind, take] of steps) {
           const [acquire, release, counter] = kinds[kind] as (typeof kinds)[number];
           if (take) {
-            const granted = limits[acquire]();
+            const granted = limits[acquire](priority);
             expect(granted).toBe((held[kind] as number) < limit);
             if (granted) held[kind] = (held[kind] as number) + 1;
           } else if ((held[kind] as number) > 0) {
-            limits[release]();
+            limits[release](priority);
             held[kind] = (held[kind] as number) - 1;
           }
           expect(limits[counter]).toBe(held[kind]);

@@ -1,3 +1,4 @@
+import type { Priority } from '../../core/call.js';
 import type { Service } from '../../core/service.js';
 import type { Fallback } from '../../resilience/fallback/fallback.js';
 
@@ -6,7 +7,11 @@ export interface Upstream {
   /** Name for statistics and logs. */
   readonly statName: string;
   /** Retries under way at once. `budgeted`: by a budget of their own, in place of `budget`. */
-  readonly limits: { tryRetry(): boolean; retryDone(): void; readonly budgeted: boolean };
+  readonly limits: {
+    tryRetry(priority: Priority | undefined): boolean;
+    retryDone(priority: Priority | undefined): void;
+    readonly budgeted: boolean;
+  };
   /** Shared by all calls to it; an update may replace it. */
   readonly budget: { deposit(): void; tryWithdraw(): boolean };
   /** Whether it has an endpoint that can serve, and whose key is not among these. */

@@ -52,7 +52,7 @@ export class WaitingRoom {
       const heard = this.#news;
       const attempted = attempt(call);
       // Not before: until it counts as a request, the place is what keeps the cluster.
-      if (waiting) limits.waited();
+      if (waiting) limits.waited(call.priority);
       waiting = false;
       try {
         return await attempted;
@@ -62,7 +62,7 @@ export class WaitingRoom {
         this.#schedule();
       }
       if (heard !== this.#news) continue;
-      if (!limits.tryWait()) throw limits.overflow();
+      if (!limits.tryWait(call.priority)) throw limits.overflow(call.priority);
       waiting = true;
       await this.#wait(call);
     }
@@ -85,7 +85,7 @@ export class WaitingRoom {
       };
       const cancelled = (reason: Error): void => {
         leave();
-        limits.waited();
+        limits.waited(call.priority);
         reject(reason);
       };
       this.#waiting.add(wake);

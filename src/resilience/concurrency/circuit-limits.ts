@@ -1,11 +1,18 @@
+import type { Priority } from '../../core/call.js';
 import { MeshError } from '../../core/errors.js';
-import type { CircuitLimitsConfig } from '../../core/model/cluster.js';
+import { type CircuitLimitsConfig, DEFAULT_CIRCUIT_LIMITS, type PriorityLimits } from '../../core/model/cluster.js';
 import type { Meter } from '../../core/meter.js';
 import type { Filter } from '../../core/service.js';
 import type { ConnectionLimits } from '../../core/transport.js';
 
-/** Envoy's names of the limits, as they stand in the configuration. */
-export type CircuitLimit = 'max_connections' | 'max_pending_requests' | 'max_requests' | 'max_retries' | 'retry_budget';
+/** Envoy's names of the limits, as they stand in the configuration, and our share of the first two for calls of priority `batch`. */
+export type CircuitLimit =
+  | 'max_connections'
+  | 'max_pending_requests'
+  | 'max_requests'
+  | 'max_retries'
+  | 'retry_budget'
+  | 'batch_share';
 
 /** A circuit limit of the cluster is reached: the call is refused at once, nothing was sent. */
 export class CircuitOpenError extends MeshError {
@@ -20,43 +27,86 @@ export class CircuitOpenError extends MeshError {
     readonly cluster: string,
     readonly circuit: CircuitLimit,
     readonly limit: number,
+    readonly priority?: Priority | undefined,
   ) {
+    const of = priority === undefined || priority === 'default' ? '' : `, priority ${priority}`;
     super(
-      `cluster "${cluster}": ${limit} already under way (${circuit}); raise the limit in its TrafficPolicy or send less at once`,
+      `cluster "${cluster}": ${limit} already under way (${circuit}${of}); raise the limit in its TrafficPolicy or send less at once`,
     );
   }
 }
+
+/** What calls of one priority have under way, and may have. */
+class Lane {
+  requests = 0;
+  retries = 0;
+  pending = 0;
+  constructor(public limits: PriorityLimits) {}
+}
+
+/** Netflix concurrency-limits gives batch a tenth. */
+const DEFAULT_BATCH_SHARE = 0.1;
 
 /**
  * Envoy's circuit limits of one cluster, for all who call it in this process: "one counter per process per {cluster, EDS service name}, across
  * channels" (gRFC A32). Exact: taken and given back in the same turn as the thing they count, so that 20 calls in one tick against a limit
  * of 3 let 3 through. Defaults: 1024 connections, 1024 pending, 1024 requests; retries by the budget.
+ *
+ * Bulkheads by priority: `high` is counted apart against limits of its own (Envoy's thresholds for HIGH), so that it has room when the others have
+ * filled theirs; `batch` counts with `default` and may have a share of its limits, so that it cannot fill them.
  */
 export class CircuitLimits implements ConnectionLimits {
-  /** Now under way. Written by the try and done methods only; kept when the configuration changes. */
-  requests = 0;
-  retries = 0;
+  /** Now under way, as the counts of the lanes are. Written by the try and done methods only; kept when the configuration changes. */
   connections = 0;
-  pending = 0;
+  readonly #default: Lane;
+  readonly #high: Lane;
+  /** Of those that are counted in `default`, too. */
+  readonly #batch: Lane;
 
   constructor(
     private readonly cluster: string,
     private config: CircuitLimitsConfig,
     private readonly meter: Meter,
-  ) {}
+  ) {
+    this.#default = new Lane(config);
+    this.#high = new Lane(config.high ?? DEFAULT_CIRCUIT_LIMITS);
+    this.#batch = new Lane(batchLimits(config));
+  }
+
+  /** Attempts under way, of all priorities; likewise the other two. */
+  get requests(): number {
+    return this.#default.requests + this.#high.requests;
+  }
+
+  get retries(): number {
+    return this.#default.retries + this.#high.retries;
+  }
+
+  get pending(): number {
+    return this.#default.pending + this.#high.pending;
+  }
 
   update(config: CircuitLimitsConfig): void {
     this.config = config;
+    this.#default.limits = config;
+    this.#high.limits = config.high ?? DEFAULT_CIRCUIT_LIMITS;
+    this.#batch.limits = batchLimits(config);
   }
 
-  tryRequest(): boolean {
-    if (this.requests >= this.config.maxRequests) return this.#refuse('max_requests');
-    this.requests++;
+  tryRequest(priority?: Priority): boolean {
+    const lane = this.#lane(priority);
+    if (lane.requests >= lane.limits.maxRequests) return this.#refuse('max_requests', priority);
+    if (priority === 'batch') {
+      if (this.#batch.requests >= this.#batch.limits.maxRequests) return this.#refuse('batch_share', priority);
+      this.#batch.requests++;
+    }
+    lane.requests++;
     return true;
   }
 
-  requestDone(): void {
-    this.requests--;
+  requestDone(priority?: Priority): void {
+    this.#lane(priority).requests--;
+    if (priority === 'batch') this.#batch.requests--;
   }
 
   /** Retries go by a budget of the limits' own (Envoy `retry_budget`), not by the cluster's. */
@@ -64,27 +114,28 @@ export class CircuitLimits implements ConnectionLimits {
     return this.config.activeRetryBudget !== undefined;
   }
 
-  tryRetry(): boolean {
+  tryRetry(priority?: Priority): boolean {
+    const lane = this.#lane(priority);
     const budget = this.config.activeRetryBudget;
     if (budget !== undefined) {
       // Whole ones: "std::max<uint64_t>(budget_percent / 100.0 * current_active, min_retry_concurrency)" - Envoy, resource_manager_impl.h
-      const allowed = Math.max(Math.floor(budget.share * (this.requests + this.pending)), budget.minConcurrency);
-      if (this.retries >= allowed) return this.#refuse('retry_budget');
-      this.retries++;
+      const allowed = Math.max(Math.floor(budget.share * (lane.requests + lane.pending)), budget.minConcurrency);
+      if (lane.retries >= allowed) return this.#refuse('retry_budget', priority);
+      lane.retries++;
       return true;
     }
-    const limit = this.config.maxRetries;
-    if (limit !== undefined && this.retries >= limit) return this.#refuse('max_retries');
-    this.retries++;
+    const limit = lane.limits.maxRetries;
+    if (limit !== undefined && lane.retries >= limit) return this.#refuse('max_retries', priority);
+    lane.retries++;
     return true;
   }
 
-  retryDone(): void {
-    this.retries--;
+  retryDone(priority?: Priority): void {
+    this.#lane(priority).retries--;
   }
 
   tryOpen(first: boolean): boolean {
-    if (!first && this.connections >= this.config.maxConnections) return this.#refuse('max_connections');
+    if (!first && this.connections >= this.config.maxConnections) return this.#refuse('max_connections', undefined);
     this.connections++;
     return true;
   }
@@ -93,28 +144,56 @@ export class CircuitLimits implements ConnectionLimits {
     this.connections--;
   }
 
-  tryWait(): boolean {
-    if (this.pending >= this.config.maxPendingRequests) return this.#refuse('max_pending_requests');
-    this.pending++;
+  tryWait(priority?: Priority): boolean {
+    const lane = this.#lane(priority);
+    if (lane.pending >= lane.limits.maxPendingRequests) return this.#refuse('max_pending_requests', priority);
+    if (priority === 'batch') {
+      if (this.#batch.pending >= this.#batch.limits.maxPendingRequests) return this.#refuse('batch_share', priority);
+      this.#batch.pending++;
+    }
+    lane.pending++;
     return true;
   }
 
-  waited(): void {
-    this.pending--;
+  waited(priority?: Priority): void {
+    this.#lane(priority).pending--;
+    if (priority === 'batch') this.#batch.pending--;
   }
 
-  overflow(): CircuitOpenError {
-    return new CircuitOpenError(this.cluster, 'max_pending_requests', this.config.maxPendingRequests);
+  overflow(priority?: Priority): CircuitOpenError {
+    const { pending, limits } = this.#lane(priority);
+    return pending >= limits.maxPendingRequests || priority !== 'batch'
+      ? new CircuitOpenError(this.cluster, 'max_pending_requests', limits.maxPendingRequests, priority)
+      : new CircuitOpenError(this.cluster, 'batch_share', this.#batch.limits.maxPendingRequests, priority);
   }
 
-  tooManyRequests(): CircuitOpenError {
-    return new CircuitOpenError(this.cluster, 'max_requests', this.config.maxRequests);
+  tooManyRequests(priority?: Priority): CircuitOpenError {
+    const { requests, limits } = this.#lane(priority);
+    return requests >= limits.maxRequests || priority !== 'batch'
+      ? new CircuitOpenError(this.cluster, 'max_requests', limits.maxRequests, priority)
+      : new CircuitOpenError(this.cluster, 'batch_share', this.#batch.limits.maxRequests, priority);
   }
 
-  #refuse(limit: CircuitLimit): false {
-    this.meter.event({ kind: 'circuit:open', cluster: this.cluster, limit });
+  #lane(priority: Priority | undefined): Lane {
+    return priority === 'high' ? this.#high : this.#default;
+  }
+
+  #refuse(limit: CircuitLimit, priority: Priority | undefined): false {
+    const name = priority === 'high' ? `high.${limit}` : limit;
+    this.meter.event({ kind: 'circuit:open', cluster: this.cluster, limit: name });
     return false;
   }
+}
+
+/** A share above nothing lets one call through, however low the limit is. */
+function batchLimits({
+  maxRequests,
+  maxPendingRequests,
+  batchShare = DEFAULT_BATCH_SHARE,
+}: CircuitLimitsConfig): PriorityLimits {
+  // The hair keeps a tenth of 30 from being less than 3.
+  const share = (limit: number): number => (batchShare === 0 ? 0 : Math.max(1, Math.floor(limit * batchShare + 1e-9)));
+  return { maxRequests: share(maxRequests), maxPendingRequests: share(maxPendingRequests), maxRetries: undefined };
 }
 
 /** Counts each attempt against `max_requests`: "excess → UNAVAILABLE at once, never queued or retried" - A32. */
@@ -122,8 +201,9 @@ export const requestLimit =
   (limits: CircuitLimits): Filter =>
   (next) =>
   (call) => {
-    if (!limits.tryRequest()) return Promise.reject(limits.tooManyRequests());
-    const done = (): void => limits.requestDone();
+    const { priority } = call;
+    if (!limits.tryRequest(priority)) return Promise.reject(limits.tooManyRequests(priority));
+    const done = (): void => limits.requestDone(priority);
     return next(call).then(
       (reply) => {
         reply.onEnd(done);

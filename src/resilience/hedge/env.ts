@@ -1,4 +1,4 @@
-import type { Call } from '../../core/call.js';
+import type { Call, Priority } from '../../core/call.js';
 import type { Clock } from '../../core/clock.js';
 import type { Deadlines } from '../../core/deadlines.js';
 import type { MeshError } from '../../core/errors.js';
@@ -35,7 +35,11 @@ export interface HedgeEnv {
   /** `maxExtraLoad` of the calls of this route. */
   readonly extra: Allowance;
   /** The cluster's `max_retries`; `budgeted`: they go by a budget of their own, and `budget` is not asked. */
-  readonly limits: { tryRetry(): boolean; retryDone(): void; readonly budgeted?: boolean };
+  readonly limits: {
+    tryRetry(priority: Priority | undefined): boolean;
+    retryDone(priority: Priority | undefined): void;
+    readonly budgeted?: boolean;
+  };
   /** Whether an endpoint can serve that is not among these. */
   readonly others: (tried: readonly string[]) => boolean;
   readonly verdicts: Verdicts;

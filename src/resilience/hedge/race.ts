@@ -129,7 +129,7 @@ export class Race {
   #permitted(reason: string | undefined): boolean {
     const { env, call } = this;
     if (this.#noMore || this.#shared?.replayable === false) return false;
-    if (!env.limits.tryRetry()) {
+    if (!env.limits.tryRetry(call.priority)) {
       if (reason !== undefined) call.record.raise('UO');
       return false;
     }
@@ -139,7 +139,7 @@ export class Race {
       this.#places++;
       return true;
     }
-    env.limits.retryDone();
+    env.limits.retryDone(call.priority);
     if (extra) {
       if (reason !== undefined) call.record.raise('MB');
       env.meter.event({ kind: 'retry:budget-spent', cluster: env.cluster });
@@ -242,7 +242,7 @@ export class Race {
     }
     if (attempt.body !== undefined) this.#shared?.bind(attempt.body);
     if (this.#failed !== attempt) discard(this.#failure?.reply?.body, env.clock);
-    for (; this.#places > 0; this.#places--) env.limits.retryDone();
+    for (; this.#places > 0; this.#places--) env.limits.retryDone(call.priority);
   }
 
   /** Of first attempts: later ones are sent when others were slow. One that was overtaken took at least this long. */

@@ -1,4 +1,4 @@
-import type { Call } from '../../core/call.js';
+import type { Call, Priority } from '../../core/call.js';
 import type { Clock } from '../../core/clock.js';
 import { MeshError } from '../../core/errors.js';
 import type { Meter } from '../../core/meter.js';
@@ -21,7 +21,11 @@ export interface RetryEnv {
    * The cluster's `max_retries`: a place for one retry, or none. `retryDone` gives it back. `budgeted`: it goes by a budget of its own (Envoy's
    * `retry_budget`), and `budget` is not asked.
    */
-  readonly limits: { tryRetry(): boolean; retryDone(): void; readonly budgeted?: boolean };
+  readonly limits: {
+    tryRetry(priority: Priority | undefined): boolean;
+    retryDone(priority: Priority | undefined): void;
+    readonly budgeted?: boolean;
+  };
   /** Whether an endpoint can serve that is not among these. Absent: there is one. */
   readonly others?: ((tried: readonly string[]) => boolean) | undefined;
   readonly headers: HeaderTests;

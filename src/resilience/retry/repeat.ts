@@ -124,7 +124,7 @@ class Repeats {
     }
     if (call.cancellation.cancelled || env.clock.now() + delayMs >= Math.min(call.deadline, call.headBy))
       return undefined;
-    if (!env.limits.tryRetry()) {
+    if (!env.limits.tryRetry(call.priority)) {
       call.record.raise('UO');
       return undefined;
     }
@@ -141,7 +141,8 @@ class Repeats {
   #givePlace(): void {
     if (!this.#place) return;
     this.#place = false;
-    this.repetition.env.limits.retryDone();
+    const { env, call } = this.repetition;
+    env.limits.retryDone(call.priority);
   }
 }
 

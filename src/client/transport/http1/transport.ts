@@ -153,11 +153,11 @@ class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner, WarmO
     if (limits.tryOpen(this.held === 0)) {
       this.#line.add(exchange);
       this.#connect(exchange);
-    } else if (limits.tryWait()) {
+    } else if (limits.tryWait(exchange.call.priority)) {
       exchange.inLine = true;
       this.#line.add(exchange);
     } else {
-      exchange.fail(asMeshError(limits.overflow(), (cause) => this.#refusal(cause)));
+      exchange.fail(asMeshError(limits.overflow(exchange.call.priority), (cause) => this.#refusal(cause)));
     }
   }
 
@@ -247,7 +247,7 @@ class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner, WarmO
   #unline(exchange: Exchange): void {
     if (!this.#line.delete(exchange) || !exchange.inLine) return;
     exchange.inLine = false;
-    this.options.limits.waited();
+    this.options.limits.waited(exchange.call.priority);
   }
 
   #abandonOpening(): void {

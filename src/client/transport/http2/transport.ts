@@ -183,7 +183,8 @@ class Http2Transport implements Transport, ConnectionOwner, WarmOwner {
 
   #wait(call: Call, resolve: (reply: Reply) => void, reject: (error: Error) => void): void {
     const counted = !this.#openMore();
-    if (counted && !this.options.limits.tryWait()) return reject(this.options.limits.overflow());
+    const { limits } = this.options;
+    if (counted && !limits.tryWait(call.priority)) return reject(limits.overflow(call.priority));
     const waiting: Waiting = {
       call,
       resolve,
@@ -204,7 +205,7 @@ class Http2Transport implements Transport, ConnectionOwner, WarmOwner {
 
   #leaveLine(waiting: Waiting): void {
     waiting.call.cancellation.remove(waiting.onCancel);
-    if (waiting.counted) this.options.limits.waited();
+    if (waiting.counted) this.options.limits.waited(waiting.call.priority);
   }
 
   #openForLine(): void {
