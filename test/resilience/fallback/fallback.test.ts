@@ -11,7 +11,8 @@ import { Lost, Refused, STATIC, textOf, withFallbacks } from './support.js';
 
 const text = (body: string, status = 200): Reply => localReply(status, Object.create(null), Buffer.from(body));
 const grpc = (more = {}): Call => aCall({ protocol: 'grpc', method: 'POST', path: '/reviews.Reviews/Get', ...more });
-const frame = (message: string): Buffer => Buffer.concat([Buffer.from([0, 0, 0, 0, message.length]), Buffer.from(message)]);
+const frame = (message: string): Buffer =>
+  Buffer.concat([Buffer.from([0, 0, 0, 0, message.length]), Buffer.from(message)]);
 
 describe('what makes a fallback answer', () => {
   test.each([
@@ -52,7 +53,11 @@ describe('what makes a fallback answer', () => {
     const next = scripted(aReply(200, { 'grpc-status': '14' }), aReply(200, { 'grpc-status': '13' }));
     const { service, events } = withFallbacks([{ ...STATIC, body: Buffer.from('hello') }], next);
     const reply = await service(grpc());
-    expect(reply.headers).toMatchObject({ 'content-type': 'application/grpc', 'inmesh-fallback': 'static', 'x-a': ['1', '2'] });
+    expect(reply.headers).toMatchObject({
+      'content-type': 'application/grpc',
+      'inmesh-fallback': 'static',
+      'x-a': ['1', '2'],
+    });
     expect(await textOf(reply)).toBe(frame('hello').toString());
     reply.onEnd((end) => expect(end.trailers).toEqual({ 'grpc-status': '0' }));
     expect((await service(grpc())).headers['grpc-status']).toBe('13');
@@ -78,7 +83,10 @@ describe('fallbacks in order', () => {
   });
 
   test('when none has, what the call came to stands', async () => {
-    const kinds = [{ kind: 'function', name: 'missing' }, { kind: 'service', cluster: 'gone' }] as const;
+    const kinds = [
+      { kind: 'function', name: 'missing' },
+      { kind: 'service', cluster: 'gone' },
+    ] as const;
     const { service, events, warnings } = withFallbacks(kinds, scripted(new Refused(), text('sorry', 503)));
     await expect(service(aCall())).rejects.toMatchObject({ code: 'CONNECT_FAILED' });
     const reply = await service(aCall());
@@ -106,7 +114,9 @@ describe('another service as fallback', () => {
 
   test('does not count when it cannot either', async () => {
     const ratings = scripted(aReply(504), new Refused());
-    const { service } = withFallbacks([...SERVICE, ...SERVICE, STATIC], scripted(new Lost()), { clusters: { ratings } });
+    const { service } = withFallbacks([...SERVICE, ...SERVICE, STATIC], scripted(new Lost()), {
+      clusters: { ratings },
+    });
     const call = aCall();
     call.record.cluster = 'reviews';
     expect((await service(call)).headers['inmesh-fallback']).toBe('static');
@@ -115,7 +125,9 @@ describe('another service as fallback', () => {
 
   test('gets what may have done its work already only when twice does no harm', async () => {
     const ratings = scripted(text('safe'), text('safe'));
-    const { service } = withFallbacks(SERVICE, scripted(new Lost(), new Refused(), new Lost()), { clusters: { ratings } });
+    const { service } = withFallbacks(SERVICE, scripted(new Lost(), new Refused(), new Lost()), {
+      clusters: { ratings },
+    });
     await expect(service(aCall({ method: 'POST' }))).rejects.toMatchObject({ code: 'CONNECTION_LOST' });
     expect(await textOf(await service(aCall({ method: 'POST' })))).toBe('safe');
     expect(await textOf(await service(aCall({ method: 'POST', idempotent: true })))).toBe('safe');
@@ -144,7 +156,9 @@ describe('another service as fallback', () => {
       asked = call;
       return new Promise((_, reject) => call.cancellation.add(reject));
     };
-    const { service } = withFallbacks([...SERVICE, STATIC], () => Promise.reject(new Lost()), { clusters: { ratings } });
+    const { service } = withFallbacks([...SERVICE, STATIC], () => Promise.reject(new Lost()), {
+      clusters: { ratings },
+    });
     const call = aCall();
     const replying = service(call);
     await new Promise(setImmediate);
@@ -164,11 +178,19 @@ describe("a function of the application's as fallback", () => {
     let told: unknown;
     const mine = (request: unknown) => {
       told = request;
-      return new Response('{"ok":true}', { status: 203, headers: [['set-cookie', 'a=1'], ['set-cookie', 'b=2']] });
+      return new Response('{"ok":true}', {
+        status: 203,
+        headers: [
+          ['set-cookie', 'a=1'],
+          ['set-cookie', 'b=2'],
+        ],
+      });
     };
     const { service } = withFallbacks(FUNCTION, scripted(new Refused('no')), { fallbacks: { mine } });
     const body = new BytesBody(Buffer.from('hello'));
-    const reply = await service(aCall({ method: 'PUT', path: '/7?x=1', headers: Object.assign(Object.create(null), { 'x-user': 'ann' }), body }));
+    const reply = await service(
+      aCall({ method: 'PUT', path: '/7?x=1', headers: Object.assign(Object.create(null), { 'x-user': 'ann' }), body }),
+    );
     expect(told).toMatchObject({
       protocol: 'http',
       authority: 'reviews',
@@ -194,7 +216,10 @@ describe("a function of the application's as fallback", () => {
     const reply = await service(grpc({ body: new BytesBody(frame('who?')) }));
     expect(told).toEqual(Buffer.from('who?'));
     expect(await textOf(reply)).toBe(frame('yes').toString());
-    expect((await service(grpc())).headers).toMatchObject({ 'grpc-status': '9', 'grpc-message': 'not%20now%2C%20100%20%25' });
+    expect((await service(grpc())).headers).toMatchObject({
+      'grpc-status': '9',
+      'grpc-message': 'not%20now%2C%20100%20%25',
+    });
   });
 
   test('that throws has no answer, and is told of once a minute', async () => {
@@ -227,7 +252,9 @@ describe("a function of the application's as fallback", () => {
       asked++;
       return new Promise(() => {});
     };
-    const { service } = withFallbacks([...FUNCTION, STATIC], () => Promise.reject(new Refused()), { fallbacks: { mine } });
+    const { service } = withFallbacks([...FUNCTION, STATIC], () => Promise.reject(new Refused()), {
+      fallbacks: { mine },
+    });
     const replies = Array.from({ length: 1_030 }, () => service(aCall()));
     expect((await Promise.race(replies)).headers['inmesh-fallback']).toBe('static');
     expect(asked).toBe(1_024);

@@ -61,7 +61,10 @@ describe('the stale fallback', () => {
   });
 
   test('counts the age that a reply came with, and what stale-if-error allows', async () => {
-    const { ask, clock } = thenGone(reply('old', { age: '50' }), reply('short', { 'cache-control': 'max-age=2, stale-if-error=3' }));
+    const { ask, clock } = thenGone(
+      reply('old', { age: '50' }),
+      reply('short', { 'cache-control': 'max-age=2, stale-if-error=3' }),
+    );
     await ask({ path: '/old' });
     await ask({ path: '/short' });
     await clock.advance(5_000);
@@ -132,11 +135,18 @@ describe('the stale fallback', () => {
     await service(aCall({ method: 'HEAD' }));
     const call = aCall({ method: 'HEAD' });
     call.attempt = 1;
-    expect((await service(call)).headers).toMatchObject({ 'content-length': '1234', etag: '"1"', 'inmesh-fallback': 'stale' });
+    expect((await service(call)).headers).toMatchObject({
+      'content-length': '1234',
+      etag: '"1"',
+      'inmesh-fallback': 'stale',
+    });
   });
 
   test('gives the answer to the same idempotent gRPC message with the same metadata', async () => {
-    const answers = [grpcReply(0, Buffer.from('hello'), headerFields()), grpcReply(0, Buffer.from('bonjour'), headerFields())];
+    const answers = [
+      grpcReply(0, Buffer.from('hello'), headerFields()),
+      grpcReply(0, Buffer.from('bonjour'), headerFields()),
+    ];
     const { service } = withFallbacks([STALE], async (call) => {
       const answer = answers.shift();
       // As the transport does: not what the caller asked for.
@@ -187,22 +197,26 @@ describe('the stale cache', () => {
   test('never holds more than its limit, and what was used last stays', () => {
     const kept = { status: 200, headers: {}, trailers: undefined, madeAt: 0, goodUntil: Number.POSITIVE_INFINITY };
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.boolean(), fc.nat(9), fc.nat(2))), fc.integer({ min: 1, max: 5 }), (steps, limit) => {
-        const cache = new StaleCache(limit, new FakeClock());
-        let newest: string[] = [];
-        for (const [put, key, language] of steps) {
-          const vary = key % 2 === 0 ? ['lang'] : [];
-          const variant = (names: readonly string[]): string => names.map(() => String(language)).join();
-          const full = vary.length === 0 ? `${key}` : `${key} ${language}`;
-          if (put) cache.put(`${key}`, vary, variant, { ...kept, bytes: Buffer.from(full) });
-          const got = cache.get(`${key}`, variant);
-          if (put || newest.includes(full)) {
-            newest = [...newest.filter((one) => one !== full), full].slice(-limit);
-            expect(got?.bytes.toString()).toBe(full);
+      fc.property(
+        fc.array(fc.tuple(fc.boolean(), fc.nat(9), fc.nat(2))),
+        fc.integer({ min: 1, max: 5 }),
+        (steps, limit) => {
+          const cache = new StaleCache(limit, new FakeClock());
+          let newest: string[] = [];
+          for (const [put, key, language] of steps) {
+            const vary = key % 2 === 0 ? ['lang'] : [];
+            const variant = (names: readonly string[]): string => names.map(() => String(language)).join();
+            const full = vary.length === 0 ? `${key}` : `${key} ${language}`;
+            if (put) cache.put(`${key}`, vary, variant, { ...kept, bytes: Buffer.from(full) });
+            const got = cache.get(`${key}`, variant);
+            if (put || newest.includes(full)) {
+              newest = [...newest.filter((one) => one !== full), full].slice(-limit);
+              expect(got?.bytes.toString()).toBe(full);
+            }
+            expect(cache.size).toBeLessThanOrEqual(limit);
           }
-          expect(cache.size).toBeLessThanOrEqual(limit);
-        }
-      }),
+        },
+      ),
     );
   });
 });
@@ -221,6 +235,11 @@ describe('the rules of keeping', () => {
 
   test('directives are read with their values, quoted or not, whatever their case', () => {
     const headers = headerFields({ 'cache-control': 'Max-Age=5 , no-cache="a, b",PRIVATE,x=' });
-    expect([...cacheControl(headers)]).toEqual([['max-age', '5'], ['no-cache', 'a, b'], ['private', ''], ['x', '']]);
+    expect([...cacheControl(headers)]).toEqual([
+      ['max-age', '5'],
+      ['no-cache', 'a, b'],
+      ['private', ''],
+      ['x', ''],
+    ]);
   });
 });

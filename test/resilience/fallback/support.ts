@@ -56,7 +56,7 @@ export class Lost extends MeshError {
   readonly httpStatus = 503;
 }
 
-export const STATIC: FallbackConfig = {
+export const STATIC: Extract<FallbackConfig, { kind: 'static' }> = {
   kind: 'static',
   status: 200,
   headers: [
