@@ -78,7 +78,8 @@ export class Circuit {
   count(failed: boolean, now: number): void {
     if (this.config.successRate === undefined) return;
     this.#rotate(now);
-    if (++this.#counted % LATENCIES_KEPT === 0) for (const bucket of this.#opossum.status.window) bucket.latencyTimes = [];
+    if (++this.#counted % LATENCIES_KEPT === 0)
+      for (const bucket of this.#opossum.status.window) bucket.latencyTimes = [];
     this.#opossum.fire(failed).catch(ignore);
   }
 

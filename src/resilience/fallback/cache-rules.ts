@@ -58,7 +58,11 @@ export function keeping(request: HeaderFields, { status, headers }: Reply, maxAg
   // "indicates that when an error is encountered, a cached stale response MAY be used" for so long after it ceased to be fresh - RFC 5861 section 4.
   const grace = secondsOf(directives.get('stale-if-error'));
   const allowedMs = grace === undefined ? maxAgeMs : 1_000 * ((secondsOf(directives.get('max-age')) ?? 0) + grace);
-  return { vary, maxAgeMs: Math.min(maxAgeMs, allowedMs), ageMs: 1_000 * (secondsOf(headerValue(headers, 'age')) ?? 0) };
+  return {
+    vary,
+    maxAgeMs: Math.min(maxAgeMs, allowedMs),
+    ageMs: 1_000 * (secondsOf(headerValue(headers, 'age')) ?? 0),
+  };
 }
 
 const secondsOf = (text: string | undefined): number | undefined =>

@@ -51,4 +51,3 @@ export async function askService(
   record.cluster = before;
   return undefined;
 }
-
