@@ -79,7 +79,7 @@ async function byFetch(
     ...(body === undefined ? {} : { body }),
   });
   const fields: Record<string, string[]> = {};
-  for (const [field, value] of response.headers) (fields[field] ??= []).push(value);
+  for (const [field, value] of response.headers) fields[field] = [...(fields[field] ?? []), value];
   return { status: response.status, text: await response.text(), headers: fields };
 }
 
