@@ -65,6 +65,7 @@ export class Deadlines {
   #cancelTimer: (() => void) | undefined;
   /** So many slots, and the empty ones are looked for; twice as many as were not empty then. */
   #sweepAt = MIN_SWEEP;
+  #closed = false;
 
   constructor(private readonly clock: Clock) {}
 
@@ -75,6 +76,8 @@ export class Deadlines {
 
   /** Runs `onExpired` once the monotonic time `at` has passed; at the next turn of the loop if it has already. */
   watch(at: number, onExpired: () => void): DeadlineEntry {
+    const entry = new Entry(onExpired);
+    if (this.#closed) return entry;
     const key = Math.ceil(at / SLOT_MS);
     let slot = this.#slots.get(key);
     if (slot === undefined) {
@@ -83,13 +86,13 @@ export class Deadlines {
       this.#slots.set(key, slot);
       if (key < this.#armedFor) this.#arm(key);
     }
-    const entry = new Entry(onExpired);
     slot.add(entry);
     return entry;
   }
 
-  /** Ends the timer and forgets all entries without firing them. */
+  /** Ends the timer and forgets all entries without firing them; there are no new ones. */
   close(): void {
+    this.#closed = true;
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
     this.#armedFor = Number.POSITIVE_INFINITY;

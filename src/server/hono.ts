@@ -28,7 +28,8 @@ export function meshMiddleware(
   const inbound = new Inbound(options);
   return async (c, next) => {
     const node = nodeObjects(c.env);
-    const context = node === undefined ? webContext(inbound, c.req.raw) : contextFor(inbound, node.incoming, node.outgoing);
+    const context =
+      node === undefined ? webContext(inbound, c.req.raw) : contextFor(inbound, node.incoming, node.outgoing);
     const refusal = inbound.refusal(context, 'http');
     if (refusal !== undefined) {
       const { status, headers, body } = refusalReply(refusal);

@@ -54,6 +54,18 @@ describe('Deadlines', () => {
     expect(deadlines.slots).toBeLessThanOrEqual(4_096);
   });
 
+  test('after close nothing is waited for any more', async () => {
+    const clock = new FakeClock();
+    const deadlines = new Deadlines(clock);
+    deadlines.close();
+    let fired = 0;
+    deadlines.watch(clock.now() + 10, () => fired++).stop();
+    deadlines.watch(clock.now() + 10, () => fired++);
+    expect([clock.pending, deadlines.slots]).toEqual([0, 0]);
+    await clock.advance(100);
+    expect(fired).toBe(0);
+  });
+
   test('many calls share one timer, and close leaves none', () => {
     const clock = new FakeClock();
     const deadlines = new Deadlines(clock);

@@ -146,7 +146,9 @@ describe('mesh.signal', () => {
     const context = inbound(1_000);
     const [byOwn, byCaller] = withAmbient(context, () => [
       expect(mesh.fetch('http://stuck/', { signal: own.signal })).rejects.toThrow('enough'),
-      expect(mesh.fetch('http://stuck/', { signal: new AbortController().signal })).rejects.toMatchObject({ code: 'CANCELLED' }),
+      expect(mesh.fetch('http://stuck/', { signal: new AbortController().signal })).rejects.toMatchObject({
+        code: 'CANCELLED',
+      }),
     ]);
     await settle();
     own.abort(new Error('enough'));

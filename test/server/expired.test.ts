@@ -175,7 +175,9 @@ describe('grpc-js: a call whose time is up', () => {
     const stream = client.makeBidiStreamRequest<string, string>(definition.bidi.path, text, String, withTimeLeft(0));
     stream.on('data', () => {});
     stream.write('x');
-    const code = await new Promise((resolve) => stream.on('error', (error) => resolve((error as grpc.ServiceError).code)));
+    const code = await new Promise((resolve) =>
+      stream.on('error', (error) => resolve((error as grpc.ServiceError).code)),
+    );
     expect(code).toBe(grpc.status.DEADLINE_EXCEEDED);
     expect(handled).toBe(0);
     expect(events).toEqual(Array(2).fill({ kind: 'deadline:expired', protocol: 'grpc', refused: true }));
@@ -254,7 +256,9 @@ describe('no more than a share is refused', () => {
           log.push({ at: clock.now(), refused });
           expect(refused && !expired).toBe(false);
           const ago = (ms: number) => log.filter(({ at }) => at > clock.now() - ms);
-          expect(ago(10_000).filter((one) => one.refused).length).toBeLessThanOrEqual(maxShare * ago(20_000).length + 1e-9);
+          expect(ago(10_000).filter((one) => one.refused).length).toBeLessThanOrEqual(
+            maxShare * ago(20_000).length + 1e-9,
+          );
         }
       }),
       { numRuns: 30 },
