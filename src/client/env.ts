@@ -28,6 +28,8 @@ export interface ClientEnv {
   readonly source?: Source | undefined;
   /** Where this process runs, for balancing by zones. Undefined: nobody knows, and all zones are alike. */
   readonly locality?: Locality | undefined;
+  /** How many instances of this process's own service run in each locality, for the same; `LocalZones.counts`. */
+  readonly localZones?: (() => ReadonlyMap<string, number> | undefined) | undefined;
   /** Which of how many instances of this service it is, for deterministic aperture. */
   readonly peer?: { readonly index: number; readonly count: number } | undefined;
   /** The application's own fallbacks, by name. */

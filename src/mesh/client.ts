@@ -26,7 +26,8 @@ const DEFAULT_CONFIG = 'mesh.yaml';
 export function meshClient(options: MeshOptions = {}): Mesh {
   const { clock = systemClock, random = systemRandom, resolve = systemResolver, ...o } = checkOptions(options);
   const logger = o.logger ?? defaultLogger();
-  const service = o.service ?? process.env['INMESH_SERVICE'] ?? basename(process.argv[1] ?? 'node');
+  const named = o.service ?? process.env['INMESH_SERVICE'];
+  const service = named ?? basename(process.argv[1] ?? 'node');
   const observability = createObservability({
     service,
     clock,
@@ -55,6 +56,7 @@ export function meshClient(options: MeshOptions = {}): Mesh {
   return createMesh({
     source: chooseSource(o, embedded, { service, locality }),
     unknownHosts: { policy: () => o.unknownHosts ?? unknownHosts ?? 'passthrough', resolve },
+    localCluster: o.localCluster ?? named,
     env: {
       clock,
       random,

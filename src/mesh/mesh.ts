@@ -9,6 +9,7 @@ import { createFetch, type MeshFetch } from '../client/fetch/fetch.js';
 import { MeshChannel, type MeshChannelEnv } from '../client/grpc/channel.js';
 import { type GrpcClientConstructor, grpcClient } from '../client/grpc/client.js';
 import type { HoldingSource } from '../client/holding-source.js';
+import { LocalZones } from '../client/local-zones.js';
 import type { PassthroughOptions } from '../client/passthrough.js';
 import { type Clock, keepAlive } from '../core/clock.js';
 import { Deadlines } from '../core/deadlines.js';
@@ -97,16 +98,20 @@ export interface MeshDump {
 export interface MeshParts {
   readonly source: MeshSource;
   readonly unknownHosts: PassthroughOptions;
+  /** This service as others call it; undefined: nobody knows. */
+  readonly localCluster?: string | undefined;
   readonly env: Omit<ClientEnv, 'deadlines' | 'meter' | 'tracer' | 'loads' | 'hash64'>;
   readonly observability: Observability;
 }
 
 /** Wires the parts into a mesh. */
-export function createMesh({ source, unknownHosts, env: parts, observability }: MeshParts): Mesh {
+export function createMesh({ source, unknownHosts, localCluster, env: parts, observability }: MeshParts): Mesh {
   const deadlines = new Deadlines(parts.clock);
   const hash = new HashLoader(parts.logger);
+  const localZones = localCluster === undefined ? undefined : new LocalZones(source, localCluster);
   const env: ClientEnv = {
     ...parts,
+    localZones: localZones && (() => localZones.counts()),
     deadlines,
     meter: observability.meter,
     tracer: observability.tracer,
@@ -141,6 +146,7 @@ export function createMesh({ source, unknownHosts, env: parts, observability }: 
   const close = async (): Promise<void> => {
     await Promise.all([...servings].map((serving) => serving.close({ graceMs: 0 })));
     await destinations.close();
+    localZones?.close();
     await source.close();
     deadlines.close();
     await observability.close();

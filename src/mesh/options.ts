@@ -35,6 +35,11 @@ export interface MeshOptions {
   readonly logger?: Logger;
   /** Where this process runs, for balancing that prefers its own zone. Default: INMESH_LOCALITY (`region/zone/sub-zone`), else what the bootstrap's node says. */
   readonly locality?: { readonly region?: string; readonly zone?: string; readonly subZone?: string };
+  /**
+   * This service as others call it, whose endpoints are this process and its peers: zone-aware balancing weighs zones by how many of them are in each
+   * (Envoy `local_cluster_name`). Default: `service`, when it is said. While it is not known, each zone counts as having as many callers as another.
+   */
+  readonly localCluster?: string;
   /** Labels of this workload, for routes that ask for the caller's (Istio `sourceLabels`). Default: none. */
   readonly labels?: Readonly<Record<string, string>>;
   /** Which of how many instances of this service this process is, from 0 on, for deterministic aperture. Default: not known, and subsets are random. */
@@ -69,6 +74,7 @@ const KEYS = [
   'newTraces',
   'logger',
   'locality',
+  'localCluster',
   'labels',
   'peer',
   'reserveMs',
@@ -100,6 +106,7 @@ export function checkOptions(options: unknown): MeshOptions {
   oneOf(o['tracing'], 'options.tracing', ['own', 'off']);
   oneOf(o['newTraces'], 'options.newTraces', ['sampled', 'unsampled', 'off']);
   checkLocality(o['locality']);
+  if (o['localCluster'] !== undefined) string(o['localCluster'], 'options.localCluster');
   checkLabels(o['labels']);
   checkPeer(o['peer']);
   checkFallbacks(o['fallbacks']);

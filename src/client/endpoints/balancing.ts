@@ -19,8 +19,8 @@ export class BalancerMaker {
    */
   make(): Balancer {
     const config = this.config();
-    const { clock, random, hash64, locality, peer, meter, logger } = this.env;
-    const parts = { clock, random, hash64, locality, peer, meter, logger, outOfBand: this.#outOfBand };
+    const { clock, random, hash64, locality, localZones, peer, meter, logger } = this.env;
+    const parts = { clock, random, hash64, locality, localZones, peer, meter, logger, outOfBand: this.#outOfBand };
     try {
       return createBalancer(config, parts);
     } catch (error) {

@@ -232,6 +232,23 @@ describe('zone-aware balancing', () => {
     expect(byZone(balancer, endpoints)[0]).toBe(1);
   });
 
+  test('with the next call when the callers are known, or others', () => {
+    let callers: ReadonlyMap<string, number> | undefined;
+    const { balancer, endpoints } = balancing(config(), spread(1, 4, 3), { ...inA, localZones: () => callers });
+    expect(byZone(balancer, endpoints)[0]).toBeLessThan(0.5);
+    callers = new Map([
+      [localityKey(zone('a')), 1],
+      [localityKey(zone('b')), 7],
+    ]);
+    expect(byZone(balancer, endpoints)[0]).toBe(1);
+    callers = new Map([
+      [localityKey(zone('a')), 7],
+      [localityKey(zone('b')), 1],
+    ]);
+    // 1/8 of the endpoints for 7/8 of the callers.
+    expect(byZone(balancer, endpoints)[0]).toBeCloseTo(1 / 7, 1);
+  });
+
   test.each<[string, BalancingConfig, Partial<EndpointConfig>[], Partial<BalancerEnv>]>([
     ['the cluster is small', config({ minClusterSize: 7 }), spread(2, 2, 2), inA],
     ['nobody says where the caller is', config(), spread(2, 2, 2), {}],
