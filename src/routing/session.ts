@@ -25,11 +25,14 @@ export function sessionHome(config: SessionPersistence, headers: HeaderFields): 
   return value === undefined || value === '' || value.length > MAX_VALUE ? undefined : decode(value);
 }
 
-/** Tells the caller where its session is from now on. `several`: its route may choose another cluster, so the cluster must be said. */
+/**
+ * Tells the caller where its session is from now on. `several`: its route may choose another cluster, so the cluster is said too: "add the prefixed
+ * cluster name to the cookie value after a semicolon" (gRFC A60). Envoy reads none with a cluster, and A55 has none: elsewhere the address is enough.
+ */
 export function setSession(config: SessionPersistence, headers: HeaderFields, home: Home, several: boolean): void {
-  if (config.kind === 'header') headers[config.name] = encode(home, several);
-  // "add the prefixed cluster name to the cookie value after a semicolon" - gRFC A60.
-  else addCookie(headers, { ...config, value: encode(home, true) });
+  const value = encode(home, several);
+  if (config.kind === 'header') headers[config.name] = value;
+  else addCookie(headers, { ...config, value });
 }
 
 function encode({ endpoint, cluster }: Home, withCluster: boolean): string {

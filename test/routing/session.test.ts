@@ -54,10 +54,16 @@ describe('a session', () => {
   test('is told to the caller as gRPC and Envoy do, and read back', () => {
     const home = { endpoint: '10.0.0.1:80', cluster: 'c' };
     const reply = headerFields({ 'set-cookie': 'a=b' });
-    setSession(cookie, reply, home, false);
+    setSession(cookie, reply, home, true);
     const value = base64('10.0.0.1:80;cluster:c');
     expect(reply['set-cookie']).toEqual(['a=b', `home="${value}"; Max-Age=120; Path=/shop; HttpOnly`]);
     expect(sessionHome(cookie, headerFields({ cookie: `home="${value}"` }))).toEqual(home);
+  });
+
+  test('in a cookie has the address alone, as Envoy has it, unless there are several clusters', () => {
+    const reply = headerFields();
+    setSession(cookie, reply, { endpoint: '10.0.0.1:80', cluster: 'c' }, false);
+    expect(reply['set-cookie']).toContain(`home="${base64('10.0.0.1:80')}"`);
   });
 
   test('in a header has the address alone, as Envoy has it, unless there are several clusters', () => {

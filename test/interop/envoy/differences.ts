@@ -35,7 +35,8 @@ export const ACCEPTED: readonly Accepted[] = [
         : envoy,
   },
   {
-    reason: 'Of several %RESPONSE_FLAGS% ours has first what came first: how the last attempt failed, then that there is no further one.',
+    reason:
+      'Of several %RESPONSE_FLAGS% ours has first what came first: how the last attempt failed, then that there is no further one.',
     adjust: (envoy) => ({
       ...envoy,
       headers: envoy.headers.map((field) => field.replace(/flags=(URX),(U[A-Z])\b/g, 'flags=$2,$1')),
