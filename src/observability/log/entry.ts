@@ -30,6 +30,8 @@ export interface AccessLogEntry {
   readonly route: string | undefined;
   readonly cluster: string | undefined;
   readonly version: string | undefined;
+  /** The kind of fallback that answered in place of the destination. */
+  readonly fallback: string | undefined;
   readonly trace_id: string | undefined;
   readonly span_id: string | undefined;
   readonly error:
@@ -61,6 +63,7 @@ export const ACCESS_LOG_KEYS = [
   'route',
   'cluster',
   'version',
+  'fallback',
   'trace_id',
   'span_id',
   'error',
@@ -88,6 +91,7 @@ export function accessLogEntry(finished: Finished, source: string, wallTime: num
     route: record.route,
     cluster: record.cluster,
     version: record.version,
+    fallback: record.fallback,
     trace_id: record.traceId,
     span_id: record.spanId,
     error:
