@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ControlPlane, startControlPlane } from '../../../src/controlplane/index.js';
 import { silentLogger } from '../../../src/core/log.js';
-import { type Mesh, meshClient } from '../../../src/index.js';
+import { type Mesh, meshClient, type MeshOptions } from '../../../src/index.js';
 
 /** A way for YAML to reach a mesh. */
 export interface Carrier {
@@ -19,14 +19,18 @@ export interface Carrier {
 export type CarrierName = 'embedded' | 'over ADS';
 export const CARRIERS: readonly CarrierName[] = ['embedded', 'over ADS'];
 
-export async function openCarrier(name: CarrierName, yaml: string): Promise<Carrier> {
+export async function openCarrier(
+  name: CarrierName,
+  yaml: string,
+  options: Pick<MeshOptions, 'fallbacks' | 'accessLog'> = {},
+): Promise<Carrier> {
   const folder = await mkdtemp(join(tmpdir(), 'inmesh-e2e-'));
   const file = join(folder, 'mesh.yaml');
   await writeFile(file, yaml);
   const edit = (text: string): Promise<void> => writeFile(file, text);
   const remove = (): Promise<void> => rm(folder, { recursive: true });
   if (name === 'embedded') {
-    const mesh = meshClient({ service: 'e2e', config: file, logger: silentLogger });
+    const mesh = meshClient({ service: 'e2e', config: file, logger: silentLogger, ...options });
     await mesh.ready();
     return {
       mesh,
@@ -43,7 +47,7 @@ export async function openCarrier(name: CarrierName, yaml: string): Promise<Carr
     startControlPlane({ config: file, listen, logger: silentLogger });
   let plane = await start('127.0.0.1:0');
   const address = `127.0.0.1:${plane.port}`;
-  const mesh = meshClient({ service: 'e2e', xds: address, logger: silentLogger });
+  const mesh = meshClient({ service: 'e2e', xds: address, logger: silentLogger, ...options });
   await mesh.ready();
   return {
     mesh,
