@@ -2,16 +2,16 @@ import type { Protocol } from './call.js';
 import type { HeaderFields } from './headers.js';
 
 /**
- * Marks an attempt that repeats an earlier one, and every call made while such a request is served, so that no service below tries again: with three
- * attempts each, four hops in a row would send 27 requests to the last for one that failed (Kitex's chain stop). Its value is `1`.
+ * Marks an attempt that repeats an earlier one, and every call made while such a request is served, so that no service below tries again: of four services
+ * in a row that make three attempts each, the last would get 27 requests for one (Kitex's chain stop). Its value is `1`.
  */
 export const RETRY_MARK = 'inmesh-retry';
 
 type Fields = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 /**
- * Whether a request is a repetition, or was made for one, by our field, Envoy's or gRPC's. It comes from outside: whoever sets it without need loses nothing but the retries of its own
- * request.
+ * Whether a request is a repetition, or was made for one, by our field, Envoy's or gRPC's. They come from outside: whoever sets one without need loses
+ * nothing but the retries of its own request.
  */
 export function isRetried(headers: Fields): boolean {
   if (first(headers[RETRY_MARK]) === '1') return true;

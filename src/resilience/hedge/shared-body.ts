@@ -1,5 +1,5 @@
 import type { Body, BodyFlow, BodySink } from '../../core/body.js';
-import type { MeshError } from '../../core/errors.js';
+import { CancelledError, type MeshError } from '../../core/errors.js';
 import type { HeaderFields } from '../../core/headers.js';
 
 /** How much of a streaming request body is kept for further attempts: 64 KiB, as for retries. */
@@ -63,7 +63,10 @@ export class SharedBody {
   // What readers call.
 
   begin(reader: Reader): void {
-    if (this.#bound !== undefined && this.#bound !== reader) throw new Error('the body is bound to another attempt');
+    if (this.#bound !== undefined && this.#bound !== reader) {
+      reader.sink.fail(new CancelledError('the call is bound to another attempt', 'maybe'));
+      return;
+    }
     this.#readers.add(reader);
     reader.at = 0;
     this.pump(reader);
