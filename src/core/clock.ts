@@ -11,6 +11,9 @@ export interface Clock {
 /** The longest delay Node's timers can hold; longer ones fire at once, so we clamp (2^31 - 1 ms, about 24.8 days). */
 const MAX_DELAY_MS = 2_147_483_647;
 
+/** The global is a getter of Node's, which costs 5 ns each time. */
+const { performance } = globalThis;
+
 /** The process's own clock. */
 export const systemClock: Clock = {
   now: () => performance.now(),
