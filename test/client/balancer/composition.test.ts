@@ -11,9 +11,12 @@ const policy: fc.Arbitrary<BalancerConfig> = fc.constantFrom<BalancerConfig[]>(
   { kind: 'random' },
   { kind: 'least_request', choiceCount: 3 },
   { kind: 'least_request', choiceCount: 2, activeRequestBias: 1 },
+  { kind: 'least_request', choiceCount: 2, fullScan: true },
   { kind: 'peak_ewma', decayMs: 10_000, defaultRttMs: 30 },
   { kind: 'ring_hash', minSize: 64, maxSize: 256 },
   { kind: 'maglev', tableSize: 251 },
+  { kind: 'ring_hash', minSize: 64, maxSize: 256, balanceFactor: 1.2 },
+  { kind: 'maglev', tableSize: 251, balanceFactor: 1.2 },
   { kind: 'pick_first', shuffle: true },
   { ...DEFAULT_WEIGHTED_ROUND_ROBIN, blackoutMs: 0, updateMs: 100 },
 );
@@ -33,7 +36,11 @@ const config: fc.Arbitrary<BalancingConfig> = fc.record({
     fc.record({
       fallback,
       defaultSubset: fc.constantFrom<Record<string, string>[]>({}, { version: 'v1' }),
-      selectors: fc.constant([{ keys: ['version'] }]),
+      // No endpoint has a stage: who asks for one gets the version alone.
+      selectors: fc.constant([
+        { keys: ['version'] },
+        { keys: ['version', 'stage'], fallback: 'keys' as const, fallbackKeys: ['version'] },
+      ]),
     }),
     { nil: undefined },
   ),
@@ -58,6 +65,7 @@ const step = fc.oneof(
     kind: fc.constant('calls' as const),
     hash: fc.option(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), { nil: undefined }),
     version: fc.option(fc.constantFrom('v1', 'v2', 'v3'), { nil: undefined }),
+    stage: fc.boolean(),
     retry: fc.boolean(),
   }),
 );
@@ -82,7 +90,8 @@ test('whatever is combined: only endpoints of the update, only those with the la
             usable = endpoints.filter((_, i) => step.usable[i]);
             balancer.update(usable, endpoints);
           } else {
-            const subset = step.version === undefined ? undefined : { version: step.version };
+            const subset =
+              step.version === undefined ? undefined : { version: step.version, ...(step.stage && { stage: 'x' }) };
             // A locality that weighs nothing takes no traffic where others do: its endpoints make no subset.
             const weighed = config.locality === undefined;
             const hasWeight = ({ config: { localityWeight } }: Endpoint): boolean => !weighed || localityWeight > 0;

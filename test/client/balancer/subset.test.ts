@@ -47,6 +47,32 @@ describe('subsets (Envoy)', () => {
     expect(to({ stage: 'none' })).toEqual([]);
   });
 
+  test('a selector that falls back by fewer labels: as if only those had been asked for (KEYS_SUBSET)', () => {
+    const selectors: SubsetConfig['selectors'] = [
+      { keys: ['version'], fallback: 'default' },
+      { keys: ['stage', 'version'], fallback: 'keys', fallbackKeys: ['version'] },
+      { keys: ['region', 'stage', 'version'], fallback: 'keys', fallbackKeys: ['version', 'stage'] },
+    ];
+    const { to } = fleet({ selectors, defaultSubset: { stage: 'prod' } });
+    expect(to({ version: 'v1', stage: 'dev' })).toEqual([1]);
+    expect(to({ version: 'v2', stage: 'dev' })).toEqual([2]);
+    // One after the other: without the region, then without the stage, then that selector's own.
+    expect(to({ version: 'v1', stage: 'prod', region: 'eu' })).toEqual([0]);
+    expect(to({ version: 'v1', stage: 'none', region: 'eu' })).toEqual([0, 1]);
+    expect(to({ version: 'v9', stage: 'none', region: 'eu' })).toEqual([0, 2]);
+  });
+
+  test('fewer labels that are none, or no fewer: the fallback of the cluster', () => {
+    const by = (fallbackKeys: readonly string[] | undefined): number[] =>
+      fleet({ fallback: 'any', selectors: [{ keys: ['version'], fallback: 'keys', fallbackKeys }] }).to({
+        version: 'v9',
+      });
+    expect(by([])).toEqual([0, 1, 2, 3]);
+    expect(by(undefined)).toEqual([0, 1, 2, 3]);
+    expect(by(['version'])).toEqual([0, 1, 2, 3]);
+    expect(by(['stage'])).toEqual([0, 1, 2, 3]);
+  });
+
   test('no selector has exactly these labels, or none are asked for: the fallback of the cluster', () => {
     for (const subset of [undefined, {}, { region: 'eu' }, { version: 'v1', region: 'eu' }]) {
       expect(fleet().to(subset)).toEqual([]);
