@@ -63,6 +63,41 @@ describe('every example runs to its end and shows what it says', () => {
   });
 });
 
+describe('deadlines, in a server of each framework', () => {
+  test('Express: a call gets less than what is left, and detached work has no deadline', async () => {
+    expect(await outputOf('deadlines/express.mjs')).toEqual([
+      'stock: less than the two seconds',
+      'audit: no deadline',
+      '200 {"left":"7"}',
+    ]);
+  });
+
+  test('Fastify: a part of the work is given less time, and the answer does without it', async () => {
+    expect((await outputOf('deadlines/fastify.mjs')).sort()).toEqual([
+      '200 {"books":["hamlet"],"advice":[]}',
+      'advice: nobody waits any more',
+    ]);
+  });
+
+  test('Hono: work stops when the caller goes away, and what came too late is refused', async () => {
+    expect((await outputOf('deadlines/hono.mjs')).sort()).toEqual([
+      '504 DEADLINE_EXCEEDED',
+      'customer: AbortError',
+      'report: begun',
+      'report: stopped, CANCELLED',
+    ]);
+  });
+
+  test('grpc-js: deadline, priority and cancellation go on to what is called', async () => {
+    expect((await outputOf('deadlines/grpc.mjs')).sort()).toEqual([
+      'customer: Cancelled on client',
+      'reviews: CANCELLED',
+      'stars: batch, less than 5 s',
+      'stars: nobody waits any more',
+    ]);
+  });
+});
+
 describe('the list of examples', () => {
   const readme = readFileSync(join(root, 'examples', 'README.md'), 'utf8');
 
