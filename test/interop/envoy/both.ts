@@ -20,6 +20,8 @@ export class Side {
     readonly name: 'Envoy' | 'ours',
     private readonly caller: Caller,
     private readonly backends: Backends,
+    /** Resolves once what requests so far have brought about holds for the next. */
+    readonly turn: () => Promise<void>,
   ) {}
 
   /** Sends a request under the name of a table, and says what came of it. */
@@ -72,7 +74,11 @@ export class Both {
       closing.push(async () => {
         for (const caller of callers) caller.close();
       });
-      return new Both([new Side('Envoy', callers[0], backends), new Side('ours', callers[1], backends)], end);
+      const sides = [
+        new Side('Envoy', callers[0], backends, () => envoy.turn()),
+        new Side('ours', callers[1], backends, async () => {}),
+      ] as const;
+      return new Both(sides, end);
     } catch (error) {
       await end();
       throw error;

@@ -22,6 +22,7 @@ export class Envoy {
   private constructor(
     private readonly child: ChildProcess,
     private readonly folder: string,
+    private readonly admin: string,
     /** Port of the listener, by name of its RouteConfiguration. */
     readonly ports: ReadonlyMap<string, number>,
     /** Names of the RouteConfigurations that Envoy refused. */
@@ -59,12 +60,17 @@ export class Envoy {
       const ports = listeners.listener_statuses.map(
         (it) => [it.name, it.local_address.socket_address.port_value] as const,
       );
-      return new Envoy(child, folder, new Map(ports), await refusedTables(admin), reasonsIn(log));
+      return new Envoy(child, folder, admin, new Map(ports), await refusedTables(admin), reasonsIn(log));
     } catch (error) {
       child.kill('SIGKILL');
       await rm(folder, { recursive: true, force: true });
       throw new Error(`Envoy did not start: ${log.slice(-2_000)}`, { cause: error });
     }
+  }
+
+  /** Its workers tell its main thread of failures, and that tells the workers who is ejected: a request of each has been there and back. */
+  async turn(): Promise<void> {
+    for (let i = 0; i < 2; i++) await (await fetch(`http://${this.admin}/ready`)).text();
   }
 
   async close(): Promise<void> {
