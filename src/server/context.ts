@@ -78,7 +78,8 @@ export function inboundContext(headers: InboundHeaders, clock: Clock = systemClo
 }
 
 /** How important the request says that it is. */
-export const priorityOf = (headers: InboundHeaders): Priority | undefined => parsePriority(single(headers[PRIORITY_HEADER]));
+export const priorityOf = (headers: InboundHeaders): Priority | undefined =>
+  parsePriority(single(headers[PRIORITY_HEADER]));
 
 /** A field that may stand only once; Node joins repeated ones with a comma, and then no format of ours fits. */
 export const single = (value: string | string[] | undefined): string | undefined =>

@@ -74,17 +74,24 @@ describe('a call made while a request is served', () => {
 
 test('the reserve is between 1 and 5 ms, and grows with what there is', () => {
   fc.assert(
-    fc.property(fc.double({ min: 0, max: 1e9, noNaN: true }), fc.double({ min: 0, max: 1e6, noNaN: true }), (ms, more) => {
-      const reserve = defaultReserveMs(ms);
-      expect(reserve).toBeGreaterThanOrEqual(1);
-      expect(reserve).toBeLessThanOrEqual(5);
-      expect(defaultReserveMs(ms + more)).toBeGreaterThanOrEqual(reserve);
-    }),
+    fc.property(
+      fc.double({ min: 0, max: 1e9, noNaN: true }),
+      fc.double({ min: 0, max: 1e6, noNaN: true }),
+      (ms, more) => {
+        const reserve = defaultReserveMs(ms);
+        expect(reserve).toBeGreaterThanOrEqual(1);
+        expect(reserve).toBeLessThanOrEqual(5);
+        expect(defaultReserveMs(ms + more)).toBeGreaterThanOrEqual(reserve);
+      },
+    ),
   );
 });
 
 test('time left strictly decreases along any chain of hops, over HTTP and gRPC in any order, until a call is not sent', async () => {
-  const hop = fc.record({ protocol: fc.constantFrom('http' as const, 'grpc' as const), afterMs: fc.double({ min: 0, max: 40, noNaN: true }) });
+  const hop = fc.record({
+    protocol: fc.constantFrom('http' as const, 'grpc' as const),
+    afterMs: fc.double({ min: 0, max: 40, noNaN: true }),
+  });
   const told = (headers: HeaderFields): number =>
     Number(headers['inmesh-timeout-ms'] ?? String(headers['grpc-timeout']).replace(/m$/, ''));
   await fc.assert(
@@ -96,7 +103,10 @@ test('time left strictly decreases along any chain of hops, over HTTP and gRPC i
         expect(told(sent)).toBeLessThan(told(headers));
         expect(told(sent)).toBeLessThanOrEqual(told(headers) - Math.floor(afterMs));
         // As on the wire: a server sees only what was sent.
-        headers = protocol === 'grpc' ? { 'grpc-timeout': sent['grpc-timeout'] as string } : { 'inmesh-timeout-ms': sent['inmesh-timeout-ms'] as string };
+        headers =
+          protocol === 'grpc'
+            ? { 'grpc-timeout': sent['grpc-timeout'] as string }
+            : { 'inmesh-timeout-ms': sent['inmesh-timeout-ms'] as string };
       }
     }),
     { numRuns: 60 },

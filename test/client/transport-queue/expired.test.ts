@@ -70,23 +70,26 @@ const due = (deadline: number): Call => {
 test.each([
   ['HTTP/1.1', http1],
   ['HTTP/2', http2],
-])('%s: a call whose time is up in the line is never sent, and one that goes on says what is left then', async (_, start) => {
-  const clock = new FakeClock(1_000);
-  const { transport, limits, told, answers } = await start(clock);
-  const first = transport.call(aCall());
-  await until(() => answers.length === 1);
-  const expired = failureOf(transport.call(due(1_100)));
-  const inTime = transport.call(due(1_500));
-  const unhurried = transport.call(aCall());
-  expect(limits.waiting).toBe(3);
-  await clock.advance(100);
-  answers[0]?.();
-  expect(await expired).toMatchObject({ code: 'DEADLINE_EXCEEDED', reached: 'no', flag: 'MD' });
-  await until(() => answers.length === 2);
-  answers[1]?.();
-  await until(() => answers.length === 3);
-  answers[2]?.();
-  await Promise.all([first, inTime, unhurried]);
-  expect(told).toEqual([undefined, '400', undefined]);
-  expect(limits.waiting).toBe(0);
-});
+])(
+  '%s: a call whose time is up in the line is never sent, and one that goes on says what is left then',
+  async (_, start) => {
+    const clock = new FakeClock(1_000);
+    const { transport, limits, told, answers } = await start(clock);
+    const first = transport.call(aCall());
+    await until(() => answers.length === 1);
+    const expired = failureOf(transport.call(due(1_100)));
+    const inTime = transport.call(due(1_500));
+    const unhurried = transport.call(aCall());
+    expect(limits.waiting).toBe(3);
+    await clock.advance(100);
+    answers[0]?.();
+    expect(await expired).toMatchObject({ code: 'DEADLINE_EXCEEDED', reached: 'no', flag: 'MD' });
+    await until(() => answers.length === 2);
+    answers[1]?.();
+    await until(() => answers.length === 3);
+    answers[2]?.();
+    await Promise.all([first, inTime, unhurried]);
+    expect(told).toEqual([undefined, '400', undefined]);
+    expect(limits.waiting).toBe(0);
+  },
+);
