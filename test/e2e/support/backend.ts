@@ -20,7 +20,7 @@ export const ECHO: grpc.ServiceDefinition = {
 };
 
 /** What each request asks of the backend, in its header `x-behave`. */
-export type Behaviour = 'answer' | 'hang';
+export type Behaviour = 'answer' | 'hang' | 'fail';
 
 /** One instance of a service, with the same behaviour over HTTP and over gRPC; says who it is in every answer. */
 export class Backend {
@@ -38,6 +38,7 @@ export class Backend {
     const web = http.createServer((request, response) => {
       backend.seen.push({ headers: request.headers });
       if (request.headers['x-behave'] === 'hang') return;
+      if (request.headers['x-behave'] === 'fail') response.statusCode = 503;
       response.setHeader('content-type', 'application/json');
       response.end(JSON.stringify({ id }));
     });
@@ -48,7 +49,8 @@ export class Backend {
       get: (call: grpc.ServerUnaryCall<unknown, unknown>, done: grpc.sendUnaryData<unknown>) => {
         const headers = call.metadata.getMap();
         backend.seen.push({ headers });
-        if (headers['x-behave'] !== 'hang') done(null, { id });
+        if (headers['x-behave'] === 'fail') done({ code: grpc.status.UNAVAILABLE, details: 'as asked' });
+        else if (headers['x-behave'] !== 'hang') done(null, { id });
       },
     });
     const grpcPort = await new Promise<number>((resolve, reject) => {
