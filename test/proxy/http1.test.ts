@@ -85,10 +85,14 @@ describe('a request over HTTP/1.1', () => {
     await get(proxy.port, {
       headers: { host: 'a', 'x-envoy-expected-rq-timeout-ms': '250', 'x-envoy-upstream-rq-timeout-ms': '100' },
     });
+    await get(proxy.port, {
+      headers: { host: 'a', 'inmesh-timeout-ms': '90', 'x-envoy-expected-rq-timeout-ms': '250' },
+    });
     await get(proxy.port, { headers: { host: 'a', 'x-envoy-upstream-rq-timeout-ms': '0' } });
     await get(proxy.port, { headers: { host: 'a', 'x-envoy-expected-rq-timeout-ms': 'soon' } });
-    expect(calls.map((call) => call.timeoutMs)).toEqual([250, 100, undefined, undefined]);
-    expect(Object.keys(calls[1]?.headers ?? {}).filter((name) => name.startsWith('x-envoy'))).toEqual([]);
+    expect(calls.map((call) => call.timeoutMs)).toEqual([250, 100, 90, undefined, undefined]);
+    for (const { headers } of calls)
+      expect(Object.keys(headers).filter((name) => name.includes('timeout'))).toEqual([]);
   });
 
   test('with a body reaches a real server whole, with its size when it has one and with its trailers', async () => {
