@@ -307,6 +307,20 @@ spec:
   stickyBackends: true
   regexRewrite: { pattern: "^/a", substitution: /b }
   hostRewriteHeader: x-host
+  appendForwardedHost: true
+  priority: HIGH
+  idleTimeout: 1m
+  requestHeaders: { set: [{ name: x-id, value: "%REQ(x-request-id)%" }], add: [{ name: x-pct, value: "%%" }], addIfAbsent: [{ name: x-a, value: "" }], remove: [x-z] }
+  responseHeaders: { add: [{ name: x-code, value: "%RESPONSE_CODE%" }] }
+  retry:
+    on: [5xx, envoy-ratelimited]
+    maxBackoff: 1s
+    perTryIdleTimeout: 2s
+    retriableHeaders: [{ name: x-retry, type: Present }]
+    retriableRequestHeaders: [{ name: x-safe, value: "yes" }]
+    rateLimitedBackOff: { resetHeaders: [{ name: retry-after }, { name: x-reset, format: UNIX_TIMESTAMP }], maxInterval: 1m }
+    hostSelectionAttempts: 3
+  hedge: { maxAttempts: 3, delay: 50ms, maxExtraPercent: 10, nonFatalStatuses: [UNAVAILABLE] }
 ---
 apiVersion: inmesh.dev/v1alpha1
 kind: RoutePolicy

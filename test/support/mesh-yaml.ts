@@ -35,6 +35,15 @@ metadata: { name: ${name} }
 spec: { targetRefs: [{ group: "", kind: Service, name: ${target} }], ${spec} }
 `;
 
+/** A RoutePolicy for the route that `target` names: `kind: HTTPRoute, name: r`. */
+export const routePolicyYaml = (name: string, target: string, spec: string): string => `
+---
+apiVersion: inmesh.dev/v1alpha1
+kind: RoutePolicy
+metadata: { name: ${name} }
+spec: { targetRefs: [{ ${target} }]${spec === '' ? '' : `, ${spec}`} }
+`;
+
 /** Compiles one text called mesh.yaml, which must have no mistakes. */
 export function compileYaml(text: string, options?: Pick<CompileOptions, 'danglingBackends'>): CompileResult {
   const result = compileText([{ name: 'mesh.yaml', text }], options);

@@ -1,6 +1,8 @@
 import type { Resource } from '../../core/resources.js';
 import type { HttpFilter, RequestMirror } from '../yaml/schema/route.js';
+import type { RoutePolicySpec } from '../yaml/schema/route-policy.js';
 import type { Path } from '../yaml/problem.js';
+import { headerMutations } from './header-formats.js';
 import type { RouteDocument } from './parents.js';
 import type { References } from './references.js';
 import type { MeshPort } from './services.js';
@@ -27,13 +29,16 @@ export function mirrorsOf(
   });
 }
 
-/** `RouteAction.request_mirror_policies`. */
-export function mirrorPolicies(mirrors: readonly Mirror[]): Resource {
+/** `RouteAction.request_mirror_policies`; `look` is the same for all of the rule. */
+export function mirrorPolicies(mirrors: readonly Mirror[], look: RoutePolicySpec['mirror']): Resource {
   if (mirrors.length === 0) return {};
   return {
     request_mirror_policies: mirrors.map(({ port, share }) => ({
       cluster: port.resourceName,
       ...runtimeFraction(share),
+      ...(look?.hostSuffix === false && { disable_shadow_host_suffix_append: true }),
+      ...(look?.hostRewrite !== undefined && { host_rewrite_literal: look.hostRewrite }),
+      ...headerMutations(look?.requestHeaders),
     })),
   };
 }

@@ -3,13 +3,17 @@ import type { Resource } from '../../core/resources.js';
 import type { DocumentOf } from '../yaml/document.js';
 import type { Path } from '../yaml/problem.js';
 import type { RoutePolicySpec } from '../yaml/schema/route-policy.js';
-import type { Backend, Backends } from './backends.js';
+import type { Backends } from './backends.js';
+import { inMetadata } from './own-metadata.js';
 import type { RouteDocument } from './parents.js';
-import { struct } from './proto.js';
+import { duration, type Plain, struct } from './proto.js';
 import type { References } from './references.js';
+import { checkAgainstRule } from './route-policy-checks.js';
 
 /** The policy of each rule that has one, by route and place. */
 export type RoutePolicies = ReadonlyMap<RouteDocument, ReadonlyMap<number, RoutePolicySpec>>;
+
+const NO_BACKENDS: Backends = { valid: [], danglingWeight: 0, mirrors: [] };
 
 /** Finds the rules that policies are for; one that names a rule comes before one for the whole route. */
 export function resolveRoutePolicies(
@@ -34,24 +38,14 @@ export function resolveRoutePolicies(
       rules.set(rule, rules.get(rule) ?? policy);
   }
   for (const [route, rules] of found) {
-    for (const [rule, policy] of rules) checkSubset(policy, backends.get(route)?.[rule]?.valid ?? [], references);
+    for (const [index, policy] of rules) {
+      const rule = route.spec.rules[index];
+      if (rule !== undefined) checkAgainstRule(policy, rule, backends.get(route)?.[index] ?? NO_BACKENDS, references);
+    }
   }
   return new Map(
     [...found].map(([route, rules]) => [route, new Map([...rules].map(([rule, { spec }]) => [rule, spec]))]),
   );
-}
-
-/** A subset that a cluster does not know is no condition to its clients, and the call would go anywhere. */
-function checkSubset(policy: DocumentOf<'RoutePolicy'>, backends: readonly Backend[], references: References): void {
-  const { subset } = policy.spec;
-  if (subset === undefined) return;
-  const names = Object.keys(subset).sort();
-  const keysOf = (labels: Readonly<Record<string, string>>): string => JSON.stringify(Object.keys(labels).sort());
-  for (const { port, policy: traffic } of backends) {
-    if (traffic?.subsets?.some(({ labels }) => keysOf(labels) === JSON.stringify(names))) continue;
-    const message = `${port.resourceName} has no subsets by ${names.join(', ')}: give its TrafficPolicy one with such labels`;
-    references.report(policy, ['spec', 'subset'], message);
-  }
 }
 
 type TargetRef = RoutePolicySpec['targetRefs'][number];
@@ -139,3 +133,31 @@ export const isConditional = (policy: RoutePolicySpec | undefined): boolean =>
 /** `RouteAction.metadata_match`. */
 export const subsetFields = (policy: RoutePolicySpec | undefined): Resource =>
   policy?.subset === undefined ? {} : { metadata_match: { filter_metadata: { 'envoy.lb': struct(policy.subset) } } };
+
+/** What else of a RouteAction it says by itself. */
+export function actionFields(policy: RoutePolicySpec | undefined): Resource {
+  const { appendForwardedHost, priority, idleTimeout, hedge } = policy ?? {};
+  return {
+    ...(appendForwardedHost === true && { append_x_forwarded_host: true }),
+    // DEFAULT is the first name of the enum, and never travels.
+    ...(priority === 'HIGH' && { priority }),
+    ...(idleTimeout !== undefined && { idle_timeout: duration(idleTimeout) }),
+    // For Envoy, which knows no other hedging.
+    ...(hedge?.onPerTryTimeout === true && { hedge_policy: { hedge_on_per_try_timeout: true } }),
+  };
+}
+
+/** `Route.metadata`: hedging is ours, as Envoy has it only after the limit of an attempt. */
+export function routeMetadata({ hedge }: RoutePolicySpec): Resource {
+  if (hedge === undefined) return {};
+  const { maxAttempts, delay, percentile, maxExtraPercent, nonFatalStatuses, onPerTryTimeout } = hedge;
+  const own: { readonly [key: string]: Plain } = {
+    max_attempts: maxAttempts,
+    ...(delay !== undefined && { delay_ms: delay }),
+    percentile: percentile / 100,
+    max_extra_load: maxExtraPercent / 100,
+    ...(nonFatalStatuses !== undefined && { non_fatal_statuses: nonFatalStatuses }),
+    ...(onPerTryTimeout === true && { on_per_try_timeout: true }),
+  };
+  return inMetadata({ hedge: own });
+}

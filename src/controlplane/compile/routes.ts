@@ -8,13 +8,22 @@ import type { TrafficPolicySpec } from '../yaml/schema/traffic-policy.js';
 import { type Backend, type Backends, clusterSpecifier, danglingShare } from './backends.js';
 import { headerFields, pathFields, redirectAction } from './filters.js';
 import { hashPolicies } from './hash-policies.js';
+import { withFormats } from './header-formats.js';
 import { filterOverrides, type Session } from './http-filters.js';
 import { type CompiledMatch, grpcMatch, httpMatches } from './matches.js';
 import { mirrorPolicies } from './mirrors.js';
 import type { Attachments, RouteDocument } from './parents.js';
 import { compareMatches, grpcSpecificity, httpSpecificity, type Origin, type Specificity } from './precedence.js';
-import { conditions, isConditional, type RoutePolicies, subsetFields } from './route-policies.js';
-import { type RetrySpec, requestTimeout, retryPolicy } from './retry.js';
+import { type RetrySpec, requestTimeout } from './retry.js';
+import {
+  actionFields,
+  conditions,
+  isConditional,
+  type RoutePolicies,
+  routeMetadata,
+  subsetFields,
+} from './route-policies.js';
+import { routeRetryPolicy } from './route-retry.js';
 import type { MeshPort } from './services.js';
 
 type BackendsByRoute = ReadonlyMap<RouteDocument, readonly Backends[]>;
@@ -150,8 +159,9 @@ function compileRoute(compiled: CompiledMatch, target: Target): Resource[] {
   const filters = first !== undefined && others.length === 0 ? [...rule.filters, ...first.filters] : rule.filters;
   const match = { ...compiled.match, ...conditions(policy) };
   const cors = filters.find((filter) => filter.cors !== undefined)?.cors;
-  const session = sessionOf(rule.sessionPersistence, backends.valid, name, target.cookiePath);
-  const headers = { ...headerFields(rule.filters), ...filterOverrides(cors, session) };
+  const session = sessionOf(rule.sessionPersistence, backends.valid, name, target.cookiePath, policy?.strictSession);
+  const formats = { request: policy?.requestHeaders, response: policy?.responseHeaders };
+  const headers = { ...withFormats(headerFields(rule.filters), formats), ...filterOverrides(cors, session) };
   const redirect = redirectAction(filters, compiled, port);
   if (redirect !== undefined) return [{ name, match, redirect, ...headers }];
   if (policy?.directResponse !== undefined)
@@ -164,20 +174,24 @@ function compileRoute(compiled: CompiledMatch, target: Target): Resource[] {
     ...headers,
   });
   if (first === undefined) return [fail(match)];
-  const retry_policy = retryPolicy(rule.retry, rule.timeouts);
+  const retry_policy = routeRetryPolicy(rule.retry, rule.timeouts, policy?.retry);
   const forward = (rest: Resource): Resource => ({
     name,
     match: rest,
     route: {
       ...clusterSpecifier([first, ...others], policy?.stickyBackends),
-      ...hostFields(filters, backends.valid, policy?.hostRewriteHeader),
-      ...(policy?.regexRewrite === undefined ? pathFields(filters, compiled) : regexRewrite(policy.regexRewrite)),
+      ...hostFields(filters, backends.valid, policy),
+      ...(policy?.regexRewrite === undefined
+        ? pathFields(filters, compiled)
+        : { regex_rewrite: substitute(policy.regexRewrite) }),
       ...subsetFields(policy),
       ...requestTimeout(rule.timeouts),
-      ...mirrorPolicies(backends.mirrors),
+      ...mirrorPolicies(backends.mirrors, policy?.mirror),
+      ...actionFields(policy),
       ...hashPolicies(hashedBy(policy, backends.valid)),
       ...(retry_policy !== undefined && { retry_policy }),
     },
+    ...(policy !== undefined && routeMetadata(policy)),
     ...headers,
   });
   if (backends.danglingWeight === 0) return [forward(match)];
@@ -190,8 +204,9 @@ const directResponse = ({ status, body }: NonNullable<RoutePolicySpec['directRes
   ...(body !== undefined && body !== '' && { body: { inline_string: body } }),
 });
 
-const regexRewrite = ({ pattern, substitution }: NonNullable<RoutePolicySpec['regexRewrite']>): Resource => ({
-  regex_rewrite: { pattern: { regex: pattern }, ...(substitution !== '' && { substitution }) },
+const substitute = ({ pattern, substitution }: NonNullable<RoutePolicySpec['regexRewrite']>): Resource => ({
+  pattern: { regex: pattern },
+  ...(substitution !== '' && { substitution }),
 });
 
 const hashedBy = (policy: RoutePolicySpec | undefined, backends: readonly Backend[]) =>
@@ -200,8 +215,14 @@ const hashedBy = (policy: RoutePolicySpec | undefined, backends: readonly Backen
     : [policy.consistentHash];
 
 /** A server behind a DNS name expects that name as Host, unless URLRewrite says another. */
-function hostFields(filters: Target['rule']['filters'], backends: readonly Backend[], header?: string): Resource {
-  if (header !== undefined) return { host_rewrite_header: header.toLowerCase() };
+function hostFields(
+  filters: Target['rule']['filters'],
+  backends: readonly Backend[],
+  policy?: RoutePolicySpec | undefined,
+): Resource {
+  if (policy?.hostRewriteHeader !== undefined) return { host_rewrite_header: policy.hostRewriteHeader.toLowerCase() };
+  if (policy?.hostRewritePathRegex !== undefined)
+    return { host_rewrite_path_regex: substitute(policy.hostRewritePathRegex) };
   const hostname = filters.find((filter) => filter.urlRewrite?.hostname !== undefined)?.urlRewrite?.hostname;
   if (hostname !== undefined) return { host_rewrite_literal: hostname };
   return backends.some(({ port }) => port.dnsName !== undefined) ? { auto_host_rewrite: { value: true } } : {};
@@ -213,10 +234,12 @@ function sessionOf(
   backends: readonly Backend[],
   name: string,
   path: string,
+  strict?: boolean | undefined,
 ): Session | undefined {
   const spec =
     own ?? backends.find(({ policy }) => policy?.sessionPersistence !== undefined)?.policy?.sessionPersistence;
-  return spec && { spec, name: `session-${name.replace(/[/:]/g, '-')}`, path };
+  if (spec === undefined) return undefined;
+  return { spec: { ...spec, strict: strict ?? spec.strict }, name: `session-${name.replace(/[/:]/g, '-')}`, path };
 }
 
 /** That of the only match; of several, or of an expression, every path (GEP-1619). */

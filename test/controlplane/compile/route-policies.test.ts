@@ -8,6 +8,7 @@ import {
   httpRouteYaml,
   policyYaml,
   problemsOf,
+  routePolicyYaml,
   serviceYaml,
 } from '../../support/mesh-yaml.js';
 
@@ -20,13 +21,7 @@ const subsetsOf = (name: string, ...keys: string[]): string => {
 const SUBSETS = subsetsOf('b', 'version', 'a') + subsetsOf('c', 'a');
 const codec = await loadCodec();
 
-const routePolicy = (name: string, target: string, spec: string): string => `
----
-apiVersion: inmesh.dev/v1alpha1
-kind: RoutePolicy
-metadata: { name: ${name} }
-spec: { targetRefs: [{ ${target} }]${spec === '' ? '' : `, ${spec}`} }
-`;
+const routePolicy = routePolicyYaml;
 const TO_R = 'kind: HTTPRoute, name: r';
 
 /** What a client makes of the routes of Service `a`, after a trip over the wire. */

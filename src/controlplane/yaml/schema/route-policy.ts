@@ -1,6 +1,22 @@
 import * as v from 'valibot';
-import { about, headerName, integer, label, listOf, oneOf, percent, resource, subdomain, text } from './fields.js';
+import {
+  about,
+  duration,
+  headerName,
+  integer,
+  label,
+  listOf,
+  oneOf,
+  pattern,
+  percent,
+  resource,
+  subdomain,
+  text,
+} from './fields.js';
+import { headerFormats } from './header-formats.js';
+import { hedge } from './hedge.js';
 import { HASH_KEYS } from './load-balancer.js';
+import { routeRetry } from './route-retry.js';
 
 const targetRef = v.strictObject({
   group: about(
@@ -18,6 +34,17 @@ const regexRewrite = v.strictObject({
     v.optional(text(0, 1024), ''),
     'What takes its place; `\\1` stands for a group. Default: nothing.',
   ),
+});
+
+const host = pattern(/^[\x21\x22\x24-\x2e\x30-\x3e\x41-\x7e]{1,300}$/, 'a host, with or without a port');
+
+const mirror = v.strictObject({
+  hostSuffix: about(
+    v.optional(v.boolean()),
+    'Whether the Host of a copy ends in `-shadow` (Envoy `disable_shadow_host_suffix_append`). Default true.',
+  ),
+  hostRewrite: about(v.optional(host), 'Host of copies (Envoy `host_rewrite_literal`). Default: that of the request.'),
+  requestHeaders: about(v.optional(headerFormats), 'Changes to the headers of copies alone.'),
 });
 
 const directResponse = v.strictObject({
@@ -55,6 +82,37 @@ const spec = v.strictObject({
   hostRewriteHeader: about(
     v.optional(headerName),
     'The Host is the value of this request header, in place of URLRewrite (Envoy `host_rewrite_header`).',
+  ),
+  hostRewritePathRegex: about(
+    v.optional(regexRewrite),
+    'The Host is what the path becomes by this expression (Envoy `host_rewrite_path_regex`).',
+  ),
+  appendForwardedHost: about(
+    v.optional(v.boolean()),
+    'The Host before a rewrite goes along in `x-forwarded-host` (Envoy). Default false.',
+  ),
+  requestHeaders: about(
+    v.optional(headerFormats),
+    'Changes to the headers of requests, after those of the filters, with values that are made for each (Envoy `request_headers_to_add`).',
+  ),
+  responseHeaders: about(v.optional(headerFormats), 'The same of replies.'),
+  mirror: about(v.optional(mirror), 'How the copies look that RequestMirror filters of the rule make.'),
+  priority: about(
+    v.optional(oneOf(['DEFAULT', 'HIGH'])),
+    'HIGH: the calls count against the limits in `connectionPool.high` (Envoy `priority`). Default: what the caller says.',
+  ),
+  idleTimeout: about(
+    v.optional(duration),
+    'A call in which nothing moves for so long, in either direction, is given up (Envoy `idle_timeout`). 0s: none. Default: none.',
+  ),
+  retry: about(v.optional(routeRetry), "What Envoy knows of retries beyond the rule's `retry`, and on top of it."),
+  hedge: about(
+    v.optional(hedge),
+    'A call that may be repeated is sent a second time when the first attempt is slow; the first good answer counts. `{}` turns it on with the defaults. Default: none.',
+  ),
+  strictSession: about(
+    v.optional(v.boolean()),
+    'A session of the rule whose endpoint is gone fails, in place of going to another (Envoy `strict`). Default: what the TrafficPolicy says, else false.',
   ),
   directResponse: about(v.optional(directResponse), 'Answers at once, in place of the backends.'),
 });
