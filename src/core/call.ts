@@ -116,6 +116,8 @@ export class Call {
   attempt = 0;
   /** Keys of endpoints that earlier attempts went to: balancers go elsewhere when they can. Written by retry. */
   tried: readonly string[] | undefined;
+  /** How often one of `tried` is drawn anew before it will do, as Envoy does; undefined: as long as there is another. Written by retry. */
+  redraws: number | undefined;
   /** For balancers that hash: 64 bits, from the route's hash policies; undefined: random. Written by route filters. */
   hash: bigint | undefined;
   /** Key of the endpoint that the caller's session is bound to. Written by route filters. */

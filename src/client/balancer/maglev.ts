@@ -12,6 +12,12 @@ const WORD = 2 ** 32;
 /** Other slots looked at for a call whose endpoint was tried, before any other endpoint will do. */
 const REHASHES = 8;
 
+/** "mutate the hash to choose an alternate host": its bits turned over, a little differently each time - Envoy. */
+const alternate = {
+  high: (high: number): number => ~high >>> 0,
+  low: (low: number, attempt: number): number => (low ^ -attempt) >>> 0,
+};
+
 /**
  * Calls of one hash go to one endpoint, by one look into a table: Envoy's Maglev. Spreads better than a ring and picks in constant time; moves a
  * few more hashes than a ring when endpoints come or go. To fill it anew at each change costs about 10 ms for the default 65,537 slots, and some seconds, in
@@ -29,9 +35,8 @@ export function maglev(config: MaglevConfig, env: BalancerEnv): Policy {
       endpoint !== undefined && endpoint.reach !== 'unreachable' && tried?.includes(endpoint.key) !== true;
     const first = lookup.find(high, low);
     if (serves(first)) return first;
-    // "mutate the hash to choose an alternate host": its bits turned over, a little differently each time - Envoy.
     for (let attempt = 1; attempt <= REHASHES; attempt++) {
-      const endpoint = lookup.find(~high >>> 0, (low ^ -attempt) >>> 0);
+      const endpoint = lookup.find(alternate.high(high), alternate.low(low, attempt));
       if (serves(endpoint)) return endpoint;
     }
     const untried =
@@ -45,11 +50,12 @@ export function maglev(config: MaglevConfig, env: BalancerEnv): Policy {
       if (hashed.update(list, weights, useHostname)) lookup.update(hashed.keys, weights, list);
       else lookup.replace(list);
     },
-    pick({ hash, tried }) {
+    pick({ hash, tried, draw = 0 }) {
       if (endpoints.length === 0) return undefined;
       const high = hash === undefined ? env.random.int(WORD) : highWord(hash);
       const low = hash === undefined ? env.random.int(WORD) : lowWord(hash);
-      const chosen = choose(high, low, tried);
+      const chosen =
+        draw === 0 ? choose(high, low, tried) : choose(alternate.high(high), alternate.low(low, draw), tried);
       return bounded === undefined ? chosen : bounded.pass(chosen, high, low, tried);
     },
     close: () => lookup.close(),

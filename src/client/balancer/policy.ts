@@ -9,7 +9,10 @@ import type { Endpoint } from '../endpoints/endpoint.js';
 import type { Hash64 } from './hash.js';
 
 /** What of an attempt a choice may depend on. */
-export type PickRequest = Partial<Pick<Call, 'tried' | 'hash' | 'affinity' | 'subset' | 'headers'>>;
+export interface PickRequest extends Partial<Pick<Call, 'tried' | 'hash' | 'affinity' | 'subset' | 'headers'>> {
+  /** How many endpoints were drawn for the attempt before, and refused: what goes by a hash chooses another (Envoy `attempt`). Absent: none. */
+  readonly draw?: number;
+}
 
 /** One number for each endpoint of a list, in any unit, each above 0. */
 export type Weights = ArrayLike<number>;

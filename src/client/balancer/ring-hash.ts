@@ -92,7 +92,7 @@ export function ringHash(config: RingHashConfig, env: BalancerEnv): Policy {
       const hash = hashOf(request);
       const high = hash === undefined ? env.random.int(WORD) : highWord(hash);
       const low = hash === undefined ? env.random.int(WORD) : lowWord(hash);
-      const from = ring.find(high, low);
+      const from = (ring.find(high, low) + (request.draw ?? 0)) % ring.size;
       const chosen =
         hash === undefined && requestHashHeader !== undefined
           ? walkAtRandom(ring, from, request.tried)

@@ -28,6 +28,7 @@ import { Members } from './members.js';
 import { Priorities } from './priorities.js';
 import type { UnderWay } from './under-way.js';
 import { keepingBody } from './unread-body.js';
+import { redraw } from './redraw.js';
 import { WaitingRoom } from './waiting.js';
 
 /** An aggregate that a cluster is a leaf of. */
@@ -270,10 +271,15 @@ export class Cluster implements Rank {
       if (session === undefined) return Promise.reject(new SessionGoneError(this.config.name, call.affinity));
       return this.#send(session, call, nowhereElse);
     }
-    const endpoint = session ?? this.#priorities.pick(call);
+    const endpoint = session ?? this.#pick(call);
     if (endpoint === undefined) return Promise.reject(new NoEndpointError(this.config.name));
     return this.#send(endpoint, call, this.#elsewhere);
   };
+
+  #pick(call: Call): Endpoint | undefined {
+    if (call.redraws === undefined) return this.#priorities.pick(call);
+    return redraw(call, call.redraws, (request) => this.#priorities.pick(request));
+  }
 
   #send(endpoint: Endpoint, call: Call, elsewhere: Elsewhere): Promise<Reply> {
     return send(this.env, this.underWay, endpoint, call.scheme === 'https', call, elsewhere);

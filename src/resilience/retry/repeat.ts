@@ -96,6 +96,7 @@ class Repeats {
     call.record.flags = undefined;
     // "Absent: other endpoints first"; Envoy's own default is any.
     const again = linked(call, number, policy.hostSelection?.avoidPrevious === false ? undefined : this.#tried);
+    again.redraws = policy.hostSelection?.maxAttempts;
     if (replay !== undefined) again.body = replay.attempt();
     markAttempt(again.headers, call.protocol, number, this.#seen);
     try {
