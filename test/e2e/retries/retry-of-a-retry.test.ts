@@ -6,7 +6,7 @@ import { meshServerInterceptor } from '../../../src/grpc.js';
 import { type Mesh, meshClient, meshHandler } from '../../../src/index.js';
 import { ECHO } from '../support/backend.js';
 
-const closing: (() => Promise<unknown> | void)[] = [];
+const closing: (() => unknown)[] = [];
 afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
 });
