@@ -3,8 +3,7 @@ import type { Logger } from '../../core/log.js';
 import { runToEnd, Slices } from '../../core/steps.js';
 import type { Endpoint } from '../endpoints/endpoint.js';
 import type { Hash64 } from './hash.js';
-import { Permutations, slotOf } from './maglev-order.js';
-import { type MaglevTable, maglevSteps } from './maglev-table.js';
+import { type MaglevTable, maglevSteps, slotOf } from './maglev-table.js';
 import type { Weights } from './policy.js';
 
 /** Slots up to which a table is made at once: some 10 ms. */
@@ -31,7 +30,6 @@ export class MaglevLookup {
   #due: Contents | undefined;
   /** Those of the latest list; read while another is served. */
   #members: ReadonlySet<Endpoint> = new Set();
-  readonly #permutations: Permutations;
   #making = false;
   #closed = false;
 
@@ -42,22 +40,19 @@ export class MaglevLookup {
       readonly clock: Clock;
       readonly logger?: Pick<Logger, 'error'> | undefined;
     },
-  ) {
-    this.#permutations = new Permutations(size, hash64);
-  }
+  ) {}
 
   update(keys: readonly string[], weights: Weights, endpoints: readonly Endpoint[]): void {
     const contents = { keys, weights, endpoints };
     this.#latest = contents;
     this.#due = undefined;
     if (endpoints.length === 0 || this.size <= AT_ONCE) {
-      this.#serveAtOnce(this.size, this.#permutations);
+      this.#serveAtOnce(this.size);
       return;
     }
     this.#members = new Set(endpoints);
     // A table that knows none of these endpoints is of no use.
-    if (!this.#serving.of.endpoints.some((endpoint) => this.#members.has(endpoint)))
-      this.#serveAtOnce(INTERIM, new Permutations(INTERIM, this.hash64));
+    if (!this.#serving.of.endpoints.some((endpoint) => this.#members.has(endpoint))) this.#serveAtOnce(INTERIM);
     this.#due = contents;
     if (!this.#making) void this.#makeInSlices();
   }
@@ -79,9 +74,9 @@ export class MaglevLookup {
     this.#closed = true;
   }
 
-  #serveAtOnce(size: number, permutations: Permutations): void {
+  #serveAtOnce(size: number): void {
     const { keys, weights } = this.#latest;
-    this.#serving = { table: runToEnd(maglevSteps(keys, weights, size, permutations)), of: this.#latest };
+    this.#serving = { table: runToEnd(maglevSteps(keys, weights, size, this.hash64)), of: this.#latest };
   }
 
   /** One table after the other, each of the latest list when it is begun: where updates come faster than tables, calls still get newer ones. */
@@ -91,7 +86,7 @@ export class MaglevLookup {
     try {
       for (let of = this.#due; of !== undefined; of = this.#due) {
         this.#due = undefined;
-        const steps = maglevSteps(of.keys, of.weights, this.size, this.#permutations);
+        const steps = maglevSteps(of.keys, of.weights, this.size, this.hash64);
         let step = steps.next();
         for (; step.done !== true; step = steps.next()) {
           if (slices.over) await slices.pause();

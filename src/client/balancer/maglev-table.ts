@@ -1,6 +1,6 @@
 import type { Steps } from '../../core/steps.js';
+import { type Hash64, highWord, lowWord } from './hash.js';
 import { areEqual } from './lottery.js';
-import type { Permutations } from './maglev-order.js';
 import type { Weights } from './policy.js';
 import { TurnHeap } from './turn-heap.js';
 
@@ -11,20 +11,26 @@ export type MaglevTable = Uint16Array | Uint32Array;
 
 /**
  * Fills a Maglev lookup table (Eisenbud et al., NSDI 2016) as Envoy does: each endpoint has a permutation of the slots, from two hashes of its
- * key, and in turn, by weight, takes the next of it that is free. `size` must be prime, and what the permutations are of. Gives for each slot a position in `keys`. In steps, as the last
+ * key, and in turn, by weight, takes the next of it that is free. `size` must be prime. Gives for each slot a position in `keys`. In steps, as the last
  * free slots are looked for long, and large tables have millions.
  */
 export function* maglevSteps(
   keys: readonly string[],
   weights: Weights,
   size: number,
-  permutations: Permutations,
+  hash64: Hash64,
 ): Steps<MaglevTable> {
   const table = keys.length < 0xffff ? new Uint16Array(size) : new Uint32Array(size);
   if (keys.length === 0) return table;
   const free = keys.length < 0xffff ? 0xffff : 0xffffffff;
   table.fill(free);
-  const { order, starts: slots, skips } = yield* permutations.inOrder(keys);
+  // In the order of keys, so that the order of the list does not matter.
+  const order = keys.map((_, i) => i).sort((a, b) => compare(keys[a] as string, keys[b] as string) || a - b);
+  yield;
+  const slots = Float64Array.from(order, (i) => remainder(hash64(keys[i] as string), size));
+  yield;
+  const skips = Float64Array.from(order, (i) => remainder(hash64(keys[i] as string, 1n), size - 1) + 1);
+  yield;
   let total = 0;
   for (let i = 0; i < keys.length; i++) total += weights[i] as number;
   const turns = new Turns(Float64Array.from(order, (i) => (weights[i] as number) / total));
@@ -45,6 +51,15 @@ export function* maglevSteps(
   }
   return table;
 }
+
+/** Remainder of 64 bits, as numbers: the products stay below 2^53 as long as `size` is below 2^26. */
+export function slotOf(high: number, low: number, size: number): number {
+  return ((high % size) * (2 ** 32 % size) + low) % size;
+}
+
+const remainder = (hash: bigint, size: number): number => slotOf(highWord(hash), lowWord(hash), size);
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 /**
  * Whose turn it is to take a slot. In each round one with the greatest weight has a turn, one with a third of it in every third. Envoy walks over
