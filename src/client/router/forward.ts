@@ -19,17 +19,19 @@ import { keepCluster, keepEndpoint } from './session.js';
 export function forwardService(route: Route, action: ForwardAction, clusters: RouterClusters, env: ClientEnv): Service {
   const services = action.clusters.map((weighted) => toCluster(route, action, weighted, clusters, env));
   const chosen = chooseByWeight(action, services, env.random);
-  const several = action.clusters.length > 1;
-  const { session } = route;
+  const homes = action.clusters.map(({ name, own = route }, i) => {
+    return [name, { session: own.session, service: services[i] as Service }] as const;
+  });
   const filters = [
-    cors(route.cors, env.random), // outermost: a preflight goes nowhere
-    several && session !== undefined
-      ? keepCluster(session, new Map(action.clusters.map(({ name }, i) => [name, services[i] as Service])))
-      : undefined,
+    ofClusters(action) ? undefined : cors(route.cors, env.random), // outermost: a preflight goes nowhere
+    homes.length > 1 ? keepCluster(new Map(homes)) : undefined,
     action.weightedByHash ? hashCalls(action.hashPolicies, { hashes: true }, env) : undefined, // above the choice that goes by it
   ];
   return stack(present(filters), chosen);
 }
+
+/** Whether CORS and sessions are a matter of the cluster that is chosen, not of the route. */
+const ofClusters = ({ clusters }: ForwardAction): boolean => clusters.some(({ own }) => own !== undefined);
 
 /**
  * Composed at the first call that chooses the cluster (of a thousand clusters an application may call three), and again when it has become something
@@ -44,7 +46,7 @@ function toCluster(
 ): Service {
   const ref = clusters.ref(weighted.name);
   let composed: { readonly of: Meaning; readonly fallback: unknown; readonly service: Service } | undefined;
-  return (call) => {
+  const serve: Service = (call) => {
     const { meaning } = ref;
     const fallback = meaning instanceof MeshError ? undefined : meaning?.fallback;
     if (composed === undefined || composed.of !== meaning || composed.fallback !== fallback) {
@@ -52,6 +54,8 @@ function toCluster(
     }
     return composed.service(call);
   };
+  const browsers = ofClusters(action) ? cors((weighted.own ?? route).cors, env.random) : undefined;
+  return browsers?.(serve) ?? serve;
 }
 
 function compose(
@@ -72,7 +76,7 @@ function compose(
     };
     return changeReplies([weighted.responseHeaders, route.responseHeaders], env)?.(fails) ?? fails;
   }
-  const { session } = route;
+  const { session } = weighted.own ?? route;
   const filters = [
     choice(cluster.statName, subsetOf(action, weighted), action.priority),
     session === undefined ? undefined : keepEndpoint(session, name, action.clusters.length > 1), // sees the call as it came
@@ -89,7 +93,8 @@ function compose(
   return stack(present(filters), attempts);
 }
 
-const upstreamOf = (meaning: Meaning): Exclude<Meaning, MeshError> => (meaning instanceof MeshError ? undefined : meaning);
+const upstreamOf = (meaning: Meaning): Exclude<Meaning, MeshError> =>
+  meaning instanceof MeshError ? undefined : meaning;
 
 /** Writes down what was chosen, and what the route says of it. */
 const choice =

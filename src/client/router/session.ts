@@ -3,16 +3,31 @@ import type { Filter, Service } from '../../core/service.js';
 import { sessionApplies, sessionHome, setSession } from '../../routing/session.js';
 import { SessionGoneError } from '../endpoints/errors.js';
 
-/** Keeps a caller in the cluster of its session, where a route has several; `next` chooses for those without. "override the cluster" - gRFC A60. */
-export const keepCluster =
-  (config: SessionPersistence, clusters: ReadonlyMap<string, Service>): Filter =>
-  (next) =>
-  (call) => {
-    const home = sessionApplies(config, call.path) ? sessionHome(config, call.headers) : undefined;
-    // "Verify the cluster name is present in the current route" - A60; else the route chooses.
-    const service = home?.cluster === undefined ? undefined : clusters.get(home.cluster);
-    return (service ?? next)(call);
+/** A route's clusters by name, with the sessions that they keep. */
+export type SessionClusters = ReadonlyMap<
+  string,
+  { readonly session: SessionPersistence | undefined; readonly service: Service }
+>;
+
+/**
+ * Keeps a caller in the cluster of its session, where a route has several; `next` chooses for those without. "override the cluster" - gRFC A60. Undefined
+ * when none of them keeps sessions.
+ */
+export function keepCluster(clusters: SessionClusters): Filter | undefined {
+  const sessions = new Set(
+    [...clusters.values()].map(({ session }) => session).filter((session) => session !== undefined),
+  );
+  if (sessions.size === 0) return undefined;
+  return (next) => (call) => {
+    for (const session of sessions) {
+      const home = sessionApplies(session, call.path) ? sessionHome(session, call.headers) : undefined;
+      // "Verify the cluster name is present in the current route" - A60; else the route chooses.
+      const cluster = home?.cluster === undefined ? undefined : clusters.get(home.cluster);
+      if (cluster?.session === session) return cluster.service(call);
+    }
+    return next(call);
   };
+}
 
 /**
  * Keeps a caller with the endpoint that served it first (gRFCs A55, A60; Gateway API GEP-1619), among calls that go to `cluster`. Outermost of what a

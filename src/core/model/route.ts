@@ -25,6 +25,8 @@ export interface WeightedCluster {
   readonly subset?: SubsetCriteria | undefined;
   /** Host that this cluster's calls go under (`ClusterWeight.host_rewrite_literal`); a rewrite by the action wins (Envoy). */
   readonly hostRewrite?: string | undefined;
+  /** Stands in for both of the route where this cluster is chosen (`ClusterWeight.typed_per_filter_config`, gRFC A39). Absent: the route's. */
+  readonly own?: Pick<Route, 'cors' | 'session'> | undefined;
 }
 
 /** Labels that an endpoint must have, exactly (Envoy's `metadata_match`, Istio's subsets). */

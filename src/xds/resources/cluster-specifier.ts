@@ -1,5 +1,5 @@
 import type { ForwardAction, HeaderMutation, WeightedCluster } from '../../core/model/route.js';
-import { filterOverrides } from './filter-overrides.js';
+import { filterOverrides, type Overrides } from './filter-overrides.js';
 import { headerMutation } from './header-mutation.js';
 import { isHeaderName, isHost } from './header-name.js';
 import { checkFilterOverrides } from './http-filters.js';
@@ -10,6 +10,8 @@ import { metadataMatch } from './subset.js';
 export interface ClusterWeight extends Pick<WeightedCluster, 'name' | 'weight' | 'subset' | 'hostRewrite'> {
   readonly request: HeaderMutation | undefined;
   readonly response: HeaderMutation | undefined;
+  /** What it and the levels around it say to filters; absent: what the route says. */
+  readonly overrides?: Overrides | undefined;
 }
 
 /** The clusters, and what chooses among them. */
@@ -24,7 +26,7 @@ export type Plugins = ReadonlySet<string>;
  * The clusters that a `route.v3.RouteAction` sends to. Undefined when it names them in a way that a client ignores with the whole
  * route: not at all, by a header of the request, or by an optional plugin (gRFC A28, A42).
  */
-export function clusterSpecifier(action: Message, plugins: Plugins): Specified | undefined {
+export function clusterSpecifier(action: Message, plugins: Plugins, around: Overrides): Specified | undefined {
   switch (
     action.oneof(
       'cluster',
@@ -39,7 +41,7 @@ export function clusterSpecifier(action: Message, plugins: Plugins): Specified |
         clusters: [{ name: action.requiredText('cluster'), weight: 1, request: undefined, response: undefined }],
       };
     case 'weighted_clusters':
-      return weightedClusters(action.required('weighted_clusters'));
+      return weightedClusters(action.required('weighted_clusters'), around);
     case 'cluster_specifier_plugin': {
       const name = action.text('cluster_specifier_plugin');
       if (!plugins.has(name))
@@ -74,12 +76,13 @@ function requireOptional(plugin: Message): void {
     throw plugin.error('', 'cluster specifier plugins are not supported; set is_optional to have their routes ignored');
 }
 
-function weightedClusters(weighted: Message): Specified | undefined {
+function weightedClusters(weighted: Message, around: Overrides): Specified | undefined {
   const found: ClusterWeight[] = [];
   let sum = 0;
   let byHeader = false;
   for (const cluster of weighted.messages('clusters')) {
-    checkWeightOverrides(cluster);
+    checkFilterOverrides(cluster);
+    const overrides = filterOverrides(cluster, around);
     const weight = cluster.uint32Value('weight') ?? 0;
     sum += weight;
     if (cluster.oneof('name', 'cluster_header') === 'cluster_header') {
@@ -94,7 +97,8 @@ function weightedClusters(weighted: Message): Specified | undefined {
     const request = headerMutation(cluster, 'request');
     const response = headerMutation(cluster, 'response');
     // One that gets no calls is not needed, and not waited for.
-    if (weight > 0) found.push({ name, weight, request, response, subset, hostRewrite });
+    const own = overrides === around ? {} : { overrides };
+    if (weight > 0) found.push({ name, weight, request, response, subset, hostRewrite, ...own });
   }
   if (sum > UINT32_MAX) throw weighted.error('clusters', `weights must add up to at most ${UINT32_MAX}, got ${sum}`);
   if (sum === 0) throw weighted.error('clusters', 'weights must add up to 1 or more, got 0');
@@ -117,15 +121,4 @@ function choiceOf(weighted: Message): Pick<ForwardAction, 'weightedByHash' | 'we
     default:
       return {};
   }
-}
-
-/** Sessions and CORS are decided before a cluster is chosen: what only one of them says of that would come too late. */
-function checkWeightOverrides(cluster: Message): void {
-  checkFilterOverrides(cluster);
-  for (const [, override] of filterOverrides(cluster, new Map()))
-    if (override.kind !== 'off')
-      throw cluster.error(
-        'typed_per_filter_config',
-        `must not be about ${override.kind === 'cors' ? 'CORS' : 'sessions'}: set it on the route`,
-      );
 }

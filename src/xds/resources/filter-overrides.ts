@@ -1,4 +1,4 @@
-import type { CorsPolicy, Route, SessionPersistence } from '../../core/model/route.js';
+import type { CorsPolicy, Route, SessionPersistence, WeightedCluster } from '../../core/model/route.js';
 import { extension } from './any.js';
 import { corsPolicy } from './filter-cors.js';
 import { CORS_POLICY, OVERRIDE_WRAPPER, SESSION_OVERRIDE } from './filter-kinds.js';
@@ -28,9 +28,19 @@ interface RouteOverride {
   readonly session: SessionPersistence | undefined;
 }
 
-/** A route as its RouteConfiguration has it: what it says to filters is there, and which filters there are is the listener's word. */
-export interface ConfiguredRoute extends Route {
+/** What a route, or one of its clusters, says to filters. */
+interface Overridden {
+  readonly cors?: CorsPolicy | undefined;
   readonly overrides?: readonly RouteOverride[];
+}
+
+/** A route as its RouteConfiguration has it: what it says to filters is there, and which filters there are is the listener's word. */
+export interface ConfiguredRoute extends Route, Overridden {}
+
+/** The same for one of its clusters. */
+export interface ConfiguredCluster extends WeightedCluster {
+  /** Absent: what the route says. */
+  readonly overridden?: Overridden;
 }
 
 /**
@@ -66,10 +76,7 @@ function overrideOf(value: Message, around: Override | undefined): Override | un
 }
 
 /** The parts of a route that come from overrides; `inline` is the deprecated `cors` of route action or virtual host. */
-export function overriddenParts(
-  overrides: Overrides,
-  inline: CorsPolicy | undefined,
-): Pick<ConfiguredRoute, 'cors' | 'overrides'> {
+export function overriddenParts(overrides: Overrides, inline: CorsPolicy | undefined): Overridden {
   let cors = inline;
   const others: RouteOverride[] = [];
   for (const [filter, override] of overrides) {
@@ -80,14 +87,34 @@ export function overriddenParts(
 }
 
 /** The route as it serves under a listener with these filters. */
-export function withFilters(route: ConfiguredRoute, { cors, session }: RouteFilters): Route {
-  const overrideOf = (name: string): RouteOverride | undefined =>
-    route.overrides?.find(({ filter }) => filter === name);
-  const own = session && overrideOf(session.filter);
-  const kept = own === undefined ? session?.session : own.session;
-  // Only a FilterConfig that switches it off says anything to the filter for CORS here.
-  const policy = cors !== undefined && overrideOf(cors) === undefined ? route.cors : undefined;
-  if (route.overrides === undefined && route.session === kept && route.cors === policy) return route;
+export function withFilters(route: ConfiguredRoute, filters: RouteFilters): Route {
+  const { cors, session } = partsUnder(filters, route);
+  const action = withClusterFilters(route.action, filters);
+  const isSame = route.session === session && route.cors === cors && route.action === action;
+  if (route.overrides === undefined && isSame) return route;
   const { overrides: _, ...plain } = route;
-  return Object.freeze({ ...plain, session: kept, cors: policy });
+  return Object.freeze({ ...plain, action, session, cors });
+}
+
+/** Its clusters, each with what it has in place of the route's. */
+function withClusterFilters(action: Route['action'], filters: RouteFilters): Route['action'] {
+  if (action.kind !== 'forward') return action;
+  const clusters: readonly ConfiguredCluster[] = action.clusters;
+  if (clusters.every(({ overridden }) => overridden === undefined)) return action;
+  const [first, ...others] = clusters.map(({ overridden, ...cluster }) =>
+    Object.freeze(
+      overridden === undefined ? cluster : { ...cluster, own: Object.freeze(partsUnder(filters, overridden)) },
+    ),
+  ) as [WeightedCluster, ...WeightedCluster[]];
+  return Object.freeze({ ...action, clusters: Object.freeze([first, ...others] as const) });
+}
+
+function partsUnder({ cors, session }: RouteFilters, said: Overridden): Pick<Route, 'cors' | 'session'> {
+  const overrideOf = (name: string): RouteOverride | undefined => said.overrides?.find(({ filter }) => filter === name);
+  const own = session && overrideOf(session.filter);
+  return {
+    // Only a FilterConfig that switches it off says anything to the filter for CORS here.
+    cors: cors !== undefined && overrideOf(cors) === undefined ? said.cors : undefined,
+    session: own === undefined ? session?.session : own.session,
+  };
 }

@@ -1,5 +1,6 @@
 import type { PathMatch } from '../../core/model/match.js';
 import type {
+  CorsPolicy,
   ForwardAction,
   HeaderMutation,
   MirrorPolicy,
@@ -8,6 +9,7 @@ import type {
 } from '../../core/model/route.js';
 import type { ResourceOrigin } from '../origin.js';
 import { type ClusterWeight, clusterSpecifier, type Plugins } from './cluster-specifier.js';
+import { type ConfiguredCluster, overriddenParts, type Overrides } from './filter-overrides.js';
 import { hashPolicies } from './hash-policy.js';
 import { mergeMutations } from './header-mutation.js';
 import { hedgePolicy, hedging } from './hedge-policy.js';
@@ -29,6 +31,10 @@ export interface Surroundings {
   readonly mirrors: readonly MirrorPolicy[] | undefined;
   /** Envoy's policy of the virtual host: for routes that have none of their own. */
   readonly hedge: Message | undefined;
+  /** What the route and the levels around it say to filters. */
+  readonly overrides: Overrides;
+  /** The deprecated `cors` of the route, else of the virtual host. */
+  readonly cors: CorsPolicy | undefined;
 }
 
 export interface Forward {
@@ -43,7 +49,7 @@ export interface Forward {
  */
 export function forwardAction(route: Message, around: Surroundings, match: PathMatch): Forward | undefined {
   const action = route.required('route');
-  const specified = clusterSpecifier(action, around.plugins);
+  const specified = clusterSpecifier(action, around.plugins, around.overrides);
   const own = action.message('retry_policy');
   // What gRPC checks is checked in a route that is ignored too; what only we do not support does no harm there.
   const retry = own === undefined ? around.retry : retryPolicy(own);
@@ -55,7 +61,8 @@ export function forwardAction(route: Message, around: Surroundings, match: PathM
   };
   if (specified === undefined) return undefined;
   const { clusters, ...choice } = specified;
-  const [first, ...others] = clusters.map(withoutHeaders) as [WeightedCluster, ...WeightedCluster[]];
+  const configured = clusters.map((cluster) => configuredCluster(cluster, around.cors));
+  const [first, ...others] = configured as [WeightedCluster, ...WeightedCluster[]];
   return {
     action: {
       kind: 'forward',
@@ -76,11 +83,14 @@ export function forwardAction(route: Message, around: Surroundings, match: PathM
   };
 }
 
-const withoutHeaders = ({ request: _, response: __, ...cluster }: ClusterWeight): WeightedCluster => ({
-  ...cluster,
-  requestHeaders: undefined,
-  responseHeaders: undefined,
-});
+/** Without header mutations, which `withClusterHeaders` adds. */
+function configuredCluster(
+  { request: _, response: __, overrides, ...cluster }: ClusterWeight,
+  cors: CorsPolicy | undefined,
+): ConfiguredCluster {
+  const plain = { ...cluster, requestHeaders: undefined, responseHeaders: undefined };
+  return overrides === undefined ? plain : { ...plain, overridden: overriddenParts(overrides, cors) };
+}
 
 /**
  * Gives each cluster the mutations of all levels when any has some of its own; the route then carries none. So whoever applies
@@ -95,10 +105,10 @@ export function withClusterHeaders(
     response: clusters.some(({ response }) => response !== undefined),
   };
   if (!perCluster.request && !perCluster.response) return { action, perCluster };
-  const [first, ...others] = clusters.map(({ request, response, ...cluster }) => ({
+  const [first, ...others] = action.clusters.map((cluster, i) => ({
     ...cluster,
-    requestHeaders: perCluster.request ? mergeMutations(levels(request, 'request')) : undefined,
-    responseHeaders: perCluster.response ? mergeMutations(levels(response, 'response')) : undefined,
+    requestHeaders: perCluster.request ? mergeMutations(levels(clusters[i]?.request, 'request')) : undefined,
+    responseHeaders: perCluster.response ? mergeMutations(levels(clusters[i]?.response, 'response')) : undefined,
   }));
   return first === undefined
     ? { action, perCluster }

@@ -154,7 +154,7 @@ function decodeRoute(route: Message, index: number, level: HostLevel): Configure
     case 'route': {
       const own = route.required('route').message('cors');
       if (own !== undefined) cors = corsPolicy(own, level.cors);
-      const forward = forwardAction(route, level, path);
+      const forward = forwardAction(route, { ...level, overrides, cors }, path);
       if (forward === undefined) return undefined;
       ({ action, perCluster: inClusters } = withClusterHeaders(forward, levels));
       break;

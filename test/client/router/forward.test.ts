@@ -218,6 +218,24 @@ describe('the reply', () => {
   });
 });
 
+describe('CORS of a cluster', () => {
+  test('is for the browsers whose calls go there, those of the route for the others', async () => {
+    const { clusters, ...action } = aForward({ a: 1, b: 1 });
+    const policy = (allowMethods: string) =>
+      aCorsPolicy({ allowOrigin: [{ kind: 'suffix', value: '.example', ignoreCase: false }], allowMethods });
+    const own = [{ cors: policy('PUT'), session: undefined }, undefined];
+    const split = { ...action, clusters: clusters.map((each, i) => ({ ...each, own: own[i] })) } as ForwardAction;
+    const { call, sent } = await routing([aRoute({ cors: policy('GET'), action: split })]);
+    const asked = new Set<unknown>();
+    for (let i = 0; i < 30; i++) {
+      const headers = { origin: 'https://a.example', 'access-control-request-method': 'PUT' };
+      asked.add((await call({ method: 'OPTIONS' }, headers)).headers['access-control-allow-methods']);
+    }
+    expect(asked).toEqual(new Set(['PUT', 'GET']));
+    expect(sent).toEqual([]);
+  });
+});
+
 describe('a session', () => {
   const session = { kind: 'cookie', name: 'home', path: '/', ttlMs: 0 } as const;
   const brought = (headers: Parameters<typeof setCookies>[0]) => ({
@@ -245,6 +263,30 @@ describe('a session', () => {
     expect(setCookies((await call({}, foreign)).headers)).toHaveLength(1);
     expect(sent[0]?.call.affinity).toBeUndefined();
     expect(clusterAt(sent[0]?.endpoint)).not.toBe('c');
+  });
+
+  test('may be another, or none, in each cluster of the route', async () => {
+    const of = (name: string) => ({ session: { ...session, name }, cors: undefined });
+    const { clusters, ...action } = aForward({ a: 1, b: 1, c: 1 });
+    const own = [of('in-a'), { session: undefined, cors: undefined }, undefined];
+    const split = { ...action, clusters: clusters.map((each, i) => ({ ...each, own: own[i] })) } as ForwardAction;
+    const { call, sent } = await routing([aRoute({ session, action: split })]);
+    const names = new Map<string, string | undefined>();
+    for (let i = 0; i < 40; i++) {
+      const [cookie] = setCookies((await call()).headers);
+      names.set(clusterAt(sent.at(-1)?.endpoint), cookie?.split('=')[0]);
+    }
+    expect(Object.fromEntries(names)).toEqual({ a: 'in-a', b: undefined, c: 'home' });
+    const at = (name: string, home: string) => ({ cookie: `${name}="${Buffer.from(home).toString('base64')}"` });
+    const homes = async (headers: { cookie: string }) => {
+      sent.length = 0;
+      for (let i = 0; i < 20; i++) await call({}, headers);
+      return new Set(sent.map(({ endpoint }) => clusterAt(endpoint)));
+    };
+    expect(await homes(at('in-a', '10.0.0.1:80;cluster:a'))).toEqual(new Set(['a']));
+    expect(await homes(at('home', '10.0.0.3:80;cluster:c'))).toEqual(new Set(['c']));
+    // What is said of a session that the cluster does not keep counts for nothing.
+    expect((await homes(at('home', '10.0.0.1:80;cluster:a'))).size).toBeGreaterThan(1);
   });
 
   test('by a cookie for another path is nobody’s', async () => {

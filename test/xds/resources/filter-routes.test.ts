@@ -79,6 +79,30 @@ describe('sessions', () => {
     expect(kept({ host: level('host'), route: says(['session', off]) })).toBeUndefined();
   });
 
+  test('of one cluster of several stand in for those of the route, field by field for CORS (A39, Envoy)', () => {
+    const clusters = [
+      { name: 'own', weight: { value: 1 }, ...says(['session', other(cookie('own'))]) },
+      { name: 'none', weight: { value: 1 }, ...says(['session', any(SESSION_OVERRIDE, { disabled: true })]) },
+      { name: 'cors', weight: { value: 1 }, ...says(['cors', policy('PUT')]) },
+      { name: 'plain', weight: { value: 1 } },
+    ];
+    const route = {
+      route: { weighted_clusters: { clusters } },
+      ...says(['session', other(cookie('route'))], ['cors', policy('GET', { max_age: '60' })]),
+    };
+    const { action } = served([corsFilter, ...filters], { route });
+    const own = action.kind === 'forward' ? action.clusters.map((cluster) => cluster.own) : [];
+    expect(own).toMatchObject([
+      { session: named('own'), cors: { allowMethods: 'GET' } },
+      { session: undefined, cors: { allowMethods: 'GET' } },
+      { session: named('route'), cors: { allowMethods: 'PUT', maxAge: '60' } },
+      undefined as unknown as object,
+    ]);
+    const { action: unfiltered } = served([], { route });
+    expect(unfiltered).toMatchObject({ clusters: [{ own: { session: undefined, cors: undefined } }, {}, {}, {}] });
+    expect(JSON.stringify([action, unfiltered])).not.toContain('overridden');
+  });
+
   test('may be wrapped, and then optional', () => {
     const route = says(['session', any(FILTER_CONFIG, { config: other(cookie('w')), is_optional: true })]);
     expect(kept({ route })).toEqual(named('w'));
@@ -115,14 +139,6 @@ describe('sessions', () => {
       'by an override that is disabled: false',
       () => configured({ route: says(['s', any(SESSION_OVERRIDE, { disabled: false })]) }),
       'disabled: must be true',
-    ],
-    [
-      'of one cluster of several',
-      () => {
-        const clusters = [{ name: 'a', weight: { value: 1 }, ...says(['s', other(cookie('x'))]) }];
-        return configured({ route: { route: { weighted_clusters: { clusters } } } });
-      },
-      'typed_per_filter_config: must not be about sessions: set it on the route',
     ],
   ])('are refused %s', (_, read, problem) => {
     expect(refusal(read)).toContain(problem);
