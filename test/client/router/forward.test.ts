@@ -10,6 +10,8 @@ const setting = (name: string, value: string): HeaderMutation => ({
   remove: [],
   set: [{ name, value, action: 'overwrite' }],
 });
+const withOwn = (clusters: ForwardAction['clusters'], own: readonly WeightedCluster['own'][]) =>
+  clusters.map((cluster, i) => ({ ...cluster, own: own[i] })) as unknown as ForwardAction['clusters'];
 const byHeader = (name: string): NonNullable<ForwardAction['hashPolicies']> => [
   { kind: 'header', name, rewrite: undefined, terminal: false },
 ];
@@ -224,7 +226,7 @@ describe('CORS of a cluster', () => {
     const policy = (allowMethods: string) =>
       aCorsPolicy({ allowOrigin: [{ kind: 'suffix', value: '.example', ignoreCase: false }], allowMethods });
     const own = [{ cors: policy('PUT'), session: undefined }, undefined];
-    const split = { ...action, clusters: clusters.map((each, i) => ({ ...each, own: own[i] })) } as ForwardAction;
+    const split = { ...action, clusters: withOwn(clusters, own) };
     const { call, sent } = await routing([aRoute({ cors: policy('GET'), action: split })]);
     const asked = new Set<unknown>();
     for (let i = 0; i < 30; i++) {
@@ -269,7 +271,7 @@ describe('a session', () => {
     const of = (name: string) => ({ session: { ...session, name }, cors: undefined });
     const { clusters, ...action } = aForward({ a: 1, b: 1, c: 1 });
     const own = [of('in-a'), { session: undefined, cors: undefined }, undefined];
-    const split = { ...action, clusters: clusters.map((each, i) => ({ ...each, own: own[i] })) } as ForwardAction;
+    const split = { ...action, clusters: withOwn(clusters, own) };
     const { call, sent } = await routing([aRoute({ session, action: split })]);
     const names = new Map<string, string | undefined>();
     for (let i = 0; i < 40; i++) {
