@@ -27,8 +27,15 @@ export class RouterClusters {
     return this.#config;
   }
 
-  /** A route names it. What there is of it already is ours too from now on, so that it lives on when others let go of it. */
+  /** A route names it. What there is of it, and of what it falls back to, already is ours too from now on, so that it lives on when others let go of it. */
   claim(name: string): void {
+    this.#claim(name);
+    const state = this.#config.clusters.get(name);
+    if (state === undefined || state instanceof MeshError) return;
+    for (const fallback of state.fallback ?? []) if (fallback.kind === 'service') this.#claim(fallback.cluster);
+  }
+
+  #claim(name: string): void {
     const state = this.#config.clusters.get(name);
     if (state === undefined || state instanceof MeshError) return;
     if (state.kind === 'leaf') {
@@ -36,7 +43,7 @@ export class RouterClusters {
       return;
     }
     if (this.registry.hasAggregate(name)) this.#aggregate(name);
-    for (const leaf of state.leaves) this.claim(leaf);
+    for (const leaf of state.leaves) this.#claim(leaf);
   }
 
   /** What calls go to that a route sends there. Look it up for each: an update may make it something else. */

@@ -1,0 +1,159 @@
+import { expect, test } from 'vitest';
+import { ClusterRegistry } from '../../../src/client/endpoints/registry.js';
+import { Router } from '../../../src/client/router/router.js';
+import {
+  type AggregateClusterConfig,
+  type ClusterConfig,
+  DEFAULT_BREAKER,
+  DEFAULT_RETRY_BUDGET,
+  type FallbackConfig,
+} from '../../../src/core/model/cluster.js';
+import { headerFields } from '../../../src/core/headers.js';
+import { DEFAULT_RETRY } from '../../../src/core/model/route.js';
+import type { TargetConfig } from '../../../src/core/model/target.js';
+import { localReply, type Reply } from '../../../src/core/reply.js';
+import { aCall, aReply } from '../../support/calls.js';
+import { memoryEnv } from '../../support/client-env.js';
+import { aCluster, aForward, aRoute } from '../../support/targets.js';
+
+const REVIEWS = '10.0.0.1:80';
+const RATINGS = '10.0.0.2:80';
+const STATIC: FallbackConfig = { kind: 'static', status: 200, headers: [], body: Buffer.from('static'), grpcStatus: 0 };
+const SERVICE: FallbackConfig = { kind: 'service', cluster: 'ratings' };
+const BREAKER = { ...DEFAULT_BREAKER, consecutiveFailures: 2, successRate: undefined };
+
+/** No retries: their back-off would stand still with the clock. */
+const ONCE = aForward({ reviews: 1 }, { retry: { ...DEFAULT_RETRY, maxRetries: 0 } });
+
+/** A router on `reviews`, whose endpoints answer as the test says; `ratings` is there as well. */
+function routing(answers: Record<string, () => Reply>) {
+  const memory = memoryEnv((endpoint) => (answers[endpoint] ?? aReply)());
+  const registry = new ClusterRegistry(memory.env);
+  const ratings = aCluster('ratings', [RATINGS]);
+  const routes = [aRoute({ action: ONCE })];
+  const target = (reviews: ClusterConfig | AggregateClusterConfig, ...more: ClusterConfig[]): TargetConfig => ({
+    authority: 'reviews',
+    routes,
+    clusters: new Map([reviews, ratings, ...more].map((cluster) => [cluster.name, cluster])),
+  });
+  const ask = async (router: Router): Promise<string> => {
+    const call = aCall();
+    try {
+      const { status, headers } = await router.service(call);
+      return `${status} ${call.record.cluster} ${headers['inmesh-fallback'] ?? ''}`.trimEnd();
+    } catch (error) {
+      return (error as { code: string }).code;
+    }
+  };
+  const use = (config: TargetConfig): Router => new Router(config, registry, memory.env);
+  return { ...memory, registry, target, ask, use, names: () => registry.list().map(({ statName }) => statName) };
+}
+
+const reviews = (more: Partial<ClusterConfig> = {}): ClusterConfig => aCluster('reviews', [REVIEWS], more);
+const down = { [REVIEWS]: () => aReply(503) };
+
+test('a cluster that is fallen back to is made when it is needed, and outlives a change of routes', async () => {
+  const up: Record<string, () => Reply> = {};
+  const { use, target, ask, names, opened } = routing(up);
+  const config = target(reviews({ fallback: [SERVICE] }));
+  const router = use(config);
+  expect(await ask(router)).toBe('200 reviews');
+  expect(names()).toEqual(['reviews']);
+  up[REVIEWS] = () => aReply(503);
+  expect(await ask(router)).toBe('200 ratings service');
+  const next = use({ ...config, routes: [aRoute({ name: 'new', action: ONCE })] });
+  router.release();
+  expect(names()).toEqual(['reviews', 'ratings']);
+  expect(await ask(next)).toBe('200 ratings service');
+  expect(opened.filter((one) => one.endsWith(RATINGS)).length).toBe(1);
+  next.release();
+  expect(names()).toEqual([]);
+});
+
+test('a fallback comes, changes and goes with the configuration, and connections stay', async () => {
+  const { use, target, ask, opened } = routing(down);
+  const router = use(target(reviews()));
+  expect(await ask(router)).toBe('503 reviews');
+  const update = (fallback: readonly FallbackConfig[] | undefined): boolean =>
+    router.update({
+      ...router.config,
+      clusters: new Map([...router.config.clusters, ['reviews', reviews({ fallback })]]),
+    });
+  expect(update([STATIC])).toBe(true);
+  expect(await ask(router)).toBe('200 reviews static');
+  update([SERVICE]);
+  expect(await ask(router)).toBe('200 ratings service');
+  update(undefined);
+  expect(await ask(router)).toBe('503 reviews');
+  expect(opened.filter((one) => one.endsWith(REVIEWS)).length).toBe(1);
+});
+
+test('what is kept for the stale fallback outlives a change of something else', async () => {
+  const good = localReply(200, headerFields(), Buffer.from('good'));
+  const up: Record<string, () => Reply> = { [REVIEWS]: () => good };
+  const { use, target, ask } = routing(up);
+  const fallback: FallbackConfig[] = [{ kind: 'stale', maxAgeMs: 1_000, maxEntries: 1, maxEntryBytes: 1_000 }];
+  const router = use(target(reviews({ fallback })));
+  const call = aCall();
+  (await router.service(call)).body.pipe({ write: () => true, end() {}, fail() {} });
+  up[REVIEWS] = () => aReply(503);
+  router.update(target(reviews({ fallback, breaker: BREAKER })));
+  expect(await ask(router)).toBe('200 reviews stale');
+});
+
+test('what a breaker refuses is not tried again, and is told apart from the endpoints’ failures', async () => {
+  const { use, target, sent, events, registry } = routing(down);
+  const config = target(reviews({ breaker: BREAKER }));
+  const retry = {
+    ...DEFAULT_RETRY,
+    on: new Set(['5xx', 'connect-failure'] as const),
+    maxRetries: 5,
+    regardlessOfMethod: true,
+  };
+  const router = use({
+    ...config,
+    routes: [aRoute({ action: aForward({ reviews: 1 }, { retry: { ...retry, maxRetries: 0 } }) })],
+  });
+  await router.service(aCall());
+  await router.service(aCall());
+  const retrying = use({ ...config, routes: [aRoute({ action: aForward({ reviews: 1 }, { retry }) })] });
+  await expect(retrying.service(aCall())).rejects.toMatchObject({ code: 'BREAKER_OPEN' });
+  expect(sent.length).toBe(2);
+  expect(events.map(({ kind }) => kind)).toEqual(['breaker:open']);
+  expect(registry.list()[0]?.limits.requests).toBe(0);
+});
+
+test('a breaker comes and goes with the configuration, and stays open while it is there', async () => {
+  const { use, target, ask } = routing(down);
+  const router = use(target(reviews({ breaker: BREAKER })));
+  for (let i = 0; i < 2; i++) expect(await ask(router)).toBe('503 reviews');
+  expect(await ask(router)).toBe('BREAKER_OPEN');
+  router.update(target(reviews({ breaker: { ...BREAKER, consecutiveFailures: 100 } })));
+  expect(await ask(router)).toBe('BREAKER_OPEN');
+  router.update(target(reviews()));
+  expect(await ask(router)).toBe('503 reviews');
+});
+
+test('an aggregate passes over a leaf whose breaker is open, comes back to it, and falls back when all are', async () => {
+  const answers: Record<string, () => Reply> = { ...down };
+  const { use, target, ask, clock } = routing(answers);
+  const aggregate: AggregateClusterConfig = {
+    kind: 'aggregate',
+    name: 'reviews',
+    statName: 'reviews',
+    leaves: ['near', 'far'],
+    retryBudget: DEFAULT_RETRY_BUDGET,
+    maxRetries: undefined,
+    fallback: [STATIC],
+  };
+  const near = aCluster('near', [REVIEWS], { breaker: { ...BREAKER, jitter: 0 } });
+  const far = aCluster('far', ['10.0.0.3:80'], { breaker: { ...BREAKER, jitter: 0 } });
+  const router = use(target(aggregate, near, far));
+  for (let i = 0; i < 2; i++) expect(await ask(router)).toBe('200 near static');
+  expect(await ask(router)).toBe('200 far');
+  answers['10.0.0.3:80'] = () => aReply(503);
+  for (let i = 0; i < 3; i++) expect(await ask(router)).toMatch(/^200 (far|near) static$/);
+  answers[REVIEWS] = () => aReply(200);
+  await clock.advance(1_000);
+  expect(await ask(router)).toBe('200 near');
+});
