@@ -77,6 +77,8 @@ export interface MeshDump {
     readonly pending: number;
     readonly connections: number;
     readonly retryBudget: number;
+    /** Undefined: it has none, or none that a call has met. */
+    readonly breaker: 'closed' | 'open' | 'half-open' | undefined;
     readonly endpoints: readonly {
       readonly address: string;
       readonly weight: number;
@@ -210,6 +212,7 @@ function dump(destinations: Destinations, now: number): Omit<MeshDump, 'resource
       pending: cluster.limits.pending,
       connections: cluster.limits.connections,
       retryBudget: cluster.budget.balance,
+      breaker: cluster.breaker?.breaker?.state,
       endpoints: cluster.endpoints.map((endpoint) => ({
         address: endpoint.key,
         weight: endpoint.weight,
