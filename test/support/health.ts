@@ -136,6 +136,8 @@ export interface HealthServer {
   readonly watching: Set<Watching>;
   /** Tells those who watch. */
   set(name: string, status: string): void;
+  /** GOAWAY; resolves when all calls have ended. */
+  shutdown(): Promise<void>;
   close(): void;
 }
 
@@ -143,6 +145,7 @@ export interface HealthServer {
 export async function healthServer(
   methods: readonly ('Check' | 'Watch')[] = ['Check', 'Watch'],
   onWatch: ((call: Watching) => void) | undefined = undefined,
+  at = 0,
 ): Promise<HealthServer> {
   const server = new Server();
   const statuses = new Map([['', 'SERVING']]);
@@ -168,7 +171,7 @@ export async function healthServer(
   };
   server.addService(service, Object.fromEntries(methods.map((name) => [name, handlers[name]])) as never);
   const port = await new Promise<number>((resolve, reject) =>
-    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+    server.bindAsync(`127.0.0.1:${at}`, ServerCredentials.createInsecure(), (error, bound) =>
       error === null ? resolve(bound) : reject(error),
     ),
   );
@@ -177,6 +180,7 @@ export async function healthServer(
     statuses,
     asked,
     watching,
+    shutdown: () => new Promise((resolve) => server.tryShutdown(() => resolve())),
     set(name, status) {
       statuses.set(name, status);
       for (const call of watching) if (call.request.service === name) call.write({ status });

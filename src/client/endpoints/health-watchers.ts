@@ -14,7 +14,8 @@ export class HealthWatchers {
 
   constructor(private readonly env: ClientEnv) {}
 
-  configure(config: ClusterConfig): void {
+  configure(configured: ClusterConfig): void {
+    const config = configured.balancer.kind === 'pick_first' ? withoutSignals(configured) : configured;
     this.#configureOutlier(config);
     this.#configureChecks(config);
     this.#configureWatch(config);
@@ -90,3 +91,10 @@ export class HealthWatchers {
     }
   }
 }
+
+/** "we do not want either of these mechanisms to actually work when pick_first is used as an LB policy by itself" - gRFC A61: A17's watch and A50. */
+const withoutSignals = (config: ClusterConfig): ClusterConfig => ({
+  ...config,
+  healthWatch: undefined,
+  outlier: undefined,
+});

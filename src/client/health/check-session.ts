@@ -146,7 +146,10 @@ export class CheckSession {
   #interval(passed: boolean, edge: boolean): number {
     const { intervalMs, noTrafficIntervalMs, unhealthyIntervalMs, unhealthyEdgeIntervalMs, healthyEdgeIntervalMs } =
       this.config;
-    if (!this.owner.hadTraffic()) return noTrafficIntervalMs ?? intervalMs;
+    if (!this.owner.hadTraffic()) {
+      const healthyMs = passed && !edge ? this.config.noTrafficHealthyIntervalMs : undefined;
+      return healthyMs ?? noTrafficIntervalMs ?? intervalMs;
+    }
     if (passed) return edge ? (healthyEdgeIntervalMs ?? intervalMs) : intervalMs;
     const unhealthyMs = unhealthyIntervalMs ?? intervalMs;
     return edge ? (unhealthyEdgeIntervalMs ?? unhealthyMs) : unhealthyMs;

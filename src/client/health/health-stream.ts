@@ -18,7 +18,7 @@ export interface HealthRequest {
   readonly timeoutMs: number | undefined;
 }
 
-export interface HealthListener extends Pick<ServerStreamListener, 'ended'> {
+export interface HealthListener extends Pick<ServerStreamListener, 'ended' | 'draining'> {
   /** `ServingStatus` of a response. */
   message(status: number): void;
 }

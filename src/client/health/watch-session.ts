@@ -60,6 +60,11 @@ export class WatchSession {
         this.#attempts = 0;
         this.owner.serving(status === SERVING, servingStatusName(status));
       },
+      // "when the backend sends a GOAWAY, the client will cancel the Watch() call" - A17; what was heard last stands until the next one is open.
+      draining: () => {
+        this.#cancel?.();
+        this.#again(startedAt, true);
+      },
       ended: (code, detail) => {
         this.#cancel = undefined;
         if (code === STATUS.UNIMPLEMENTED) this.owner.unimplemented();

@@ -149,6 +149,18 @@ describe('when the next check comes', () => {
     expect(s.begunAt).toEqual([0, 10_000, 70_000, 130_000, 140_000]);
   });
 
+  test('of an endpoint that is healthy, after no_traffic_healthy_interval, where there is one', async () => {
+    const results = [PASSED, PASSED, REFUSED, REFUSED, PASSED, PASSED, PASSED];
+    const thresholds = { healthyThreshold: 2, unhealthyThreshold: 2 };
+    const s = session(results, { ...intervals, ...thresholds, noTrafficHealthyIntervalMs: 90_000 });
+    s.traffic.seen = false;
+    await s.clock.advance(600_000);
+    // Healthy; healthy; about to be unhealthy; unhealthy; about to be healthy; healthy again.
+    expect(s.begunAt.map((at, i) => at - (s.begunAt[i - 1] ?? 0)).slice(2, 7)).toEqual([
+      90_000, 60_000, 60_000, 60_000, 90_000,
+    ]);
+  });
+
   test('unhealthy_edge_interval is unhealthy_interval where it is not set, and that is the interval', async () => {
     const s = session([PASSED, REFUSED, REFUSED, REFUSED, REFUSED], { unhealthyIntervalMs: 2_000 });
     await s.clock.advance(16_000);

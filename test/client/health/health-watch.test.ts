@@ -96,6 +96,21 @@ describe('when the watch breaks', () => {
     expect(server.asked).toEqual(['', '']);
   });
 
+  test('a server that shuts down (GOAWAY) is not held by it, keeps its verdict meanwhile, and is asked over the next connection', async () => {
+    const server = track(await healthServer());
+    server.statuses.set('orders', 'NOT_SERVING');
+    const w = watching('orders', (clock) => [new Checked(server.port, clock)]);
+    await until(() => w.first.verdict === 'unusable');
+    // It would wait for the stream without end.
+    await server.shutdown();
+    expect(w.events).toHaveLength(1);
+    const next = track(await healthServer(['Watch'], undefined, server.port));
+    next.statuses.set('orders', 'SERVING');
+    while (w.first.verdict === 'unusable') await w.clock.advance(1_000);
+    expect(next.asked).toEqual(['orders']);
+    expect(w.events.map((event) => 'healthy' in event && event.healthy)).toEqual([false, true]);
+  });
+
   test('a server that answers and hangs up is asked once a second, not without end', async () => {
     let asked = 0;
     const server = track(
@@ -148,7 +163,7 @@ describe('when the watch breaks', () => {
     const w = watching('', (clock) => [new Checked(server.port, clock)]);
     await until(() => server.watching.size === 1);
     await server.close();
-    await until(() => w.first.verdict === 'unusable');
+    while (w.first.verdict === 'usable') await w.clock.advance(1_000);
     expect(w.lines.at(-1)?.message).toBe('endpoint does not serve');
   });
 
