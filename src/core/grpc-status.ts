@@ -27,3 +27,34 @@ export function grpcStatusNumber(name: string): number | undefined {
   const found = GRPC_STATUS_NAMES.indexOf(name);
   return found < 0 ? undefined : found;
 }
+
+/** What an HTTP status means for a gRPC call that got nothing else, as from proxies and other servers (grpc/doc/http-grpc-status-mapping.md). */
+export function grpcStatusOfHttp(httpStatus: number): number {
+  switch (httpStatus) {
+    case 400:
+      return 13; // INTERNAL
+    case 401:
+      return 16; // UNAUTHENTICATED
+    case 403:
+      return 7; // PERMISSION_DENIED
+    case 404:
+      return 12; // UNIMPLEMENTED
+    case 429:
+    case 502:
+    case 503:
+    case 504:
+      return 14; // UNAVAILABLE
+    default:
+      return 2; // UNKNOWN
+  }
+}
+
+/** For `grpc-message`: "Percent-Encoded → 1*(Percent-Byte-Unencoded / Percent-Byte-Encoded)", unencoded: %x20-%x24 / %x26-%x7E. */
+export function percentEncoded(message: Uint8Array | string): string {
+  let text = '';
+  for (const byte of typeof message === 'string' ? Buffer.from(message, 'utf8') : message) {
+    if (byte >= 0x20 && byte <= 0x7e && byte !== 0x25) text += String.fromCharCode(byte);
+    else text += `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+  }
+  return text;
+}

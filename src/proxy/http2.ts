@@ -1,9 +1,10 @@
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import type { MeshError } from '../core/errors.js';
+import { percentEncoded } from '../core/grpc-status.js';
 import { type HeaderFields, headerFields } from '../core/headers.js';
 import { Exchange, type ExchangeEnv } from './exchange.js';
 import { InboundBody } from './inbound-body.js';
-import { grpcRefusalHeaders, percentEncoded, type Refusal, refusalReply } from './refusal.js';
+import { grpcRefusalHeaders, type Refusal, refusalReply } from './refusal.js';
 import { type Accepted, isGrpc, type RequestHead } from './request.js';
 
 /** An exchange on one HTTP/2 stream. */

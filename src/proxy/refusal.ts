@@ -1,3 +1,4 @@
+import { grpcStatusOfHttp, percentEncoded } from '../core/grpc-status.js';
 import { endToEndHeaders, type HeaderFields, headerFields } from '../core/headers.js';
 import type { ReplyChange } from '../core/call.js';
 import { MeshError, type ResponseFlag } from '../core/errors.js';
@@ -65,15 +66,13 @@ export const loopDetected = (authority: string): Refusal => ({
   message: `"${authority}" leads back to this proxy: add a Service for it, or point the request at another host`,
 });
 
-const UNIMPLEMENTED = 12;
-
 /** What the service rejected with. Anything but a MeshError is a bug, and says nothing of itself to a client. */
 export const refusalOf = (error: unknown): Refusal =>
   error instanceof MeshError
     ? {
         status: error.httpStatus,
         // A client that knows its routes says UNAVAILABLE (gRFC A28); to one that asks a proxy it is what 404 means (http-grpc-status-mapping.md).
-        grpcStatus: error.code === 'NO_ROUTE' ? UNIMPLEMENTED : error.grpcStatus,
+        grpcStatus: error.code === 'NO_ROUTE' ? grpcStatusOfHttp(404) : error.grpcStatus,
         code: error.code,
         origin: error.origin,
         flag: error.flag,
@@ -118,13 +117,3 @@ export const grpcRefusalHeaders = (refusal: Refusal): HeaderFields =>
     'grpc-message': percentEncoded(refusal.message),
     'mesh-error': refusal.flag,
   });
-
-/** "Percent-Encoded → 1*(Percent-Byte-Unencoded / Percent-Byte-Encoded)", unencoded: %x20-%x24 / %x26-%x7E. */
-export function percentEncoded(message: string): string {
-  let text = '';
-  for (const byte of Buffer.from(message, 'utf8')) {
-    if (byte >= 0x20 && byte <= 0x7e && byte !== 0x25) text += String.fromCharCode(byte);
-    else text += `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
-  }
-  return text;
-}

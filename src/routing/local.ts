@@ -1,3 +1,4 @@
+import { grpcStatusOfHttp, percentEncoded } from '../core/grpc-status.js';
 import { type HeaderFields, headerFields } from '../core/headers.js';
 import type { PathMatch } from '../core/model/match.js';
 import type { DirectResponseAction, RedirectAction } from '../core/model/route.js';
@@ -5,6 +6,7 @@ import { localReply, type Reply } from '../core/reply.js';
 import type { RequestView } from './request.js';
 import { rewritePath } from './rewrite.js';
 
+const NO_BODY = new Uint8Array(0);
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { http: 80, https: 443 };
 
 /** What a route that answers by itself changes about its reply. */
@@ -18,8 +20,7 @@ export function redirectReply(
   change?: ChangeReply,
 ): Reply {
   const headers = headerFields({ location: location(request, action, match) });
-  change?.({ status: action.status, headers });
-  return localReply(action.status, headers);
+  return reply(request, action.status, headers, NO_BODY, change);
 }
 
 const uri = ({ scheme, host, path }: RequestView): string => `${scheme}://${host}${path}`;
@@ -57,13 +58,34 @@ export function directReply(request: RequestView, action: DirectResponseAction, 
   const headers = headerFields(
     status === 201 || (status >= 300 && status < 400) ? { location: uri(request) } : undefined,
   );
-  change?.({ status: action.status, headers });
-  if (action.body.byteLength === 0) {
+  return reply(request, status, headers, action.body, change);
+}
+
+function reply(
+  request: RequestView,
+  status: number,
+  headers: HeaderFields,
+  body: Uint8Array,
+  change?: ChangeReply,
+): Reply {
+  if (request.protocol === 'grpc') return grpcReply(status, headers, body, change);
+  change?.({ status, headers });
+  if (body.byteLength === 0) {
     delete headers['content-type'];
     delete headers['content-length'];
   } else {
     headers['content-type'] ??= 'text/plain';
-    headers['content-length'] = String(action.body.byteLength);
+    headers['content-length'] = String(body.byteLength);
   }
-  return localReply(action.status, headers, action.body);
+  return localReply(status, headers, body);
+}
+
+/** To a gRPC caller the status is what it means to gRPC, and the body its message, in a head without more (Envoy `Utility::sendLocalReply`). */
+function grpcReply(status: number, headers: HeaderFields, body: Uint8Array, change?: ChangeReply): Reply {
+  change?.({ status: 200, headers });
+  delete headers['content-length'];
+  headers['content-type'] = 'application/grpc';
+  headers['grpc-status'] = String(grpcStatusOfHttp(status));
+  if (body.byteLength > 0) headers['grpc-message'] = percentEncoded(body);
+  return localReply(200, headers);
 }

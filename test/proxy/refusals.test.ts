@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import { headerFields } from '../../src/core/headers.js';
 import { localReply } from '../../src/core/reply.js';
-import { percentEncoded } from '../../src/proxy/refusal.js';
+import { percentEncoded } from '../../src/core/grpc-status.js';
 import { accept } from '../../src/proxy/request.js';
 import { Cleanup, get, proxyFor, raw } from './support.js';
 

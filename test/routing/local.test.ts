@@ -87,6 +87,36 @@ describe('a direct response', () => {
     expect({ ...reply.headers }).toEqual({});
   });
 
+  test('to a gRPC call is a status of gRPC, and its body the message', () => {
+    const call = aCall({ protocol: 'grpc', authority: 'shop.example', path: '/a.B/C' });
+    const reply = directReply(call, { ...action, body: Buffer.from('zu spät') }, ({ headers }) => {
+      headers['content-type'] = 'text/html';
+      headers['x-new'] = 'y';
+    });
+    expect(reply.status).toBe(200);
+    expect(reply.body.size).toBe(0);
+    expect({ ...reply.headers }).toEqual({
+      'content-type': 'application/grpc',
+      'grpc-status': '14',
+      'grpc-message': 'zu sp%C3%A4t',
+      'x-new': 'y',
+    });
+    const moved = redirectReply(
+      call,
+      {
+        kind: 'redirect',
+        status: 302,
+        scheme: undefined,
+        host: 'b',
+        port: undefined,
+        path: undefined,
+        stripQuery: false,
+      },
+      PREFIX,
+    );
+    expect({ ...moved.headers }).toMatchObject({ 'grpc-status': '2', location: 'http://b/a.B/C' });
+  });
+
   test.each([201, 302])('of status %d names the URI of the request, as Envoy does', (status) => {
     const reply = directReply(asked, { ...action, status });
     expect(reply.headers['location']).toBe('http://shop.example/old?q=1');

@@ -1,5 +1,6 @@
 import type { Metadata, status as Status, StatusObject } from '@grpc/grpc-js';
 import type { MeshError } from '../../core/errors.js';
+import { grpcStatusOfHttp } from '../../core/grpc-status.js';
 import { headerValue, type HeaderFields } from '../../core/headers.js';
 import { type MetadataClass, metadataOf } from './metadata.js';
 
@@ -22,27 +23,6 @@ export const statusObject = (code: number, details: string, metadata: Metadata):
   details,
   metadata,
 });
-
-/** grpc/doc/http-grpc-status-mapping.md: for replies without a gRPC status, which come from proxies and other servers. */
-function statusOfHttp(httpStatus: number): number {
-  switch (httpStatus) {
-    case 400:
-      return STATUS.INTERNAL;
-    case 401:
-      return STATUS.UNAUTHENTICATED;
-    case 403:
-      return STATUS.PERMISSION_DENIED;
-    case 404:
-      return STATUS.UNIMPLEMENTED;
-    case 429:
-    case 502:
-    case 503:
-    case 504:
-      return STATUS.UNAVAILABLE;
-    default:
-      return STATUS.UNKNOWN;
-  }
-}
 
 /** `grpc-message` is percent-encoded UTF-8; what cannot be decoded is shown as it came, never an error (PROTOCOL-HTTP2.md). */
 export function decodeMessage(text: string): string {
@@ -76,7 +56,11 @@ export function statusOf(fields: HeaderFields | undefined, Class: MetadataClass)
 /** The status for a reply that has none of its own. */
 export function statusWithout(httpStatus: number, contentType: string | undefined, Class: MetadataClass): StatusObject {
   if (httpStatus !== 200)
-    return statusObject(statusOfHttp(httpStatus), `the server answered with HTTP status ${httpStatus}`, new Class());
+    return statusObject(
+      grpcStatusOfHttp(httpStatus),
+      `the server answered with HTTP status ${httpStatus}`,
+      new Class(),
+    );
   if (!isGrpc(contentType)) {
     return statusObject(
       STATUS.UNKNOWN,

@@ -19,6 +19,8 @@ export class Side {
   constructor(
     readonly name: 'Envoy' | 'ours',
     private readonly caller: Caller,
+    /** Where to send what asks for a table. */
+    readonly port: (table: string) => number,
     private readonly backends: Backends,
     /** Resolves once what requests so far have brought about holds for the next. */
     readonly turn: () => Promise<void>,
@@ -67,16 +69,22 @@ export class Both {
       closing.push(() => envoy.close());
       const problems = [...ours.refusals.map(({ name, error }) => `${name}: ${error.message}`), ...envoy.reasons];
       if (problems.length > 0) throw new Error(problems.join('\n'));
-      const callers = [
-        new Caller('envoy', (table) => envoy.ports.get(table) as number),
-        new Caller('ours', () => ours.proxy.port),
-      ] as const;
-      closing.push(async () => {
-        for (const caller of callers) caller.close();
-      });
+      const side = (name: Side['name'], port: (table: string) => number, turn: () => Promise<void>): Side => {
+        const caller = new Caller(name, port);
+        closing.push(async () => caller.close());
+        return new Side(name, caller, port, backends, turn);
+      };
       const sides = [
-        new Side('Envoy', callers[0], backends, () => envoy.turn()),
-        new Side('ours', callers[1], backends, async () => {}),
+        side(
+          'Envoy',
+          (table) => envoy.ports.get(table) as number,
+          () => envoy.turn(),
+        ),
+        side(
+          'ours',
+          () => ours.proxy.port,
+          async () => {},
+        ),
       ] as const;
       return new Both(sides, end);
     } catch (error) {
