@@ -26,12 +26,7 @@ const idle: Transport = {
 
 /** An endpoint that nobody has connected to. */
 export function aLiveEndpoint(at: string, more: Partial<EndpointConfig> = {}, now = 0): Endpoint {
-  return new Endpoint(
-    anEndpoint(at, more),
-    new PeakEwma(10_000, 30, now),
-    () => idle,
-    now,
-  );
+  return new Endpoint(anEndpoint(at, more), new PeakEwma(10_000, 30, now), () => idle, now);
 }
 
 /** A balancer among endpoints `10.0.x.y:80` of these weights, or as configured, with a clock and a seed of its own. */

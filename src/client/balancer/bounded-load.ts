@@ -1,11 +1,11 @@
 import type { Endpoint } from '../endpoints/endpoint.js';
 import { inflightOf, rowsOf } from './load-slab.js';
-import type { Weights } from './policy.js';
+import type { BalancerEnv, Weights } from './policy.js';
 
 /**
  * Consistent hashing with bounded loads (Mirrokni et al. 2016; Envoy `hash_balance_factor`): no endpoint has more than `factor` times its share of the
  * calls under way. One that is full passes the call on, in an order of the hash's own (Chen et al. 2019): to pass all on to the same neighbour would
- * fill that one next. Costs a look at the load of all endpoints, as in Envoy.
+ * fill that one next. As long as few are full it costs a little arithmetic.
  */
 export class BoundedLoad {
   #endpoints: readonly Endpoint[] = [];
@@ -14,7 +14,10 @@ export class BoundedLoad {
   #shares = new Float64Array(0);
   #positions: ReadonlyMap<Endpoint, number> = new Map();
 
-  constructor(private readonly factor: number) {}
+  constructor(
+    private readonly factor: number,
+    private readonly env: Pick<BalancerEnv, 'underWay'>,
+  ) {}
 
   update(endpoints: readonly Endpoint[], weights: Weights): void {
     let total = 0;
@@ -31,9 +34,7 @@ export class BoundedLoad {
     const first = this.#positions.get(chosen);
     // One call is always taken in.
     if (first === undefined || count < 2 || inflightOf(this.#rows[first] as number) === 0) return chosen;
-    let calls = 1;
-    for (let at = 0; at < count; at++) calls += inflightOf(this.#rows[at] as number);
-    const slots = Math.ceil(calls * this.factor);
+    const slots = Math.ceil((this.env.underWay?.() ?? this.#calls()) * this.factor);
     let least = this.#fullness(first, slots);
     if (least < 1) return chosen;
     let best = chosen;
@@ -47,6 +48,13 @@ export class BoundedLoad {
       best = endpoint;
     }
     return best;
+  }
+
+  /** Under way at these endpoints, and the one that looks for its own. */
+  #calls(): number {
+    let calls = 1;
+    for (const row of this.#rows) calls += inflightOf(row);
+    return calls;
   }
 
   /** Calls under way ÷ those that it may have, which are one at least. */

@@ -26,7 +26,7 @@ const alternate = {
 export function maglev(config: MaglevConfig, env: BalancerEnv): Policy {
   const hash64 = requireHash64(env, 'maglev');
   const { tableSize, useHostname, balanceFactor } = config;
-  const bounded = balanceFactor === undefined ? undefined : new BoundedLoad(balanceFactor);
+  const bounded = balanceFactor === undefined ? undefined : new BoundedLoad(balanceFactor, env);
   const lookup = new MaglevLookup(tableSize, hash64, env);
   const hashed = new HashedList();
   let endpoints: readonly Endpoint[] = [];

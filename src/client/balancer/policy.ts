@@ -47,6 +47,11 @@ export interface BalancerEnv {
   readonly outOfBand?:
     | ((endpoint: Endpoint, periodMs: number, onReport: (report: BackendMetrics, now: number) => void) => () => void)
     | undefined;
+  /**
+   * Calls under way in the whole cluster, the one that is balanced included, which bounded loads are shares of (Envoy `upstream_rq_active`). Absent: those
+   * of the balancer's own endpoints, which takes a look at each.
+   */
+  readonly underWay?: (() => number) | undefined;
   /** Where this client runs, for zone-aware balancing. */
   readonly locality?: Locality | undefined;
   /**

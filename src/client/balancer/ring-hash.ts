@@ -24,7 +24,7 @@ export function ringHash(config: RingHashConfig, env: BalancerEnv): Policy {
   const size = { minSize: Math.min(config.minSize, cap), maxSize: Math.min(config.maxSize, cap) };
   const builder = new RingBuilder(size, hash64);
   const { requestHashHeader } = config;
-  const bounded = config.balanceFactor === undefined ? undefined : new BoundedLoad(config.balanceFactor);
+  const bounded = config.balanceFactor === undefined ? undefined : new BoundedLoad(config.balanceFactor, env);
   const hashed = new HashedList();
   let endpoints: readonly Endpoint[] = [];
   let ring: Ring | undefined;

@@ -11,6 +11,8 @@ export class BalancerMaker {
   constructor(
     private readonly config: () => ClusterConfig,
     private readonly env: ClientEnv,
+    /** Calls of the cluster that are under way. */
+    private readonly underWay: () => number,
   ) {}
 
   /**
@@ -20,7 +22,18 @@ export class BalancerMaker {
   make(): Balancer {
     const config = this.config();
     const { clock, random, hash64, locality, localZones, peer, meter, logger } = this.env;
-    const parts = { clock, random, hash64, locality, localZones, peer, meter, logger, outOfBand: this.#outOfBand };
+    const parts = {
+      clock,
+      random,
+      hash64,
+      locality,
+      localZones,
+      peer,
+      meter,
+      logger,
+      underWay: this.underWay,
+      outOfBand: this.#outOfBand,
+    };
     try {
       return createBalancer(config, parts);
     } catch (error) {

@@ -2,7 +2,12 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Endpoint } from '../../../src/client/endpoints/endpoint.js';
 import type { BalancerConfig } from '../../../src/core/model/cluster.js';
-import { balancing } from '../../support/balancing.js';
+import { Cluster } from '../../../src/client/endpoints/cluster.js';
+import { UnderWay } from '../../../src/client/endpoints/under-way.js';
+import { balancing, hash64 } from '../../support/balancing.js';
+import { aCall } from '../../support/calls.js';
+import { memoryEnv } from '../../support/client-env.js';
+import { aCluster } from '../../support/targets.js';
 
 const hashing = (balanceFactor: number | undefined): BalancerConfig[] => [
   { kind: 'ring_hash', minSize: 1_024, maxSize: 4_096, balanceFactor },
@@ -82,5 +87,21 @@ describe.each(hashing(1.25))('bounded loads (Envoy hash_balance_factor): $kind',
     expect(balancing_.pick({ hash: 7n, tried: [third.key] })).toBe(fourth);
     fourth.inflight = 10;
     expect(balancing_.pick({ hash: 7n, tried: [third.key] })).toBe(first);
+  });
+
+  test('in a cluster: calls of one hash that are not answered spread as far as the bound asks', async () => {
+    const { env, sent } = memoryEnv(() => new Promise(() => {}));
+    const keys = [1, 2, 3, 4].map((i) => `10.0.0.${i}:80`);
+    const cluster = new Cluster(aCluster('reviews', keys, { balancer }), { ...env, hash64 }, new UnderWay());
+    for (let i = 0; i < 20; i++) {
+      const call = aCall();
+      call.hash = 7n;
+      void cluster.service(call).catch(() => {});
+    }
+    const counts = keys.map((key) => sent.filter(({ endpoint }) => endpoint === key).length);
+    // ⌈⌈20 × 1.25⌉ ÷ 4⌉
+    expect(Math.max(...counts)).toBe(7);
+    expect(counts.reduce((sum, count) => sum + count)).toBe(20);
+    await cluster.close();
   });
 });
