@@ -33,6 +33,11 @@ export class Side {
     const reply = await this.caller.call(planned, number);
     return { ...reply, arrived: arrived(this.backends, this.caller.id(number)) };
   }
+
+  /** What has arrived by now of all that was asked: copies come when they come. */
+  arrivals(): Outcome['arrived'] {
+    return Array.from({ length: this.#calls }, (_, number) => arrived(this.backends, this.caller.id(number))).flat();
+  }
 }
 
 /** An Envoy and our proxy with the same routes and clusters, in front of the same backends. */

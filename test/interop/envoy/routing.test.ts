@@ -58,7 +58,7 @@ describe.skipIf(envoyBinary === undefined)(`beside Envoy, seed ${SEED}`, () => {
     expect({ refused: envoy.refused, reasons: envoy.reasons }).toEqual({ refused: [], reasons: [] });
   });
 
-  it('has the same outcome for every request', { timeout: 240_000 }, async () => {
+  it(`has the same outcome for each of ${planned.length} requests`, { timeout: 240_000 }, async () => {
     const callers = [
       new Caller('envoy', (name) => envoy.ports.get(name) as number),
       new Caller('ours', () => ours.proxy.port),

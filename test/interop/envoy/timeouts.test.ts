@@ -56,7 +56,7 @@ describe.skipIf(envoyBinary === undefined)('beside Envoy, a server that does not
   beforeAll(async () => {
     both = await Both.start({
       tables: Object.fromEntries(
-        names.map((name, i) => [`t${i}`, [toCluster('red', undefined, (CASES[name] as [Resource])[0])]]),
+        names.map((name, i) => [`t${i}`, [toCluster('red', undefined, (CASES[name] as (typeof CASES)[string])[0])]]),
       ),
       backends: 1,
       clusters: (ports) => [staticCluster('red', ports)],
