@@ -30,10 +30,10 @@ test.each(rows)('$what: $value', async ({ value, constant }) => {
 /** Of an exported constant the value that the program has; of one that is a file's own, what its source says. */
 async function codeValue(file: string, name: string): Promise<unknown> {
   expect(existsSync(pathOf(file)), file).toBe(true);
-  const [variable, property] = name.split('.') as [string, string?];
+  const [variable, ...properties] = name.split('.') as [string, ...string[]];
   const exported = ((await import(pathToFileURL(pathOf(file)).href)) as Record<string, unknown>)[variable];
   if (exported === undefined) return constantOf(file, name);
-  const value = property === undefined ? exported : (exported as Record<string, unknown>)[property];
+  const value = properties.reduce((object, property) => (object as Record<string, unknown>)[property], exported);
   return value instanceof Set ? [...value] : value;
 }
 
