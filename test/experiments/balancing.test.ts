@@ -134,12 +134,12 @@ describe('a locality lost and regained', () => {
     expect(result.spike).toBeLessThan(SPIKE);
   });
 
-  test('refusing connections, it is left at once, and no call fails; it is looked at by single calls until it is back', async () => {
+  test('refusing connections, it is left at once, and no call fails; it is looked at beside the calls until it is back', async () => {
     const result = await localityLoss('refused', 60_000);
     results.set('refused', result);
     expect(result).toMatchObject({ failed: 0, failoverMs: 0 });
     expect(result.spike).toBeLessThan(SPIKE);
-    // Back-off grows by 1.6 with 20 % jitter: after 10 s away the next look is at most 10 s off.
+    // Back-off grows by 1.6 with 20 % jitter: after 10 s away the next look at any of its endpoints is at most 10 s off.
     expect(result.returnMs).toBeLessThan(15_000);
   });
 });

@@ -146,6 +146,8 @@ export async function healthServer(
   methods: readonly ('Check' | 'Watch')[] = ['Check', 'Watch'],
   onWatch: ((call: Watching) => void) | undefined = undefined,
   at = 0,
+  /** Adds what else it serves. */
+  also: (server: Server) => void = () => {},
 ): Promise<HealthServer> {
   const server = new Server();
   const statuses = new Map([['', 'SERVING']]);
@@ -170,6 +172,7 @@ export async function healthServer(
     },
   };
   server.addService(service, Object.fromEntries(methods.map((name) => [name, handlers[name]])) as never);
+  also(server);
   const port = await new Promise<number>((resolve, reject) =>
     server.bindAsync(`127.0.0.1:${at}`, ServerCredentials.createInsecure(), (error, bound) =>
       error === null ? resolve(bound) : reject(error),

@@ -181,6 +181,7 @@ export class Level {
       this.#failed(endpoint, now);
     }
     this.#stale ||= from === 'unreachable' || to === 'unreachable';
+    if (this.#failedOver && to === 'reached') this.#hurry(now);
     if (this.ready) this.#recovered();
     else if (this.allUnreachable) this.#failedOver = true;
     if (to === 'reached') this.onReached();
@@ -204,6 +205,12 @@ export class Level {
 
   #lookNoLaterThan(at: number): void {
     if (at < this.#lookAt) this.#lookAt = at;
+  }
+
+  /** A level that was gone has one endpoint back: the others most likely are, too, and it should not have to bear the traffic of all until they are. */
+  #hurry(now: number): void {
+    for (const { reconnection } of this.#unreachable) reconnection?.hurry(now);
+    this.#lookAt = now;
   }
 
   #recovered(): void {

@@ -29,6 +29,11 @@ export class Reconnection {
     this.#backOff(now);
   }
 
+  /** There is reason to think that it is back. */
+  hurry(now: number): void {
+    this.#at = Math.min(this.#at, now);
+  }
+
   #backOff(now: number): void {
     this.#at = now + spreadJitter(BACKOFF, this.#attempts, this.random);
   }

@@ -137,9 +137,14 @@ export class Simulation {
     return {
       connections: 1,
       call: (call) => this.#answer(endpoint, call),
-      connect: async () => {},
+      connect: () => this.#connect(endpoint),
       close: async () => {},
     };
+  }
+
+  #connect(endpoint: string): Promise<void> {
+    const answer = this.options.backend(endpoint, this.clock.now(), this.#random, this.#inflight.get(endpoint) ?? 0);
+    return answer === 'refused' ? Promise.reject(new ConnectError(endpoint, 'refused')) : Promise.resolve();
   }
 
   #answer(endpoint: string, call: Call): Promise<Reply> {
