@@ -78,7 +78,11 @@ export class Cluster implements Rank {
     this.attempt = this.#stack();
     const { limits } = this;
     this.#room = new WaitingRoom({ clock, limits, underWay, lookAgainAt: () => this.reconnectsAt });
-    const balancers = new BalancerMaker(() => this.config, env, () => limits.requests);
+    const balancers = new BalancerMaker(
+      () => this.config,
+      env,
+      () => limits.requests,
+    );
     const balancer = () => balancers.make();
     this.#priorities = new Priorities(config, { clock, random, balancer, onChange: () => this.#news() });
     this.#watchers = new HealthWatchers(env);
