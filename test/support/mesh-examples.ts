@@ -125,7 +125,14 @@ kind: EndpointSlice
 metadata: { name: a-1, labels: { kubernetes.io/service-name: a, version: v3 } }
 addressType: IPv6
 ports: [{ name: web, port: 8080, protocol: TCP, appProtocol: http }]
-endpoints: [{ addresses: ["2001:db8::2"], hostname: x, hints: { forZones: [{ name: z }] } }]
+endpoints: [{ addresses: ["2001:db8::2"], hostname: x, hints: { forZones: [{ name: z }] }, targetRef: { kind: Pod, name: a-1-x, namespace: default } }]
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: { name: a-2, labels: { kubernetes.io/service-name: a } }
+addressType: IPv4
+ports: [{ name: web, port: 8080 }]
+endpoints: [{ addresses: [10.0.0.9], targetRef: { kind: Pod, name: a-1-x } }, { addresses: [10.0.0.10], weight: 3, hashKey: ten }]
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
@@ -293,6 +300,13 @@ spec:
   targetRefs: [{ name: ext }]
   sessionPersistence: { strict: true }
   loadBalancer: { custom: { name: example.com/nearest, config: { factor: 2, list: [a] } } }
+---
+apiVersion: gateway.networking.x-k8s.io/v1alpha1
+kind: XBackendTrafficPolicy
+metadata: { name: ext }
+spec:
+  targetRefs: [{ group: "", kind: Service, name: ext }]
+  retryConstraint: { budget: { percent: 15 } }
 ---
 apiVersion: inmesh.dev/v1alpha1
 kind: RoutePolicy

@@ -14,7 +14,9 @@ import { compareText } from './precedence.js';
 import { References, type Unreadable } from './references.js';
 import { resolveRoutePolicies } from './route-policies.js';
 import { routesOf } from './routes.js';
-import { fitsService, type MeshService, meshService } from './services.js';
+import { meshService } from './services.js';
+import { fitsService } from './slices.js';
+import { effectivePolicies, policiesByService } from './traffic-policies.js';
 
 export interface CompileResult {
   /** Empty when there are problems. */
@@ -60,7 +62,9 @@ export function compile(documents: readonly Document[], options: CompileOptions 
     meshService(document, slices.get(`${document.namespace}/${document.name}`) ?? []),
   );
   const references = new References(services, problems, options.unreadable ?? new Set());
-  const policies = policiesByService(of('TrafficPolicy'), references);
+  const ownPolicies = policiesByService(of('TrafficPolicy'), references);
+  const otherPolicies = policiesByService(of('XBackendTrafficPolicy'), references);
+  const policies = effectivePolicies(ownPolicies, otherPolicies, references);
   const httpRoutes = of('HTTPRoute');
   const grpcRoutes = of('GRPCRoute');
   const attachments = attach(httpRoutes, grpcRoutes, references);
@@ -68,7 +72,7 @@ export function compile(documents: readonly Document[], options: CompileOptions 
   checkSlices(endpointSlices, dangling);
   const backends = resolveBackends([...httpRoutes, ...grpcRoutes], dangling, policies);
   const routePolicies = resolveRoutePolicies(of('RoutePolicy'), [...httpRoutes, ...grpcRoutes], backends, references);
-  const fallbacks = resolveFallbacks(policies, dangling);
+  const fallbacks = resolveFallbacks(ownPolicies, dangling);
   const owners = shortNames(services);
 
   const clusters = new Map<string, Resource>();
@@ -159,29 +163,6 @@ function checkSlices(slices: readonly DocumentOf<'EndpointSlice'>[], references:
     const names = service.ports.map((port) => `"${port.name ?? ''}"`).join(', ');
     references.report(slice, ['ports'], `none is for a port of Service "${name}", which are joined by name: ${names}`);
   }
-}
-
-function policiesByService(
-  policies: readonly DocumentOf<'TrafficPolicy'>[],
-  references: References,
-): Map<MeshService, DocumentOf<'TrafficPolicy'>> {
-  const found = new Map<MeshService, DocumentOf<'TrafficPolicy'>>();
-  for (const policy of policies) {
-    policy.spec.targetRefs.forEach((target, index) => {
-      const at = ['spec', 'targetRefs', index, 'name'];
-      const service = references.service(policy, at, policy.namespace, target.name);
-      if (service === undefined) return;
-      const other = found.get(service);
-      if (other === undefined) found.set(service, policy);
-      else
-        references.report(
-          policy,
-          at,
-          `Service "${target.name}" already has TrafficPolicy "${other.name}": put both into one`,
-        );
-    });
-  }
-  return found;
 }
 
 function meshSettings(configs: readonly DocumentOf<'MeshConfig'>[], references: References): MeshSettings {

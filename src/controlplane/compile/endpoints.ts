@@ -2,7 +2,8 @@ import type { Resource } from '../../core/resources.js';
 import type { LoadBalancerSpec } from '../yaml/schema/load-balancer.js';
 import { localityGroups } from './localities.js';
 import { struct, wrapped } from './proto.js';
-import type { MeshEndpoint, MeshPort } from './services.js';
+import type { MeshEndpoint } from './mesh-endpoint.js';
+import type { MeshPort } from './services.js';
 
 /** The ClusterLoadAssignment of one port. */
 export function loadAssignment(port: MeshPort, balancer: LoadBalancerSpec | undefined): Resource {

@@ -1,5 +1,6 @@
 import type { LoadBalancerSpec } from '../yaml/schema/load-balancer.js';
-import type { MeshEndpoint, MeshPort } from './services.js';
+import type { MeshEndpoint } from './mesh-endpoint.js';
+import type { MeshPort } from './services.js';
 
 type Setting = LoadBalancerSpec['localityLbSetting'];
 type Locality = MeshEndpoint['locality'];

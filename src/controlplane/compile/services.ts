@@ -1,15 +1,11 @@
 import { isIP } from 'node:net';
 import type { DocumentOf } from '../yaml/document.js';
-import { addressKey, type Locality } from '../../core/model/endpoint.js';
+import { addressKey } from '../../core/model/endpoint.js';
 import { parseHostPort } from '../yaml/host-port.js';
 import type { InlineEndpoint, ServicePortSpec } from '../yaml/schema/service.js';
-import type { SliceEndpoint, SlicePort } from '../yaml/schema/endpoint-slice.js';
+import { DEFAULT_PORT, localityOf, type MeshEndpoint, NOWHERE, ONLY_PORT, versionLabel } from './mesh-endpoint.js';
 import { portResourceName } from './names.js';
-
-/** Port of a Service that names none, and the one that a URL without port means. */
-export const DEFAULT_PORT = 80;
-
-const ONLY_PORT: ServicePortSpec = { port: DEFAULT_PORT, protocol: 'TCP' };
+import { sliceEndpoints } from './slices.js';
 
 /** One port of a Service: what a route goes to, and what becomes one cluster. */
 export interface MeshPort {
@@ -23,22 +19,6 @@ export interface MeshPort {
   readonly endpoints: readonly MeshEndpoint[];
   /** The DNS name whose addresses are the endpoints, and that servers expect as Host; undefined for listed endpoints. */
   readonly dnsName: string | undefined;
-}
-
-export interface MeshEndpoint {
-  /** IP address or host name. */
-  readonly host: string;
-  readonly port: number;
-  /** Where else it can be reached (gRFC A61). */
-  readonly others: readonly { readonly host: string; readonly port: number }[];
-  readonly weight: number;
-  readonly locality: Locality;
-  /** Undefined: not known. */
-  readonly health: InlineEndpoint['health'];
-  readonly labels: Readonly<Record<string, string>>;
-  readonly hostname?: string | undefined;
-  readonly hashKey?: string | undefined;
-  readonly healthCheck?: InlineEndpoint['healthCheckConfig'];
 }
 
 export interface MeshService {
@@ -98,15 +78,6 @@ function dnsEndpoint({ spec, labels }: DocumentOf<'Service'>, host: string, port
   };
 }
 
-const NOWHERE: Locality = { region: '', zone: '', subZone: '' };
-
-/** `zone`, or Istio's `region/zone/subzone`. */
-function localityOf(zone: string | undefined | null, locality?: string): Locality {
-  if (locality === undefined) return zone ? { ...NOWHERE, zone } : NOWHERE;
-  const [region = '', inRegion = '', subZone = ''] = locality.split('/');
-  return { region, zone: inRegion, subZone };
-}
-
 const numericTarget = (port: ServicePortSpec): number =>
   typeof port.targetPort === 'number' ? port.targetPort : port.port;
 
@@ -136,43 +107,6 @@ function inlineEndpoints({ spec, labels }: DocumentOf<'Service'>, port: ServiceP
       },
     };
   });
-}
-
-function sliceEndpoints(slices: readonly DocumentOf<'EndpointSlice'>[], port: ServicePortSpec): MeshEndpoint[] {
-  return slices.flatMap((slice) => {
-    const number = slicePort(slice, port)?.port;
-    if (!number) return [];
-    return (slice.spec.endpoints ?? []).filter(isServing).map((endpoint) => ({
-      host: (endpoint.addresses[0] as string).toLowerCase(),
-      port: number,
-      others: [],
-      weight: 1,
-      locality: localityOf(endpoint.zone),
-      health: endpoint.conditions?.terminating === true ? 'DRAINING' : undefined,
-      labels: versionLabel(slice.labels),
-    }));
-  });
-}
-
-/** Whether the slice has a port for any of the Service's. */
-export const fitsService = (slice: DocumentOf<'EndpointSlice'>, { spec }: DocumentOf<'Service'>): boolean =>
-  (spec.ports ?? [ONLY_PORT]).some((port) => slicePort(slice, port) !== undefined);
-
-/** Kubernetes joins the two by the port's name; an unnamed port is the empty name. A Service without ports takes the slice's first. */
-function slicePort({ spec }: DocumentOf<'EndpointSlice'>, port: ServicePortSpec): SlicePort | undefined {
-  const candidates = (spec.ports ?? []).filter(({ protocol }) => (protocol ?? 'TCP') === 'TCP');
-  return port === ONLY_PORT ? candidates[0] : candidates.find(({ name }) => (name ?? '') === (port.name ?? ''));
-}
-
-/** "ready … nil should be interpreted as true"; `serving` is the same without regard to termination. - EndpointConditions. */
-function isServing({ conditions }: SliceEndpoint): boolean {
-  return conditions?.serving ?? conditions?.ready ?? true;
-}
-
-/** The labels that people put a version in: `version`, or Kubernetes' recommended `app.kubernetes.io/version`. */
-function versionLabel(labels: Readonly<Record<string, string>>): { version?: string } {
-  const version = labels['version'] ?? labels['app.kubernetes.io/version'];
-  return version === undefined ? {} : { version };
 }
 
 /** "the same address twice in a cluster" is refused by gRPC (A27); Kubernetes allows it across slices. A live one wins. */

@@ -1,4 +1,5 @@
 import type { Path, Place } from './problem.js';
+import type { BackendTrafficPolicySpec } from './schema/backend-traffic-policy.js';
 import type { SliceSpec } from './schema/endpoint-slice.js';
 import type { GrpcRouteSpec } from './schema/grpc-route.js';
 import type { HttpRouteSpec } from './schema/http-route.js';
@@ -14,6 +15,7 @@ export interface Specs {
   readonly HTTPRoute: HttpRouteSpec;
   readonly GRPCRoute: GrpcRouteSpec;
   readonly TrafficPolicy: TrafficPolicySpec;
+  readonly XBackendTrafficPolicy: BackendTrafficPolicySpec;
   readonly RoutePolicy: RoutePolicySpec;
   readonly MeshConfig: MeshConfigSpec;
 }

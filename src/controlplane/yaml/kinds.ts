@@ -1,5 +1,6 @@
 import type * as v from 'valibot';
 import type { Kind } from './document.js';
+import { backendTrafficPolicy } from './schema/backend-traffic-policy.js';
 import { endpointSlice } from './schema/endpoint-slice.js';
 import { grpcRoute } from './schema/grpc-route.js';
 import { httpRoute } from './schema/http-route.js';
@@ -15,6 +16,7 @@ export const SCHEMAS = {
   HTTPRoute: httpRoute,
   GRPCRoute: grpcRoute,
   TrafficPolicy: trafficPolicy,
+  XBackendTrafficPolicy: backendTrafficPolicy,
   RoutePolicy: routePolicy,
   MeshConfig: meshConfig,
 } as const satisfies Record<Kind, v.GenericSchema>;

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { Resource } from '../../../src/core/resources.js';
 import {
   clusterOf,
   compileYaml,
@@ -222,6 +223,54 @@ ports: ${ports}
       serviceYaml('a', '') +
       slice('a-1', '[{ addresses: [10.0.0.1] }]', '[{ name: x, port: 53, protocol: UDP }, { name: y, port: 8080 }]');
     expect(endpointsOf(compileYaml(text), 'a.default:80').endpoints[0].lb_endpoints).toEqual([address('10.0.0.1')]);
+  });
+
+  test('of slices: an object in one of each address family is one endpoint with both addresses', () => {
+    const six = (endpoints: string): string => slice('a-2', endpoints).replace('IPv4', 'IPv6');
+    const pod = (name: string, more = ''): string => `targetRef: { kind: Pod, ${name}${more} }`;
+    const found = sliced(
+      slice(
+        'a-1',
+        `[{ addresses: [10.0.0.1], ${pod('name: p')} }, { addresses: [10.0.0.2], ${pod('uid: u', ', name: x')} }, { addresses: [10.0.0.3] }]`,
+      ),
+      six(`[{ addresses: ["2001:db8::2"], ${pod('uid: u', ', name: y')} }, { addresses: ["2001:db8::1"], ${pod('name: p, namespace: default')} },
+        { addresses: ["2001:db8::3"], ${pod('name: other')} }]`),
+    )[0].lb_endpoints;
+    const addresses = found.map(({ endpoint }: never) => {
+      const { address, additional_addresses: others = [] } = endpoint as {
+        address: Resource;
+        additional_addresses?: { address: Resource }[];
+      };
+      return [address, ...others.map((other) => other.address)].map(
+        ({ socket_address }) => (socket_address as { address: string }).address,
+      );
+    });
+    expect(addresses).toEqual([
+      ['10.0.0.1', '2001:db8::1'],
+      ['10.0.0.2', '2001:db8::2'],
+      ['10.0.0.3'],
+      ['2001:db8::3'],
+    ]);
+  });
+
+  test('of slices: one family twice is two endpoints, whatever is behind them', () => {
+    const pod = 'targetRef: { kind: Pod, name: p }';
+    const found = sliced(
+      slice('a-1', `[{ addresses: [10.0.0.1], ${pod} }]`),
+      slice('a-2', `[{ addresses: [10.0.0.2], ${pod} }]`),
+    );
+    expect(found[0].lb_endpoints).toEqual([address('10.0.0.1'), address('10.0.0.2')]);
+  });
+
+  test('of slices: have our weight and key', () => {
+    const [group] = sliced(slice('a-1', '[{ addresses: [10.0.0.1], weight: 3, hashKey: one }]'));
+    expect(group).toMatchObject({ load_balancing_weight: { value: 3 } });
+    expect(group.lb_endpoints).toEqual([
+      address('10.0.0.1', {
+        load_balancing_weight: { value: 3 },
+        metadata: { filter_metadata: { 'envoy.lb': { fields: { hash_key: { string_value: 'one' } } } } },
+      }),
+    ]);
   });
 
   test('of slices: zones are localities', () => {

@@ -7,6 +7,8 @@ import { decoders } from '../../support/decoders.js';
 import { bookinfo, everything } from '../../support/mesh-examples.js';
 
 const RUNS = 300;
+/** Of a test, in milliseconds: each run compiles a whole mesh, on machines that may have other things to do. */
+const TIMEOUT = 180_000;
 
 /** Either all of it is right, and then every resource is one that the decoder takes; or there are mistakes, each with a place. */
 function sound(result: CompileResult, lines: number): void {
@@ -26,7 +28,7 @@ function sound(result: CompileResult, lines: number): void {
 const compiled = (text: string): void => sound(compileText([{ name: 'f.yaml', text }]), text.split('\n').length);
 
 describe('whatever is written', () => {
-  test('text that is cut, doubled, or has characters exchanged', () => {
+  test('text that is cut, doubled, or has characters exchanged', { timeout: TIMEOUT }, () => {
     const piece = fc.constantFrom(
       '[',
       ']',
@@ -101,7 +103,7 @@ describe('whatever is written', () => {
     fc.integer(),
   );
 
-  test('documents of which one value is another', () => {
+  test('documents of which one value is another', { timeout: TIMEOUT }, () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.nat(10_000), value), { minLength: 1, maxLength: 3 }), (edits) => {
         const copy = structuredClone(samples);

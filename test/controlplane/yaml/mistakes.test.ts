@@ -18,7 +18,8 @@ addressType: IPv4
 ports: [{ port: 80 }]
 endpoints: [{ addresses: ["::1"] }]
 `;
-const KINDS = 'Service, EndpointSlice, HTTPRoute, GRPCRoute, TrafficPolicy, RoutePolicy, MeshConfig';
+const KINDS =
+  'Service, EndpointSlice, HTTPRoute, GRPCRoute, TrafficPolicy, XBackendTrafficPolicy, RoutePolicy, MeshConfig';
 const SHAPE = 'host:port, such as 127.0.0.1:9001, [::1]:9001 or reviews.example.com:443';
 const DURATION = 'must be a duration such as 250ms, 10s, 1m30s or 0s (GEP-2257)';
 

@@ -5,7 +5,7 @@ import { checkGrpcRoute } from './grpc-route.js';
 import { checkHttpRoute } from './http-route.js';
 import { checkRoutePolicy } from './route-policy.js';
 import { checkService } from './service.js';
-import { checkTrafficPolicy } from './traffic-policy.js';
+import { checkBackendTrafficPolicy, checkTrafficPolicy } from './traffic-policy.js';
 
 /** Rules between the fields of one resource, which a schema cannot say. Run on what the schema has passed. */
 export const CHECKS: { readonly [K in Kind]?: (spec: Specs[K], report: Report) => void } = {
@@ -14,5 +14,6 @@ export const CHECKS: { readonly [K in Kind]?: (spec: Specs[K], report: Report) =
   HTTPRoute: checkHttpRoute,
   GRPCRoute: checkGrpcRoute,
   TrafficPolicy: checkTrafficPolicy,
+  XBackendTrafficPolicy: checkBackendTrafficPolicy,
   RoutePolicy: checkRoutePolicy,
 };

@@ -1,4 +1,5 @@
 import type { Path, Report } from '../problem.js';
+import type { BackendTrafficPolicySpec } from '../schema/backend-traffic-policy.js';
 import type { SubsetSpec, TrafficPolicySpec } from '../schema/traffic-policy.js';
 import { between, DAY_MS } from './bounds.js';
 import { checkBreaker } from './breaker.js';
@@ -26,7 +27,12 @@ export function checkTrafficPolicy(spec: TrafficPolicySpec, report: Report): voi
   });
 }
 
-export function checkRetryConstraint(retries: TrafficPolicySpec['retryConstraint'], report: Report): void {
+export function checkBackendTrafficPolicy(spec: BackendTrafficPolicySpec, report: Report): void {
+  checkRetryConstraint(spec.retryConstraint, report);
+  checkSession(spec.sessionPersistence, ['spec', 'sessionPersistence'], report);
+}
+
+function checkRetryConstraint(retries: TrafficPolicySpec['retryConstraint'], report: Report): void {
   const at = ['spec', 'retryConstraint'];
   // The lower bound is GEP-3388's; the upper one Finagle's, whose budget this is (core/model/cluster.ts).
   between(report, [...at, 'budget', 'interval'], retries?.budget.interval, 1_000, 60_000);

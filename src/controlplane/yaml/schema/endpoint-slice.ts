@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { about, ignored, label, oneOf, portNumber, resource, text } from './fields.js';
+import { about, ignored, integer, label, oneOf, portNumber, resource, text } from './fields.js';
 
 const conditions = v.strictObject({
   ready: about(
@@ -16,6 +16,17 @@ const conditions = v.strictObject({
   ),
 });
 
+/** Kubernetes `ObjectReference`. */
+const targetRef = v.strictObject({
+  kind: about(v.optional(text(0, 253)), 'Kind of the object, such as Pod.'),
+  namespace: about(v.optional(text(0, 63)), 'Its namespace. Default: that of the slice.'),
+  name: about(v.optional(text(0, 253)), 'Its name.'),
+  uid: about(v.optional(text(0, 253)), 'Its UID, in place of all of these.'),
+  apiVersion: ignored,
+  fieldPath: ignored,
+  resourceVersion: ignored,
+});
+
 const endpoint = v.strictObject({
   addresses: about(
     v.pipe(v.array(text(1, 253)), v.minLength(1, 'must have at least one address')),
@@ -23,11 +34,22 @@ const endpoint = v.strictObject({
   ),
   conditions: v.optional(v.nullable(conditions)),
   zone: about(v.optional(v.nullable(text(1, 253))), 'Zone in which the endpoint runs.'),
+  targetRef: about(
+    v.optional(v.nullable(targetRef)),
+    'The object behind it: endpoints of one object in an IPv4 and an IPv6 slice are one with two addresses (gRFC A61).',
+  ),
+  weight: about(
+    v.optional(integer(1, 65_535), 1),
+    "Ours, not Kubernetes': share of the traffic relative to the other endpoints. Default 1.",
+  ),
+  hashKey: about(
+    v.optional(text(1, 256)),
+    "Ours, not Kubernetes': what RING_HASH and MAGLEV hash in place of the address (gRFC A76, Envoy `hash_key`).",
+  ),
   deprecatedTopology: ignored,
   hints: ignored,
   hostname: ignored,
   nodeName: ignored,
-  targetRef: ignored,
 });
 
 const port = v.strictObject({
