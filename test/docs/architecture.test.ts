@@ -43,10 +43,12 @@ describe('the way of a call and of a change', () => {
       'observe(',
       'callDeadline(',
       'routeDeadline(',
-      'retry(',
+      'fallingBack(',
+      'retries(',
       'attemptTimeout(',
       'drops(',
       'requestLimit(',
+      'breaking(',
       'carryDeadline(',
     ];
     const places = inOrder.map((filter) => text.indexOf(`  ${filter}`));
