@@ -38,6 +38,8 @@ await build({
     join(here, 'lib', 'peer-xds.ts'),
     join(here, 'lib', 'peer-plane.ts'),
     join(here, 'lib', 'peer-slow.ts'),
+    join(here, 'lib', 'peer-idle.ts'),
+    join(here, 'lib', 'peer-outage.ts'),
   ],
   outdir: out,
   entryNames: '[name]',

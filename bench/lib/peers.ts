@@ -10,7 +10,10 @@ export interface Peer {
   stop(): void;
 }
 
-export async function startPeer(kind: 'http' | 'grpc' | 'xds' | 'plane' | 'slow', ...args: string[]): Promise<Peer> {
+export async function startPeer(
+  kind: 'http' | 'grpc' | 'xds' | 'plane' | 'slow' | 'idle' | 'outage',
+  ...args: string[]
+): Promise<Peer> {
   const script = fileURLToPath(new URL(`./peer-${kind}.mjs`, import.meta.url));
   const child: ChildProcess = fork(script, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   const [message] = (await once(child, 'message')) as [{ port: number; control?: number }];
