@@ -51,7 +51,7 @@ describe('the way of a call and of a change', () => {
       'breaking(',
       'carryDeadline(',
     ];
-    const places = inOrder.map((filter) => text.indexOf(`  ${filter}`));
+    const places = inOrder.map((filter) => text.indexOf(` ${filter}`));
     expect(places).not.toContain(-1);
     expect(places).toEqual([...places].sort((a, b) => a - b));
   });
