@@ -11,6 +11,7 @@ export interface InboundRequest {
 
 /** As much of a response as is watched, or written to. */
 export interface InboundResponse extends ReportingResponse {
+  readonly writableEnded: boolean;
   readonly writableFinished: boolean;
   end(body: string): unknown;
 }
@@ -26,7 +27,8 @@ export function contextFor(inbound: Inbound, request: InboundRequest, response: 
     context = made;
     contexts.set(request, made);
     response.once('close', () => {
-      if (response.writableFinished) made.over();
+      // A response of HTTP/2 is finished when its stream is, also by the client; one of HTTP/1.1 has ended as soon as the handler says so.
+      if (response.writableEnded && response.writableFinished) made.over();
       else made.callerGone();
     });
     if (inbound.reporting !== undefined) made.metrics = reportInHead(response, inbound.reporting);

@@ -6,10 +6,19 @@ import {
   type Server,
   type ServerResponse,
 } from 'node:http';
+import {
+  type ClientHttp2Session,
+  connect,
+  constants,
+  createServer as createHttp2Server,
+  type Http2Server,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+} from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import express from 'express';
 import fastify from 'fastify';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Ambient, ambient } from '../../src/core/ambient.js';
 import { meshMiddleware } from '../../src/server/express.js';
 import { meshPlugin } from '../../src/server/fastify.js';
@@ -144,6 +153,45 @@ describe('cancellation', () => {
     expect(await (await response).text()).toBe('done');
     await new Promise((resolve) => server?.close(resolve));
     expect(context()?.cancellation?.cancelled).toBe(false);
+  });
+});
+
+describe('over HTTP/2', () => {
+  let contexts: (Ambient | undefined)[];
+  let reached: (() => void) | undefined;
+  let plain: Http2Server;
+  let session: ClientHttp2Session;
+
+  beforeEach(async () => {
+    contexts = [];
+    plain = createHttp2Server(
+      meshHandler((request: Http2ServerRequest, response: Http2ServerResponse) => {
+        contexts.push(ambient());
+        if (request.url === '/answer') response.end('done');
+        reached?.();
+      }),
+    );
+    await new Promise<void>((resolve) => plain.listen(0, '127.0.0.1', resolve));
+    session = connect(`http://127.0.0.1:${(plain.address() as AddressInfo).port}`);
+  });
+  afterEach(() => {
+    session.destroy();
+    plain.close();
+  });
+
+  test('the context is cancelled when the client resets the stream, and not when it has its answer', async () => {
+    const answered = session.request({ ':path': '/answer' }).resume();
+    await new Promise((resolve) => answered.once('close', resolve));
+    const here = new Promise<void>((resolve) => {
+      reached = resolve;
+    });
+    const stream = session.request({ ':path': '/never' });
+    stream.on('error', () => {});
+    await here;
+    const reason = new Promise((resolve) => contexts[1]?.cancellation?.add(resolve));
+    stream.close(constants.NGHTTP2_CANCEL);
+    expect(await reason).toMatchObject({ code: 'CANCELLED' });
+    expect(contexts[0]?.cancellation?.cancelled).toBe(false);
   });
 });
 
