@@ -102,4 +102,19 @@ spec: { targetRefs: [{ kind: Service, group: "", name: reviews }], connectionPoo
     await settled(sent, reviews, 12, 48);
     for (const one of sent) one.cancel();
   });
+
+  test.skipIf(way === 'gRPC')('the line for a connection is bounded, for each priority on its own', async () => {
+    const { mesh, reviews } = await open(
+      '{ maxConnections: 1, maxPendingRequests: 2, high: { maxPendingRequests: 1 } }',
+    );
+    const sent = [undefined, undefined, undefined, undefined, 'high', 'high'] as const;
+    const calls = sent.map((priority) => send(mesh, priority));
+    await settled(calls, reviews, 1, 2);
+    expect((await mesh.configDump()).clusters[0]).toMatchObject({ connections: 1, pending: 3, requests: 4 });
+    for (const one of calls) one.cancel();
+    await vi.waitFor(
+      async () => expect((await mesh.configDump()).clusters[0]).toMatchObject({ pending: 0, requests: 0 }),
+      WAIT,
+    );
+  });
 });
