@@ -27,6 +27,7 @@ const policies: Readonly<Record<string, Balancing & { readonly weights?: boolean
   random: { balancer: { kind: 'random' } },
   'random, weights differ': { balancer: { kind: 'random' }, weights: true },
   'least request': { balancer: { kind: 'least_request', choiceCount: 2 } },
+  'least request of all': { balancer: { kind: 'least_request', choiceCount: 2, fullScan: true } },
   'weighted least request, weights differ': {
     balancer: { kind: 'least_request', choiceCount: 2, activeRequestBias: 1 },
     weights: true,
@@ -34,6 +35,7 @@ const policies: Readonly<Record<string, Balancing & { readonly weights?: boolean
   'peak EWMA': { balancer: DEFAULT_BALANCER },
   'weighted round robin': { balancer: DEFAULT_WEIGHTED_ROUND_ROBIN },
   'ring hash': { balancer: { kind: 'ring_hash', minSize: 1_024, maxSize: 4_096 } },
+  'ring hash, bounded loads': { balancer: { kind: 'ring_hash', minSize: 1_024, maxSize: 4_096, balanceFactor: 1.5 } },
   Maglev: { balancer: { kind: 'maglev', tableSize: 65_537 } },
   'pick first': { balancer: { kind: 'pick_first', shuffle: false } },
 };
@@ -61,8 +63,10 @@ function endpoints(count: number, weighty: boolean): Endpoint[] {
 
 function picker({ weights, ...config }: (typeof policies)[string], count: number): () => undefined {
   const random = seededRandom(2);
-  const balancer = createBalancer(config, { clock: systemClock, random, hash64 });
-  balancer.update(endpoints(count, weights === true));
+  const list = endpoints(count, weights === true);
+  const calls = list.reduce((sum, { inflight }) => sum + inflight, 1);
+  const balancer = createBalancer(config, { clock: systemClock, random, hash64, underWay: () => calls });
+  balancer.update(list);
   const requests: PickRequest[] = Array.from({ length: PICKS }, () => ({
     hash: (BigInt(random.int(2 ** 32)) << 32n) | BigInt(random.int(2 ** 32)),
   }));
