@@ -71,18 +71,25 @@ export class InboundContext implements Ambient, Lifetime {
 /**
  * Reads the headers of a request. `inmesh-timeout-ms` and `x-envoy-expected-rq-timeout-ms` are what the mesh and Envoy send over HTTP,
  * `grpc-timeout` over gRPC; the shortest counts. A header that is not valid is as good as none: an unreadable deadline must not fail a request.
+ * `deadline`: in monotonic milliseconds, where somebody has read it already.
  */
-export function inboundContext(headers: InboundHeaders, clock: Clock = systemClock): InboundContext {
-  const allowedMs = timeLeftMs((name) => single(headers[name]));
-  return new InboundContext(headers, clock.now() + allowedMs, allowedMs, priorityOf(headers));
+export function inboundContext(
+  headers: InboundHeaders,
+  clock: Clock = systemClock,
+  priority: (headers: InboundHeaders) => Priority | undefined = priorityOf,
+  deadline = Number.POSITIVE_INFINITY,
+): InboundContext {
+  const now = clock.now();
+  const left = timeLeftMs((name) => single(headers[name]));
+  const allowedMs = Math.min(left, deadline - now);
+  return new InboundContext(headers, now + allowedMs, allowedMs, priority(headers));
 }
 
 /** How important the request says that it is. */
-export const priorityOf = (headers: InboundHeaders): Priority | undefined =>
-  parsePriority(single(headers[PRIORITY_HEADER]));
+const priorityOf = (headers: InboundHeaders): Priority | undefined => parsePriority(single(headers[PRIORITY_HEADER]));
 
 /** A field that may stand only once; Node joins repeated ones with a comma, and then no format of ours fits. */
-export const single = (value: string | string[] | undefined): string | undefined =>
+const single = (value: string | string[] | undefined): string | undefined =>
   typeof value === 'string' ? value : value?.length === 1 ? value[0] : undefined;
 
 const joined = (value: string | string[] | undefined): string | undefined =>

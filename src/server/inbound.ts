@@ -1,11 +1,10 @@
 import type { Priority, Protocol } from '../core/call.js';
 import { type Clock, systemClock } from '../core/clock.js';
 import type { Meter } from '../core/meter.js';
-import { InboundContext, type InboundHeaders, priorityOf, single } from './context.js';
+import { type InboundContext, type InboundHeaders, inboundContext } from './context.js';
 import { Expired, type ExpiredOptions } from './expired.js';
 import { type LoadReporting, loadReporting, type OrcaOptions } from './orca/reporting.js';
 import type { Gate, Refusal } from './refusal.js';
-import { timeLeftMs } from './time-left.js';
 
 /** Options of the middleware of every framework. */
 export interface InboundOptions {
@@ -28,24 +27,19 @@ export interface InboundOptions {
 export class Inbound {
   readonly clock: Clock;
   readonly reporting: LoadReporting | undefined;
-  readonly #priority: (headers: InboundHeaders) => Priority | undefined;
+  readonly #priority: InboundOptions['priority'];
   readonly #gates: readonly Gate[];
 
   constructor(options: InboundOptions = {}) {
     this.clock = options.clock ?? systemClock;
     this.reporting = loadReporting(options.orca);
-    this.#priority = options.priority ?? priorityOf;
+    this.#priority = options.priority;
     this.#gates = [Expired.from(options.expired, this.clock, options.mesh?.meter)].filter((gate) => gate !== undefined);
   }
 
   /** `deadline`: monotonic milliseconds, where somebody has read it already. */
-  context(headers: InboundHeaders, protocol: Protocol, deadline = Number.POSITIVE_INFINITY): InboundContext {
-    const now = this.clock.now();
-    const allowedMs = Math.min(
-      timeLeftMs((name) => single(headers[name])),
-      deadline - now,
-    );
-    const context = new InboundContext(headers, now + allowedMs, allowedMs, this.#priority(headers));
+  context(headers: InboundHeaders, protocol: Protocol, deadline?: number): InboundContext {
+    const context = inboundContext(headers, this.clock, this.#priority, deadline);
     for (const gate of this.#gates) gate.arrived?.(context, protocol);
     return context;
   }

@@ -66,7 +66,7 @@ describe('the package', () => {
   });
 
   test('requiring inmesh loads no gRPC, protobuf, YAML or other package that a feature brings', async () => {
-    const program = `require('inmesh'); require('inmesh/express'); require('inmesh/fastify');
+    const program = `require('inmesh'); require('inmesh/express'); require('inmesh/fastify'); require('inmesh/hono');
       console.log(JSON.stringify(Object.keys(require.cache)));`;
     const { stdout, stderr } = await runIn('light.cjs', program);
     expect(stderr).toBe('');
