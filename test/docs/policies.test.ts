@@ -33,7 +33,10 @@ async function codeValue(file: string, name: string): Promise<unknown> {
   const [variable, ...properties] = name.split('.') as [string, ...string[]];
   const exported = ((await import(pathToFileURL(pathOf(file)).href)) as Record<string, unknown>)[variable];
   if (exported === undefined) return constantOf(file, name);
-  const value = properties.reduce((object, property) => (object as Record<string, unknown>)[property], exported);
+  const value = properties.reduce<unknown>(
+    (object, property) => (object as Record<string, unknown>)[property],
+    exported,
+  );
   return value instanceof Set ? [...value] : value;
 }
 
