@@ -1,4 +1,5 @@
 import { ambient } from '../../core/ambient.js';
+import { BytesBody } from '../../core/body.js';
 import type { Call } from '../../core/call.js';
 import { MeshError } from '../../core/errors.js';
 import type { RetryConfig } from '../../core/model/route.js';
@@ -26,7 +27,9 @@ export const retry =
       const forRetry = isForRetry(call);
       if (forRetry) call.headers[RETRY_MARK] = '1';
       env.budget.deposit();
-      const replay = never || call.body === undefined || call.body.replayable ? undefined : new ReplayBody(call.body);
+      // Any other body has one reader at a time, and an attempt that is over may still let go of it.
+      const replay =
+        never || call.body === undefined || call.body instanceof BytesBody ? undefined : new ReplayBody(call.body);
       if (replay !== undefined) call.body = replay.attempt();
       const first = ownSwitch ? linked(call, 1, undefined) : call;
       call.attempt = 1;

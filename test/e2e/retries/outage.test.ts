@@ -30,7 +30,8 @@ describe('an outage of 30 s under a load of 100 calls a second', () => {
     const load = async (ms: number) => {
       const [calls, attempts] = [statuses.length, mesh.requests.length];
       for (let at = 0; at < ms; at += TICK_MS) {
-        for (let i = 0; i < CALLS_PER_TICK; i++) statuses.push(mesh.fetch('http://reviews/').then(({ status }) => status));
+        for (let i = 0; i < CALLS_PER_TICK; i++)
+          statuses.push(mesh.fetch('http://reviews/').then(({ status }) => status));
         await clock.advance(TICK_MS);
       }
       return {
