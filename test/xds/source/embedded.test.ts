@@ -31,7 +31,8 @@ metadata: { name: reviews }
 spec:
   parentRefs: [{ kind: Service, group: '', name: reviews, port: 80 }]
   rules:
-    - matches:
+    - name: api
+      matches:
         - path: { type: PathPrefix, value: /api }
           headers: [{ name: x-user, value: bob }]
           queryParams: [{ name: a, type: RegularExpression, value: '[0-9]+' }]
@@ -49,9 +50,26 @@ kind: TrafficPolicy
 metadata: { name: reviews }
 spec:
   targetRefs: [{ kind: Service, group: '', name: reviews }]
-  loadBalancer: { simple: PEAK_EWMA, decay: 5s }
-  connectionPool: { maxRequests: 5 }
+  loadBalancer: { simple: PEAK_EWMA, decay: 5s, localityLbSetting: { zoneAware: { minClusterSize: 2 } } }
+  connectionPool: { maxRequests: 5, high: { maxRequests: 2 }, batchPercent: 20 }
+  breaker: { consecutiveFailures: 3 }
+  fallback: [{ service: { name: ratings } }, { stale: {} }, { static: { json: { a: 1 }, grpcStatus: UNAVAILABLE } }, { function: { name: f } }]
   retryConstraint: { budget: { percent: 10, interval: 5s }, minRetryRate: { count: 2, interval: 1s } }
+---
+apiVersion: inmesh.dev/v1alpha1
+kind: TrafficPolicy
+metadata: { name: ratings }
+spec: { targetRefs: [{ name: ratings }], connectionPool: { retryBudget: { percent: 30 } } }
+---
+apiVersion: inmesh.dev/v1alpha1
+kind: RoutePolicy
+metadata: { name: reviews }
+spec:
+  targetRefs: [{ kind: HTTPRoute, name: reviews, sectionName: api }]
+  hedge: { delay: 20ms, nonFatalStatuses: [UNAVAILABLE] }
+  priority: HIGH
+  retry: { on: [5xx], retriableHeaders: [{ name: x-retry, type: Present }], hostSelectionAttempts: 3 }
+  requestHeaders: { add: [{ name: x-b, value: "%REQ(x-a)%" }] }
 `;
 
 const AUTHORITIES = ['reviews', 'reviews.default.svc.cluster.local:80', 'ratings', 'payments:443', 'nobody'];
@@ -78,14 +96,37 @@ test('what the compiler makes is the same to a client in the process and over th
   const embedded = await served(resources);
   expect(embedded.map(({ events }) => events)).toEqual([['config'], ['config'], ['config'], ['config'], ['unknown']]);
   expect(embedded[0]?.config?.routes[0]).toMatchObject({
-    requestHeaders: { set: [{ name: 'x-a', value: '100%%', action: 'overwrite' }], remove: ['x-b'] },
-    action: { totalWeight: 100, timeoutMs: 1_000, retry: { maxRetries: 2, perTryTimeoutMs: 300, baseMs: 50 } },
+    requestHeaders: {
+      set: [
+        { name: 'x-a', value: '100%%', action: 'overwrite' },
+        { name: 'x-b', value: '%REQ(x-a)%', action: 'append' },
+      ],
+      remove: ['x-b'],
+    },
+    action: {
+      priority: 'high',
+      hedge: { maxAttempts: 2, delayMs: 20, nonFatalStatuses: new Set([14]) },
+      totalWeight: 100,
+      timeoutMs: 1_000,
+      retry: { maxRetries: 2, perTryTimeoutMs: 300, baseMs: 50 },
+    },
   });
   expect(embedded[0]?.config?.clusters.get('reviews.default:80')).toMatchObject({
     balancer: { kind: 'peak_ewma', decayMs: 5_000 },
-    limits: { maxRequests: 5 },
+    limits: { maxRequests: 5, activeRetryBudget: undefined, high: { maxRequests: 2 }, batchShare: 0.2 },
+    locality: { kind: 'zone_aware', minClusterSize: 2 },
+    breaker: { consecutiveFailures: 3 },
+    fallback: [
+      { kind: 'service', cluster: 'ratings.default:80' },
+      { kind: 'stale' },
+      { kind: 'static', body: new Uint8Array(Buffer.from('{"a":1}')), grpcStatus: 14 },
+      { kind: 'function', name: 'f' },
+    ],
     retryBudget: { retryRatio: 0.1, minRetriesPerSecond: 2, ttlMs: 5_000 },
     endpoints: [{ labels: { version: 'v1' } }, { locality: { zone: 'b' } }],
+  });
+  expect(embedded[0]?.config?.clusters.get('ratings.default:80')).toMatchObject({
+    limits: { activeRetryBudget: { share: 0.3, minConcurrency: 3 } },
   });
   const codec = await loadCodec();
   const received = Object.fromEntries(
