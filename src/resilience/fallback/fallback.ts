@@ -11,14 +11,14 @@ import type { Filter } from '../../core/service.js';
 import { type Failure, failedReply, isFailure } from './failure.js';
 import { type FunctionEnv, FunctionKind } from './function.js';
 import type { Kind } from './kind.js';
-import { askService, type Replay, type ServiceEnv } from './service.js';
+import { type AskService, askService, type Replay, type ServiceEnv } from './service.js';
 import { StaleKind } from './stale.js';
 import { staticKind } from './static.js';
 
 /** What stands in for the replies of one destination, with what it remembers for that; shared by all routes to it. */
 export class Fallback {
-  /** In the order in which they are asked. A name is the cluster to ask. */
-  readonly kinds: readonly (Kind | string)[];
+  /** In the order in which they are asked. */
+  readonly kinds: readonly (Kind | AskService)[];
   /** Wants to see good replies. */
   readonly stale: StaleKind | undefined;
 
@@ -34,10 +34,10 @@ export const createFallback = (
   env: FunctionEnv,
 ): Fallback | undefined => (config === undefined || config.length === 0 ? undefined : new Fallback(config, env));
 
-function kindOf(config: FallbackConfig, env: FunctionEnv): Kind | string {
+function kindOf(config: FallbackConfig, env: FunctionEnv): Kind | AskService {
   switch (config.kind) {
     case 'service':
-      return config.cluster;
+      return { by: 'service', takesTime: true, cluster: config.cluster };
     case 'stale':
       return new StaleKind(config, env.clock);
     case 'static':
@@ -62,7 +62,7 @@ export interface FallbackEnv extends ServiceEnv {
  */
 export const fallingBack = (fallback: Fallback | undefined, env: FallbackEnv): Filter | undefined => {
   if (fallback === undefined) return undefined;
-  const asks = fallback.kinds.some((kind) => typeof kind === 'string');
+  const asks = fallback.kinds.some((kind) => 'cluster' in kind);
   const { stale } = fallback;
   return (next) => (call) => {
     const { body } = call;
@@ -98,19 +98,18 @@ async function standIn(
   // In this turn: from here on the body is kept whole.
   replay?.freeze();
   for (const kind of kinds) {
-    const asked = typeof kind === 'string';
     // Nobody waits any more; what is there at once is better than nothing all the same.
-    if ((asked || kind.takesTime) && call.cancellation.cancelled) continue;
-    const by = asked ? 'service' : kind.by;
-    const answer = await (asked ? askService(kind, call, failure, replay, env) : kind.answer(call, failure));
+    if (kind.takesTime && call.cancellation.cancelled) continue;
+    const asked = 'cluster' in kind;
+    const answer = await (asked ? askService(kind.cluster, call, failure, replay, env) : kind.answer(call, failure));
     if (answer === undefined) continue;
     if (asked) replay?.commit();
     else replay?.dispose();
     discard(reply?.body, env.clock);
     if (error !== undefined) call.record.raise(error.flag);
-    call.record.fallback = by;
-    answer.headers[FALLBACK_HEADER] = by;
-    env.meter.event({ kind: 'fallback', cluster: env.cluster, by, reason: failure.reason });
+    call.record.fallback = kind.by;
+    answer.headers[FALLBACK_HEADER] = kind.by;
+    env.meter.event({ kind: 'fallback', cluster: env.cluster, by: kind.by, reason: failure.reason });
     return answer;
   }
   if (reply !== undefined) {

@@ -16,6 +16,13 @@ export interface Replay {
   dispose(reason?: MeshError): void;
 }
 
+/** The kind whose answer depends on whose call it is: each target has clusters of its own. */
+export interface AskService {
+  readonly by: 'service';
+  readonly takesTime: true;
+  readonly cluster: string;
+}
+
 export interface ServiceEnv {
   /** The cluster of that name now; undefined when there is none. */
   use(cluster: string): { readonly statName: string; readonly service: Service } | undefined;
