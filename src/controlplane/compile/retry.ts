@@ -21,8 +21,8 @@ const UNPROCESSED = ['connect-failure', 'refused-stream', 'reset-before-request'
  *   with no condition nobody retries, Envoy included.
  * - `backendRequest` alone: the field sits in the retry policy, so one has to be there; it has the one retry of what was
  *   provably not processed.
- * - Both: a timed out attempt is tried again ("the Gateway SHOULD schedule the next retry attempt"), which is Envoy's `reset`.
- *   Without `backendRequest` resets are not retried: the request may have been processed.
+ * - `retry`: "SHOULD retry on connection errors (disconnect, reset, timeout, TCP failure) if a retry stanza is configured" (HTTPRouteRetry), which is
+ *   Envoy's `reset`, with an attempt that takes longer than `backendRequest`.
  */
 export function retryPolicy(retry: RetrySpec | undefined, timeouts: Timeouts | undefined): Resource | undefined {
   const perTry = timeouts?.backendRequest;
@@ -32,7 +32,7 @@ export function retryPolicy(retry: RetrySpec | undefined, timeouts: Timeouts | u
   const { names, statuses } = conditions(retry.codes);
   return {
     // No spaces: grpc-js-xds does not trim.
-    retry_on: [...UNPROCESSED, ...names, ...(perTry ? ['reset'] : [])].join(','),
+    retry_on: [...UNPROCESSED, ...names, 'reset'].join(','),
     ...(retry.attempts !== undefined && { num_retries: wrapped(retry.attempts) }),
     ...(statuses.length > 0 && { retriable_status_codes: statuses }),
     ...(retry.backoff !== undefined && { retry_back_off: { base_interval: duration(retry.backoff) } }),

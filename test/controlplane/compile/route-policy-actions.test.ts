@@ -153,6 +153,7 @@ describe('retries', () => {
       'connect-failure',
       'envoy-ratelimited',
       'refused-stream',
+      'reset',
       'reset-before-request',
       'retriable-headers',
       'retriable-status-codes',

@@ -257,7 +257,7 @@ describe('timeouts and retries', () => {
 
   test('unset stays unset', () => {
     expect(routeOf('timeouts: {}')).toEqual({});
-    expect(routeOf('retry: {}')).toEqual({ retry_policy: { retry_on: `${UNPROCESSED},unavailable` } });
+    expect(routeOf('retry: {}')).toEqual({ retry_policy: { retry_on: `${UNPROCESSED},unavailable,reset` } });
   });
 
   test('request is the limit of the call, for HTTP and for gRPC; 0s is none', () => {
@@ -282,7 +282,7 @@ describe('timeouts and retries', () => {
   test('codes, attempts and backoff are GEP-1731', () => {
     expect(routeOf('retry: { codes: [503, 500, 503], attempts: 3, backoff: 100ms }')).toEqual({
       retry_policy: {
-        retry_on: `${UNPROCESSED},unavailable,retriable-status-codes`,
+        retry_on: `${UNPROCESSED},unavailable,retriable-status-codes,reset`,
         num_retries: { value: 3 },
         retriable_status_codes: [500, 503],
         retry_back_off: { base_interval: { nanos: 100_000_000 } },
@@ -290,7 +290,7 @@ describe('timeouts and retries', () => {
     });
   });
 
-  test('an attempt that times out is tried again when both are set', () => {
+  test('connections that break are tried again, and attempts that take too long', () => {
     expect(routeOf('retry: { attempts: 2 }, timeouts: { backendRequest: 1s }').retry_policy).toEqual({
       retry_on: `${UNPROCESSED},unavailable,reset`,
       num_retries: { value: 2 },
@@ -308,10 +308,10 @@ describe('timeouts and retries', () => {
   test('a GRPCRoute names gRPC statuses', () => {
     const policy = (text: string) => grpc(`backendRefs: [{ name: b }], ${text}`)[0].route.retry_policy;
     expect(policy('retry: { codes: [RESOURCE_EXHAUSTED, INTERNAL], attempts: 1 }')).toEqual({
-      retry_on: `${UNPROCESSED},resource-exhausted,internal`,
+      retry_on: `${UNPROCESSED},resource-exhausted,internal,reset`,
       num_retries: { value: 1 },
     });
-    expect(policy('retry: {}')).toEqual({ retry_on: `${UNPROCESSED},unavailable` });
+    expect(policy('retry: {}')).toEqual({ retry_on: `${UNPROCESSED},unavailable,reset` });
     expect(policy('')).toBeUndefined();
   });
 });

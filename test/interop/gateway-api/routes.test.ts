@@ -6,6 +6,7 @@ import { envoyBinary } from '../envoy/envoy.js';
 import type { Ask, Case, Expected } from './case.js';
 import { CHANGING } from './changing.js';
 import { MATCHING } from './matching.js';
+import { SENDING } from './sending.js';
 import { carried, decidedByEnvoy, type Side } from './sides.js';
 
 /*
@@ -14,7 +15,7 @@ import { carried, decidedByEnvoy, type Side } from './sides.js';
  * compiler makes of them must come to the same.
  */
 
-const CASES = [...MATCHING, ...CHANGING];
+const CASES = [...MATCHING, ...CHANGING, ...SENDING];
 const WEIGHTS = { v1: 70, v2: 30, v3: 0 };
 const BACKENDS = ['v1', 'v2', 'v3'] as const;
 
