@@ -54,7 +54,7 @@ export class Checked {
   readonly health: EndpointHealth;
   constructor(at: string | number, clock: FakeClock, more: Partial<EndpointConfig> = {}) {
     this.config = anEndpoint(typeof at === 'number' ? `127.0.0.1:${at}` : at, more);
-    this.health = new EndpointHealth('unknown', clock.now(), () => {});
+    this.health = new EndpointHealth('unknown', clock.now(), {});
   }
   get key(): string {
     return this.config.key;

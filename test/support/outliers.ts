@@ -34,7 +34,7 @@ export class Judged {
     readonly key: string,
     private readonly clock: FakeClock,
   ) {
-    this.health = new EndpointHealth('healthy', clock.now(), () => {});
+    this.health = new EndpointHealth('healthy', clock.now(), {});
   }
 
   /** So many attempts with this outcome: an HTTP status, or none because of the connection. */

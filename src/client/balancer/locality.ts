@@ -55,7 +55,10 @@ function inOnePlace(endpoints: readonly Endpoint[]): boolean {
 
 /** By the endpoints' own weights, wherever they are. */
 function byEndpoint(endpoints: readonly Endpoint[]): Weighed {
-  return { endpoints, weights: Float64Array.from(endpoints, ({ config }) => config.weight) };
+  // By hand: `Float64Array.from` takes four times as long, and this is done at each change.
+  const weights = new Float64Array(endpoints.length);
+  for (let i = 0; i < weights.length; i++) weights[i] = (endpoints[i] as Endpoint).config.weight;
+  return { endpoints, weights };
 }
 
 /**

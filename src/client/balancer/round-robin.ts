@@ -46,10 +46,20 @@ export function roundRobin(env: BalancerEnv): Policy {
 
   return {
     update(list, newWeights) {
+      const equal = areEqual(newWeights, list.length);
+      // Nearly always: all weigh the same, and whose turn it is is still there.
+      const next =
+        schedule === undefined && equal ? list.indexOf(endpoints[(last + 1) % endpoints.length] as Endpoint) : -1;
+      if (next >= 0) {
+        endpoints = list;
+        weights = newWeights;
+        last = (next - 1 + list.length) % list.length;
+        return;
+      }
       const wait = waits();
       endpoints = list;
       weights = newWeights;
-      if (areEqual(weights, list.length)) {
+      if (equal) {
         schedule = undefined;
         last = firstOf(list, wait) ?? env.random.int(Math.max(1, list.length));
         last = (last - 1 + list.length) % Math.max(1, list.length);

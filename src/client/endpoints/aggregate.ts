@@ -61,6 +61,10 @@ export class Aggregate implements Upstream {
     return this.#leaves.some(({ made }) => made?.hashes ?? false);
   }
 
+  hold(call: Call): () => void {
+    return this.underWay.hold(call);
+  }
+
   others(tried: readonly string[]): boolean {
     return this.#leaves.some(({ made }) => made?.others(tried) ?? false);
   }

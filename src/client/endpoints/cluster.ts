@@ -110,6 +110,10 @@ export class Cluster implements Rank {
     return choosesByHash(this.config);
   }
 
+  hold(call: Call): () => void {
+    return this.underWay.hold(call);
+  }
+
   others(tried: readonly string[]): boolean {
     return this.#members.list.some(
       ({ key, health, reach }) => health.verdict !== 'unusable' && reach !== 'unreachable' && !tried.includes(key),

@@ -11,6 +11,7 @@ export class HealthWatchers {
   #checker: HealthChecker | undefined;
   #watch: HealthWatch<Endpoint> | undefined;
   #endpoints: readonly Endpoint[] = [];
+  #listening = false;
 
   constructor(private readonly env: ClientEnv) {}
 
@@ -85,6 +86,8 @@ export class HealthWatchers {
   /** Replies may say that an endpoint fails its checks: heard only while there are any. */
   #listen(): void {
     const checker = this.#checker;
+    if (checker === undefined && !this.#listening) return;
+    this.#listening = checker !== undefined;
     for (const endpoint of this.#endpoints) {
       if ((endpoint.onFailNow !== undefined) === (checker !== undefined)) continue;
       endpoint.onFailNow = checker === undefined ? undefined : () => this.#checker?.failNow(endpoint.key);

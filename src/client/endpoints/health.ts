@@ -18,8 +18,8 @@ export class EndpointHealth {
   constructor(
     private configured: HealthStatus,
     now: number,
-    /** The verdict is another one than before. */
-    private readonly onChange: (now: number) => void,
+    /** Told when the verdict is another one than before. */
+    private readonly owner: { readonly onHealthChange?: (() => void) | undefined },
   ) {
     this.usableSince = now;
     this.#verdict = this.#judge();
@@ -69,7 +69,7 @@ export class EndpointHealth {
     this.#verdict = this.#judge();
     if (this.#verdict === before) return;
     if (before === 'unusable') this.usableSince = now;
-    this.onChange(now);
+    this.owner.onHealthChange?.();
   }
 
   #judge(): Verdict {

@@ -217,11 +217,14 @@ const takesCalls = ({ config }: Endpoint): boolean => config.health !== 'drainin
 
 /** By priority, the first one first. */
 function byPriority(endpoints: readonly Endpoint[]): ReadonlyMap<number, readonly Endpoint[]> {
+  const first = endpoints[0]?.config.priority;
+  if (first === undefined) return new Map();
+  if (endpoints.every(({ config }) => config.priority === first)) return new Map([[first, endpoints]]);
   const groups = new Map<number, Endpoint[]>();
   for (const endpoint of endpoints) {
     const group = groups.get(endpoint.config.priority);
     if (group === undefined) groups.set(endpoint.config.priority, [endpoint]);
     else group.push(endpoint);
   }
-  return groups.size < 2 ? groups : new Map([...groups].sort(([a], [b]) => a - b));
+  return new Map([...groups].sort(([a], [b]) => a - b));
 }

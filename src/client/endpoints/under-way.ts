@@ -53,6 +53,13 @@ export class UnderWay {
     this.#size--;
   }
 
+  /** For a call that has no attempt under way, and waits for the next: it ends with the mesh as well. The result lets go of it, once. */
+  hold(call: Call): () => void {
+    if (this.closed) call.cancel(new MeshClosedError());
+    const place = this.begin(call);
+    return () => this.end(place);
+  }
+
   /** Cancels all with MESH_CLOSED. */
   close(): void {
     this.closed = true;

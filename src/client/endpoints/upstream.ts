@@ -1,4 +1,4 @@
-import type { Priority } from '../../core/call.js';
+import type { Call, Priority } from '../../core/call.js';
 import type { Service } from '../../core/service.js';
 import type { Fallback } from '../../resilience/fallback/fallback.js';
 
@@ -20,6 +20,8 @@ export interface Upstream {
   readonly hashes: boolean;
   /** What stands in when there is no answer. An update may replace it. */
   readonly fallback: Fallback | undefined;
+  /** Has the mesh end the call when it closes, though no attempt of it is under way. The result lets go of it. */
+  hold(call: Call): () => void;
   /** One attempt. An update may replace it: look it up for each. */
   readonly service: Service;
 }
