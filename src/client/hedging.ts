@@ -40,6 +40,7 @@ export function hedged(
       extra: new RetryBudget({ retryRatio: config.maxExtraLoad, minRetriesPerSecond: 0, ttlMs: EXTRA_TTL_MS }, clock),
       limits: retryEnv.limits,
       others: (tried) => cluster.others(tried),
+      hold: (call) => cluster.hold(call),
       verdicts: judgement(policy, retryEnv),
       latencies: known,
       perTryTimeoutMs: policy.perTryTimeoutMs,

@@ -59,6 +59,7 @@ function retries(action: ForwardAction, cluster: Upstream, env: ClientEnv): Filt
     cluster: cluster.statName,
     limits: cluster.limits,
     others: (tried) => cluster.others(tried),
+    hold: (call) => cluster.hold(call),
     headers: anyHeader,
     // Read through the cluster: an update may replace it.
     budget: { deposit: () => cluster.budget.deposit(), tryWithdraw: () => cluster.budget.tryWithdraw() },

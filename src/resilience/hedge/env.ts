@@ -42,6 +42,8 @@ export interface HedgeEnv {
   };
   /** Whether an endpoint can serve that is not among these. */
   readonly others: (tried: readonly string[]) => boolean;
+  /** Has the mesh end the call when it closes, though no attempt of it is under way; the result lets go of it. Absent: it waits on. */
+  readonly hold?: ((call: Call) => () => void) | undefined;
   readonly verdicts: Verdicts;
   /** Of the destination's first attempts. */
   readonly latencies: Latencies;

@@ -45,6 +45,7 @@ export class Race {
   #failed: Call | undefined;
   #winner: Call | undefined;
   #over = false;
+  #letGo: (() => void) | undefined;
   #resolve!: (reply: Reply) => void;
   #reject!: (error: unknown) => void;
 
@@ -65,7 +66,11 @@ export class Race {
       this.#resolve = resolve;
       this.#reject = reject;
       this.call.cancellation.add(this.#cancelled);
-      if (this.#over) return;
+      this.#letGo = this.env.hold?.(this.call);
+      if (this.#over) {
+        this.#letGo?.();
+        return;
+      }
       this.#launch();
       this.#afterDelay();
     });
@@ -229,6 +234,7 @@ export class Race {
   #win(attempt: Call): void {
     this.#over = true;
     this.#winner = attempt;
+    this.#letGo?.();
     this.#stopTimer();
     const { call, env } = this;
     const { cluster, endpoint, version, traceId, spanId, flags } = attempt.record;

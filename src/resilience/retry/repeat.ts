@@ -147,14 +147,17 @@ class Repeats {
   }
 }
 
-/** Waits `delayMs`, or rejects at once when the call is cancelled. */
+/** Waits `delayMs`, or rejects at once when the call is cancelled, or the mesh is closed. */
 function pause(call: Call, env: RetryEnv, delayMs: number): Promise<void> {
   return new Promise((resolve, reject) => {
+    const letGo = env.hold?.(call);
     const cancelled = (reason: Error): void => {
+      letGo?.();
       stop();
       reject(reason);
     };
     const stop = env.clock.after(delayMs, () => {
+      letGo?.();
       call.cancellation.remove(cancelled);
       resolve();
     });

@@ -4,7 +4,7 @@ import type { Call } from '../../core/call.js';
 import { MeshError } from '../../core/errors.js';
 import type { RetryConfig } from '../../core/model/route.js';
 import type { Reply } from '../../core/reply.js';
-import { RETRY_MARK } from '../../core/retry-mark.js';
+import { isRetried, RETRY_MARK } from '../../core/retry-mark.js';
 import type { Filter } from '../../core/service.js';
 import { judge, linked, type RetryEnv } from './attempt.js';
 import { compilePolicy } from './policy.js';
@@ -48,7 +48,9 @@ const NOTHING: RetryConfig['on'] = new Set();
 
 /** Whether it is made for a request that is itself a repetition: the one being served, or the one that a proxy passes on. */
 export const isForRetry = (call: Call): boolean =>
-  ambient()?.retried === true || call.headers[RETRY_MARK] !== undefined;
+  ambient()?.retried === true ||
+  call.headers[RETRY_MARK] !== undefined ||
+  (call.downstream !== undefined && isRetried(call.headers));
 
 /** Lets the replay buffer go once it is known that no attempt follows. */
 function settled(body: ReplayBody, settling: Promise<Reply>): Promise<Reply> {
