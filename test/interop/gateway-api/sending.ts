@@ -29,11 +29,7 @@ export const SENDING: readonly Case[] = [
   {
     about: 'a rule without backends has 500',
     routes: [
-      [
-        { matches: [exact('/omitted')] },
-        { matches: [exact('/empty')], backendRefs: [] },
-        rule('v1', [prefix('/')]),
-      ],
+      [{ matches: [exact('/omitted')] }, { matches: [exact('/empty')], backendRefs: [] }, rule('v1', [prefix('/')])],
     ],
     asks: [
       ['/forward', 'v1'],
