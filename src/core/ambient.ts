@@ -30,6 +30,7 @@ export interface Ambient {
 export interface Lifetime {
   /** Runs `listener` once the request has been answered, or its caller is gone; at once if that is so already. */
   onOver(listener: () => void): void;
+  offOver(listener: () => void): void;
 }
 
 const storage = new AsyncLocalStorage<Ambient>();

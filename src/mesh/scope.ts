@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { type Ambient, ambient, derivedAmbient, withAmbient } from '../core/ambient.js';
 import type { Clock } from '../core/clock.js';
 import type { Deadlines } from '../core/deadlines.js';
@@ -19,7 +20,8 @@ export interface Scope {
   withDeadline<T>(ms: number, work: () => T): T;
   /**
    * For work that is no call of the mesh (a query, a computation in steps): fires when the caller of the request being served goes away, or the time for
-   * it is up, `withDeadline` included; the reason is a MeshError. Not any more once the request has been answered. Never outside of a request.
+   * it is up, `withDeadline` included; the reason is a MeshError. Not any more once the request has been answered. Never outside of a request. The same one
+   * however often it is asked for.
    */
   signal(): AbortSignal;
 }
@@ -31,6 +33,7 @@ interface ScopeEnv {
 }
 
 export function createScope({ clock, deadlines, reserveMs }: ScopeEnv): Scope {
+  const signals = new WeakMap<Ambient, AbortSignal>();
   return {
     detach: (work) => withAmbient(derivedAmbient(DETACHED), work),
     withDeadline: (ms, work) => {
@@ -39,30 +42,38 @@ export function createScope({ clock, deadlines, reserveMs }: ScopeEnv): Scope {
       return withAmbient(derivedAmbient({ narrowedTo }), work);
     },
     signal: () => {
-      const controller = new AbortController();
       const context = ambient();
-      if (context === undefined) return controller.signal;
-      const { cancellation } = context;
-      const until = workDeadline(context, reserveMs);
-      const fire = (reason: MeshError): void => {
-        stop();
-        controller.abort(reason);
-      };
-      const entry =
-        until === Number.POSITIVE_INFINITY
-          ? undefined
-          : deadlines.watch(until, () =>
-              fire(new DeadlineExceededError('the time for the request being served is up', 'maybe')),
-            );
-      const stop = (): void => {
-        entry?.stop();
-        cancellation?.remove(fire);
-      };
-      cancellation?.add(fire);
-      context.lifetime?.onOver(stop);
-      return controller.signal;
+      if (context === undefined) return new AbortController().signal;
+      let signal = signals.get(context);
+      if (signal === undefined) {
+        signal = signalOf(context, workDeadline(context, reserveMs), deadlines);
+        signals.set(context, signal);
+      }
+      return signal;
     },
   };
+}
+
+/** Fires at `until`, or when the context is cancelled. What it listens to is let go of when nothing can come any more. */
+function signalOf({ cancellation, lifetime }: Ambient, until: number, deadlines: Deadlines): AbortSignal {
+  const controller = new AbortController();
+  const { signal } = controller;
+  // Many calls may share it, and it does not outlive them.
+  setMaxListeners(0, signal);
+  const fire = (reason: MeshError): void => {
+    stop();
+    controller.abort(reason);
+  };
+  const expired = (): void => fire(new DeadlineExceededError('the time for the request being served is up', 'maybe'));
+  const entry = until === Number.POSITIVE_INFINITY ? undefined : deadlines.watch(until, expired);
+  const stop = (): void => {
+    entry?.stop();
+    cancellation?.remove(fire);
+    lifetime?.offOver(stop);
+  };
+  cancellation?.add(fire);
+  if (!signal.aborted) lifetime?.onOver(stop);
+  return signal;
 }
 
 const DETACHED: Partial<Ambient> = {

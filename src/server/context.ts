@@ -25,7 +25,7 @@ export class InboundContext implements Ambient, Lifetime {
   /** Where the handler records what the request costs; undefined where load is not reported. Written by the middleware, once. */
   metrics: RequestMetrics | undefined;
   #over = false;
-  #onOver: (() => void)[] | undefined;
+  #onOver: Set<() => void> | undefined;
 
   constructor(
     headers: InboundHeaders,
@@ -48,9 +48,13 @@ export class InboundContext implements Ambient, Lifetime {
   onOver(listener: () => void): void {
     if (this.#over) listener();
     else {
-      this.#onOver ??= [];
-      this.#onOver.push(listener);
+      this.#onOver ??= new Set();
+      this.#onOver.add(listener);
     }
+  }
+
+  offOver(listener: () => void): void {
+    this.#onOver?.delete(listener);
   }
 
   /** The answer is out, or nobody waits for it: what was set up for the request can go. */

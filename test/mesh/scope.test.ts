@@ -158,10 +158,38 @@ describe('mesh.signal', () => {
     await byCaller;
   });
 
+  test('is one for each context, so that a stream of a thousand messages has one', () => {
+    const { inbound, mesh } = aMesh();
+    withAmbient(inbound(1_000), () => {
+      const signal = mesh.signal();
+      for (let i = 0; i < 1_000; i++) expect(mesh.signal()).toBe(signal);
+      expect(mesh.withDeadline(10, () => mesh.signal())).not.toBe(signal);
+    });
+  });
+
+  test('of work that was given less time holds nothing of a long request once that time is up', async () => {
+    const { clock, inbound, mesh } = aMesh();
+    const context = inbound(3_600_000);
+    const listeners = new Set<() => void>();
+    const { onOver, offOver } = context;
+    context.onOver = (listener) => {
+      listeners.add(listener);
+      onOver.call(context, listener);
+    };
+    context.offOver = (listener) => {
+      listeners.delete(listener);
+      offOver.call(context, listener);
+    };
+    for (let i = 0; i < 100; i++) withAmbient(context, () => mesh.withDeadline(10, () => mesh.signal()));
+    expect(listeners.size).toBe(100);
+    await clock.advance(20);
+    expect(listeners.size).toBe(0);
+  });
+
   test('leaves no timer behind', async () => {
     const { clock, inbound, mesh } = aMesh();
     const context = inbound(60_000);
-    for (let i = 0; i < 100; i++) withAmbient(context, () => mesh.signal());
+    for (let i = 0; i < 100; i++) withAmbient(context, () => mesh.withDeadline(50_000, () => mesh.signal()));
     context.over();
     await mesh.close();
     expect(clock.pending).toBe(0);

@@ -24,6 +24,7 @@ describe('options of meshClient', () => {
     [{ xds: 'http://a:1' }, 'options.xds: must be host:port or a gRPC bootstrap as an object, got "http://a:1"'],
     [{ config: 7 }, 'options.config: must be a path or an array of paths, got 7'],
     [{ unknownHosts: 'allow' }, 'options.unknownHosts: must be one of passthrough, deny, got "allow"'],
+    [{ reserveMs: -1 }, 'options.reserveMs: must be a number from 0 to 60000, got -1'],
     [null, 'meshClient(options): must be an object, got null'],
   ])('%j is refused', (options, message) => {
     expect(() => checkOptions(options)).toThrow(message);
