@@ -4,7 +4,7 @@ import { createServer, type Http2Server, type ServerHttp2Session } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CARRIERS, type Carrier, openCarrier } from '../../e2e/support/carriers.js';
-import { header } from './case.js';
+import { changeRequest, filters, header } from './case.js';
 
 /* What the conformance suite of Gateway API expects of GRPCRoute, in documents of our own. */
 
@@ -13,6 +13,15 @@ const BACKENDS = ['v1', 'v2'] as const;
 const NO_ROUTE = 14;
 
 type Ask = readonly [path: string, expected: string | number, metadata?: Readonly<Record<string, string>>];
+const CHANGES = changeRequest({
+  set: [{ name: 'X-Set', value: 'set' }],
+  add: [
+    { name: 'X-Add', value: 'added' },
+    { name: 'X-Append', value: 'last' },
+  ],
+  remove: ['X-Remove'],
+});
+
 interface Case {
   readonly about: string;
   readonly rules: readonly object[];
@@ -88,7 +97,39 @@ const CASES: readonly Case[] = [
       ['/a.B/C', NO_ROUTE],
     ],
   },
+  {
+    about: 'rules with names serve like those without',
+    rules: [
+      { ...rule('v1', [method('shop.Carts', 'Get')]), name: 'named-rule' },
+      rule('v2', [method('shop.Carts', 'Put')]),
+    ],
+    asks: [
+      ['/shop.Carts/Get', 'v1'],
+      ['/shop.Carts/Put', 'v2'],
+    ],
+  },
+  {
+    about: 'metadata is set, added and removed',
+    rules: [
+      { ...rule('v1'), ...filters(CHANGES) },
+      { ...rule('v2', [method('shop.Carts')]), ...filters(CHANGES) },
+    ],
+    asks: ['/a.B/C', '/shop.Carts/Get'].map((path, i) => [
+      path,
+      `v${i + 1} x-set=set x-add=added x-append=first,last x-kept=kept`,
+      {
+        'x-show': 'x-set x-add x-append x-kept x-remove',
+        'x-set': 'before',
+        'x-append': 'first',
+        'x-remove': 'gone',
+        'x-kept': 'kept',
+      },
+    ]),
+  },
 ];
+
+const WEIGHTED = 'weighted';
+const CALLS = 200;
 
 describe.each(CARRIERS)('Gateway API, gRPC, %s', (carrierName) => {
   const servers: Http2Server[] = [];
@@ -118,6 +159,18 @@ describe.each(CARRIERS)('Gateway API, gRPC, %s', (carrierName) => {
     );
     client.close();
   });
+
+  test('backends share the calls by weight', async () => {
+    const client = new Client(WEIGHTED, credentials.createInsecure(), {
+      channelOverride: carrier.mesh.channel(WEIGHTED),
+    });
+    const names = await Promise.all(Array.from({ length: CALLS }, () => call(client, '/a.B/C')));
+    client.close();
+    const count = names.filter((name) => name === 'v1').length;
+    expect(count + names.filter((name) => name === 'v2').length).toBe(CALLS);
+    // Five standard deviations of a binomial distribution.
+    expect(Math.abs(count - CALLS * 0.7)).toBeLessThan(5 * Math.sqrt(CALLS * 0.7 * 0.3));
+  });
 });
 
 /** The name of the backend that answered, or the status. */
@@ -137,15 +190,19 @@ function call(client: Client, path: string, fields: Readonly<Record<string, stri
   });
 }
 
-/** A server that answers every call, whatever its method, with its name. */
+/** A server that answers every call, whatever its method, with its name, and with the metadata that `x-show` names. */
 async function named(name: string, sessions: Set<ServerHttp2Session>): Promise<Http2Server> {
   const server = createServer();
   server.on('session', (session) => sessions.add(session));
-  server.on('stream', (stream) => {
+  server.on('stream', (stream, headers) => {
     stream.resume();
     stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
     stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
-    const message = Buffer.from(name);
+    const shown = String(headers['x-show'] ?? '')
+      .split(' ')
+      .filter((field) => headers[field] !== undefined)
+      .map((field) => ` ${field}=${String(headers[field]).replaceAll(', ', ',')}`);
+    const message = Buffer.from(name + shown.join(''));
     const frame = Buffer.alloc(5);
     frame.writeUInt32BE(message.length, 1);
     stream.end(Buffer.concat([frame, message]));
@@ -162,15 +219,22 @@ function documents(ports: readonly number[]): string {
     metadata: { name },
     spec: { endpoints: [`127.0.0.1:${port}`] },
   });
+  const route = (name: string, rules: readonly object[]): object => ({
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'GRPCRoute',
+    metadata: { name },
+    spec: { parentRefs: [{ group: '', kind: 'Service', name }], rules },
+  });
   const all = [
     ...BACKENDS.map((name, i) => service(name, ports[i] as number)),
-    ...CASES.flatMap(({ rules }, i) => [
-      service(`case-${i}`, ports[0] as number),
+    ...CASES.flatMap(({ rules }, i) => [service(`case-${i}`, ports[0] as number), route(`case-${i}`, rules)]),
+    service(WEIGHTED, ports[0] as number),
+    route(WEIGHTED, [
       {
-        apiVersion: 'gateway.networking.k8s.io/v1',
-        kind: 'GRPCRoute',
-        metadata: { name: `case-${i}` },
-        spec: { parentRefs: [{ group: '', kind: 'Service', name: `case-${i}` }], rules },
+        backendRefs: [
+          { name: 'v1', port: 80, weight: 70 },
+          { name: 'v2', port: 80, weight: 30 },
+        ],
       },
     ]),
   ];
