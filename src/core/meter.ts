@@ -25,7 +25,11 @@ export type MeshEvent =
   | { readonly kind: 'retry:budget-spent'; readonly cluster: string }
   | { readonly kind: 'hedge'; readonly cluster: string }
   /** A breaker changes its state. `reason`: what tripped it, or `probe` that failed. */
-  | { readonly kind: 'breaker:open'; readonly cluster: string; readonly reason: 'consecutive' | 'success-rate' | 'probe' }
+  | {
+      readonly kind: 'breaker:open';
+      readonly cluster: string;
+      readonly reason: 'consecutive' | 'success-rate' | 'probe';
+    }
   | { readonly kind: 'breaker:half-open' | 'breaker:close'; readonly cluster: string }
   | {
       readonly kind: 'fallback';
@@ -76,4 +80,10 @@ export interface Tracer {
   attempt(call: Call): AttemptSpan | undefined;
 }
 
-export const noMeter: Meter = { callFinished() {}, attemptFinished() {}, event() {}, gauge: () => () => {}, record() {} };
+export const noMeter: Meter = {
+  callFinished() {},
+  attemptFinished() {},
+  event() {},
+  gauge: () => () => {},
+  record() {},
+};
