@@ -153,6 +153,15 @@ describe('a destination with an aggregate cluster', () => {
     expect([...watcher.last.clusters.keys()].sort()).toEqual(['a', 'b', 'both']);
   });
 
+  test('takes Envoy’s budget of retries under way as one by time, since its calls are counted by its leaves', () => {
+    const retry_budget = { budget_percent: { value: 35 } };
+    cache.put(CLUSTER, { ...aggregateResource('both', 'a'), circuit_breakers: { thresholds: [{ retry_budget }] } });
+    eds('a', 1);
+    source.watch('reviews', watcher);
+    const budget = { retryRatio: 0.35, minRetriesPerSecond: 10, ttlMs: 10_000 };
+    expect(both()).toMatchObject({ kind: 'aggregate', maxRetries: undefined, retryBudget: budget });
+  });
+
   test('has leaves of every kind: EDS, static, strict DNS and logical DNS, which is one endpoint', async () => {
     names.set('one.test', ['10.0.0.1', '10.0.0.2']);
     const at = (type: string, name: string, host: string) =>
