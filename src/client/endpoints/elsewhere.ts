@@ -3,7 +3,7 @@ import type { Call } from '../../core/call.js';
 import type { MeshError } from '../../core/errors.js';
 import type { Reply } from '../../core/reply.js';
 import type { Elsewhere } from './accounting.js';
-import { tellDeadline } from './carry.js';
+import { setOff } from './carry.js';
 import type { Endpoint } from './endpoint.js';
 import type { Level } from './level.js';
 
@@ -17,7 +17,7 @@ const LAST_RESORTS = 3;
 export interface Surroundings {
   /** By priority, as they are now: an update may replace them. */
   levels(): readonly Level[];
-  readonly clock: Pick<Clock, 'now'>;
+  readonly clock: Clock;
   send(endpoint: Endpoint, elsewhere: Elsewhere): Promise<Reply>;
   /** Monotonic milliseconds from which on no endpoint is tried that is known to be unreachable: a call waits for one of them, not for each. */
   readonly until: number;
@@ -40,12 +40,13 @@ export class Search {
   readonly elsewhere: Elsewhere = (call, endpoint, error) => {
     this.#failed.add(endpoint);
     if (endpoint.reach !== 'unreachable') this.#avoid.push(endpoint.key);
-    const now = this.around.clock.now();
-    const next = this.#usable(call, now) ?? this.#lastResort(now);
-    if (next === undefined) return giveUp(call, error);
+    const { clock } = this.around;
     // What is left is less than what the last one would have been told.
-    if (call.deadline !== Number.POSITIVE_INFINITY) tellDeadline(call, now);
-    return this.around.send(next, this.elsewhere);
+    const late = setOff(call, clock);
+    if (late !== undefined) return giveUp(call, late);
+    const now = clock.now();
+    const next = this.#usable(call, now) ?? this.#lastResort(now);
+    return next === undefined ? giveUp(call, error) : this.around.send(next, this.elsewhere);
   };
 
   #usable(call: Call, now: number): Endpoint | undefined {

@@ -65,6 +65,11 @@ export class WaitingRoom {
       if (!limits.tryWait(call.priority)) throw limits.overflow(call.priority);
       waiting = true;
       await this.#wait(call);
+      const given = call.cancellation.reason;
+      if (given === undefined) continue;
+      // It was given up in the turn in which it may go on.
+      limits.waited();
+      throw given;
     }
   }
 

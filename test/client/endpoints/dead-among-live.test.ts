@@ -144,6 +144,23 @@ describe('an endpoint that cannot be reached, among others that can', () => {
   });
 });
 
+test('a call whose time is up before one has failed to connect goes to no other', async () => {
+  let refuse: (error: Error) => void = () => {};
+  client = failoverClient({
+    answer: (_, { method }) => (method === 'OPTIONS' ? aReply() : new Promise((_resolve, reject) => (refuse = reject))),
+  });
+  await use([A, B]);
+  const call = client.call({ timeoutMs: 1_001 });
+  call.catch(() => {});
+  await settle();
+  expect(client.took()).toHaveLength(1);
+  // Deadlines fire up to 4 ms late.
+  await client.clock.advance(1_002);
+  refuse(new ConnectionLostError(A, 'test', 'no'));
+  await expect(call).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+  expect(client.took()).toEqual([]);
+});
+
 describe('when no endpoint can be reached', () => {
   test('the call fails at once with the last error, after each endpoint was tried once', async () => {
     client.down.add(A).add(B).add(C);

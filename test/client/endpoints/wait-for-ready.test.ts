@@ -1,10 +1,11 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type BodyProducer, StreamBody } from '../../../src/core/body.js';
 import type { CallInit } from '../../../src/core/call.js';
-import { ConfigUnavailableError, type MeshError } from '../../../src/core/errors.js';
+import { CancelledError, ConfigUnavailableError, type MeshError } from '../../../src/core/errors.js';
 import type { AggregateClusterConfig, ClusterConfig } from '../../../src/core/model/cluster.js';
 import { DEFAULT_RETRY_BUDGET } from '../../../src/core/model/cluster.js';
 import type { TargetConfig } from '../../../src/core/model/target.js';
+import { aCall } from '../../support/calls.js';
 import { failoverClient, once } from '../../support/failover.js';
 import { settle } from '../../support/fake-clock.js';
 import { aCluster, aRoute, aForward } from '../../support/targets.js';
@@ -153,6 +154,37 @@ describe('a call that waits for ready, to endpoints that cannot be reached', () 
     await client.destinations.close();
     client.env.deadlines.close();
     expect(client.clock.pending).toBe(0);
+  });
+
+  test('is not sent when its time is up, though nobody has told it so: deadlines fire up to 4 ms late', async () => {
+    client.down.add(A);
+    const { call, isWaiting } = wait({ timeoutMs: 5_001 });
+    use({ reviews: aCluster('reviews', [A]) });
+    expect(await isWaiting()).toBe(true);
+    await client.clock.advance(5_002);
+    client.took();
+    client.down.clear();
+    use({ reviews: aCluster('reviews', [A, B]) });
+    await expect(call).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED', reached: 'no' });
+    expect(client.took()).toEqual([]);
+    expect(client.destinations.clusters.list()[0]?.limits).toMatchObject({ requests: 0, pending: 0 });
+  });
+
+  test('is not sent when it was given up in the turn in which it may go on', async () => {
+    client.down.add(A);
+    const first = client.call({ waitForReady: true, method: 'OPTIONS' });
+    use({ reviews: aCluster('reviews', [A]) });
+    const given = aCall({ waitForReady: true });
+    const call = client.destinations.service(given);
+    for (let i = 0; i < 5; i++) await settle();
+    client.took();
+    client.down.clear();
+    use({ reviews: aCluster('reviews', [A, B]) });
+    given.cancel(new CancelledError('gave up'));
+    await expect(call).rejects.toMatchObject({ code: 'CANCELLED' });
+    await first;
+    expect(client.sent.filter(({ call: { method } }) => method === 'GET')).toEqual([]);
+    expect(client.destinations.clusters.list()[0]?.limits).toMatchObject({ requests: 0, pending: 0 });
   });
 
   test('is not kept from failing by a drop or a limit: only what could not be sent waits', async () => {
