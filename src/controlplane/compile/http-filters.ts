@@ -58,16 +58,13 @@ function sessionOverride({ spec, name, path }: Session): Resource {
   });
 }
 
-const METHODS = 'GET, HEAD, POST, PUT, DELETE, CONNECT, OPTIONS, TRACE, PATCH';
-
 function corsPolicy(cors: CorsSpec): Resource {
   const list = (field: string, values: readonly string[] | undefined): Resource =>
     values === undefined || values.length === 0 ? {} : { [field]: values.join(', ') };
-  // "*" is a name to browsers when there are credentials (Fetch standard); GEP-1767 wants it to mean all all the same.
-  const methods = cors.allowCredentials && cors.allowMethods?.includes('*') ? [METHODS] : cors.allowMethods;
   return any('envoy.extensions.filters.http.cors.v3.CorsPolicy', {
     ...(cors.allowOrigins.length > 0 && { allow_origin_string_match: cors.allowOrigins.map(originMatch) }),
-    ...list('allow_methods', methods),
+    // "*" becomes what the request asks for: "return a single HTTP method matching the value of the Access-Control-Request-Method request header".
+    ...list('allow_methods', cors.allowMethods),
     ...list('allow_headers', cors.allowHeaders),
     ...list('expose_headers', cors.exposeHeaders),
     max_age: String(cors.maxAge),

@@ -119,9 +119,10 @@ describe('CORS', () => {
     expect(policy('')).toMatchObject({ allowOrigin: [], allowMethods: '', maxAge: '5', allowCredentials: false });
   });
 
-  test('every method, where credentials make "*" a name', () => {
-    expect(policy('allowMethods: ["*"]')?.allowMethods).toBe('*');
-    expect(policy('allowMethods: ["*"], allowCredentials: true')?.allowMethods).toContain('DELETE');
+  test('every method and header, where credentials make "*" a name too: what is asked for is repeated', () => {
+    const all = { allowMethods: '*', allowHeaders: '*' };
+    expect(policy('allowMethods: ["*"], allowHeaders: ["*"]')).toMatchObject(all);
+    expect(policy('allowMethods: ["*"], allowHeaders: ["*"], allowCredentials: true')).toMatchObject(all);
   });
 
   test.each([
@@ -148,8 +149,8 @@ describe('CORS', () => {
       'allowOrigins: "*" stands for all of them: keep it alone, or remove it',
     ],
     [
-      'allowCredentials: true, allowHeaders: ["*"]',
-      'allowHeaders: browsers take "*" for a name when allowCredentials is true: name the headers',
+      'allowCredentials: true, exposeHeaders: ["*"]',
+      'exposeHeaders: browsers take "*" for a name when allowCredentials is true: name the headers',
     ],
   ])('%s', (text, message) => {
     expect(said(cors(text))).toEqual([`filters[0].cors.${message}`]);

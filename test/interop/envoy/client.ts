@@ -114,9 +114,10 @@ export function arrived(backends: Backends, call: string): Outcome['arrived'] {
 
 type Shown = Outcome['arrived'][number];
 
-/** Attempts follow one another, whether they say their number or not. */
+/** Attempts follow one another, whatever they say of their number, and of the hosts of those before. */
+const OF_ONE_ATTEMPT = /^x-(?:envoy-attempt-count|envoy-original-host|forwarded-host):/;
 const orderOf = ({ headers, ...rest }: Shown): string =>
-  JSON.stringify({ ...rest, headers: headers.filter((field) => !field.startsWith('x-envoy-attempt-count:')) });
+  JSON.stringify({ ...rest, headers: headers.filter((field) => !OF_ONE_ATTEMPT.test(field)) });
 
 const pairs = (raw: readonly string[]): readonly (readonly [string, string])[] =>
   raw.flatMap((name, i) => (i % 2 === 0 ? [[name.toLowerCase(), raw[i + 1] as string] as const] : []));

@@ -124,6 +124,7 @@ export function plannedRequest(chance: Chance, { name, hosts }: Table): PlannedR
   headers.push(['origin', chance.pick(['https://shop.example', 'https://x1', 'null', 'https://evil.test'])]);
   if (chance.once(3)) return { ...common, method, headers };
   if (!chance.once(4)) headers.push(['access-control-request-method', 'PUT']);
+  if (chance.once(2)) headers.push(['access-control-request-headers', chance.pick(['x-a', 'x-a, x-b'])]);
   return {
     ...common,
     method: 'OPTIONS',

@@ -213,6 +213,13 @@ export const CHANGING: readonly Case[] = [
           ),
         ),
         rule('v1', [prefix('/any')], filters(cors({ allowOrigins: ['*'], allowMethods: ['PUT'] }))),
+        ...[true, false].map((allowCredentials) =>
+          rule(
+            'v1',
+            [prefix(`/wild-${allowCredentials}`)],
+            filters(cors({ allowOrigins: ['*'], allowMethods: ['*'], allowHeaders: ['*'], allowCredentials })),
+          ),
+        ),
       ],
     ],
     asks: [
@@ -244,6 +251,37 @@ export const CHANGING: readonly Case[] = [
         { origin: 'https://www.shop.test' },
       ],
       ['/some', { backend: 'v1', replyAbsent: ['access-control-allow-origin'] }, { origin: 'https://bar.test' }],
+      ...['https://foobar.test', 'https://foobar.test:12345'].map(
+        (origin) =>
+          [
+            'OPTIONS /any',
+            {
+              reply: { 'access-control-allow-origin': origin, 'access-control-allow-methods': 'PUT' },
+              replyAbsent: ['access-control-allow-credentials'],
+            },
+            { origin, 'access-control-request-method': 'PUT' },
+          ] as const,
+      ),
+      ...[true, false].map(
+        (credentials) =>
+          [
+            `OPTIONS /wild-${credentials}`,
+            {
+              reply: {
+                'access-control-allow-origin': 'https://other.foo.test',
+                'access-control-allow-methods': 'PUT',
+                'access-control-allow-headers': 'x-header-1, x-header-2',
+                ...(credentials && { 'access-control-allow-credentials': 'true' }),
+              },
+              replyAbsent: credentials ? [] : ['access-control-allow-credentials'],
+            },
+            {
+              origin: 'https://other.foo.test',
+              'access-control-request-method': 'PUT',
+              'access-control-request-headers': 'x-header-1, x-header-2',
+            },
+          ] as const,
+      ),
       [
         'PUT /any',
         { backend: 'v1', replyAbsent: ['access-control-allow-credentials'] },

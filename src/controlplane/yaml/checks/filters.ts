@@ -54,8 +54,8 @@ function checkCors(cors: CorsSpec, at: Path, report: Report): void {
     const values: readonly string[] = cors[field] ?? [];
     if (values.includes('*') && values.length > 1)
       report([...at, field], '"*" stands for all of them: keep it alone, or remove it');
-    // Methods are few enough to be named.
-    if (values.includes('*') && cors.allowCredentials && (field === 'allowHeaders' || field === 'exposeHeaders'))
+    // Of methods and headers of requests, those are repeated that the browser asks for; of replies it asks for none.
+    if (values.includes('*') && cors.allowCredentials && field === 'exposeHeaders')
       report([...at, field], 'browsers take "*" for a name when allowCredentials is true: name the headers');
   }
 }
