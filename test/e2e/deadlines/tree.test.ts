@@ -32,12 +32,14 @@ const cancelled = (): boolean => tree.leaves.every(({ seen }) => seen[0]?.cancel
 test('time left strictly decreases at every hop, over HTTP and gRPC', async () => {
   const reply = await tree.customer.fetch('http://frontend/answer', { mesh: { timeoutMs: ALLOWED_MS } });
   expect(await reply.json()).toEqual({ from: '["stock","prices"]' });
-  const left = ['frontend', 'reviews', 'ratings', 'stock'].map((name) => tree.hop(name).seen[0]?.allowedMs ?? 0);
+  const left = (['frontend', 'reviews', 'ratings', 'stock'] as const).map(
+    (name) => tree.hops[name].seen[0]?.allowedMs ?? 0,
+  );
   expect(left[0]).toBe(ALLOWED_MS);
   for (const [i, ms] of left.slice(1).entries())
     expect(ms, `hop ${i + 2}`).toBeLessThanOrEqual((left[i] as number) - 5);
   expect(left.at(-1)).toBeGreaterThan(0);
-  expect(tree.hop('prices').seen[0]?.allowedMs).toBe(left.at(-1));
+  expect(tree.hops.prices.seen[0]?.allowedMs).toBe(left.at(-1));
 });
 
 describe('when the customer goes away', () => {
@@ -59,7 +61,7 @@ describe('when the customer goes away', () => {
     expect(leaves.map(({ steps }) => steps)).toEqual(done);
     // Each handler has tried something else; nothing of that was sent.
     expect([...tree.gaveUp].sort()).toEqual(['frontend', 'prices', 'ratings', 'reviews', 'stock']);
-    expect(tree.hops.map(({ fallbacks }) => fallbacks)).toEqual([0, 0, 0, 0, 0]);
+    expect(Object.values(tree.hops).map(({ fallbacks }) => fallbacks)).toEqual([0, 0, 0, 0, 0]);
   });
 
   test('without a deadline it is the same', async () => {
@@ -92,7 +94,7 @@ describe('when the time is up', () => {
     const leaves = tree.leaves.map(({ name }) => name);
     expect(tree.gaveUp.filter((name) => !leaves.includes(name))).toEqual(['ratings', 'reviews', 'frontend']);
     // Each of the three had kept enough to try something else.
-    expect(tree.hop('stock').fallbacks).toBe(3);
+    expect(tree.hops.stock.fallbacks).toBe(3);
   });
 });
 
