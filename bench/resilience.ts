@@ -12,6 +12,10 @@ import {
 } from 'cockatiel';
 import Opossum from 'opossum';
 import pRetry from 'p-retry';
+import { Cluster } from '../src/client/endpoints/cluster.js';
+import { UnderWay } from '../src/client/endpoints/under-way.js';
+import type { ClientEnv } from '../src/client/env.js';
+import { hedged } from '../src/client/hedging.js';
 import { Call } from '../src/core/call.js';
 import { systemClock as clock } from '../src/core/clock.js';
 import { Deadlines } from '../src/core/deadlines.js';
@@ -32,12 +36,10 @@ import { breaking, DestinationBreaker } from '../src/resilience/breaker/filter.j
 import { CircuitLimits, requestLimit } from '../src/resilience/concurrency/circuit-limits.js';
 import { callDeadline } from '../src/resilience/deadline/deadline.js';
 import { createFallback, fallingBack } from '../src/resilience/fallback/fallback.js';
-import { hedge } from '../src/resilience/hedge/hedge.js';
-import { Latencies } from '../src/resilience/hedge/latencies.js';
 import { RetryBudget } from '../src/resilience/retry/budget.js';
-import { judgement } from '../src/resilience/retry/judgement.js';
 import { ReplayBody } from '../src/resilience/retry/replay.js';
 import { retry } from '../src/resilience/retry/retry.js';
+import { aCluster, aForward } from '../test/support/targets.js';
 import { compareCpu, report, type Side } from './lib/compare.js';
 
 const CALLS = 100;
@@ -56,6 +58,18 @@ const aCall = (): Call =>
   });
 
 const deadlines = new Deadlines(clock);
+const noTransport = (): never => {
+  throw new Error('no call comes as far');
+};
+const env: ClientEnv = {
+  clock,
+  random,
+  deadlines,
+  logger,
+  meter,
+  tracer: undefined,
+  transports: { http1: noTransport, http2: noTransport },
+};
 const limits = new CircuitLimits(cluster, DEFAULT_CIRCUIT_LIMITS, meter);
 const budget = new RetryBudget(DEFAULT_RETRY_BUDGET, clock);
 const never = () => () => false;
@@ -87,19 +101,12 @@ const policies = {
   'fallback, stale': () => fallback({ kind: 'stale', maxAgeMs: 60_000, maxEntries: 100, maxEntryBytes: 65_536 }),
   'retry and its budget': () => retry(DEFAULT_RETRY, retryEnv),
   hedging: () =>
-    hedge(
+    hedged(
       DEFAULT_HEDGE,
-      {
-        ...retryEnv,
-        deadlines,
-        extra: new RetryBudget(
-          { retryRatio: DEFAULT_HEDGE.maxExtraLoad, minRetriesPerSecond: 0, ttlMs: 10_000 },
-          clock,
-        ),
-        verdicts: judgement(DEFAULT_RETRY, retryEnv),
-        latencies: new Latencies(clock),
-        perTryTimeoutMs: undefined,
-      },
+      aForward({ [cluster]: 1 }),
+      new Cluster(aCluster(cluster, []), env, new UnderWay()),
+      env,
+      retryEnv,
       retry(DEFAULT_RETRY, retryEnv),
     ),
   limits: () => requestLimit(limits),
