@@ -5,6 +5,7 @@ import {
   type AggregateClusterConfig,
   type ClusterConfig,
   DEFAULT_BREAKER,
+  DEFAULT_CIRCUIT_LIMITS,
   DEFAULT_RETRY_BUDGET,
   type FallbackConfig,
 } from '../../../src/core/model/cluster.js';
@@ -156,4 +157,18 @@ test('an aggregate passes over a leaf whose breaker is open, comes back to it, a
   answers[REVIEWS] = () => aReply(200);
   await clock.advance(1_000);
   expect(await ask(router)).toBe('200 near');
+});
+
+test('no endpoint at all, and a limit that is reached, have a fallback as well', async () => {
+  const { use, target, events } = routing({});
+  const empty = use(target(aCluster('reviews', [], { fallback: [STATIC] })));
+  expect((await empty.service(aCall())).headers['inmesh-fallback']).toBe('static');
+  empty.release();
+  const limits = { ...DEFAULT_CIRCUIT_LIMITS, maxRequests: 0 };
+  const full = use(target(reviews({ fallback: [STATIC], limits })));
+  expect((await full.service(aCall())).headers['inmesh-fallback']).toBe('static');
+  expect(events.flatMap((event) => (event.kind === 'fallback' ? [event.reason] : []))).toEqual([
+    'NO_ENDPOINT',
+    'CIRCUIT_OPEN',
+  ]);
 });
