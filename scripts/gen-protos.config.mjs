@@ -129,6 +129,8 @@ export const NEWER_FIELDS = {
     },
     host_rewrite_literal: { type: 'string', id: 8 },
   },
+  // Envoy 1.40 refuses several checks of a cluster without names.
+  'envoy.config.core.v3.HealthCheck': { name: { type: 'string', id: 27 } },
   // gRFC A114; and slow start as other policies have it.
   [`${LB_TYPE}.client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin`]: {
     metric_names_for_computing_utilization: { rule: 'repeated', type: 'string', id: 7 },

@@ -2,9 +2,13 @@ import type { Resource } from '../../core/resources.js';
 import type { HealthCheckSpec } from '../yaml/schema/health-check.js';
 import { duration, wrapped } from './proto.js';
 
-/** `Cluster.health_checks`. */
+/** `Cluster.health_checks`. Envoy wants several to have names (since 1.40). */
 export function healthChecks(given: readonly HealthCheckSpec[] | undefined): Resource {
-  return given === undefined ? {} : { health_checks: given.map(healthCheck) };
+  if (given === undefined) return {};
+  const several = given.length > 1;
+  return {
+    health_checks: given.map((check, index) => ({ ...(several && { name: `check-${index}` }), ...healthCheck(check) })),
+  };
 }
 
 function healthCheck(check: HealthCheckSpec): Resource {

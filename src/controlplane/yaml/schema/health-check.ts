@@ -73,7 +73,10 @@ export const healthCheck = v.strictObject({
   altPort: about(v.optional(portNumber), "Port to ask. Default: the endpoint's own."),
   reuseConnection: about(v.optional(v.boolean()), 'One connection for all checks. Default true.'),
   httpHealthCheck: about(v.optional(httpHealthCheck), 'Ask over HTTP.'),
-  grpcHealthCheck: about(v.optional(grpcHealthCheck), 'Ask by the gRPC health protocol.'),
+  grpcHealthCheck: about(
+    v.optional(grpcHealthCheck),
+    'Ask by the gRPC health protocol. Envoy refuses it for a Service whose `appProtocol` is not HTTP/2.',
+  ),
   tcpHealthCheck: about(v.optional(tcpHealthCheck), 'Connect.'),
 });
 
