@@ -59,6 +59,9 @@ describe('a format', () => {
     ['%DYNAMIC_METADATA(a:b):3%', ''],
     ['%UPSTREAM_METADATA(["a", "b"])%', ''],
     ['%PER_REQUEST_STATE(a.b)%', ''],
+    ['%METADATA(ROUTE:a:b)%', ''],
+    ['%COALESCE({"operators": ["TRACE_ID", {"command": "REQ", "param": ":method", "max_length": 2}]})%', 'PO'],
+    ['%COALESCE({"operators": ["UPSTREAM_PROTOCOL", "DURATION"]})%', ''],
   ])('%s of a request: "%s"', (text, expected) => {
     expect(fill(text)).toBe(expected);
   });
@@ -78,6 +81,45 @@ describe('a format', () => {
 
   test('says what was raised', () => {
     expect(fill('%RESPONSE_FLAGS%', reply, (record) => record.raise('UO'))).toBe('UO');
+  });
+
+  test('says it in long words', () => {
+    const flagged = (record: CallRecord): void => {
+      record.raise('UO');
+      record.raise('MA');
+    };
+    expect(fill('%RESPONSE_FLAGS_LONG%', reply, flagged)).toBe('UpstreamOverflow,MA');
+    expect(fill('%RESPONSE_FLAGS_LONG%', reply)).toBe('-');
+  });
+
+  test.each([
+    ['%QUERY_PARAMS%', '/a?b=c%20d&e', 'b=c%20d&e'],
+    ['%QUERY_PARAMS(DECODED)%', '/a?b=c%20d&e', 'b=c d&e'],
+    ['%QUERY_PARAMS(DECODED):3%', '/a?b=c%20d&e', 'b=c'],
+    ['%QUERY_PARAMS%', '/a', ''],
+    ['%REQUESTED_SERVER_NAME%', '/', ''],
+    ['%REQUESTED_SERVER_NAME(SNI_FIRST)%', '/', 'reviews'],
+    ['%REQUESTED_SERVER_NAME(HOST_FIRST:ORIG)%', '/', ''],
+  ])('%s of %s: "%s"', (text, path, expected) => {
+    const format = compileFormat(text);
+    const env = { clock: new FakeClock(), random: seededRandom(1) };
+    expect(typeof format === 'string' ? format : format(aCall({ path }), undefined, env)).toBe(expected);
+  });
+
+  test.each([
+    ['10.1.10.23:80', 16, '10.1.0.0/16'],
+    ['10.1.10.23:80', 32, '10.1.10.23/32'],
+    ['10.1.10.23:80', 0, '0.0.0.0/0'],
+    ['10.1.10.23:80', 64, ''],
+    ['[2001:db8:1234:5678:9abc:def0:1234:5678]:80', 64, '2001:db8:1234:5678::/64'],
+    ['[2001:db8:1234:5678:9abc:def0:1234:5678]:80', 28, '2001:db0::/28'],
+    ['[::1]:80', 128, '::1/128'],
+    ['[::ffff:10.0.0.1]:80', 112, '::ffff:a00:0/112'],
+  ])('the network of %s with %i bits is "%s"', (remote, bits, expected) => {
+    const format = compileFormat(`%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(${bits})%`);
+    const downstream = { remote, local: undefined, protocol: 'HTTP/1.1' } as const;
+    const env = { clock: new FakeClock(), random: seededRandom(1) };
+    expect(typeof format === 'string' ? format : format(aCall({ downstream }), undefined, env)).toBe(expected);
   });
 
   test('makes a UUID where one is asked for', () => {
@@ -109,6 +151,20 @@ describe('a format', () => {
     ['%START_TIME(%Q)%', '%START_TIME(%Q)% "%Q" is no part of a time format'],
     ['%GRPC_STATUS(ROMAN)%', 'must be CAMEL_STRING'],
     ['%ENVIRONMENT(HOME)%', 'configuration from outside may not read variables of this process'],
+    ['%FILE_CONTENT(/etc/passwd)%', 'configuration from outside may not read files of this machine'],
+    ['%SECRET(key)%', 'configuration from outside may not read secrets of this process'],
+    ['%CEL(request.path)%', 'expressions are not evaluated here'],
+    ['%REQUEST(x)%', 'those that have a value are DOWNSTREAM_DIRECT_LOCAL_ADDRESS'],
+    ['%QUERY_PARAMS(SOME)%', 'must be ORIG or DECODED'],
+    ['%REQUESTED_SERVER_NAME(SNI)%', 'must have SNI_ONLY, SNI_FIRST or HOST_FIRST before the colon'],
+    ['%REQUESTED_SERVER_NAME(SNI_FIRST:NOWHERE)%', 'must have ORIG, HOST or ORIG_OR_HOST after the colon'],
+    ['%UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(129)%', 'must be 0 to 128'],
+    ['%COALESCE(REQ)%', 'must be a JSON object'],
+    ['%COALESCE({"operators": []})%', 'a list of 1 to 10 commands'],
+    ['%COALESCE({"operators": [1]})%', 'has an operator that is neither a name nor'],
+    ['%COALESCE({"operators": ["REQ"]})%', '%REQ% needs an argument'],
+    ['%COALESCE({"operators": ["NOPE"]})%', '%NOPE% is no command that is known'],
+    ['%COALESCE({"operators": ["COALESCE"]})%', 'must not stand in itself'],
   ])('%s is refused: %s', (text, problem) => {
     expect(formatProblem(text)).toContain(problem);
   });

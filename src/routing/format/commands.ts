@@ -1,9 +1,18 @@
 import { hostname } from 'node:os';
 import type { Random } from '../../core/random.js';
 import { address } from './addresses.js';
-import { grpcStatus, replyField, responseFlags } from './reply-values.js';
-import { queryParameter, requestField, requestFieldWithoutQuery, requestPath } from './request-values.js';
+import { grpcStatus, longResponseFlags, replyField, responseFlags } from './reply-values.js';
+import {
+  alternatives,
+  queryParameter,
+  queryParameters,
+  requestedServerName,
+  requestField,
+  requestFieldWithoutQuery,
+  requestPath,
+} from './request-values.js';
 import { compileTime, LOCAL, UTC, type Zone } from './time.js';
+import { UNSET, UNSET_WITH_ARGUMENT } from './unset.js';
 import type { FormatEnv, FormatRequest, Value } from './values.js';
 
 /** How a command is written, and what it stands for. */
@@ -30,11 +39,11 @@ const nothing: Value = () => undefined;
 const none = plain(nothing);
 const noneOf: Command = { argument: 'optional', length: true, compile: () => nothing };
 
-/** Headers go before trailers come. */
-function trailerField(argument: string): Value {
-  replyField(argument);
+/** Headers go before trailers come: what names one is only checked. */
+const trailer = required((argument) => {
+  alternatives(argument);
   return nothing;
-}
+});
 
 const upstream = address(({ record }: FormatRequest) => record?.endpoint);
 const remote = address(({ downstream }: FormatRequest) => downstream?.remote);
@@ -84,16 +93,21 @@ const responseDuration: Value = ({ record }, reply, { clock }) =>
 let host: string | undefined;
 
 /**
- * The commands of Envoy's substitution formatter (access log, "Command operators"), but for `%ENVIRONMENT(X)%`. In a header a command without a
- * value leaves nothing in its place, where an access log would have a "-".
+ * The commands of Envoy 1.40's substitution formatter ("Supported commands"), but for those that are `REFUSED`, and `%COALESCE(…)%`, which is made of
+ * others (`coalesce.ts`). In a header a command without a value leaves nothing in its place, where an access log would have a "-".
  */
 export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['REQ', required(requestField)],
+  ['REQUEST_HEADER', required(requestField)],
   ['REQ_WITHOUT_QUERY', required(requestFieldWithoutQuery)],
   ['PATH', optional(requestPath, true)],
   ['QUERY_PARAM', required(queryParameter)],
+  ['QUERY_PARAMS', optional(queryParameters, true)],
+  ['REQUESTED_SERVER_NAME', optional(requestedServerName)],
   ['RESP', required(replyField)],
-  ['TRAILER', required(trailerField)],
+  ['RESPONSE_HEADER', required(replyField)],
+  ['TRAILER', trailer],
+  ['RESPONSE_TRAILER', trailer],
   ['PROTOCOL', plain(protocol)],
   ['START_TIME', optional(time(UTC, startedAt))],
   ['START_TIME_LOCAL', optional(time(LOCAL, startedAt))],
@@ -101,6 +115,7 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['EMIT_TIME_LOCAL', optional(time(LOCAL, now))],
   ['RESPONSE_CODE', plain((_request, reply) => String(reply?.status ?? 0))],
   ['RESPONSE_FLAGS', plain(responseFlags)],
+  ['RESPONSE_FLAGS_LONG', plain(longResponseFlags)],
   ['RESPONSE_DURATION', plain(responseDuration)],
   ['GRPC_STATUS', optional(grpcStatus)],
   ['GRPC_STATUS_NUMBER', plain(grpcStatus('NUMBER'))],
@@ -109,103 +124,40 @@ export const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ['UPSTREAM_CLUSTER_RAW', clusterName],
   ['UPSTREAM_HOST', plain(upstream.whole)],
   ['UPSTREAM_REMOTE_ADDRESS', plain(upstream.whole)],
-  ['UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT', plain(upstream.withoutPort)],
+  ['UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT', optional(upstream.withoutPort)],
   ['UPSTREAM_REMOTE_PORT', plain(upstream.port)],
   ['UPSTREAM_REQUEST_ATTEMPT_COUNT', plain(attempts)],
   ['DOWNSTREAM_REMOTE_ADDRESS', plain(remote.whole)],
-  ['DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT', plain(remote.withoutPort)],
+  ['DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT', optional(remote.withoutPort)],
   ['DOWNSTREAM_REMOTE_PORT', plain(remote.port)],
   ['DOWNSTREAM_DIRECT_REMOTE_ADDRESS', plain(remote.whole)],
-  ['DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT', plain(remote.withoutPort)],
+  ['DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT', optional(remote.withoutPort)],
   ['DOWNSTREAM_DIRECT_REMOTE_PORT', plain(remote.port)],
   ['DOWNSTREAM_LOCAL_ADDRESS', plain(local.whole)],
-  ['DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT', plain(local.withoutPort)],
+  ['DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT', optional(local.withoutPort)],
   ['DOWNSTREAM_LOCAL_PORT', plain(local.port)],
+  ['DOWNSTREAM_DIRECT_LOCAL_ADDRESS', plain(local.whole)],
+  ['DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT', optional(local.withoutPort)],
+  ['DOWNSTREAM_DIRECT_LOCAL_PORT', plain(local.port)],
   ['DOWNSTREAM_PEER_URI_SAN', plain(({ source }) => source?.principal)],
   ['TRACE_ID', plain(({ record }) => record?.traceId)],
   ['SPAN_ID', plain(({ record }) => record?.spanId)],
   ['UNIQUE_ID', plain((_request, _reply, { random }) => uuid(random))],
   ['HOSTNAME', plain(() => (host ??= hostname()))],
-  ...[
-    'ACCESS_LOG_TYPE',
-    'BYTES_RECEIVED',
-    'BYTES_SENT',
-    'CONNECTION_ID',
-    'CONNECTION_TERMINATION_DETAILS',
-    'DOWNSTREAM_HANDSHAKE_DURATION',
-    'DOWNSTREAM_HEADER_BYTES_RECEIVED',
-    'DOWNSTREAM_HEADER_BYTES_SENT',
-    'DOWNSTREAM_LOCAL_DNS_SAN',
-    'DOWNSTREAM_LOCAL_SUBJECT',
-    'DOWNSTREAM_LOCAL_URI_SAN',
-    'DOWNSTREAM_PEER_CERT',
-    'DOWNSTREAM_PEER_DNS_SAN',
-    'DOWNSTREAM_PEER_FINGERPRINT_1',
-    'DOWNSTREAM_PEER_FINGERPRINT_256',
-    'DOWNSTREAM_PEER_ISSUER',
-    'DOWNSTREAM_PEER_SERIAL',
-    'DOWNSTREAM_PEER_SUBJECT',
-    'DOWNSTREAM_TLS_CIPHER',
-    'DOWNSTREAM_TLS_SESSION_ID',
-    'DOWNSTREAM_TLS_VERSION',
-    'DOWNSTREAM_TRANSPORT_FAILURE_REASON',
-    'DOWNSTREAM_WIRE_BYTES_RECEIVED',
-    'DOWNSTREAM_WIRE_BYTES_SENT',
-    'DURATION',
-    'FILTER_CHAIN_NAME',
-    'LOCAL_REPLY_BODY',
-    'REQUEST_DURATION',
-    'REQUEST_HEADERS_BYTES',
-    'REQUEST_TX_DURATION',
-    'RESPONSE_FLAGS_LONG',
-    'RESPONSE_HEADERS_BYTES',
-    'RESPONSE_TRAILERS_BYTES',
-    'RESPONSE_TX_DURATION',
-    'ROUNDTRIP_DURATION',
-    'STREAM_ID',
-    'TLS_JA3_FINGERPRINT',
-    'TLS_JA4_FINGERPRINT',
-    'UPSTREAM_CONNECTION_ID',
-    'UPSTREAM_CONNECTION_POOL_READY_DURATION',
-    'UPSTREAM_HEADER_BYTES_RECEIVED',
-    'UPSTREAM_HEADER_BYTES_SENT',
-    'UPSTREAM_HOST_NAME',
-    'UPSTREAM_HOST_NAME_WITHOUT_PORT',
-    'UPSTREAM_LOCAL_ADDRESS',
-    'UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT',
-    'UPSTREAM_LOCAL_DNS_SAN',
-    'UPSTREAM_LOCAL_PORT',
-    'UPSTREAM_LOCAL_SUBJECT',
-    'UPSTREAM_LOCAL_URI_SAN',
-    'UPSTREAM_PEER_CERT',
-    'UPSTREAM_PEER_DNS_SAN',
-    'UPSTREAM_PEER_ISSUER',
-    'UPSTREAM_PEER_SUBJECT',
-    'UPSTREAM_PEER_URI_SAN',
-    'UPSTREAM_PROTOCOL',
-    'UPSTREAM_TLS_CIPHER',
-    'UPSTREAM_TLS_SESSION_ID',
-    'UPSTREAM_TLS_VERSION',
-    'UPSTREAM_TRANSPORT_FAILURE_REASON',
-    'UPSTREAM_WIRE_BYTES_RECEIVED',
-    'UPSTREAM_WIRE_BYTES_SENT',
-    'VIRTUAL_CLUSTER_NAME',
-  ].map((name) => [name, none] as const),
-  ...[
-    'CLUSTER_METADATA',
-    'COMMON_DURATION',
-    'CUSTOM_FLAGS',
-    'DOWNSTREAM_PEER_CERT_V_END',
-    'DOWNSTREAM_PEER_CERT_V_START',
-    'DYNAMIC_METADATA',
-    'FILTER_STATE',
-    'PER_REQUEST_STATE',
-    'QUERY_PARAMS',
-    'REQUESTED_SERVER_NAME',
-    'RESPONSE_CODE_DETAILS',
-    'UPSTREAM_FILTER_STATE',
-    'UPSTREAM_METADATA',
-    'UPSTREAM_PEER_CERT_V_END',
-    'UPSTREAM_PEER_CERT_V_START',
-  ].map((name) => [name, noneOf] as const),
+  ...UNSET.map((name) => [name, none] as const),
+  ...UNSET_WITH_ARGUMENT.map((name) => [name, noneOf] as const),
 ]);
+
+/** Commands that Envoy has and that are refused here, each with the reason. */
+export const REFUSED: ReadonlyMap<string, string> = new Map([
+  // A control plane must not be able to send this process's secrets to a server of its choice.
+  ['ENVIRONMENT', 'configuration from outside may not read variables of this process'],
+  ['FILE_CONTENT', 'configuration from outside may not read files of this machine'],
+  ['SECRET', 'configuration from outside may not read secrets of this process'],
+  ['CEL', 'expressions are not evaluated here'],
+  ['TYPED_CEL', 'expressions are not evaluated here'],
+]);
+
+/** Names of the commands that can have a value here. */
+export const supportedCommands = (): string[] =>
+  [...COMMANDS].flatMap(([name, command]) => (command === none || command === noneOf ? [] : [name])).sort();

@@ -1,4 +1,5 @@
-import { COMMANDS } from './commands.js';
+import { coalesced } from './coalesce.js';
+import { type Command, COMMANDS, REFUSED, supportedCommands } from './commands.js';
 import { parseFormat, type Token } from './parse.js';
 import type { FormatEnv, FormatReply, FormatRequest, Value } from './values.js';
 
@@ -28,14 +29,14 @@ export function formatProblem(text: string): string | undefined {
 }
 
 function compileCommand({ name, argument, length }: Exclude<Token, string>): Value {
-  if (name === 'ENVIRONMENT') {
-    // A control plane must not be able to send this process's secrets to a server of its choice.
+  const reason = REFUSED.get(name);
+  if (reason !== undefined) throw new Error(`%${name}(…)% is not supported: ${reason}`);
+  const command = name === 'COALESCE' ? COALESCE : COMMANDS.get(name);
+  if (command === undefined) {
     throw new Error(
-      '%ENVIRONMENT(…)% is not supported: configuration from outside may not read variables of this process',
+      `%${name}% is no command that is known; those that have a value are ${supportedCommands().join(', ')}`,
     );
   }
-  const command = COMMANDS.get(name);
-  if (command === undefined) throw new Error(`%${name}% is no command that is known`);
   if (argument !== undefined && command.argument === 'none') throw new Error(`%${name}% takes no argument`);
   if (!argument && command.argument === 'required') throw new Error(`%${name}% needs an argument: %${name}(…)%`);
   if (length !== undefined && !command.length) throw new Error(`%${name}% takes no maximal length`);
@@ -43,6 +44,12 @@ function compileCommand({ name, argument, length }: Exclude<Token, string>): Val
   if (length === undefined) return value;
   return (request, reply, env) => value(request, reply, env)?.slice(0, length);
 }
+
+const COALESCE: Command = {
+  argument: 'required',
+  length: true,
+  compile: (argument) => coalesced(argument, compileCommand),
+};
 
 function compileArgument(name: string, argument: string | undefined, compile: (argument: string) => Value): Value {
   try {

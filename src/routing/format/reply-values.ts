@@ -36,3 +36,24 @@ export function grpcStatus(argument: string | undefined): Value {
 
 /** `%RESPONSE_FLAGS%`: "-" when none was raised, as in Envoy. */
 export const responseFlags: Value = ({ record }) => record?.flags?.join(',') ?? '-';
+
+const LONG_FLAGS: Readonly<Record<string, string>> = {
+  UH: 'NoHealthyUpstream',
+  UF: 'UpstreamConnectionFailure',
+  UO: 'UpstreamOverflow',
+  NR: 'NoRouteFound',
+  NC: 'NoClusterFound',
+  URX: 'UpstreamRetryLimitExceeded',
+  UT: 'UpstreamRequestTimeout',
+  UR: 'UpstreamRemoteReset',
+  UC: 'UpstreamConnectionTermination',
+  LR: 'LocalReset',
+  DC: 'DownstreamConnectionTermination',
+  DT: 'DurationTimeout',
+  UPE: 'UpstreamProtocolError',
+  DPE: 'DownstreamProtocolError',
+};
+
+/** `%RESPONSE_FLAGS_LONG%`; flags of the mesh's own have no other name. */
+export const longResponseFlags: Value = ({ record }) =>
+  record?.flags?.map((flag) => LONG_FLAGS[flag] ?? flag).join(',') ?? '-';

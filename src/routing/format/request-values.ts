@@ -50,11 +50,45 @@ export function requestPath(argument: string | undefined): Value {
 export function queryParameter(name: string): Value {
   return (request) => {
     const value = queryValue(request.path, name);
-    if (value === undefined || !value.includes('%')) return value;
-    try {
-      return decodeURIComponent(value);
-    } catch {
-      return value;
-    }
+    return value === undefined ? undefined : decoded(value);
   };
+}
+
+/** `%QUERY_PARAMS(X)%`: the whole query as it is written (ORIG, the default), or DECODED. */
+export function queryParameters(argument = 'ORIG'): Value {
+  if (argument !== 'ORIG' && argument !== 'DECODED') throw new Error(`must be ORIG or DECODED, got "${argument}"`);
+  return ({ path }) => {
+    const question = path.indexOf('?');
+    if (question < 0) return undefined;
+    const query = path.slice(question + 1);
+    return argument === 'ORIG' ? query : decoded(query);
+  };
+}
+
+/**
+ * `%REQUESTED_SERVER_NAME(X:Y)%`: X is SNI_ONLY (the default, of which nothing is known here), SNI_FIRST or HOST_FIRST; Y is ORIG, HOST or ORIG_OR_HOST
+ * (the default).
+ */
+export function requestedServerName(argument = ''): Value {
+  const [which = '', source = ''] = argument.split(':');
+  if (!['', 'SNI_ONLY', 'SNI_FIRST', 'HOST_FIRST'].includes(which)) {
+    throw new Error(`must have SNI_ONLY, SNI_FIRST or HOST_FIRST before the colon, got "${which}"`);
+  }
+  if (!['', 'ORIG', 'HOST', 'ORIG_OR_HOST'].includes(source)) {
+    throw new Error(`must have ORIG, HOST or ORIG_OR_HOST after the colon, got "${source}"`);
+  }
+  if (which === '' || which === 'SNI_ONLY') return () => undefined;
+  return (request) => {
+    const original = source === 'HOST' ? undefined : firstField(request, 'x-envoy-original-host');
+    return original ?? (source === 'ORIG' ? undefined : request.host);
+  };
+}
+
+function decoded(text: string): string {
+  if (!text.includes('%')) return text;
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }

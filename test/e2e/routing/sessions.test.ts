@@ -111,4 +111,18 @@ describe.each(DOORS)('%s', (doorName) => {
     const none = await scene(filterBy('cookie'), override({ disabled: true }));
     expect((await none.door.ask()).headers).not.toHaveProperty('set-cookie');
   });
+
+  test('one of several clusters may have none', async () => {
+    const typed_per_filter_config = {
+      session: any('envoy.extensions.filters.http.stateful_session.v3.StatefulSessionPerRoute', { disabled: true }),
+    };
+    const clusters = [
+      { name: 'v1', weight: { value: 1 } },
+      { name: 'v2', weight: { value: 1 }, typed_per_filter_config },
+    ];
+    const { door } = await scene(filterBy('cookie'), { route: { weighted_clusters: { clusters } } });
+    const told = await Promise.all(Array.from({ length: 40 }, () => door.ask()));
+    for (const { text, headers } of told) expect('set-cookie' in headers, text).toBe(text !== 'c');
+    expect(new Set(told.map(({ text }) => text === 'c'))).toEqual(new Set([true, false]));
+  });
 });

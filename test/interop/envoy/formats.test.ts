@@ -6,7 +6,7 @@ import { Envoy, envoyBinary } from './envoy.js';
 import { staticCluster } from './our-side.js';
 
 /** Tables of one Envoy. */
-const AT_ONCE = 40;
+const AT_ONCE = 20;
 
 /* Which commands of formats a real Envoy takes: ours takes the same, but for those that it refuses on purpose. */
 
@@ -18,12 +18,17 @@ const ARGUMENTS: Readonly<Record<string, string>> = {
   CLUSTER_METADATA: 'a:b',
   UPSTREAM_METADATA: 'a:b',
   METADATA: 'ROUTE:a:b',
+  PER_REQUEST_STATE: 'a.b',
 };
 const withArgument = (name: string, argument: string | undefined): string =>
   argument === undefined ? `%${name}%` : `%${name}(${argument})%`;
 
-/** What Envoy refuses and ours takes, and why. */
-const DIFFER: Readonly<Record<string, string>> = {};
+/** Where the two differ, and why that is as it should be. */
+const DIFFER: Readonly<Record<string, string>> = {
+  '%REQ_WITHOUT_QUERY(x-a)%': 'Envoy wants an extension for it',
+  '%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(129)%': 'no address has so many bits: Envoy finds out with every request',
+  '%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(a)%': 'likewise',
+};
 
 const formats = [
   ...[...COMMANDS].map(([name, { argument }]) =>
@@ -70,7 +75,7 @@ describe.skipIf(envoyBinary === undefined)('a format', () => {
 
   test.each(formats)('%s', (format) => {
     const name = /^%([A-Z_0-9]+)/.exec(format)?.[1] ?? '';
-    const theirs = refused.has(format) && !(format in DIFFER);
+    const theirs = refused.has(format) !== format in DIFFER;
     expect(formatProblem(format) !== undefined).toBe(theirs || REFUSED.has(name));
   });
 });
