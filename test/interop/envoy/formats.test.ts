@@ -73,7 +73,7 @@ describe.skipIf(envoyBinary === undefined)('a format', () => {
     }
   }, 120_000);
 
-  test.each(formats)('%s', (format) => {
+  test.each(formats)('is taken or refused as by Envoy: %s', (format) => {
     const name = /^%([A-Z_0-9]+)/.exec(format)?.[1] ?? '';
     const theirs = refused.has(format) !== format in DIFFER;
     expect(formatProblem(format) !== undefined).toBe(theirs || REFUSED.has(name));
