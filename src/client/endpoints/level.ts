@@ -11,8 +11,9 @@ export type Reach = 'untried' | 'reached' | 'unreachable';
 export const FAILOVER_MS = 10_000;
 /** How often it is asked whether one can be looked at that could not be when it was its turn, in milliseconds. */
 const LOOK_AGAIN_MS = 1_000;
-/** How many endpoints are looked at in one go, so that a level of thousands is no storm of connections. */
-const LOOKS_AT_ONCE = 16;
+/** How many endpoints are looked at in one go, and when the next go may be, in milliseconds: a level of thousands is no storm of connections. */
+const LOOKS_AT_ONCE = 64;
+const NEXT_GO_MS = 10;
 
 /**
  * Endpoints of one rank, behind one balancer: those of one priority of a cluster that are healthy, or degraded. What decides whether calls go here or
@@ -128,12 +129,14 @@ export class Level {
     let left = LOOKS_AT_ONCE;
     this.#lookAt = Number.POSITIVE_INFINITY;
     const look = (endpoint: Endpoint): boolean => {
-      const may = left > 0 && endpoint.looking === undefined && this.balancer.admits(endpoint, request);
-      if (may) {
-        left--;
-        void endpoint.look(clock);
-      } else this.#lookNoLaterThan(now + LOOK_AGAIN_MS);
-      return may;
+      const may = endpoint.looking === undefined && this.balancer.admits(endpoint, request);
+      if (!may || left === 0) {
+        this.#lookNoLaterThan(now + (may ? NEXT_GO_MS : LOOK_AGAIN_MS));
+        return false;
+      }
+      left--;
+      void endpoint.look(clock);
+      return true;
     };
     for (const endpoint of this.#unreachable) {
       if (reconnectionAt(endpoint) <= now && look(endpoint)) endpoint.reconnection?.begin(now);

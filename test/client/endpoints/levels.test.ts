@@ -108,6 +108,41 @@ describe('A56: the priorities of a cluster', () => {
     expect(client.took()).not.toContain(C);
   });
 
+  test('when one endpoint of a level is back all others are looked at, 64 in 10 ms, before their back-off is over', async () => {
+    const near = Array.from({ length: 150 }, (_, i) => `10.1.0.${i}:80`);
+    await use(near, [C]);
+    for (const key of near) client.down.add(key);
+    // Each is tried by some call, and fails; back-offs differ by some jitter, and grow.
+    let tried = near;
+    while (tried.length > 0) {
+      await client.call();
+      tried = client.took().filter((key) => near.includes(key));
+    }
+    for (let i = 0; i < 20; i++) {
+      await client.clock.advance(1_000);
+      await client.call();
+    }
+    client.down.clear();
+    client.looked();
+    let first = 0;
+    while (first === 0) {
+      await client.clock.advance(100);
+      await client.call();
+      first = client.looked().length;
+    }
+    expect(first).toBeLessThan(64);
+    const goes: number[] = [];
+    for (let i = 0; i < 4; i++) {
+      await client.call();
+      goes.push(client.looked().length);
+      await client.clock.advance(10);
+    }
+    expect(goes).toEqual([64, 64, 150 - first - 128, 0]);
+    client.took();
+    for (let i = 0; i < 1_000; i++) await client.call();
+    expect(new Set(client.took()).size).toBe(150);
+  });
+
   test('where nobody can serve each level is tried once, from the top, so that whichever comes back first is found at once', async () => {
     await use([A], [C], [E]);
     client.down.add(A).add(C).add(E);
