@@ -165,3 +165,9 @@ export class InvalidRequestError extends MeshError {
 export function asMeshError(value: unknown, fallback: (cause: unknown) => MeshError): MeshError {
   return value instanceof MeshError ? value : fallback(value);
 }
+
+/**
+ * Whether the server says that it did not look at the call. Such a call is sent again once, whatever the policy says: it is no second request to anybody
+ * (gRFC A6, transparent retries: "has never been seen by the server application logic").
+ */
+export const refusedUnseen = ({ code, reached }: MeshError): boolean => code === 'STREAM_REFUSED' && reached === 'no';

@@ -9,7 +9,7 @@ const BUCKETS = 160;
 const SMALLEST_MS = 0.1;
 const GROWTH = 1.1;
 const LOG_GROWTH = Math.log(GROWTH);
-/** Fewer say nothing of a tail: "100 calls in 10 s", Finagle's BackupRequestFilter. */
+/** Fewer say nothing of a tail: as many as Finagle's BackupRequestFilter wants. */
 const LEAST_CALLS = 100;
 /** A percentile is looked up for every call, and counted this often. */
 const REFRESH_MS = 100;

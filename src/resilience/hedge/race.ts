@@ -3,7 +3,7 @@ import { type Call, CallRecord } from '../../core/call.js';
 import { grpcStatusOf } from '../../core/classify.js';
 import type { DeadlineEntry } from '../../core/deadlines.js';
 import { discard } from '../../core/discard.js';
-import { CancelledError, MeshError } from '../../core/errors.js';
+import { CancelledError, MeshError, refusedUnseen } from '../../core/errors.js';
 import type { HedgeConfig } from '../../core/model/route.js';
 import { markAttempt } from '../../core/retry-mark.js';
 import type { Reply } from '../../core/reply.js';
@@ -23,8 +23,8 @@ type Failure =
   | { readonly error: MeshError; readonly reply?: undefined };
 
 /**
- * The attempts of one call. The next one goes out when the delay is over, or after the back-off when one has failed; "all other outstanding requests are
- * cancelled" with the first answer that stands (gRFC A6). At most one timer runs.
+ * The attempts of one call. The next one goes out when the delay is over, or after the back-off when one has failed. With the first answer that stands
+ * "all outstanding hedged requests are canceled" (gRFC A6). At most one timer runs.
  */
 export class Race {
   readonly #running = new Set<Runner>();
@@ -33,6 +33,8 @@ export class Race {
   readonly #waits;
   readonly #shared: SharedBody | undefined;
   readonly #delayMs: number | undefined;
+  /** One attempt more than the policy says, after one that its server did not look at (gRFC A6, transparent retries). */
+  #transparent = 0;
   /** Places for retries that are held. */
   #places = 0;
   #timer: DeadlineEntry | undefined;
@@ -85,7 +87,7 @@ export class Race {
     attempt.record = Object.assign(new CallRecord(), call.record, { flags: undefined, attempts: number });
     call.record.attempts = number;
     if (this.#shared !== undefined) attempt.body = this.#shared.attempt();
-    if (number > 1) markAttempt(attempt.headers, call.protocol, number, number - 1);
+    if (number > 1) markAttempt(attempt.headers, call.protocol, number, number - 1 - this.#transparent);
     const runner = { attempt, startedAt: env.clock.now() };
     this.#running.add(runner);
     this.next(attempt).then(
@@ -105,7 +107,7 @@ export class Race {
   }
 
   #schedule(delayMs: number, reason: string | undefined): void {
-    if (this.#over || this.#noMore || this.#attempts.length >= this.config.maxAttempts) return;
+    if (this.#over || this.#noMore || this.#spent()) return;
     const { clock, deadlines } = this.env;
     const at = clock.now() + delayMs;
     if (at >= this.#dueAt || at >= Math.min(this.call.deadline, this.call.headBy)) return;
@@ -175,7 +177,7 @@ export class Race {
     } else this.#fail(runner.attempt, { error: error as MeshError }, reason);
   }
 
-  /** "hedgingPolicy.nonFatalStatusCodes" - gRFC A6: where they are named, they alone count; else what the retry policy says. */
+  /** gRFC A6 `nonFatalStatusCodes`: where they are named, they alone count; else what the retry policy says. */
   #reasonOfReply(reply: Reply): string | undefined {
     const { nonFatalStatuses } = this.config;
     if (nonFatalStatuses === undefined || this.call.protocol !== 'grpc')
@@ -193,17 +195,22 @@ export class Race {
   }
 
   #fail(attempt: Call, failure: Failure, reason: string): void {
+    if (failure.error !== undefined && this.#transparent === 0 && refusedUnseen(failure.error)) {
+      this.#transparent = 1;
+      this.#launch();
+      return;
+    }
     const before = this.#failure;
     discard(before?.reply?.body, this.env.clock);
     this.#failure = failure;
     this.#failed = attempt;
     const delayMs = this.#waits.next(failure.reply, this.env.others(this.#tried()));
-    // "the client … will not send any more hedged RPCs" after a negative pushback - A6.
+    // "If the pushback says not to retry, no further hedged requests will be sent." - A6
     if (delayMs === undefined) {
       this.#noMore = true;
       this.#stopTimer();
     } else {
-      // "If … a non-fatal status code is received …, the next hedged request … is sent immediately", unless the server pushes back: then as it says.
+      // "the next hedged request in line is sent immediately"; after pushback it "will be issued after the given delay has elapsed" - A6
       const pushedBack = failure.reply?.headers['grpc-retry-pushback-ms'] !== undefined;
       if (pushedBack || this.#running.size === 0) this.#stopTimer();
       this.#schedule(reason === NON_FATAL && !pushedBack ? 0 : delayMs, reason);
@@ -215,7 +222,7 @@ export class Race {
   #settleIfLast(): void {
     const failure = this.#failure;
     if (this.#over || this.#running.size > 0 || this.#timer !== undefined || failure === undefined) return;
-    if (this.#attempts.length >= this.config.maxAttempts) this.call.record.raise('URX');
+    if (this.#spent()) this.call.record.raise('URX');
     this.#win(this.#failed as Call);
     this.#failure = undefined;
     if (failure.reply !== undefined) this.#resolve(failure.reply);
@@ -223,6 +230,11 @@ export class Race {
       this.#shared?.dispose(failure.error);
       this.#reject(failure.error);
     }
+  }
+
+  /** No attempt is left that the policy allows. */
+  #spent(): boolean {
+    return this.#attempts.length - this.#transparent >= this.config.maxAttempts;
   }
 
   /** True when it still counts. */

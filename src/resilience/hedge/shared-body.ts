@@ -7,7 +7,8 @@ export const SHARED_LIMIT_BYTES = 65_536;
 
 /**
  * A streaming request body that several attempts read at the same time. What it has delivered is kept, so that each has all of it, at its own pace; once
- * that is more than the limit, the call is bound to the attempt that has read most ("commits", gRFC A6), and nothing is kept any longer.
+ * that is more than the limit, the call is bound to the attempt that has read most ("on which the maximum number of
+ * messages have already been sent" - gRFC A6), and nothing is kept any longer.
  */
 export class SharedBody {
   /** What was delivered; once bound to one reader, only what that one has not read. */

@@ -1,6 +1,6 @@
 import type { Call } from '../../core/call.js';
 import { grpcStatusOf, isCallers } from '../../core/classify.js';
-import type { MeshError } from '../../core/errors.js';
+import { type MeshError, refusedUnseen } from '../../core/errors.js';
 import { isIdempotent } from '../../core/idempotency.js';
 import type { RetryCondition } from '../../core/model/route.js';
 import type { Reply } from '../../core/reply.js';
@@ -14,12 +14,6 @@ const GRPC_CONDITIONS: Readonly<Record<number, RetryCondition>> = {
   13: 'internal',
   14: 'unavailable',
 };
-
-/**
- * Whether the server says that it did not look at the call. "the client … may retry transparently once" - gRFC A6: whatever the policy says, since
- * it is no second request to anybody.
- */
-export const refusedUnseen = ({ code, reached }: MeshError): boolean => code === 'STREAM_REFUSED' && reached === 'no';
 
 /** The condition under which a reply with this head is to be tried again, or undefined when it stands. */
 export function retriableReply(config: RetryPolicy, call: Call, reply: Reply): RetryCondition | undefined {

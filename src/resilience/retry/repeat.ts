@@ -1,11 +1,11 @@
 import pRetry, { AbortError } from 'p-retry';
 import type { Call } from '../../core/call.js';
 import { discard } from '../../core/discard.js';
+import { refusedUnseen } from '../../core/errors.js';
 import { markAttempt } from '../../core/retry-mark.js';
 import type { Reply } from '../../core/reply.js';
 import type { Service } from '../../core/service.js';
 import { type FailedAttempt, judge, linked, type RetryEnv } from './attempt.js';
-import { refusedUnseen } from './conditions.js';
 import type { RetryPolicy } from './policy.js';
 import type { ReplayBody } from './replay.js';
 import { Waits } from './wait.js';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { AttemptTimeoutError } from '../../../src/resilience/deadline/errors.js';
-import { ConnectionLostError } from '../../../src/client/transport/errors.js';
+import { ConnectionLostError, StreamRefusedError } from '../../../src/client/transport/errors.js';
 import { type Body, BytesBody, StreamBody } from '../../../src/core/body.js';
 import type { Call, CallInit } from '../../../src/core/call.js';
 import { Deadlines } from '../../../src/core/deadlines.js';
@@ -232,6 +232,20 @@ describe('a failed attempt of a hedged call', () => {
     await clock.advance(0);
     expect(state.outcome).toBe(500);
     expect(attempts[0]?.open).toBe(false);
+  });
+
+  test('that its server did not look at is made up for at once and once, by no budget (gRFC A6)', async () => {
+    const refused = () => new StreamRefusedError('10.0.0.1:80', 'REFUSED_STREAM');
+    const { run, attempts, clock, counts } = setup({}, { budget: false, retry: { on: new Set() } });
+    const { state } = run();
+    attempts[0]?.answer(refused());
+    await clock.advance(0);
+    expect(attempts).toHaveLength(2);
+    expect(attempts[1]?.call.headers).not.toHaveProperty('inmesh-retry');
+    attempts[1]?.answer(refused());
+    await clock.advance(300);
+    expect(state.outcome).toBe('StreamRefusedError');
+    expect({ attempts: attempts.length, ...counts }).toMatchObject({ attempts: 2, places: 0 });
   });
 
   test('by a per-try timeout is followed by another', async () => {

@@ -191,9 +191,9 @@ export class Exchange implements WireHandler, Reply, UnreadHeaders, BodyProducer
   }
 
   /**
-   * Whether the server closed the idle connection while the request was on its way: nothing came back on a connection that was used before. "a client …
-   * can automatically retry … if it has some means to know that the request semantics are actually idempotent … or … that the original request was
-   * never applied" - RFC 9110 section 9.2.2; sent again at once, and once ("SHOULD NOT automatically retry a failed automatic retry").
+   * Whether the server closed the idle connection while the request was on its way: nothing came back on a connection that was used before. It is sent
+   * again when its method is idempotent, or where there is "some means to detect that the original request was never applied"; and once: "A client SHOULD
+   * NOT automatically retry a failed automatic retry." - RFC 9110 section 9.2.2
    */
   #raced(failure: MeshError): boolean {
     if (this.#resent || !(failure instanceof ConnectionLostError) || failure.reached === 'yes') return false;
