@@ -7,8 +7,8 @@ type Standing = { readonly run: string } | { readonly not: string };
 const run = (title: string): Standing => ({ run: title });
 const GATEWAY: Standing = { not: 'about listeners of a Gateway, which this version has not' };
 const KUBERNETES: Standing = { not: 'about the status of resources in Kubernetes, which nobody here writes' };
-const REFERENCES: Standing = {
-  not: 'a reference to what is not there is a mistake in the configuration, which is refused as a whole; what the compiler makes of one alone is in test/controlplane/compile/routes.test.ts',
+const UNKNOWN_KIND: Standing = {
+  not: 'a backend of another kind than Service is a mistake in the document, which is refused',
 };
 const GRANTS: Standing = { not: 'about ReferenceGrant, which this version has not' };
 
@@ -51,10 +51,12 @@ export const PUBLISHED: Readonly<Record<string, Standing>> = {
   'httproute-hostname-intersection': GATEWAY,
   'httproute-https-listener': GATEWAY,
   'httproute-https-listener-detect-misdirected-requests': GATEWAY,
-  'httproute-invalid-backendref-unknown-kind': REFERENCES,
+  'httproute-invalid-backendref-unknown-kind': UNKNOWN_KIND,
   'httproute-invalid-cross-namespace-backend-ref': GRANTS,
   'httproute-invalid-cross-namespace-parent-ref': KUBERNETES,
-  'httproute-invalid-nonexistent-backendref': REFERENCES,
+  'httproute-invalid-nonexistent-backendref': run(
+    'requests for a backend that is not there have 500, others are served',
+  ),
   'httproute-invalid-parentref-not-matching-listener-port': KUBERNETES,
   'httproute-invalid-parentref-not-matching-section-name': KUBERNETES,
   'httproute-invalid-parentref-section-name-not-matching-port': KUBERNETES,

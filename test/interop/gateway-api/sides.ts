@@ -4,6 +4,7 @@ import { startProxy } from '../../../src/proxy/index.js';
 import { any, routerFilter } from '../../support/xds-resources.js';
 import { type CarrierName, openCarrier } from '../../e2e/support/carriers.js';
 import { Envoy, envoyBinary } from '../envoy/envoy.js';
+import { OurSide } from '../envoy/our-side.js';
 
 /** Who decides about the requests of a test. */
 export interface Side {
@@ -27,10 +28,22 @@ export async function carried(name: CarrierName, yaml: string): Promise<Side> {
 
 const cors = { name: 'envoy.filters.http.cors', typed_config: any('envoy.extensions.filters.http.cors.v3.Cors') };
 
-/** An Envoy with the routes and clusters that our compiler makes of the documents. */
-export async function decidedByEnvoy(yaml: string): Promise<Side> {
-  const { resources, problems } = compileText([{ name: 'mesh.yaml', text: yaml }]);
+/** What our compiler makes of documents that may name backends which are not there, as those of a cluster may. */
+function compiled(yaml: string) {
+  const { resources, problems } = compileText([{ name: 'mesh.yaml', text: yaml }], { danglingBackends: 'answer-500' });
   if (problems.length > 0) throw new Error(problems.map(formatProblem).join('\n'));
+  return resources;
+}
+
+/** Our proxy with that. */
+export async function decidedByUs(yaml: string): Promise<Side> {
+  const ours = await OurSide.start(compiled(yaml));
+  return { port: () => ours.proxy.port, close: () => ours.close() };
+}
+
+/** An Envoy with the routes and clusters of that. */
+export async function decidedByEnvoy(yaml: string): Promise<Side> {
+  const resources = compiled(yaml);
   const routes = [...resources[ROUTE].values()];
   const clusters = [...resources[CLUSTER].values()].map((cluster) => {
     const { eds_cluster_config: _, ...rest } = cluster;
