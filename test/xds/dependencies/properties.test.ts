@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { struct } from '../../../src/controlplane/compile/proto.js';
 import type { TargetConfig } from '../../../src/core/model/target.js';
 import { CLUSTER, ENDPOINT, LISTENER, type Resource, ROUTE } from '../../../src/core/resources.js';
 import { ResourceStore } from '../../../src/xds/resource-store.js';
@@ -25,12 +26,25 @@ const routesTo = (clusters: readonly string[]): Resource =>
     clusters.map((cluster) => toCluster(cluster)),
   );
 
-/** Complete: every cluster that a route names is there, and no other; frozen all through. */
+const fallingBackTo = (cluster: string): Resource => ({
+  metadata: { filter_metadata: { 'inmesh.dev': struct({ fallback: [{ service: { cluster } }] }) } },
+});
+
+/** Complete: every cluster that a route names is there, and no other but what those fall back to; frozen all through. */
 function checkComplete(config: TargetConfig): void {
   const named = new Set<string>();
   for (const { action } of config.routes)
     if (action.kind === 'forward') for (const { name } of action.clusters) named.add(name);
-  expect([...config.clusters.keys()].sort()).toEqual([...named].sort());
+  const shown = [...config.clusters.keys()];
+  expect(shown).toEqual(expect.arrayContaining([...named]));
+  const fallbacks = [...named].flatMap((name) => {
+    const state = config.clusters.get(name);
+    return state === undefined || state instanceof Error ? [] : (state.fallback ?? []);
+  });
+  const others = shown.filter((name) => !named.has(name));
+  expect(fallbacks.map((fallback) => fallback.kind === 'service' && fallback.cluster)).toEqual(
+    expect.arrayContaining(others),
+  );
   expect(Object.isFrozen(config) && config.routes.every(Object.isFrozen)).toBe(true);
   for (const state of config.clusters.values())
     if (!(state instanceof Error)) {
@@ -57,6 +71,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       (cache) =>
         cache.put(CLUSTER, clusterResource(cluster)),
   ),
+  fc
+    .tuple(name, name)
+    .filter(([cluster, other]) => cluster !== other)
+    .map(
+      ([cluster, other]): Step =>
+        (cache) =>
+          cache.put(CLUSTER, clusterResource(cluster, fallingBackTo(other))),
+    ),
   fc.tuple(name, name).map(
     ([cluster, service]): Step =>
       (cache) =>
@@ -129,6 +151,18 @@ test('what clusters and aggregates came to, change by change, is what one who se
         (cache) =>
           cache.put(CLUSTER, clusterResource(cluster)),
     ),
+    fc.tuple(aggregate, leaf, fc.oneof(aggregate, leaf)).map(
+      ([cluster, member, other]): Step =>
+        (cache) => {
+          if (cluster !== other) cache.put(CLUSTER, { ...aggregateResource(cluster, member), ...fallingBackTo(other) });
+        },
+    ),
+    fc.tuple(leaf, fc.oneof(aggregate, leaf)).map(
+      ([cluster, other]): Step =>
+        (cache) => {
+          if (cluster !== other) cache.put(CLUSTER, clusterResource(cluster, fallingBackTo(other)));
+        },
+    ),
     fc.tuple(leaf, fc.integer({ min: 1, max: 3 })).map(
       ([cluster, port]): Step =>
         (cache) =>
@@ -144,7 +178,7 @@ test('what clusters and aggregates came to, change by change, is what one who se
     fc.asyncProperty(fc.array(fc.tuple(change, fc.boolean()), { maxLength: 30 }), async (changes) => {
       const cache = new ScriptedCache();
       cache.put(LISTENER, listenerResource('reviews', 'r'));
-      cache.put(ROUTE, routesTo(['a', 'b']));
+      cache.put(ROUTE, routesTo(['a', 'b', 'd']));
       for (const cluster of aggregates) cache.put(CLUSTER, aggregateResource(cluster, ...leaves));
       for (const cluster of leaves) {
         cache.put(CLUSTER, clusterResource(cluster));
