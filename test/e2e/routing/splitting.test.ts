@@ -199,4 +199,50 @@ describe.each(DOORS)('%s', (doorName) => {
     expect(await names({})).toEqual(new Set(['a', 'b']));
     expect(await names({ 'x-test': '1' })).toEqual(new Set(['c']));
   });
+
+  test('the virtual host is that of the longest domain: exact, then by its end, then by its beginning, then any', async () => {
+    const names = [
+      'www.shop.example',
+      'eu.shop.example',
+      'a.eu.shop.example',
+      'shop.test',
+      'shop.test.example',
+      'other',
+    ];
+    const {
+      exact: whole,
+      end,
+      longer,
+      beginning,
+      any,
+    } = await shops(opened, 'exact', 'end', 'longer', 'beginning', 'any');
+    const host = (cluster: string, ...domains: string[]): Resource => ({
+      name: cluster,
+      domains,
+      routes: [to(cluster, {})],
+    });
+    const made = await Scene.open(
+      opened,
+      { exact: [whole], end: [end], longer: [longer], beginning: [beginning], any: [any] },
+      {
+        routes: [],
+        names,
+        config: {
+          virtual_hosts: [
+            host('any', '*'),
+            host('beginning', 'shop.*'),
+            host('end', '*.shop.example'),
+            host('longer', '*.eu.shop.example'),
+            host('exact', 'WWW.Shop.Example'),
+          ],
+        },
+      },
+    );
+    const served: (string | undefined)[] = [];
+    for (const name of names) {
+      const door = opened.add(await openDoor(doorName, made.mesh, name), (each) => each.close());
+      served.push((await door.ask()).text);
+    }
+    expect(served).toEqual(['exact', 'end', 'longer', 'beginning', 'beginning', 'any']);
+  });
 });

@@ -43,6 +43,8 @@ export const corsFilter: Resource = { name: 'cors', typed_config: any('envoy.ext
 
 export interface Push {
   readonly routes: readonly Resource[];
+  /** Names that there are listeners for, all with these routes. Default: `reviews`. */
+  readonly names?: readonly string[];
   /** Further fields of the virtual host, the route configuration, the connection manager, and each cluster. */
   readonly host?: Resource;
   readonly config?: Resource;
@@ -60,14 +62,14 @@ export class Scene {
   static async open(
     opened: Opened,
     clusters: Readonly<Record<string, readonly Stock[]>>,
-    { routes, host, config, filters = [], cluster = {} }: Push,
+    { routes, names = ['reviews'], host, config, filters = [], cluster = {} }: Push,
     options: MeshOptions = {},
   ): Promise<Scene> {
     const plane = opened.add(await ScriptedPlane.start(), (each) => each.close());
     plane.hold(
       LISTENER,
-      ...['reviews', 'elsewhere'].map((name) =>
-        listenerResource(name, name === 'reviews' ? 'routes' : 'elsewhere', {
+      ...[...names, 'elsewhere'].map((name) =>
+        listenerResource(name, name === 'elsewhere' ? name : 'routes', {
           http_filters: [...filters, routerFilter],
         }),
       ),
