@@ -163,7 +163,8 @@ interface Misdeed {
 }
 
 const misdeeds: readonly Misdeed[] = [
-  { name: 'refuses the stream', answer: (stream) => stream.close(7), code: status.UNAVAILABLE, asked: 2 },
+  // Once more transparently, then as the policy has it (gRFC A6).
+  { name: 'refuses the stream', answer: (stream) => stream.close(7), code: status.UNAVAILABLE, asked: 3 },
   { name: 'resets with INTERNAL_ERROR', answer: (stream) => stream.close(2), code: status.INTERNAL, asked: 1 },
   { name: 'resets with CANCEL', answer: (stream) => stream.close(8), code: status.CANCELLED, asked: 1 },
   {
