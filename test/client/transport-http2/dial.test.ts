@@ -60,6 +60,25 @@ describe('dialling the addresses of an endpoint', () => {
     expect(told).toBe(0);
   });
 
+  test('one that is long in answering gets company after 250 ms, and is tried on (RFC 8305)', async () => {
+    const clock = new FakeClock();
+    // It accepts, and says nothing in the TLS handshake.
+    const first = await listening();
+    const second = await listening();
+    const none = (): void => {};
+    const giveUp = dial([first, second], { sni: 'reviews' }, clock, { connected: none, failed: none });
+    const dialled = (): (number | undefined)[] => sockets.map(({ localPort }) => localPort);
+    await until(() => sockets.length === 1);
+    await clock.advance(249);
+    expect(dialled()).toEqual([first.port]);
+    await clock.advance(1);
+    await until(() => sockets.length === 2);
+    expect(dialled()).toEqual([first.port, second.port]);
+    expect(sockets[0]?.closed).toBe(false);
+    giveUp();
+    expect(clock.pending).toBe(0);
+  });
+
   test('the head start of the first ends when it answers', async () => {
     const clock = new FakeClock();
     const first = await listening();
