@@ -45,9 +45,8 @@ describe.each<[string, SessionPersistence, (home: string) => Record<string, stri
   });
 
   test('is tried again at its endpoint, which is not another’s to serve', async () => {
-    const { call, sent, clock } = await routing(
-      [aRoute({ session, action: aForward({ a: 1 }) })],
-      () => aReply(sent.length === 1 ? 503 : 200),
+    const { call, sent, clock } = await routing([aRoute({ session, action: aForward({ a: 1 }) })], () =>
+      aReply(sent.length === 1 ? 503 : 200),
     );
     const replying = call({}, bringing('10.0.0.1:80;cluster:a'));
     let status: number | undefined;
