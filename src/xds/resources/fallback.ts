@@ -14,7 +14,7 @@ const MAX_HEADERS = 64;
 const MAX_GRPC_STATUS = 16;
 
 /** Last good replies are kept for a minute, 100 of them of at most 64 KiB. */
-export const DEFAULT_STALE = { maxAgeMs: 60_000, maxEntries: 100, maxEntryBytes: 65_536 } as const;
+const DEFAULT_STALE = { maxAgeMs: 60_000, maxEntries: 100, maxEntryBytes: 65_536 } as const;
 
 /**
  * What stands in for a reply, which the API has no field for: `filter_metadata["inmesh.dev"].fallback`, a list of structs with one of `service`

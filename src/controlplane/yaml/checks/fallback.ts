@@ -7,7 +7,7 @@ import { checkBackendKind } from './route.js';
 const KINDS = ['service', 'stale', 'static', 'function'] as const;
 const BODIES = ['body', 'json', 'bodyBase64'] as const;
 /** Bytes of a body: it is part of the configuration of every client. */
-export const MAX_BODY_BYTES = 65_536;
+const MAX_BODY_BYTES = 65_536;
 
 export function checkFallbacks(fallbacks: readonly FallbackSpec[], at: Path, report: Report): void {
   fallbacks.forEach((fallback, index) => {
