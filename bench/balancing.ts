@@ -27,7 +27,6 @@ const policies: Readonly<Record<string, Balancing & { readonly weights?: boolean
   random: { balancer: { kind: 'random' } },
   'random, weights differ': { balancer: { kind: 'random' }, weights: true },
   'least request': { balancer: { kind: 'least_request', choiceCount: 2 } },
-  'least request of all': { balancer: { kind: 'least_request', choiceCount: 2, fullScan: true } },
   'weighted least request, weights differ': {
     balancer: { kind: 'least_request', choiceCount: 2, activeRequestBias: 1 },
     weights: true,
