@@ -40,6 +40,13 @@ export type MeshEvent =
     }
   /** The caller of a request had given up before its handler ran. `refused`: it did not run; else it ran all the same (src/server/expired.ts). */
   | { readonly kind: 'deadline:expired'; readonly protocol: 'http' | 'grpc'; readonly refused: boolean }
+  /** A request was refused because the server is full (src/server/shedding/shedding.ts). */
+  | {
+      readonly kind: 'shed';
+      readonly protocol: 'http' | 'grpc';
+      readonly priority: 'high' | 'default' | 'batch';
+      readonly reason: 'concurrency' | 'event-loop';
+    }
   | { readonly kind: 'mirror'; readonly cluster: string }
   | {
       readonly kind: 'mirror:dropped';

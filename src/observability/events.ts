@@ -21,6 +21,7 @@ const KINDS: Readonly<Record<MeshEvent['kind'], true>> = {
   'breaker:close': true,
   fallback: true,
   'deadline:expired': true,
+  shed: true,
   mirror: true,
   'mirror:dropped': true,
   'circuit:open': true,

@@ -24,6 +24,8 @@ export class InboundContext implements Ambient, Lifetime {
   readonly retried: boolean;
   /** Where the handler records what the request costs; undefined where load is not reported. Written by the middleware, once. */
   metrics: RequestMetrics | undefined;
+  /** Whether the request is served however full the server is. Written before it is let in. */
+  exempt = false;
   #over = false;
   #onOver: Set<() => void> | undefined;
 

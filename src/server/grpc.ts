@@ -48,6 +48,8 @@ export function meshServerInterceptor(options?: InboundOptions): ServerIntercept
           onReceiveMetadata(metadata, forward) {
             context = inbound.context(headersOf(metadata), 'grpc', monotonic(call.getDeadline(), inbound.clock));
             context.metrics = metrics;
+            // A stream takes as long as it likes, and a server that is full is well.
+            if (method.responseStream || method.path === HEALTH_CHECK) context.exempt = true;
             admit(() => forward(metadata));
           },
           onReceiveMessage: (message, forward) => inside(() => forward(message)),
@@ -69,6 +71,9 @@ export function meshServerInterceptor(options?: InboundOptions): ServerIntercept
     });
   };
 }
+
+/** "grpc.health.v1.Health" - grpc/doc/health-checking.md. */
+const HEALTH_CHECK = '/grpc.health.v1.Health/Check';
 
 function refuse(call: ServerInterceptingCallInterface, { grpcStatus, message, retryAfterMs }: Refusal): void {
   const metadata = new Metadata();

@@ -35,7 +35,12 @@ export function meshMiddleware(
       const { status, headers, body } = refusalReply(refusal);
       return new Response(body, { status, headers });
     }
-    await withAmbient(context, next);
+    try {
+      await withAmbient(context, next);
+    } finally {
+      // No other server tells when the answer is out.
+      if (node === undefined) inbound.handled(context);
+    }
     return undefined;
   };
 }

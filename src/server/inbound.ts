@@ -5,6 +5,8 @@ import { type InboundContext, type InboundHeaders, inboundContext } from './cont
 import { Expired, type ExpiredOptions } from './expired.js';
 import { type LoadReporting, loadReporting, type OrcaOptions } from './orca/reporting.js';
 import type { Gate, Refusal } from './refusal.js';
+import type { ShedOptions } from './shedding/options.js';
+import { Shedding } from './shedding/shedding.js';
 
 /** Options of the middleware of every framework. */
 export interface InboundOptions {
@@ -19,6 +21,11 @@ export interface InboundOptions {
   readonly priority?: (headers: InboundHeaders) => Priority | undefined;
   /** Whether replies tell clients how loaded this server is (ORCA, gRFC A51), for balancing by load. Default: they do not. */
   readonly orca?: boolean | OrcaOptions;
+  /**
+   * Whether requests are refused that this server could not answer in time: 503 with `Retry-After`, or RESOURCE_EXHAUSTED. `true`: by one limit that all
+   * servers of the process share, as do servers that are given the same object. Default: none is.
+   */
+  readonly shed?: boolean | ShedOptions;
   /** Default: the system's. */
   readonly clock?: Clock;
 }
@@ -34,14 +41,23 @@ export class Inbound {
     this.clock = options.clock ?? systemClock;
     this.reporting = loadReporting(options.orca);
     this.#priority = options.priority;
-    this.#gates = [Expired.from(options.expired, this.clock, options.mesh?.meter)].filter((gate) => gate !== undefined);
+    const meter = options.mesh?.meter;
+    this.#gates = [
+      Expired.from(options.expired, this.clock, meter),
+      Shedding.from(options.shed, this.clock, meter),
+    ].filter((gate) => gate !== undefined);
   }
 
   /** `deadline`: monotonic milliseconds, where somebody has read it already. */
   context(headers: InboundHeaders, protocol: Protocol, deadline?: number): InboundContext {
     const context = inboundContext(headers, this.clock, this.#priority, deadline);
-    for (const gate of this.#gates) gate.arrived?.(context, protocol);
+    for (const gate of this.#gates) gate.arrived?.(context, protocol, headers);
     return context;
+  }
+
+  /** The handler is done, for servers that do not tell when the answer is out. */
+  handled(context: InboundContext): void {
+    for (const gate of this.#gates) gate.handled?.(context);
   }
 
   refusal(context: InboundContext, protocol: Protocol): Refusal | undefined {

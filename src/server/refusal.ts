@@ -1,12 +1,12 @@
 import type { Protocol } from '../core/call.js';
 import type { ResponseFlag } from '../core/errors.js';
-import type { InboundContext } from './context.js';
+import type { InboundContext, InboundHeaders } from './context.js';
 
 /** Why a request is answered without its handler. */
 export interface Refusal {
   readonly status: number;
   readonly grpcStatus: number;
-  /** Stable, for programs: the code that a MeshError of this kind has. */
+  /** Stable, for programs: the code that a MeshError of this kind has, where there is one. */
   readonly code: string;
   readonly flag: ResponseFlag;
   readonly message: string;
@@ -17,7 +17,9 @@ export interface Refusal {
 /** Decides about requests before their handlers run. */
 export interface Gate {
   /** A request has come; once for each. */
-  arrived?(context: InboundContext, protocol: Protocol): void;
+  arrived?(context: InboundContext, protocol: Protocol, headers: InboundHeaders): void;
+  /** Its handler is done; only from servers that do not tell when the answer is out. */
+  handled?(context: InboundContext): void;
   /** Why it is not served, as far as can be told now; undefined: it is. Asked again when the request has waited, for its body for example. */
   refusal(context: InboundContext, protocol: Protocol): Refusal | undefined;
 }

@@ -49,6 +49,7 @@ test('everything that happens is published on diagnostics channels', () => {
   mesh.meter.event({ kind: 'breaker:close', cluster: 'c' });
   mesh.meter.event({ kind: 'fallback', cluster: 'c', by: 'static', reason: 'BREAKER_OPEN' });
   mesh.meter.event({ kind: 'deadline:expired', protocol: 'http', refused: true });
+  mesh.meter.event({ kind: 'shed', protocol: 'http', priority: 'batch', reason: 'concurrency' });
   mesh.meter.event({ kind: 'mirror', cluster: 'c' });
   mesh.meter.event({ kind: 'mirror:dropped', cluster: 'c', reason: 'overflow' });
   mesh.meter.event({ kind: 'circuit:open', cluster: 'c', limit: 'max_requests' });

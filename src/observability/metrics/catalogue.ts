@@ -90,6 +90,12 @@ export const EXPIRED = instrument(
   '{request}',
   'Requests whose caller had given up before their handler ran, by whether they were refused.',
 );
+export const SHED = instrument(
+  'mesh.server.shed',
+  'counter',
+  '{request}',
+  'Requests refused because the server was full, by what told.',
+);
 export const XDS_UPDATES = instrument(
   'mesh.xds.updates',
   'counter',
@@ -173,6 +179,7 @@ export const INSTRUMENTS: readonly Instrument[] = [
   FALLBACKS,
   BREAKER_MOVES,
   EXPIRED,
+  SHED,
   XDS_UPDATES,
   XDS_NACKS,
   XDS_CONNECTED,

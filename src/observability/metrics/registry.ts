@@ -50,6 +50,7 @@ export class Registry implements Meter {
   readonly fallbacks;
   readonly breakerMoves;
   readonly expired;
+  readonly shed;
   readonly xdsUpdates;
   readonly xdsNacks;
   readonly configChanges;
@@ -86,6 +87,7 @@ export class Registry implements Meter {
     this.fallbacks = counterTable(pool, ['mesh.cluster', 'mesh.fallback', 'error.type']);
     this.breakerMoves = counterTable(pool, ['mesh.cluster', 'mesh.breaker.state', 'mesh.breaker.reason']);
     this.expired = counterTable(pool, ['mesh.protocol', 'mesh.refused']);
+    this.shed = counterTable(pool, ['mesh.protocol', 'mesh.priority', 'mesh.shed.reason']);
     this.xdsUpdates = counterTable(pool, ['mesh.xds.type']);
     this.xdsNacks = counterTable(pool, ['mesh.xds.type']);
     this.configChanges = counterTable(pool, ['mesh.config.source']);
@@ -162,6 +164,9 @@ export class Registry implements Meter {
         break;
       case 'deadline:expired':
         this.expired.find(event.protocol, String(event.refused), undefined, undefined).value++;
+        break;
+      case 'shed':
+        this.shed.find(event.protocol, event.priority, event.reason, undefined).value++;
         break;
       case 'xds:update':
         this.xdsUpdates.find(event.type, undefined, undefined, undefined).value++;
