@@ -54,6 +54,18 @@ describe('SeriesTable', () => {
     pool.close();
   });
 
+  test('one that was dropped is not found again, though it was the last: the same values begin anew', async () => {
+    const clock = new FakeClock();
+    const pool = new SeriesPool({ clock });
+    const counters = table(pool);
+    counters.find('x', '', '', '').value = 5;
+    for (let minute = 0; minute < 12; minute++) await clock.advance(60_000);
+    expect([...counters]).toEqual([]);
+    counters.find('x', '', '', '').value++;
+    expect([...counters].map(({ value }) => value)).toEqual([1]);
+    pool.close();
+  });
+
   test('a series used nine minutes ago is still there', async () => {
     const clock = new FakeClock();
     const pool = new SeriesPool({ clock });

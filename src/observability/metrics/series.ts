@@ -99,6 +99,12 @@ type Level<T> = Map<LabelValue, T>;
 export class SeriesTable<S extends Series> implements Sweepable {
   readonly #root: Level<Level<Level<Level<S>>>> = new Map();
   #other: S | undefined;
+  /** What was found last, under these values; written by `find`, forgotten by `sweep`. */
+  #last: S | undefined;
+  #a: LabelValue;
+  #b: LabelValue;
+  #c: LabelValue;
+  #d: LabelValue;
 
   /** `make` gets the values, or nothing for the series that stands for all others. */
   constructor(
@@ -109,8 +115,21 @@ export class SeriesTable<S extends Series> implements Sweepable {
   }
 
   find(a: LabelValue, b: LabelValue, c: LabelValue, d: LabelValue): S {
+    const last = this.#last;
+    // One call is often like the one before it.
+    if (last !== undefined && a === this.#a && b === this.#b && c === this.#c && d === this.#d) {
+      last.usedIn = this.pool.round;
+      return last;
+    }
     const series = this.#root.get(a)?.get(b)?.get(c)?.get(d) ?? this.#insert(a, b, c, d);
     series.usedIn = this.pool.round;
+    if (series !== this.#other) {
+      this.#last = series;
+      this.#a = a;
+      this.#b = b;
+      this.#c = c;
+      this.#d = d;
+    }
     return series;
   }
 
@@ -123,6 +142,7 @@ export class SeriesTable<S extends Series> implements Sweepable {
 
   sweep(usedBefore: number): number {
     let dropped = 0;
+    this.#last = undefined;
     for (const [a, second] of this.#root) {
       for (const [b, third] of second) {
         for (const [c, fourth] of third) {
