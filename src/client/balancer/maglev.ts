@@ -31,13 +31,11 @@ export function maglev(config: MaglevConfig, env: BalancerEnv): Policy {
   const hashed = new HashedList();
   let endpoints: readonly Endpoint[] = [];
   const choose = (high: number, low: number, tried: readonly string[] | undefined): Endpoint => {
-    const serves = (endpoint: Endpoint | undefined): endpoint is Endpoint =>
-      endpoint !== undefined && endpoint.reach !== 'unreachable' && tried?.includes(endpoint.key) !== true;
     const first = lookup.find(high, low);
-    if (serves(first)) return first;
+    if (serves(first, tried)) return first;
     for (let attempt = 1; attempt <= REHASHES; attempt++) {
       const endpoint = lookup.find(alternate.high(high), alternate.low(low, attempt));
-      if (serves(endpoint)) return endpoint;
+      if (serves(endpoint, tried)) return endpoint;
     }
     const untried =
       tried === undefined || tried.length === 0 ? undefined : endpoints.find(({ key }) => !tried.includes(key));
@@ -61,3 +59,6 @@ export function maglev(config: MaglevConfig, env: BalancerEnv): Policy {
     close: () => lookup.close(),
   };
 }
+
+const serves = (endpoint: Endpoint | undefined, tried: readonly string[] | undefined): endpoint is Endpoint =>
+  endpoint !== undefined && endpoint.reach !== 'unreachable' && tried?.includes(endpoint.key) !== true;
