@@ -35,16 +35,27 @@ export class EventClock implements Clock {
   /** Goes on until `until`, letting promises settle after each timer. */
   async run(until: number): Promise<void> {
     await settle();
+    while (this.#step(until)) await settle();
+    this.#now = until;
+  }
+
+  /** The same for what has no promises in it: a hundred times as fast. */
+  runAtOnce(until: number): void {
+    while (this.#step(until));
+    this.#now = until;
+  }
+
+  /** Runs the next timer; false when there is none until then. */
+  #step(until: number): boolean {
     for (;;) {
       const first = this.#heap[0];
-      if (first === undefined || first.at > until) break;
+      if (first === undefined || first.at > until) return false;
       this.#pop();
       if (first.task === undefined) continue;
       this.#now = first.at;
       first.task();
-      await settle();
+      return true;
     }
-    this.#now = until;
   }
 
   #push(timer: Timer): void {
