@@ -1,22 +1,14 @@
 import { channel } from 'node:diagnostics_channel';
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { serve } from '@hono/node-server';
 import * as grpc from '@grpc/grpc-js';
 import express from 'express';
 import fc from 'fast-check';
-import fastify from 'fastify';
-import { Hono } from 'hono';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type MeshEvent, noMeter } from '../../src/core/meter.js';
 import { meshMiddleware } from '../../src/server/express.js';
-import { meshPlugin } from '../../src/server/fastify.js';
-import { meshServerInterceptor } from '../../src/server/grpc.js';
-import { meshMiddleware as honoMiddleware } from '../../src/server/hono.js';
-import { meshHandler } from '../../src/server/http.js';
 import { Inbound, type InboundOptions } from '../../src/server/inbound.js';
 import { testMesh } from '../../src/testing/index.js';
 import { FakeClock } from '../support/fake-clock.js';
+import { EchoGrpc, FRAMEWORKS, listening } from '../support/inbound-servers.js';
 
 /** Every request that expired buys this one its refusal: no share stands in the way. */
 const ENFORCE = { mode: 'enforce', maxShare: 1 } as const;
@@ -32,65 +24,12 @@ function heard() {
   return { events, mesh: { meter: { ...noMeter, event: (event: MeshEvent) => void events.push(event) } } };
 }
 
-const portOf = (server: Server): number => (server.address() as AddressInfo).port;
-
-async function listening(listener: RequestListener): Promise<number> {
-  const server = createServer(listener);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  closing.push(() => {
-    server.closeAllConnections();
-    return new Promise((resolve) => server.close(resolve));
-  });
-  return portOf(server);
-}
-
-/** A server of each framework; `handled` is told when its handler runs. */
-const FRAMEWORKS: Record<string, (handled: () => void, options: InboundOptions) => Promise<number>> = {
-  'node:http': (handled, options) =>
-    listening(
-      meshHandler((_req: IncomingMessage, res: ServerResponse) => {
-        handled();
-        res.end('ok');
-      }, options),
-    ),
-  Express: (handled, options) => {
-    const app = express();
-    app.use(meshMiddleware(options));
-    app.use((_req, res) => {
-      handled();
-      res.send('ok');
-    });
-    return listening(app);
-  },
-  Fastify: async (handled, options) => {
-    const app = fastify();
-    await app.register(meshPlugin, options);
-    app.all('/', async () => {
-      handled();
-      return 'ok';
-    });
-    await app.listen({ port: 0, host: '127.0.0.1' });
-    closing.push(() => app.close());
-    return portOf(app.server);
-  },
-  Hono: async (handled, options) => {
-    const app = new Hono();
-    app.use(honoMiddleware(options));
-    app.all('/', (c) => {
-      handled();
-      return c.text('ok');
-    });
-    const server = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }) as Server;
-    if (!server.listening) await new Promise((resolve) => server.once('listening', resolve));
-    closing.push(() => {
-      server.closeAllConnections();
-      return new Promise((resolve) => server.close(resolve));
-    });
-    return portOf(server);
-  },
-};
-
-describe.each(Object.entries(FRAMEWORKS))('%s: a request whose time is up', (_, start) => {
+describe.each(Object.entries(FRAMEWORKS))('%s: a request whose time is up', (_, framework) => {
+  async function start(handled: () => void, options: InboundOptions): Promise<number> {
+    const { port, close } = await framework(handled, options);
+    closing.push(close);
+    return port;
+  }
   const ask = (port: number, ms: number): Promise<Response> =>
     fetch(`http://127.0.0.1:${port}/`, { method: 'POST', headers: { 'inmesh-timeout-ms': String(ms) }, body: 'x' });
 
@@ -117,41 +56,10 @@ describe.each(Object.entries(FRAMEWORKS))('%s: a request whose time is up', (_, 
 });
 
 describe('grpc-js: a call whose time is up', () => {
-  const text = (value: string): Buffer => Buffer.from(value);
-  const method = (name: string, requestStream: boolean) => ({
-    path: `/test.Echo/${name}`,
-    requestStream,
-    responseStream: requestStream,
-    requestSerialize: text,
-    requestDeserialize: String,
-    responseSerialize: text,
-    responseDeserialize: String,
-  });
-  const definition = { unary: method('unary', false), bidi: method('bidi', true) };
-
-  async function start(handled: () => void, options: InboundOptions) {
-    const server = new grpc.Server({ interceptors: [meshServerInterceptor(options)] });
-    server.addService(definition, {
-      unary(_call: unknown, callback: grpc.sendUnaryData<string>) {
-        handled();
-        callback(null, 'ok');
-      },
-      bidi(call: grpc.ServerDuplexStream<string, string>) {
-        handled();
-        call.end();
-      },
-    });
-    const port = await new Promise<number>((resolve, reject) =>
-      server.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(), (error, at) =>
-        error ? reject(error) : resolve(at),
-      ),
-    );
-    const client = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure());
-    closing.push(() => {
-      client.close();
-      server.forceShutdown();
-    });
-    return client;
+  async function start(handled: () => void, options: InboundOptions): Promise<EchoGrpc> {
+    const server = await EchoGrpc.start(handled, options);
+    closing.push(() => server.close());
+    return server;
   }
 
   function withTimeLeft(ms: number): grpc.Metadata {
@@ -160,19 +68,14 @@ describe('grpc-js: a call whose time is up', () => {
     return metadata;
   }
 
-  const unary = (client: grpc.Client, metadata: grpc.Metadata): Promise<string | undefined> =>
-    new Promise((resolve, reject) =>
-      client.makeUnaryRequest(definition.unary.path, text, String, 'x', metadata, (error, value) =>
-        error ? reject(error) : resolve(value),
-      ),
-    );
+  const unary = (server: EchoGrpc, metadata: grpc.Metadata): Promise<string | undefined> => server.unary(metadata);
 
   test('ends with DEADLINE_EXCEEDED without its handler when that is enforced, unary and streaming', async () => {
     const { events, mesh } = heard();
     let handled = 0;
     const client = await start(() => handled++, { mesh, expired: ENFORCE });
     await expect(unary(client, withTimeLeft(0))).rejects.toMatchObject({ code: grpc.status.DEADLINE_EXCEEDED });
-    const stream = client.makeBidiStreamRequest<string, string>(definition.bidi.path, text, String, withTimeLeft(0));
+    const stream = client.bidi(withTimeLeft(0));
     stream.on('data', () => {});
     stream.write('x');
     const code = await new Promise((resolve) =>
@@ -205,7 +108,8 @@ test('a body that was long in coming: the time is looked at again before the han
     handled++;
     res.end();
   });
-  const port = await listening(app);
+  const { port, close } = await listening(app);
+  closing.push(close);
   const ask = async (ms: number) =>
     (await fetch(`http://127.0.0.1:${port}/`, { headers: { 'inmesh-timeout-ms': String(ms) } })).status;
   expect([await ask(61), await ask(60), handled, events.length]).toEqual([200, 504, 1, 1]);
