@@ -9,7 +9,7 @@ import { Windowed } from '../../../src/resilience/shedding/window.js';
 
 const window = (rttMs: number, inFlight = 1_000, dropped = false): WindowSample => ({ rttMs, inFlight, dropped });
 /** Runs windows and says what the limit was after each. */
-const after = (limit: WindowedLimit, ...windows: WindowSample[]): number[] =>
+const limitsAfter = (limit: WindowedLimit, ...windows: WindowSample[]): number[] =>
   windows.map((sample) => {
     limit.update(sample);
     return limit.limit;
@@ -18,37 +18,37 @@ const times = (n: number, sample: WindowSample): WindowSample[] => Array.from({ 
 
 describe('Gradient2', () => {
   test('grows by a fifth of the queue of 4 a window while times stay as they are: 20, 20.8, 21.6, …', () => {
-    expect(after(new Gradient2(), ...times(5, window(10)))).toEqual([20, 21, 22, 23, 24]);
+    expect(limitsAfter(new Gradient2(), ...times(5, window(10)))).toEqual([20, 21, 22, 23, 24]);
   });
 
   test('times that are half as long again are as usual', () => {
     const limit = new Gradient2();
-    after(limit, ...times(20, window(10)));
-    expect(after(limit, window(14.9))[0]).toBe(Math.floor(20 + 21 * 0.8));
+    limitsAfter(limit, ...times(20, window(10)));
+    expect(limitsAfter(limit, window(14.9))[0]).toBe(Math.floor(20 + 21 * 0.8));
   });
 
   test('halves towards longer times, a fifth of the way each window', () => {
     const limit = new Gradient2();
-    after(limit, ...times(100, window(10)));
+    limitsAfter(limit, ...times(100, window(10)));
     // 100 at 0.5, and 4 for the queue: 54; a fifth of the way there.
-    expect(after(limit, window(1_000))[0]).toBe(Math.floor(100 * 0.8 + 54 * 0.2));
+    expect(limitsAfter(limit, window(1_000))[0]).toBe(Math.floor(100 * 0.8 + 54 * 0.2));
   });
 
   test('does not grow while it is half empty', () => {
-    expect(after(new Gradient2(), ...times(5, window(10, 9)))).toEqual([20, 20, 20, 20, 20]);
+    expect(limitsAfter(new Gradient2(), ...times(5, window(10, 9)))).toEqual([20, 20, 20, 20, 20]);
   });
 
   test('comes down to times that have become short for good faster than by averaging', () => {
     const limit = new Gradient2();
-    after(limit, ...times(10, window(100)));
+    limitsAfter(limit, ...times(10, window(100)));
     // Usual times fall from 100 to twice 10 by 5 % a window and more: in 32 windows, where averaging over 600 takes 480.
-    after(limit, ...times(32, window(10, 1)));
+    limitsAfter(limit, ...times(32, window(10, 1)));
     const before = limit.limit;
-    expect(after(limit, window(40))[0]).toBeLessThan(before);
+    expect(limitsAfter(limit, window(40))[0]).toBeLessThan(before);
   });
 
   test('a window that says nothing of a queue is not taken for one: drops alone do not move it', () => {
-    expect(after(new Gradient2(), window(10, 1_000, true))).toEqual([20]);
+    expect(limitsAfter(new Gradient2(), window(10, 1_000, true))).toEqual([20]);
   });
 });
 
@@ -56,7 +56,7 @@ describe('Vegas', () => {
   const vegas = (bounds?: LimitBounds): Vegas => new Vegas(seededRandom(1), bounds);
 
   test('learns the shortest time first, then leaps by 6 while nothing waits', () => {
-    expect(after(vegas(), window(10), window(10), window(10))).toEqual([20, 26, 32]);
+    expect(limitsAfter(vegas(), window(10), window(10), window(10))).toEqual([20, 26, 32]);
   });
 
   test('by how many wait: fewer than 3 and one more, up to 6 and it stays, more and one less', () => {
@@ -67,31 +67,31 @@ describe('Vegas', () => {
       [14, 20],
       [15, 19],
     ] as const) {
-      expect(after(vegas(), window(10), window(rttMs))[1], String(rttMs)).toBe(limit);
+      expect(limitsAfter(vegas(), window(10), window(rttMs))[1], String(rttMs)).toBe(limit);
     }
   });
 
   test('one less for a caller that did not wait, however short the others took', () => {
-    expect(after(vegas(), window(10), window(10, 1_000, true))[1]).toBe(19);
+    expect(limitsAfter(vegas(), window(10), window(10, 1_000, true))[1]).toBe(19);
   });
 
   test('forgets the shortest time after half to all of 30 windows for each of its requests', () => {
     const limit = vegas({ initialLimit: 2, minLimit: 1, maxLimit: 2 });
-    after(limit, window(1));
+    limitsAfter(limit, window(1));
     // By a time of 1 nearly all of both wait. Forgotten after 60 windows at the latest, 100 is what it takes without load.
-    const limits = after(limit, ...times(120, window(100)));
+    const limits = limitsAfter(limit, ...times(120, window(100)));
     expect(limits[0]).toBe(2);
     expect(limits).toContain(2);
-    expect(after(limit, window(100))[0]).toBe(2);
+    expect(limitsAfter(limit, window(100))[0]).toBe(2);
   });
 });
 
 describe('AIMD', () => {
   test('one more a window, a tenth less after a loss or after 5 s', () => {
     const limit = new Aimd();
-    expect(after(limit, ...times(10, window(10))).at(-1)).toBe(30);
-    expect(after(limit, window(10, 1_000, true), window(5_001))).toEqual([27, 24]);
-    expect(after(limit, window(10, 11))).toEqual([24]);
+    expect(limitsAfter(limit, ...times(10, window(10))).at(-1)).toBe(30);
+    expect(limitsAfter(limit, window(10, 1_000, true), window(5_001))).toEqual([27, 24]);
+    expect(limitsAfter(limit, window(10, 11))).toEqual([24]);
   });
 });
 
@@ -145,7 +145,7 @@ test.each([
   fc.assert(
     fc.property(fc.oneof(fc.constant(defaults), bounds), samples, (within, windows) => {
       const limit = make(within);
-      for (const next of after(limit, ...windows)) {
+      for (const next of limitsAfter(limit, ...windows)) {
         expect(Number.isInteger(next)).toBe(true);
         expect(next).toBeGreaterThanOrEqual(within.minLimit);
         expect(next).toBeLessThanOrEqual(within.maxLimit);
