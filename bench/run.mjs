@@ -40,6 +40,7 @@ await build({
     join(here, 'lib', 'peer-slow.ts'),
     join(here, 'lib', 'peer-idle.ts'),
     join(here, 'lib', 'peer-outage.ts'),
+    join(here, 'lib', 'peer-overload.ts'),
   ],
   outdir: out,
   entryNames: '[name]',

@@ -11,7 +11,7 @@ export interface Peer {
 }
 
 export async function startPeer(
-  kind: 'http' | 'grpc' | 'xds' | 'plane' | 'slow' | 'idle' | 'outage',
+  kind: 'http' | 'grpc' | 'xds' | 'plane' | 'slow' | 'idle' | 'outage' | 'overload',
   ...args: string[]
 ): Promise<Peer> {
   const script = fileURLToPath(new URL(`./peer-${kind}.mjs`, import.meta.url));
