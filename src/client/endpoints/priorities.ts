@@ -168,7 +168,11 @@ export class Priorities {
       group.dirty = false;
     }
     const levels = [
-      ...this.#groups.map(({ main }, i) => ({ level: main, share: spread?.usable[i] ?? 0 })),
+      ...this.#groups.map(({ main }, i) => ({
+        level: main,
+        // In panic all are one: what the degraded ones were to take goes to them (Envoy `hostSourceToUse`: all hosts of the priority).
+        share: (spread?.usable[i] ?? 0) + (main.panic ? (spread?.degraded[i] ?? 0) : 0),
+      })),
       ...this.#groups.map(({ degraded }, i) => ({ level: degraded, share: spread?.degraded[i] ?? 0 })),
     ].filter((rank): rank is { level: Level; share: number } => (rank.level?.endpoints.length ?? 0) > 0);
     this.#ranks = levels.map(({ level }) => level);

@@ -191,6 +191,15 @@ describe('Envoy’s priorities', () => {
     expect(Object.keys(counts).length).toBe(6);
   });
 
+  test('in panic a priority takes what its degraded endpoints were to take, with all that it has', async () => {
+    const first = group(0, 20, 'degraded', 'degraded', 'degraded', 'degraded', ...bad(15));
+    await use([...first, ...group(1, 10, ...bad(6))], { priorities, panicThreshold: 0.3 });
+    const counts = await shares(1_000);
+    // Of 91 % to be had, 7 % usable and 28 % degraded are in the first priority, which panics: 9 and 30 of 100 calls. The second is well enough.
+    expect(Object.keys(counts).length).toBe(24);
+    expect(Math.abs(of(counts, 0) - 0.39)).toBeLessThan(0.078);
+  });
+
   test('pass over a priority that cannot be reached, whatever its share', async () => {
     for (let i = 0; i < 4; i++) client.down.add(at(0, i));
     await use([...group(0, 4), ...group(1, 2)], { priorities });
