@@ -39,6 +39,7 @@ import { createFallback, fallingBack } from '../src/resilience/fallback/fallback
 import { RetryBudget } from '../src/resilience/retry/budget.js';
 import { ReplayBody } from '../src/resilience/retry/replay.js';
 import { retry } from '../src/resilience/retry/retry.js';
+import { Inbound, type InboundOptions } from '../src/server/inbound.js';
 import { aCluster, aForward } from '../test/support/targets.js';
 import { compareCpu, report, type Side } from './lib/compare.js';
 
@@ -186,4 +187,31 @@ const together = await compareCpu({
   runs: 5,
 });
 
-report(alone, together);
+/** Requests at a server: its middleware, and nothing else. */
+const served = (name: string, options: InboundOptions): Side =>
+  inTurn(name, () => {
+    const inbound = new Inbound(options);
+    const headers = {};
+    return {
+      async once() {
+        const context = inbound.context(headers, 'http');
+        if (inbound.refusal(context, 'http') === undefined) context.over();
+      },
+    };
+  });
+
+const atServer = await compareCpu({
+  question: 'A request at a server, let in: its context, and what may refuse it',
+  sides: [
+    served('no policy', {}),
+    served('expired work is refused', { expired: 'enforce' }),
+    served('shedding', { shed: {} }),
+    served('shedding, without the watch of the event loop', { shed: { maxLagMs: false } }),
+  ],
+  each: { what: 'request', perOnce: CALLS },
+  concurrency: 1,
+  perRun: 4_000,
+  runs: 5,
+});
+
+report(alone, together, atServer);
