@@ -80,7 +80,7 @@ class EmbeddedSource implements MeshSource {
       this.options.onSettings(result.config);
       // What the decoder refuses, the compiler should have: it is told like every other mistake.
       for (const refusal of this.#store.update(result.resources)) problems.push(refusal.error.message);
-      if (problems.length === 0) this.#accepted(result.config);
+      if (problems.length === 0) this.#accepted(result);
     }
     if (problems.length > 0) this.#refused(problems);
     for (const wake of this.#onFirst.splice(0)) wake();
@@ -129,9 +129,11 @@ class EmbeddedSource implements MeshSource {
     await this.#inner.close();
   }
 
-  #accepted({ unknownHosts }: MeshSettings): void {
+  #accepted({ config: { unknownHosts }, warnings }: CompileResult): void {
     this.options.meter.event({ kind: 'config:changed', source: this.name });
     if (this.#good) this.options.logger.info('configuration changed', { source: this.name });
+    for (const warning of warnings.slice(0, SHOWN_PROBLEMS))
+      this.options.logger.warn('configuration warning', { source: this.name, warning: formatProblem(warning) });
     this.#good = true;
     this.#broken = undefined;
     if (unknownHosts === this.#unknownHosts) return;

@@ -110,6 +110,15 @@ kind: Service
 metadata: { name: b, namespace: other }
 spec: { endpoints: ["b-1:1", "b-2:1"] }
 ---
+apiVersion: gateway.networking.k8s.io/v1
+kind: ReferenceGrant
+metadata: { name: from-default, namespace: other }
+spec:
+  from:
+    - { group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: default }
+    - { group: inmesh.dev, kind: TrafficPolicy, namespace: default }
+  to: [{ group: "", kind: Service, name: b }]
+---
 apiVersion: v1
 kind: Service
 metadata: { name: ext }

@@ -44,6 +44,27 @@ metadata: { name: ${name} }
 spec: { targetRefs: [{ ${target} }]${spec === '' ? '' : `, ${spec}`} }
 `;
 
+const GROUPS = {
+  HTTPRoute: 'gateway.networking.k8s.io',
+  GRPCRoute: 'gateway.networking.k8s.io',
+  TrafficPolicy: 'inmesh.dev',
+};
+
+/** A ReferenceGrant in `namespace` for one kind of `from`, to one Service or to all. */
+export const grantYaml = (
+  name: string,
+  namespace: string,
+  kind: keyof typeof GROUPS,
+  from: string,
+  service?: string,
+): string => `
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: ReferenceGrant
+metadata: { name: ${name}, namespace: ${namespace} }
+spec: { from: [{ group: ${GROUPS[kind]}, kind: ${kind}, namespace: ${from} }], to: [{ group: "", kind: Service${service === undefined ? '' : `, name: ${service}`} }] }
+`;
+
 /** Compiles one text called mesh.yaml, which must have no mistakes. */
 export function compileYaml(text: string, options?: Pick<CompileOptions, 'danglingBackends'>): CompileResult {
   const result = compileText([{ name: 'mesh.yaml', text }], options);

@@ -19,7 +19,7 @@ export interface Backend {
 /** The backends of a rule that get traffic. */
 export interface Backends {
   readonly valid: readonly Backend[];
-  /** Weight of those that name nothing. */
+  /** Weight of those that name nothing, or what they may not. */
   readonly danglingWeight: number;
   /** Those that get copies, of the rule and of a single backend. */
   readonly mirrors: readonly Mirror[];
@@ -46,12 +46,11 @@ function backendsOf(route: RouteDocument, rule: number, references: References, 
   const mirrors = mirrorsOf(route, filters, ['spec', 'rules', rule, 'filters'], references);
   backendRefs.forEach((ref, index) => {
     const at = ['spec', 'rules', rule, 'backendRefs', index];
-    const service = references.service(route, [...at, 'name'], ref.namespace ?? route.namespace, ref.name);
-    const port = service && references.port(route, [...at, 'port'], service, ref.port);
-    if (port === undefined) danglingWeight += ref.weight;
+    const found = references.backend(route, at, ref);
+    if (found === undefined) danglingWeight += ref.weight;
     else if (ref.weight > 0) {
-      const policy = service && policies.get(service)?.spec;
-      valid.push({ port, weight: ref.weight, filters: ref.filters ?? [], policy });
+      const policy = policies.get(found.service)?.spec;
+      valid.push({ port: found.port, weight: ref.weight, filters: ref.filters ?? [], policy });
     }
     if (backendRefs.length === 1) mirrors.push(...mirrorsOf(route, ref.filters ?? [], [...at, 'filters'], references));
   });

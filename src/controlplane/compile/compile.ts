@@ -6,6 +6,7 @@ import { resolveBackends } from './backends.js';
 import { cluster, discoveryType } from './cluster.js';
 import { loadAssignment } from './endpoints.js';
 import { resolveFallbacks } from './fallbacks.js';
+import { Grants } from './grants.js';
 import { listenerFilters } from './http-filters.js';
 import { apiListener } from './listener.js';
 import { listenerNames, shortNames } from './names.js';
@@ -24,7 +25,7 @@ export interface CompileResult {
   readonly config: MeshSettings;
   /** Every mistake, in the order of the files. Not empty: nothing of this may be used. */
   readonly problems: readonly Problem[];
-  /** What works, but surely not as meant: backends that are not there, when `danglingBackends` lets them pass. */
+  /** What works, but surely not as meant: backends without a ReferenceGrant; those that are not there, when `danglingBackends` lets them pass. */
   readonly warnings: readonly Problem[];
 }
 
@@ -61,7 +62,9 @@ export function compile(documents: readonly Document[], options: CompileOptions 
   const services = of('Service').map((document) =>
     meshService(document, slices.get(`${document.namespace}/${document.name}`) ?? []),
   );
-  const references = new References(services, problems, options.unreadable ?? new Set());
+  const grants = new Grants(of('ReferenceGrant'));
+  const unreadable = options.unreadable ?? new Set();
+  const references = new References({ services, grants, unreadable, warnings }, problems);
   const ownPolicies = policiesByService(of('TrafficPolicy'), references);
   const otherPolicies = policiesByService(of('XBackendTrafficPolicy'), references);
   const policies = effectivePolicies(ownPolicies, otherPolicies, references);

@@ -7,7 +7,7 @@ import type { Plain } from './proto.js';
 import type { References } from './references.js';
 import type { MeshService } from './services.js';
 
-/** What each Service falls back to, as `filter_metadata["inmesh.dev"].fallback` of its clusters has it; one that names nothing is reported, and left out. */
+/** What each Service falls back to, as `filter_metadata["inmesh.dev"].fallback` of its clusters has it; one that names nothing, or what it may not, is reported, and left out. */
 export function resolveFallbacks(
   policies: ReadonlyMap<MeshService, DocumentOf<'TrafficPolicy'>>,
   references: References,
@@ -38,13 +38,12 @@ function resolve(
   if (given !== undefined) return { function: { name: given.name } };
   if (other === undefined) return undefined;
   const refAt = [...at, 'service'];
-  const found = references.service(policy, [...refAt, 'name'], other.namespace ?? policy.namespace, other.name);
-  if (found === service) {
+  const found = references.backend(policy, refAt, other);
+  if (found?.service === service) {
     references.report(policy, [...refAt, 'name'], `is the Service itself, "${service.name}": name another`);
     return undefined;
   }
-  const port = found && references.port(policy, [...refAt, 'port'], found, other.port);
-  return port && { service: { cluster: port.resourceName } };
+  return found && { service: { cluster: found.port.resourceName } };
 }
 
 const JSON_TYPE = { name: 'content-type', value: 'application/json' };

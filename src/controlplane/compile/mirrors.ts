@@ -12,7 +12,7 @@ export interface Mirror {
   readonly share: Pick<RequestMirror, 'percent' | 'fraction'>;
 }
 
-/** The mirrors among filters; one that names nothing is reported, and left out. */
+/** The mirrors among filters; one that names nothing, or what it may not, is reported, and left out. */
 export function mirrorsOf(
   route: RouteDocument,
   filters: readonly Partial<HttpFilter>[],
@@ -22,10 +22,8 @@ export function mirrorsOf(
   return filters.flatMap(({ requestMirror }, index) => {
     if (requestMirror === undefined) return [];
     const { backendRef: ref, ...share } = requestMirror;
-    const refAt = [...at, index, 'requestMirror', 'backendRef'];
-    const service = references.service(route, [...refAt, 'name'], ref.namespace ?? route.namespace, ref.name);
-    const port = service && references.port(route, [...refAt, 'port'], service, ref.port);
-    return port === undefined ? [] : [{ port, share }];
+    const found = references.backend(route, [...at, index, 'requestMirror', 'backendRef'], ref);
+    return found === undefined ? [] : [{ port: found.port, share }];
   });
 }
 

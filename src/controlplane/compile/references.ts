@@ -1,33 +1,55 @@
 import { nearest } from '../../core/decode.js';
 import type { Document, Kind } from '../yaml/document.js';
 import { resourceLabel } from '../yaml/document.js';
+import { type Grants, lackingGrant, type Referrer } from './grants.js';
 import { type Path, pathText, type Problems } from '../yaml/problem.js';
 import type { MeshPort, MeshService } from './services.js';
 
 /** Labels (`Service/reviews`) of resources that are there but wrong in themselves. */
 export type Unreadable = Pick<ReadonlySet<string>, 'has'>;
 
+/** What references are resolved with. */
+export interface Known {
+  readonly services: readonly MeshService[];
+  readonly grants: Grants;
+  /** A reference to one of these is not a second mistake. */
+  readonly unreadable: Unreadable;
+  /** Where references are told that are not permitted. */
+  readonly warnings: Problems;
+}
+
+/** Names a port of a Service that gets calls. */
+export interface BackendRef {
+  readonly namespace?: string | undefined;
+  readonly name: string;
+  readonly port?: number | undefined;
+}
+
+/** What such a reference comes to. */
+export interface FoundBackend {
+  readonly service: MeshService;
+  readonly port: MeshPort;
+}
+
 /** Finds Services by name, and reports those that are not there. */
 export class References {
   readonly #services: ReadonlyMap<string, MeshService>;
 
-  /** A reference to an `unreadable` resource is not a second mistake. */
   constructor(
-    private readonly services: readonly MeshService[],
+    private readonly known: Known,
     private readonly problems: Problems,
-    private readonly unreadable: Unreadable,
   ) {
-    this.#services = new Map(services.map((service) => [`${service.namespace}/${service.name}`, service]));
+    this.#services = new Map(known.services.map((service) => [`${service.namespace}/${service.name}`, service]));
   }
 
   /** The same, reporting elsewhere. */
   into(problems: Problems): References {
-    return new References(this.services, problems, this.unreadable);
+    return new References(this.known, problems);
   }
 
   /** Whether a resource is there, but wrong in itself. */
   isUnreadable(kind: Kind, namespace: string, name: string): boolean {
-    return this.unreadable.has(resourceLabel(kind, namespace, name));
+    return this.known.unreadable.has(resourceLabel(kind, namespace, name));
   }
 
   report(document: Document, path: Path, message: string, hints?: { expected?: string; nearest?: string }): void {
@@ -35,10 +57,27 @@ export class References {
     this.problems.add({ ...document.locate(path), resource, path: pathText(path), message, ...hints });
   }
 
+  /**
+   * The port that calls are sent to; what is wrong is reported. Without a grant for it, one of another namespace is not looked for: "MUST NOT
+   * expose information about the existence of a resource in another namespace" (ReferenceGrant). That is a warning at all times, and no reason to
+   * refuse the configuration, by which the last good one would stay: who takes a grant back must have the calls stopped.
+   */
+  backend(document: Referrer, at: Path, ref: BackendRef): FoundBackend | undefined {
+    const { namespace = document.namespace, name } = ref;
+    if (!this.known.grants.permits(document, namespace, name)) {
+      const message = `namespace "${namespace}" does not permit it, so no call goes there: write a ReferenceGrant in namespace "${namespace}" with spec ${lackingGrant(document, name)}`;
+      this.into(this.known.warnings).report(document, [...at, 'namespace'], message, { expected: 'a ReferenceGrant' });
+      return undefined;
+    }
+    const service = this.service(document, [...at, 'name'], namespace, name);
+    const port = service && this.port(document, [...at, 'port'], service, ref.port);
+    return port && { service, port };
+  }
+
   service(document: Document, path: Path, namespace: string, name: string): MeshService | undefined {
     const service = this.#services.get(`${namespace}/${name}`);
-    if (service !== undefined || this.unreadable.has(resourceLabel('Service', namespace, name))) return service;
-    const names = this.services.filter((other) => other.namespace === namespace).map((other) => other.name);
+    if (service !== undefined || this.known.unreadable.has(resourceLabel('Service', namespace, name))) return service;
+    const names = this.known.services.filter((other) => other.namespace === namespace).map((other) => other.name);
     const near = nearest(name, names);
     const where = namespace === 'default' ? '' : ` in namespace "${namespace}"`;
     const hint = near === undefined ? `known: ${names.slice(0, 20).join(', ') || 'none'}` : `did you mean "${near}"?`;

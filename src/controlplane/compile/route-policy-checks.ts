@@ -7,15 +7,23 @@ type Policy = DocumentOf<'RoutePolicy'>;
 type Rule = RouteDocument['spec']['rules'][number];
 
 /** What a policy needs of the rule that it is for, and of its backends. */
-export function checkAgainstRule(policy: Policy, rule: Rule, { valid }: Backends, references: References): void {
+export function checkAgainstRule(
+  policy: Policy,
+  rule: Rule,
+  { valid, danglingWeight }: Backends,
+  references: References,
+): void {
   checkSubset(policy, valid, references);
   const { hedge, retry, strictSession, mirror } = policy.spec;
   if (hedge?.onPerTryTimeout === true && !rule.timeouts?.backendRequest)
     references.report(policy, ['spec', 'hedge', 'onPerTryTimeout'], 'needs timeouts.backendRequest of the rule');
   if (retry !== undefined && rule.retry?.attempts === 0)
     references.report(policy, ['spec', 'retry'], 'means nothing for a rule with "retry: { attempts: 0 }": remove one');
+  // What a backend that is not there, or not permitted, would have nobody knows: to take a grant back is no mistake.
   const hasSession =
-    rule.sessionPersistence !== undefined || valid.some(({ policy: traffic }) => traffic?.sessionPersistence);
+    rule.sessionPersistence !== undefined ||
+    danglingWeight > 0 ||
+    valid.some(({ policy: traffic }) => traffic?.sessionPersistence);
   if (strictSession !== undefined && !hasSession)
     references.report(
       policy,

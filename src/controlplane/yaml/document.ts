@@ -4,6 +4,7 @@ import type { SliceSpec } from './schema/endpoint-slice.js';
 import type { GrpcRouteSpec } from './schema/grpc-route.js';
 import type { HttpRouteSpec } from './schema/http-route.js';
 import type { MeshConfigSpec } from './schema/mesh-config.js';
+import type { ReferenceGrantSpec } from './schema/reference-grant.js';
 import type { RoutePolicySpec } from './schema/route-policy.js';
 import type { ServiceSpec } from './schema/service.js';
 import type { TrafficPolicySpec } from './schema/traffic-policy.js';
@@ -14,6 +15,7 @@ export interface Specs {
   readonly EndpointSlice: SliceSpec;
   readonly HTTPRoute: HttpRouteSpec;
   readonly GRPCRoute: GrpcRouteSpec;
+  readonly ReferenceGrant: ReferenceGrantSpec;
   readonly TrafficPolicy: TrafficPolicySpec;
   readonly XBackendTrafficPolicy: BackendTrafficPolicySpec;
   readonly RoutePolicy: RoutePolicySpec;

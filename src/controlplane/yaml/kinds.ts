@@ -5,6 +5,7 @@ import { endpointSlice } from './schema/endpoint-slice.js';
 import { grpcRoute } from './schema/grpc-route.js';
 import { httpRoute } from './schema/http-route.js';
 import { meshConfig } from './schema/mesh-config.js';
+import { referenceGrant } from './schema/reference-grant.js';
 import { routePolicy } from './schema/route-policy.js';
 import { service } from './schema/service.js';
 import { trafficPolicy } from './schema/traffic-policy.js';
@@ -15,6 +16,7 @@ export const SCHEMAS = {
   EndpointSlice: endpointSlice,
   HTTPRoute: httpRoute,
   GRPCRoute: grpcRoute,
+  ReferenceGrant: referenceGrant,
   TrafficPolicy: trafficPolicy,
   XBackendTrafficPolicy: backendTrafficPolicy,
   RoutePolicy: routePolicy,
@@ -34,7 +36,6 @@ export const LATER_KINDS: readonly string[] = [
   'GatewayClass',
   'QuotaPolicy',
   'RateLimitPolicy',
-  'ReferenceGrant',
   'ServiceEntry',
   'TCPRoute',
   'TelemetryPolicy',

@@ -12,6 +12,7 @@ import {
 import { decoders } from '../../support/decoders.js';
 import { loadCodec } from '../../../src/xds/wire/index.js';
 import { bookinfo, everything } from '../../support/mesh-examples.js';
+import { grants } from '../../support/mesh-grants.js';
 import { asJson, compileYaml } from '../../support/mesh-yaml.js';
 
 /** The validators of a client that is not ours, run on our bytes. */
@@ -80,6 +81,7 @@ describe('what is compiled', () => {
   test.each([
     ['bookinfo', bookinfo],
     ['everything', everything],
+    ['grants', grants],
   ])('stays what it is: %s', async (name, text) => {
     await expect(`${JSON.stringify(asJson(compileYaml(text)), null, 1)}\n`).toMatchFileSnapshot(`golden/${name}.txt`);
   });

@@ -1,6 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { compileText } from '../../../src/controlplane/config.js';
-import { grpcRouteYaml, httpRouteYaml, policyYaml, problemsOf, serviceYaml } from '../../support/mesh-yaml.js';
+import {
+  grantYaml,
+  grpcRouteYaml,
+  httpRouteYaml,
+  policyYaml,
+  problemsOf,
+  serviceYaml,
+} from '../../support/mesh-yaml.js';
 
 /** One mistake in one place: the whole message, as people read it, without the place in the file. */
 const said = (text: string): string[] => problemsOf(text).map((line) => line.replace(/^mesh\.yaml(:\d+:\d+)? ?/, ''));
@@ -18,8 +25,17 @@ addressType: IPv4
 ports: [{ port: 80 }]
 endpoints: [{ addresses: ["::1"] }]
 `;
+const grant = (from: string, to: string): string => `
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: ReferenceGrant
+metadata: { name: g }
+spec: { from: ${from}, to: ${to} }
+`;
+const FROM = '[{ group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: x }]';
+const TO = '[{ group: "", kind: Service }]';
 const KINDS =
-  'Service, EndpointSlice, HTTPRoute, GRPCRoute, TrafficPolicy, XBackendTrafficPolicy, RoutePolicy, MeshConfig';
+  'Service, EndpointSlice, HTTPRoute, GRPCRoute, ReferenceGrant, TrafficPolicy, XBackendTrafficPolicy, RoutePolicy, MeshConfig';
 const SHAPE = 'host:port, such as 127.0.0.1:9001, [::1]:9001 or reviews.example.com:443';
 const DURATION = 'must be a duration such as 250ms, 10s, 1m30s or 0s (GEP-2257)';
 
@@ -251,8 +267,61 @@ ${serviceYaml('reviews')}`;
     ],
     [
       'a backend in another namespace',
-      rule('backendRefs: [{ name: a, namespace: prod }]'),
+      rule('backendRefs: [{ name: a, namespace: prod }]') + grantYaml('g', 'prod', 'HTTPRoute', 'default'),
       'HTTPRoute/r spec.rules[0].backendRefs[0].name: there is no Service "a" in namespace "prod"; known: none',
+    ],
+    [
+      'a backend in another namespace that is not there, though permitted for a mirror',
+      rule(
+        'backendRefs: [{ name: a }], filters: [{ type: RequestMirror, requestMirror: { backendRef: { name: a, namespace: prod } } }]',
+      ) + grantYaml('g', 'prod', 'HTTPRoute', 'default', 'a'),
+      'HTTPRoute/r spec.rules[0].filters[0].requestMirror.backendRef.name: there is no Service "a" in namespace "prod"; known: none',
+    ],
+    [
+      'a grant to nobody',
+      grant('[]', '[{ group: "", kind: Service }]'),
+      'ReferenceGrant/g spec.from: must have at least one entry, got a list of 0',
+    ],
+    [
+      'a grant of nothing',
+      grant(FROM, '[]'),
+      'ReferenceGrant/g spec.to: must have at least one entry, got a list of 0',
+    ],
+    [
+      'a grant without groups',
+      grant('[{ kind: HTTPRoute, namespace: x }]', '[{ kind: Service }]'),
+      'ReferenceGrant/g spec.from[0].group: is missing',
+      'ReferenceGrant/g spec.to[0].group: is missing',
+    ],
+    [
+      'a grant to a single route',
+      grant('[{ group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: x, name: r }]', TO),
+      'ReferenceGrant/g spec.from[0].name: unknown field; known: group, kind, namespace',
+    ],
+    [
+      'a grant to every namespace',
+      grant('[{ group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: "*" }]', TO),
+      'ReferenceGrant/g spec.from[0].namespace: must be a name of up to 63 lower-case letters, digits and "-", got "*"',
+    ],
+    [
+      'a grant of a Service called *',
+      grant(FROM, '[{ group: "", kind: Service, name: "*" }]'),
+      'ReferenceGrant/g spec.to[0].name: must be a name of lower-case letters, digits, "-" and ".", got "*"',
+    ],
+    [
+      'a grant whose group has a version',
+      grant('[{ group: gateway.networking.k8s.io/v1, kind: HTTPRoute, namespace: x }]', TO),
+      'ReferenceGrant/g spec.from[0].group: must be a group of APIs, such as gateway.networking.k8s.io, or "" for that of Service, got "gateway.networking.k8s.io/v1"',
+    ],
+    [
+      'a grant whose kind is none',
+      grant('[{ group: "", kind: "HTTP Route", namespace: x }]', TO),
+      'ReferenceGrant/g spec.from[0].kind: must be a kind, such as HTTPRoute, got "HTTP Route"',
+    ],
+    [
+      'a grant of an old version',
+      grant(FROM, TO).replace('/v1', '/v1alpha2'),
+      'ReferenceGrant/g apiVersion: must be one of gateway.networking.k8s.io/v1, gateway.networking.k8s.io/v1beta1, got "gateway.networking.k8s.io/v1alpha2"; did you mean "gateway.networking.k8s.io/v1beta1"?',
     ],
     [
       'a backend port that is not there',

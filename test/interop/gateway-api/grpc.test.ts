@@ -32,6 +32,10 @@ const rule = (backend: string, matches?: readonly object[]): object => ({
   ...(matches === undefined ? {} : { matches }),
   backendRefs: [{ name: backend, port: 80 }],
 });
+const elsewhere = (namespace: string, matches: readonly object[]): object => ({
+  matches,
+  backendRefs: [{ name: 'v1', namespace, port: 80 }],
+});
 const method = (service?: string, name?: string, type = 'Exact'): object => ({
   method: { type, ...(service === undefined ? {} : { service }), ...(name === undefined ? {} : { method: name }) },
 });
@@ -106,6 +110,15 @@ const CASES: readonly Case[] = [
     asks: [
       ['/shop.Carts/Get', 'v1'],
       ['/shop.Carts/Put', 'v2'],
+    ],
+  },
+  {
+    about: 'a backend of another namespace is called with a grant for GRPCRoutes, and UNAVAILABLE without',
+    rules: [elsewhere('permitted', [method('shop.Carts')]), elsewhere('closed', [method('shop.Orders')]), rule('v2')],
+    asks: [
+      ['/shop.Carts/Get', 'v1'],
+      ['/shop.Orders/Get', 14],
+      ['/a.B/C', 'v2'],
     ],
   },
   {
@@ -213,10 +226,10 @@ async function named(name: string, sessions: Set<ServerHttp2Session>): Promise<H
 }
 
 function documents(ports: readonly number[]): string {
-  const service = (name: string, port: number): object => ({
+  const service = (name: string, port: number, namespace = 'default'): object => ({
     apiVersion: 'v1',
     kind: 'Service',
-    metadata: { name },
+    metadata: { name, namespace },
     spec: { endpoints: [`127.0.0.1:${port}`] },
   });
   const route = (name: string, rules: readonly object[]): object => ({
@@ -225,7 +238,19 @@ function documents(ports: readonly number[]): string {
     metadata: { name },
     spec: { parentRefs: [{ group: '', kind: 'Service', name }], rules },
   });
+  const grant = (namespace: string, kind: string): object => ({
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'ReferenceGrant',
+    metadata: { name: 'from-default', namespace },
+    spec: {
+      from: [{ group: 'gateway.networking.k8s.io', kind, namespace: 'default' }],
+      to: [{ group: '', kind: 'Service' }],
+    },
+  });
   const all = [
+    ...['permitted', 'closed'].map((namespace) => service('v1', ports[0] as number, namespace)),
+    grant('permitted', 'GRPCRoute'),
+    grant('closed', 'HTTPRoute'),
     ...BACKENDS.map((name, i) => service(name, ports[i] as number)),
     ...CASES.flatMap(({ rules }, i) => [service(`case-${i}`, ports[0] as number), route(`case-${i}`, rules)]),
     service(WEIGHTED, ports[0] as number),

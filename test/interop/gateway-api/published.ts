@@ -10,7 +10,6 @@ const KUBERNETES: Standing = { not: 'about the status of resources in Kubernetes
 const UNKNOWN_KIND: Standing = {
   not: 'a backend of another kind than Service is a mistake in the document, which is refused',
 };
-const GRANTS: Standing = { not: 'about ReferenceGrant, which this version has not' };
 
 const HEADERS = run('headers of requests are set, added and removed, by names in any case');
 const REDIRECTS = run('redirects change host, path, scheme, port and status, each alone or together');
@@ -52,7 +51,7 @@ export const PUBLISHED: Readonly<Record<string, Standing>> = {
   'httproute-https-listener': GATEWAY,
   'httproute-https-listener-detect-misdirected-requests': GATEWAY,
   'httproute-invalid-backendref-unknown-kind': UNKNOWN_KIND,
-  'httproute-invalid-cross-namespace-backend-ref': GRANTS,
+  'httproute-invalid-cross-namespace-backend-ref': run('without a grant of its namespace a backend is not called: 500'),
   'httproute-invalid-cross-namespace-parent-ref': KUBERNETES,
   'httproute-invalid-nonexistent-backendref': run(
     'requests for a backend that is not there have 500, others are served',
@@ -60,7 +59,7 @@ export const PUBLISHED: Readonly<Record<string, Standing>> = {
   'httproute-invalid-parentref-not-matching-listener-port': KUBERNETES,
   'httproute-invalid-parentref-not-matching-section-name': KUBERNETES,
   'httproute-invalid-parentref-section-name-not-matching-port': KUBERNETES,
-  'httproute-invalid-reference-grant': GRANTS,
+  'httproute-invalid-reference-grant': run('grants that are each wrong in one part permit nothing: 500'),
   'httproute-listener-hostname-matching': GATEWAY,
   'httproute-listener-port-matching': GATEWAY,
   'httproute-matching': ANY_MATCH,
@@ -72,7 +71,9 @@ export const PUBLISHED: Readonly<Record<string, Standing>> = {
   'httproute-named-rule': NAMED,
   'httproute-observed-generation-bump': KUBERNETES,
   'httproute-omitted-backendrefs': run('a rule without backends has 500'),
-  'httproute-partially-invalid-via-invalid-reference-grant': GRANTS,
+  'httproute-partially-invalid-via-invalid-reference-grant': run(
+    'a grant for one Service permits no other: its rules serve, those of the other have 500',
+  ),
   'httproute-path-match-order': run('the longest path that matches serves, whichever stands first'),
   'httproute-query-param-matching': QUERIES,
   'httproute-redirect-host-and-status': REDIRECTS,
@@ -80,7 +81,7 @@ export const PUBLISHED: Readonly<Record<string, Standing>> = {
   'httproute-redirect-port': REDIRECTS,
   'httproute-redirect-port-and-scheme': REDIRECTS,
   'httproute-redirect-scheme': REDIRECTS,
-  'httproute-reference-grant': GRANTS,
+  'httproute-reference-grant': run('a grant permits a backend of its namespace, until it is taken back'),
   'httproute-request-header-modifier': HEADERS,
   'httproute-request-header-modifier-backend-weights': run('backends share by weight, each with its own headers'),
   'httproute-request-mirror': MIRRORS,

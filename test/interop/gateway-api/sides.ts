@@ -2,7 +2,7 @@ import { compileText, formatProblem } from '../../../src/controlplane/config.js'
 import { CLUSTER, ENDPOINT, type Resource, ROUTE } from '../../../src/core/resources.js';
 import { startProxy } from '../../../src/proxy/index.js';
 import { any, routerFilter } from '../../support/xds-resources.js';
-import { type CarrierName, openCarrier } from '../../e2e/support/carriers.js';
+import { type Carrier, type CarrierName, openCarrier } from '../../e2e/support/carriers.js';
 import { Envoy, envoyBinary } from '../envoy/envoy.js';
 import { OurSide } from '../envoy/our-side.js';
 
@@ -14,11 +14,12 @@ export interface Side {
 }
 
 /** Our proxy, with documents that come to its mesh in one of our ways. */
-export async function carried(name: CarrierName, yaml: string): Promise<Side> {
+export async function carried(name: CarrierName, yaml: string): Promise<Side & Pick<Carrier, 'edit'>> {
   const carrier = await openCarrier(name, yaml);
   const proxy = await startProxy({ service: carrier.mesh.service, listen: '127.0.0.1:0' });
   return {
     port: () => proxy.port,
+    edit: (text) => carrier.edit(text),
     close: async () => {
       await proxy.close({ graceMs: 0 });
       await carrier.close();
@@ -56,7 +57,7 @@ export async function decidedByEnvoy(yaml: string): Promise<Side> {
     throw new Error(`Envoy refuses what the compiler made: ${envoy.reasons.join('; ')}`);
   }
   return {
-    port: (host) => envoy.ports.get(`${host}.default:80`) as number,
+    port: (host) => envoy.ports.get(`${host.includes('.') ? host : `${host}.default`}:80`) as number,
     close: () => envoy.close(),
   };
 }

@@ -7,7 +7,7 @@ const service = v.strictObject({
   kind: about(v.optional(v.string(), 'Service'), 'Kind of the other: Service.'),
   namespace: about(
     v.optional(label),
-    'Namespace of the Service. Default: that of the policy. Another one needs no ReferenceGrant in this version.',
+    'Namespace of the Service. Default: that of the policy. Another one has to permit it with a ReferenceGrant.',
   ),
   name: about(subdomain, 'Name of the Service. It is called once, and its own fallbacks do not count.'),
   port: about(v.optional(portNumber), 'Port of the Service. Default: 80 if it has that, else its first.'),

@@ -92,7 +92,10 @@ const requestMirror = v.strictObject({
   backendRef: v.strictObject({
     group: about(v.optional(v.string(), ''), 'Group of the backend; empty for a Service.'),
     kind: about(v.optional(v.string(), 'Service'), 'Kind of the backend: Service.'),
-    namespace: about(v.optional(label), 'Namespace of the backend. Default: that of the route.'),
+    namespace: about(
+      v.optional(label),
+      'Namespace of the backend. Default: that of the route. Another one has to permit it with a ReferenceGrant.',
+    ),
     name: about(subdomain, 'Name of the Service that gets copies of requests; its replies are thrown away.'),
     port: about(v.optional(portNumber), 'Port of the Service. Default: 80 if it has that, else its first.'),
   }),
@@ -152,7 +155,7 @@ export const backendRef = <F extends v.GenericSchema>(filter: F) =>
     kind: about(v.optional(v.string(), 'Service'), 'Kind of the backend: Service.'),
     namespace: about(
       v.optional(label),
-      'Namespace of the backend. Default: that of the route. Another one needs no ReferenceGrant in this version.',
+      'Namespace of the backend. Default: that of the route. Another one has to permit it with a ReferenceGrant.',
     ),
     name: about(subdomain, 'Name of the Service.'),
     port: about(v.optional(portNumber), 'Port of the Service. Default: 80 if it has that, else its first.'),
