@@ -8,6 +8,7 @@ import { run } from '../../src/cli/program.js';
 import { silentLogger } from '../../src/core/log.js';
 import { VERSION } from '../../src/core/version.js';
 import { Cleanup, deferred, get, listening } from '../proxy/support.js';
+import { httpRouteYaml } from '../support/mesh-yaml.js';
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());
@@ -109,6 +110,20 @@ describe('inmesh analyze', () => {
     const command = start('analyze', file('good.yaml', service('127.0.0.1:1')));
     expect(await command.code).toBe(0);
     expect(command.printed).toEqual({ out: '', err: '0 problems, 0 warnings\n' });
+  });
+
+  test('prints warnings with their places, and does not fail for them', async () => {
+    const rules = '[{ backendRefs: [{ name: ratings, namespace: prod }] }]';
+    const path = file('warning.yaml', service('127.0.0.1:1') + httpRouteYaml('r', 'name: reviews', rules));
+    const command = start('analyze', path);
+    expect(await command.code).toBe(0);
+    const [line, ...others] = command.printed.out.trimEnd().split('\n');
+    expect(others).toEqual([]);
+    expect(line).toMatch(
+      /^warning: .*warning\.yaml:\d+:\d+ HTTPRoute\/r spec\.rules\[0\]\.backendRefs\[0\]\.namespace: /,
+    );
+    expect(line).toContain('write a ReferenceGrant in namespace "prod"');
+    expect(command.printed.err).toBe('0 problems, 1 warning\n');
   });
 
   test('prints JSON for programs', async () => {

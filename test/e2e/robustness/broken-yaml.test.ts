@@ -2,8 +2,8 @@ import * as grpc from '@grpc/grpc-js';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { type ControlPlane, startControlPlane } from '../../../src/controlplane/index.js';
 import { type Mesh, meshClient } from '../../../src/index.js';
-import { serviceYaml } from '../../support/mesh-yaml.js';
-import { ECHO } from '../support/backend.js';
+import { httpRouteYaml, serviceYaml } from '../../support/mesh-yaml.js';
+import { Backend, ECHO } from '../support/backend.js';
 import { openFace } from '../support/faces.js';
 import { collectingLogger, Opened, startLoad, WAIT } from './support.js';
 
@@ -52,6 +52,22 @@ const failure = (promise: Promise<unknown>): Promise<Failure> =>
 describe('embedded configuration that is broken from the start', () => {
   const openMesh = (path: string, logger = collectingLogger()): Mesh =>
     opened.add(meshClient({ service: 'e2e', config: path, logger }), (mesh) => mesh.close());
+
+  test('what only deserves a warning is logged, and the rest serves', async () => {
+    const backend = opened.add(await Backend.start('sound'), (each) => each.kill());
+    const logger = collectingLogger();
+    const rules =
+      '[{ matches: [{ path: { value: /none } }], backendRefs: [{ name: r, namespace: prod }] }, { backendRefs: [{ name: reviews }] }]';
+    const { path } = await opened.file(at(backend.httpPort) + httpRouteYaml('r', 'name: reviews', rules));
+    const mesh = openMesh(path, logger);
+    expect((await mesh.fetch('http://reviews/none')).status).toBe(500);
+    expect((await mesh.fetch('http://reviews/get')).status).toBe(200);
+    const [line] = logger.lines.filter(({ level }) => level === 'warn');
+    expect(line).toMatchObject({
+      message: 'configuration warning',
+      fields: { warning: expect.stringContaining('write a ReferenceGrant') },
+    });
+  });
 
   test('ready() rejects with every mistake, by file, line and path, and calls fail with CONFIG_INVALID', async () => {
     const { path } = await opened.file(BROKEN);
