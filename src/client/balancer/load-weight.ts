@@ -7,6 +7,10 @@ export const NOT_YET_USABLE = 0;
 /** The last report is older than the expiration period. */
 export const STALE = -1;
 
+/** What weights may be: requests per second over utilisation. Beyond it, sums of them lose all others, and no server is like that. */
+const MIN_WEIGHT = 1e-6;
+const MAX_WEIGHT = 1e12;
+
 /** What an endpoint's reports say of how much it can take - gRFC A58 "Subchannel Weights". */
 export class LoadWeight {
   #weight = 0;
@@ -19,7 +23,8 @@ export class LoadWeight {
     let utilization = utilizationOf(report, config.metrics);
     if (utilization > 0 && rps > 0) utilization += (eps / rps) * config.errorPenalty;
     const weight = utilization > 0 ? rps / utilization : 0;
-    if (!(weight > 0) || !Number.isFinite(weight)) return;
+    // Not a number, too.
+    if (!(weight >= MIN_WEIGHT && weight <= MAX_WEIGHT)) return;
     if (this.#nonEmptySince === Number.POSITIVE_INFINITY) this.#nonEmptySince = now;
     this.#updatedAt = now;
     this.#weight = weight;

@@ -9,6 +9,8 @@ const MAX_RATIO = 10;
 /** And from below at this share of it: an endpoint is never quite forgotten. */
 const MIN_RATIO = 0.01;
 
+const isKnown = (weight: number): boolean => weight > 0 && weight < Number.POSITIVE_INFINITY;
+
 /** Where in the sequence of turns the schedule is; goes on when weights change. */
 export interface StridePosition {
   /** Rounds made over all positions. */
@@ -31,31 +33,33 @@ export const randomStride = (random: Random, count: number): StridePosition => (
 export class StaticStride {
   readonly #weights: Uint16Array;
 
-  /** `weights`: at least one, each 0 or more; 0 is not known and counts as the mean of those that are. */
+  /** `weights`: at least one; those that are above 0 and finite are known, any other counts as the mean of those. */
   constructor(
     weights: Weights,
     readonly position: StridePosition,
   ) {
+    let max = 0;
+    for (let i = 0; i < weights.length; i++)
+      if (isKnown(weights[i] as number)) max = Math.max(max, weights[i] as number);
+    // As shares of the greatest: no sum of them overflows, and none is too small to be counted with.
     let sum = 0;
     let known = 0;
-    let max = 0;
     for (let i = 0; i < weights.length; i++) {
       const weight = weights[i] as number;
-      if (weight === 0) continue;
-      sum += weight;
+      if (!isKnown(weight)) continue;
+      sum += weight / max;
       known++;
-      max = Math.max(max, weight);
     }
     if (known === 0) {
       this.#weights = new Uint16Array(weights.length).fill(MAX_WEIGHT);
       return;
     }
     const mean = sum / known;
-    const cap = Math.min(max, MAX_RATIO * mean);
+    const cap = Math.min(1, MAX_RATIO * mean);
     const scale = MAX_WEIGHT / cap;
     const floor = Math.max(1, Math.round(mean * scale * MIN_RATIO));
     this.#weights = Uint16Array.from(weights, (weight) =>
-      Math.max(floor, Math.round(Math.min(weight === 0 ? mean : weight, cap) * scale)),
+      Math.max(floor, Math.round(Math.min(isKnown(weight) ? weight / max : mean, cap) * scale)),
     );
   }
 

@@ -90,6 +90,42 @@ describe('static stride', () => {
     expect(counts([1, 0, 3])).toEqual([5, 10, 15]);
     expect(counts([0, 0, 0])).toEqual([10, 10, 10]);
   });
+
+  test('finds a turn within a round whatever the weights: huge ones, tiny ones, and such as are no numbers', () => {
+    const most = Number.MAX_VALUE;
+    for (const weights of [
+      [most, most],
+      [most, most, 1],
+      [5e-324, 5e-324],
+      [1e-305, 1e-308, 0],
+      [Number.POSITIVE_INFINITY, 1],
+      [Number.NaN, 1],
+      [-1, 1],
+    ]) {
+      // One that never finds a turn would not return: each of its steps comes by here, which ends it.
+      let steps = 0;
+      let at = 0;
+      const position = {
+        round: 0,
+        get index() {
+          return at;
+        },
+        set index(index: number) {
+          if (++steps > 2 * weights.length) throw new Error(`no turn among ${weights.join(', ')}`);
+          at = index;
+        },
+      };
+      const stride = new StaticStride(weights, position);
+      for (let i = 0; i < 100; i++) {
+        steps = 0;
+        expect(stride.next()).toBeLessThan(weights.length);
+      }
+    }
+    const equal = new StaticStride([most, most], { round: 0, index: 0 });
+    expect(Array.from({ length: 20_000 }, () => equal.next()).filter((at) => at === 0).length / 20_000).toBeCloseTo(
+      0.5,
+    );
+  });
 });
 
 describe('a lottery', () => {

@@ -91,6 +91,15 @@ describe('weights (A58)', () => {
     report(aReport({ applicationUtilization: Number.NaN }), aReport({ applicationUtilization: 1e-320, rps: 1e300 }));
     expect(await shares()).toEqual([0.33, 0.67]);
   });
+
+  test('nor do reports of a load that no server has: a weight beyond all measure is not believed', async () => {
+    const { report, shares } = wrr();
+    report(used(0.8), used(0.4));
+    report(aReport({ applicationUtilization: 1, rps: 1e300 }));
+    expect(await shares()).toEqual([0.33, 0.67]);
+    report(aReport({ applicationUtilization: 1e300, rps: 1 }), aReport({ applicationUtilization: 1, rps: 1e-310 }));
+    expect(await shares()).toEqual([0.33, 0.67]);
+  });
 });
 
 describe('endpoints of which nothing is known', () => {
