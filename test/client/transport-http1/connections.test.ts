@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { CancelledError } from '../../../src/core/errors.js';
+import { DEFAULT_CONNECTIONS } from '../../../src/core/model/cluster.js';
+import type { Random } from '../../../src/core/random.js';
 import type { Reply } from '../../../src/core/reply.js';
 import { aCall } from '../../support/calls.js';
 import { CountingLimits } from '../../support/counting-limits.js';
@@ -78,6 +80,53 @@ test('twenty calls in one turn against 3 connections and a line of 5: eight are 
   expect(outcomes.filter((outcome) => outcome === 'served')).toHaveLength(8);
   expect(server.accepted()).toBe(3);
   expect(limits.waiting).toBe(0);
+});
+
+test('an endpoint whose address no URL can have, as an IPv6 address with a zone, is called like any other', async () => {
+  const { server, waiting } = await held();
+  const endpoint = anEndpoint(`127.0.0.1:${server.port}`, { key: `[::1%lo]:${server.port}` });
+  const { transport } = track(transportTo(server.port, { endpoint }));
+  const call = transport.call(aCall());
+  await until(() => waiting.length === 1);
+  waiting[0]?.response.end('ok');
+  expect(await textOf((await call).body)).toBe('ok');
+});
+
+test('a connection that cannot be used fails its call, and nothing escapes to the process', async () => {
+  const { server } = await held();
+  const random: Random = {
+    next: () => {
+      throw new RangeError('no more chance');
+    },
+    int: () => 0,
+  };
+  const connections = { ...DEFAULT_CONNECTIONS, maxLifetimeMs: 60_000 };
+  const { transport, limits } = track(transportTo(server.port, { random, connections }));
+  expect(await failureOf(transport.call(aCall()))).toMatchObject({ code: 'PROTOCOL_ERROR', reached: 'no' });
+  await until(() => server.sockets.size === 0);
+  expect([limits.open, transport.connections]).toEqual([0, 0]);
+});
+
+test('a call whose header cannot be written fails alone, when it is its turn in the line', async () => {
+  const { server, waiting } = await held();
+  const { transport } = track(transportTo(server.port, { limits: new CountingLimits(1, 10) }));
+  const first = transport.call(aCall());
+  const broken = aCall();
+  Object.defineProperty(broken.headers, 'x-broken', {
+    enumerable: true,
+    get: () => {
+      throw new RangeError('no such value');
+    },
+  });
+  const second = transport.call(broken);
+  const third = transport.call(aCall());
+  await until(() => waiting.length === 1);
+  waiting.shift()?.response.end();
+  await first;
+  expect(await failureOf(second)).toMatchObject({ code: 'PROTOCOL_ERROR', reached: 'no' });
+  await until(() => waiting.length === 1);
+  waiting.shift()?.response.end();
+  expect((await third).status).toBe(200);
 });
 
 test('the line is served in the order in which calls joined it', async () => {

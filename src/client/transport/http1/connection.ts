@@ -3,6 +3,7 @@ import type { Dispatcher } from 'undici';
 import Client from 'undici/lib/dispatcher/client.js';
 import type { TransportOptions } from '../../../core/transport.js';
 import { callsPerConnection, limitLifetime } from '../lifetime.js';
+import { cannotSend } from './failure.js';
 import { BODY_TIMEOUT_MS, type Exchange, type ExchangeCarrier, UNSENT } from './exchange.js';
 import { requestHeaders } from './headers.js';
 
@@ -21,6 +22,9 @@ export interface ConnectionOwner {
  */
 const HINT_MARGIN_MS = 2_000;
 
+/** undici wants one. The socket is given to it and each request names its host: the endpoint's own may be what no URL can have (`[fe80::1%eth0]:80`). */
+const ORIGIN = 'http://inmesh.invalid';
+
 interface ClientRequest extends Dispatcher.DispatchOptions {
   /** For TLS, which has been made already. Without one, undici looks for it in the host, with the regular expressions of an IPv6 address. */
   readonly servername: string;
@@ -32,6 +36,7 @@ interface ClientRequest extends Dispatcher.DispatchOptions {
  */
 export class Connection implements ExchangeCarrier {
   readonly #client: Client;
+  readonly #endpoint: string;
   /** Exchanges that it may still carry. */
   #left: number;
   #gone = false;
@@ -47,7 +52,8 @@ export class Connection implements ExchangeCarrier {
     /** Milliseconds since it was made. */
     ageMs: number,
   ) {
-    const { endpoint, idleTimeoutMs } = options;
+    const { idleTimeoutMs } = options;
+    this.#endpoint = options.endpoint.key;
     let unused: Socket | undefined = socket;
     this.#left = callsPerConnection(options);
     this.reused = ageMs > 0;
@@ -60,7 +66,7 @@ export class Connection implements ExchangeCarrier {
       ageMs,
     );
     socket.once('close', () => this.#closed());
-    this.#client = new Client(`http://${endpoint.key}`, {
+    this.#client = new Client(ORIGIN, {
       connect: (_options, callback) => {
         const first = unused;
         unused = undefined;
@@ -75,19 +81,17 @@ export class Connection implements ExchangeCarrier {
     });
   }
 
+  /** Throws nothing: it may be another call's event that has come to this one's turn. */
   send(exchange: Exchange): void {
     this.#left--;
     if (this.#sent) this.reused = true;
     this.#sent = true;
-    const { call } = exchange;
-    const request: ClientRequest = {
-      path: call.path,
-      method: call.method,
-      headers: requestHeaders(call) as string[],
-      body: exchange.begin(this),
-      servername: 'unused',
-    };
-    this.#client.dispatch(request, exchange as unknown as Dispatcher.DispatchHandler);
+    try {
+      this.#client.dispatch(requestOf(exchange, this), exchange as unknown as Dispatcher.DispatchHandler);
+    } catch (error) {
+      exchange.fail(cannotSend(this.#endpoint, error));
+      this.close();
+    }
   }
 
   finished(reusable: boolean): void {
@@ -107,6 +111,17 @@ export class Connection implements ExchangeCarrier {
     this.owner.lost(this);
     this.#client.destroy(UNSENT, ignore);
   }
+}
+
+function requestOf(exchange: Exchange, carrier: ExchangeCarrier): ClientRequest {
+  const { call } = exchange;
+  return {
+    path: call.path,
+    method: call.method,
+    headers: requestHeaders(call) as string[],
+    body: exchange.begin(carrier),
+    servername: 'unused',
+  };
 }
 
 const ignore = (): void => {};

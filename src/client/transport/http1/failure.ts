@@ -1,4 +1,4 @@
-import { InvalidRequestError, MeshError, RequestBodyError } from '../../../core/errors.js';
+import { asMeshError, InvalidRequestError, MeshError, RequestBodyError } from '../../../core/errors.js';
 import { ConnectionLostError, ProtocolError } from '../errors.js';
 
 /** How far an exchange had got when it failed. */
@@ -18,6 +18,10 @@ const ATOMIC_WRITE_BYTES = 16_384;
 
 /** undici's codes for a request that it will not write. */
 const REFUSED_REQUEST = new Set(['UND_ERR_INVALID_ARG', 'UND_ERR_NOT_SUPPORTED']);
+
+/** Something was thrown before anything was sent, which nobody expects. */
+export const cannotSend = (endpoint: string, error: unknown): MeshError =>
+  asMeshError(error, (cause) => new ProtocolError(endpoint, String(cause), 'no', { cause }));
 
 /** What undici, the parser or the kernel reported, as one of ours, with the truth about whether the server got the request. */
 export function exchangeError(endpoint: string, error: unknown, progress: Progress): MeshError {

@@ -11,6 +11,7 @@ import { type WarmConnections, type WarmOwner, warmConnections } from '../warm.j
 import { openConnection } from './connect.js';
 import { Connection, type ConnectionOwner } from './connection.js';
 import { Exchange, type ExchangeOwner } from './exchange.js';
+import { cannotSend } from './failure.js';
 import { Reserve } from './reserve.js';
 
 /** The HTTP/1.1 connections to one endpoint, on undici. */
@@ -197,7 +198,16 @@ class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner, WarmO
   }
 
   #use(socket: Socket, exchange: Exchange, ageMs: number): void {
-    const connection = new Connection(this.options, socket, this, ageMs);
+    let connection: Connection;
+    try {
+      connection = new Connection(this.options, socket, this, ageMs);
+    } catch (error) {
+      // It is the socket's event: what is thrown here would end the process.
+      socket.destroy();
+      exchange.fail(cannotSend(this.endpoint, error));
+      this.#permitBack();
+      return;
+    }
     this.#open.add(connection);
     connection.send(exchange);
   }
