@@ -5,9 +5,9 @@ import { type AnyOf, requiredText } from './required-text.js';
 
 /**
  * Where in a request there is text by which routes can be told apart: its path, who makes it, the values of a header or of a query parameter, the names of
- * all headers or of all query parameters.
+ * all headers or of all query parameters. A header or a parameter may have any name: only its place has a blank in it.
  */
-export type Place = 'path' | 'principal' | 'header names' | 'query names' | `header ${string}` | `query ${string}`;
+export type Place = 'path' | 'principal' | 'headers' | 'parameters' | `header ${string}` | `query ${string}`;
 
 /** A text of a place that a route cannot do without. */
 export interface Clue {
@@ -31,9 +31,9 @@ export function cluesOf({ path, headers, query, source }: RouteMatch): Clue[] {
 
 function headerClues({ name, match, invert, treatMissingAsEmpty }: HeaderMatch): Clue[] {
   if (treatMissingAsEmpty) return [];
-  if (match.kind === 'present') return match.present !== invert && isCarried(name) ? [named('header names', name)] : [];
+  if (match.kind === 'present') return match.present !== invert && isCarried(name) ? [named('headers', name)] : [];
   // An absent header matches no value, and no inverted one either.
-  const there = isCarried(name) ? [named('header names', name)] : [];
+  const there = isCarried(name) ? [named('headers', name)] : [];
   return invert || match.kind === 'range' ? there : [...textClues(`header ${name}`, match), ...there];
 }
 
@@ -41,7 +41,7 @@ function headerClues({ name, match, invert, treatMissingAsEmpty }: HeaderMatch):
 const isCarried = (name: string): boolean => !name.startsWith(':') && name !== 'host' && name !== 'content-type';
 
 function queryClues({ name, match }: QueryMatch): Clue[] {
-  const there = name.includes('=') ? [] : [named('query names', name)];
+  const there = name.includes('=') ? [] : [named('parameters', name)];
   if (match.kind !== 'present') return [...textClues(`query ${name}`, match), ...there];
   return match.present ? there : [];
 }
@@ -69,13 +69,13 @@ export function readerOf(place: Place): ReadPlace {
       return (_request, path) => path;
     case 'principal':
       return ({ source }) => source?.principal;
-    case 'header names':
+    case 'headers':
       return ({ headers }) => Object.keys(headers);
-    case 'query names':
+    case 'parameters':
       return ({ path }) => queryNames(path);
     default: {
       const name = place.slice(place.indexOf(' ') + 1);
-      return place.startsWith('header')
+      return place.startsWith('header ')
         ? (request) => matchedValue(request, name)
         : ({ path }) => queryValue(path, name);
     }

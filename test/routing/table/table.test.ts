@@ -92,6 +92,36 @@ const request = fc
   .map((init) => aCall(init));
 
 describe('RouteTable', () => {
+  test.each(['names', 'header', 'query', 's'])(
+    'tells a header or a query parameter called "%s" from the names of them all',
+    (name) => {
+      const there = (at: string): HeaderMatch => ({
+        name: at,
+        match: { kind: 'present', present: true },
+        invert: false,
+        treatMissingAsEmpty: false,
+      });
+      const exact = (value: string) => ({ kind: 'exact' as const, value, ignoreCase: false });
+      const values = Array.from({ length: 12 }, (_, i) => `v${i}`);
+      const byHeader = values.map((value, i) =>
+        aMatch({ headers: i % 2 === 0 ? [{ ...there(name), match: exact(value) }] : [there(value)] }),
+      );
+      const byQuery = values.map((value, i) =>
+        aMatch({
+          query: [
+            i % 2 === 0 ? { name, match: exact(value) } : { name: value, match: { kind: 'present', present: true } },
+          ],
+        }),
+      );
+      for (const [i, value] of values.entries()) {
+        const headers = headerFields(i % 2 === 0 ? { [name]: value } : { [value]: 'x' });
+        expect(table(byHeader).find(aCall({ headers }))).toBe(i);
+        const query = i % 2 === 0 ? `${name}=${value}` : value;
+        expect(table(byQuery).find(aCall({ path: `/?${query}` }))).toBe(i);
+      }
+    },
+  );
+
   test('finds what trying one route after the other finds, whatever the routes', () => {
     fc.assert(
       fc.property(
