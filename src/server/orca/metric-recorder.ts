@@ -8,7 +8,7 @@ import { type LoadSources, processSources } from './sources.js';
 export const DEFAULT_SAMPLE_MS = 1_000;
 
 export interface MetricRecorderOptions {
-  /** How often the process is measured at most, in milliseconds. Default 1_000. */
+  /** How often the process is measured at most, in milliseconds. Default 1_000, at least 1. */
   readonly sampleMs?: number;
   /** Default: the system's. */
   readonly clock?: Clock;

@@ -16,6 +16,9 @@ export interface LoadSample {
   readonly eps: number;
 }
 
+/** The least time between two samples, in milliseconds. */
+const MIN_SAMPLE_MS = 1;
+
 const NOTHING_YET: LoadSample = { cpu: 0, memory: 0, eventLoop: 0, lagMs: 0, rps: 0, eps: 0 };
 
 /**
@@ -23,6 +26,7 @@ const NOTHING_YET: LoadSample = { cpu: 0, memory: 0, eventLoop: 0, lagMs: 0, rps
  * No timer runs while nobody asks; the first answer after a quiet time covers all of it.
  */
 export class LoadSampler {
+  readonly #sampleMs: number;
   #sample = NOTHING_YET;
   /** Of the last sample; written by `#take`. */
   #takenAt: number;
@@ -35,8 +39,10 @@ export class LoadSampler {
   constructor(
     private readonly sources: LoadSources,
     private readonly clock: Pick<Clock, 'now'>,
-    private readonly sampleMs: number,
+    sampleMs: number,
   ) {
+    // Rates are over the time between two samples: there must be some. (Not a number is less, too.)
+    this.#sampleMs = sampleMs >= MIN_SAMPLE_MS ? sampleMs : MIN_SAMPLE_MS;
     this.#takenAt = clock.now();
     this.#cpuMs = sources.cpuMs();
     this.#loop = sources.eventLoop();
@@ -51,7 +57,7 @@ export class LoadSampler {
   /** The last sample, the same object until there is another. */
   get latest(): LoadSample {
     const now = this.clock.now();
-    if (now - this.#takenAt >= this.sampleMs) this.#take(now);
+    if (now - this.#takenAt >= this.#sampleMs) this.#take(now);
     return this.#sample;
   }
 

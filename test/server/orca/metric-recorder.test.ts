@@ -36,6 +36,20 @@ describe('a server measures itself', () => {
     expect(clock.pending).toBe(0);
   });
 
+  test.each([0, -1, Number.NaN])('once a millisecond at most, though sampleMs is %d', async (sampleMs) => {
+    const { clock, sources } = recorderOf();
+    const recorder = new MetricRecorder({ clock, sources, sampleMs });
+    for (let i = 0; i < 3; i++) {
+      const { cpuUtilization, rps, eps } = recorder.report();
+      expect([cpuUtilization, rps, eps]).toEqual([0, 0, 0]);
+    }
+    recorder.finished(true);
+    sources.cpu = 4;
+    await clock.advance(1);
+    const { cpuUtilization, rps, eps } = recorder.report();
+    expect([cpuUtilization, rps, eps]).toEqual([1, 1_000, 1_000]);
+  });
+
   test('and what the application sets stands in the place of that, until it is set to undefined', async () => {
     const { clock, sources, recorder } = recorderOf();
     sources.cpu = 400;
