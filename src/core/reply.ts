@@ -26,6 +26,11 @@ export interface Reply {
   readonly body: Body;
   /** `listener` runs once, synchronously, at the end; at once when the end has passed. Never skipped, whoever reads the body. */
   onEnd(listener: EndListener): void;
+  /**
+   * `listener` runs once, when the connection that the reply came over takes no new calls any more, or is lost; soon when it is so already, and whether the
+   * reply has ended or not. The result takes it back. Absent where connections are not told apart.
+   */
+  readonly onDisconnect?: ((listener: () => void) => () => void) | undefined;
 }
 
 /** The bookkeeping of `onEnd`, for all that make replies. */

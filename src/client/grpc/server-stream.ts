@@ -28,8 +28,11 @@ export interface ServerStreamListener {
   message(bytes: Uint8Array): string | undefined;
   /** The connection that carries it takes no new calls, and closes once this stream is cancelled. */
   draining?(): void;
-  /** The gRPC status at the end. `network`: nobody answered. */
-  ended(code: number, detail: string, network: boolean): void;
+  /**
+   * The gRPC status at the end. `network`: nobody answered. `onDisconnect`: of the reply, for who does not ask again over the same connection; undefined
+   * where there is none.
+   */
+  ended(code: number, detail: string, network: boolean, onDisconnect?: Reply['onDisconnect']): void;
 }
 
 /**
@@ -122,13 +125,13 @@ class ServerStream {
     const code = grpcStatusOf(reply, end);
     if (code !== undefined) {
       const text = end.trailers ?? reply.headers;
-      this.#end(code, decodeMessage(headerValue(text, 'grpc-message') ?? ''), false);
+      this.#end(code, decodeMessage(headerValue(text, 'grpc-message') ?? ''), false, reply);
     } else if (end.error !== undefined) {
       this.#end(end.error.grpcStatus, end.error.message, end.error.origin === 'network');
     } else {
       // grpc/doc/http-grpc-status-mapping.md: 404 is UNIMPLEMENTED.
       const status = reply.status === 404 ? STATUS.UNIMPLEMENTED : STATUS.UNKNOWN;
-      this.#end(status, `HTTP status ${reply.status} without a gRPC status`, false);
+      this.#end(status, `HTTP status ${reply.status} without a gRPC status`, false, reply);
     }
   }
 
@@ -139,9 +142,9 @@ class ServerStream {
     this.#call.cancel(new CancelledError(detail));
   }
 
-  #end(code: number, detail: string, network: boolean): void {
+  #end(code: number, detail: string, network: boolean, reply?: Reply): void {
     if (this.#over) return;
     this.#over = true;
-    this.listener.ended(code, detail, network);
+    this.listener.ended(code, detail, network, reply?.onDisconnect?.bind(reply));
   }
 }

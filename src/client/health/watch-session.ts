@@ -14,7 +14,7 @@ export interface WatchOwner {
   transport(): Transport;
   /** What the endpoint says of itself, or that it cannot be asked. */
   serving(serving: boolean, why: string): void;
-  /** It has no such method, and is not asked again. */
+  /** It has no such method, and is not asked again over the same connection. */
   unimplemented(): void;
 }
 
@@ -31,6 +31,8 @@ export class WatchSession {
   /** What there is to cancel: a wait, a place in the line, or a stream. */
   #cancel: (() => void) | undefined;
   #closed = false;
+  /** It had no such method when it was asked last: its health is not what is unknown of it while it cannot be reached. */
+  #unimplemented = false;
 
   constructor(
     private readonly request: HealthRequest,
@@ -58,6 +60,7 @@ export class WatchSession {
       message: (status) => {
         answered = true;
         this.#attempts = 0;
+        this.#unimplemented = false;
         this.owner.serving(status === SERVING, servingStatusName(status));
       },
       // "when the backend sends a GOAWAY, the client will cancel the Watch() call" - A17; what was heard last stands until the next one is open.
@@ -65,13 +68,20 @@ export class WatchSession {
         this.#cancel?.();
         this.#again(startedAt, true);
       },
-      ended: (code, detail) => {
+      ended: (code, detail, network, onDisconnect) => {
         this.#cancel = undefined;
-        if (code === STATUS.UNIMPLEMENTED) this.owner.unimplemented();
-        else {
-          this.owner.serving(false, `the watch ended with gRPC status ${code}: ${detail}`);
-          this.#again(startedAt, answered);
+        if (code === STATUS.UNIMPLEMENTED) {
+          // Not again over this connection; the next one begins with a watch like any other, as its server may have the method.
+          this.#cancel = onDisconnect?.(() => this.#again(startedAt, false));
+          if (!this.#unimplemented) this.owner.unimplemented();
+          this.#unimplemented = true;
+          return;
         }
+        if (!network || !this.#unimplemented) {
+          this.#unimplemented = false;
+          this.owner.serving(false, `the watch ended with gRPC status ${code}: ${detail}`);
+        }
+        this.#again(startedAt, answered);
       },
     });
   }

@@ -42,8 +42,8 @@ export class EndpointReports {
   #periodMs = Number.POSITIVE_INFINITY;
   /** Attempts without a report; the next wait grows with it. Reset by a report. */
   #attempts = 0;
-  /** "the client must not retry the call" - A51, after UNIMPLEMENTED. */
-  #unimplemented = false;
+  /** "the client must not retry the call on the same connection" - A51, after UNIMPLEMENTED. Ends the wait for another one. */
+  #stopWaiting: (() => void) | undefined;
   /** What there is to cancel: a wait, a place in the line, or a stream. */
   #cancel: (() => void) | undefined;
 
@@ -69,7 +69,8 @@ export class EndpointReports {
     if (periodMs === this.#periodMs) return;
     this.#periodMs = periodMs;
     this.#stop();
-    if (this.wanted && !this.#unimplemented) this.#start();
+    if (!this.wanted) this.#stopWaiting?.();
+    else if (this.#stopWaiting === undefined) this.#start();
   }
 
   #stop(): void {
@@ -109,12 +110,15 @@ export class EndpointReports {
         this.#stop();
         this.#again(startedAt, true);
       },
-      ended: (code) => {
+      ended: (code, _detail, _network, onDisconnect) => {
         this.#cancel = undefined;
-        if (code === STATUS.UNIMPLEMENTED) {
-          this.#unimplemented = true;
-          owner.unimplemented();
-        } else this.#again(startedAt, answered);
+        if (code !== STATUS.UNIMPLEMENTED) return this.#again(startedAt, answered);
+        const renewed = (): void => {
+          this.#stopWaiting = undefined;
+          this.#again(startedAt, false);
+        };
+        this.#stopWaiting = onDisconnect?.(renewed) ?? never;
+        owner.unimplemented();
       },
     });
   }
@@ -135,3 +139,6 @@ export class EndpointReports {
     this.#cancel = clock.after(delayMs, () => this.#start(), { background: true });
   }
 }
+
+/** There is no telling one connection from another: it is not asked again. */
+const never = (): void => {};

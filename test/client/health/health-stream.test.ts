@@ -109,7 +109,10 @@ describe('a health stream', () => {
       close: async () => {},
     };
     const heard: unknown[] = [];
-    openHealthStream(transport, request, { message() {}, ended: (...args) => void heard.push(args) });
+    openHealthStream(transport, request, {
+      message() {},
+      ended: (code, detail, network) => void heard.push([code, detail, network]),
+    });
     await settle();
     expect(heard).toEqual([[14, 'cannot connect to a: refused', true]]);
   });

@@ -83,6 +83,41 @@ describe('what an endpoint says of itself', () => {
   });
 });
 
+describe('a server that had no such method', () => {
+  test('is asked again over another connection, and what it says by then counts', async () => {
+    const server = await healthServer(['Check']);
+    const w = watching('', (clock) => [new Checked(server.port, clock)]);
+    await until(() => w.lines.length > 0);
+    const transport = w.transports.get(w.first) as Transport;
+    server.close();
+    await until(() => transport.connections === 0);
+    // It is as healthy as before while it is away: health is not what it lacks.
+    await w.clock.advance(10_000);
+    expect(w.first.verdict).toBe('usable');
+    const upgraded = track(await healthServer(['Watch'], undefined, server.port));
+    upgraded.statuses.set('', 'NOT_SERVING');
+    while (w.first.verdict === 'usable') await w.clock.advance(1_000);
+    upgraded.set('', 'SERVING');
+    await until(() => w.first.verdict === 'usable');
+    expect(upgraded.asked).toEqual(['']);
+  });
+
+  test('and still has none is told of once', async () => {
+    const server = await healthServer(['Check']);
+    const w = watching('', (clock) => [new Checked(server.port, clock)]);
+    await until(() => w.lines.length > 0);
+    server.close();
+    const transport = w.transports.get(w.first) as Transport;
+    await until(() => transport.connections === 0);
+    track(await healthServer(['Check'], undefined, server.port));
+    while (transport.connections === 0) await w.clock.advance(1_000);
+    // It is asked again over this connection before anything else can be.
+    await transport.connect();
+    await w.clock.advance(100_000);
+    expect([w.first.verdict, w.lines.length, w.events]).toEqual(['usable', 1, []]);
+  });
+});
+
 describe('when the watch breaks', () => {
   test('the endpoint is not used, and is asked again at once when it had said something', async () => {
     const server = track(await healthServer());

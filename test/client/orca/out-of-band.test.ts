@@ -180,6 +180,58 @@ describe('load reports out of band', () => {
     ]);
   });
 
+  test('are asked for again over another connection: the server may have got the service meanwhile', async () => {
+    const l = listening();
+    const bare = await orcaServer(undefined);
+    const endpoint = new Reporting(bare.port, l.clock);
+    l.on(endpoint, 1_000);
+    await until(() => l.lines.length === 1);
+    expect(endpoint.connections).toBe(1);
+    bare.close();
+    await until(() => endpoint.connections === 0);
+    const { recorder } = recorderOf();
+    recorder.setCpuUtilization(0.5);
+    const upgraded = await orcaServer({ recorder, clock: l.clock, minIntervalMs: 60_000 }, { port: bare.port });
+    cleanUp.push(upgraded.close);
+    while (l.heard.length === 0) await l.clock.advance(1_000);
+    expect(l.heard[0]).toBe(0.5);
+    expect(l.lines).toHaveLength(1);
+  });
+
+  test('of an endpoint without the service that nobody wants any more are not asked for when its connection ends', async () => {
+    const l = listening();
+    const server = await scripted((stream) => end(stream, 12));
+    const endpoint = new Reporting(server.port, l.clock);
+    const stop = l.on(endpoint, 1_000);
+    await until(() => l.lines.length === 1);
+    stop();
+    await endpoint.reconnect();
+    await until(() => server.sessions.size === 0);
+    await l.clock.advance(300_000);
+    expect([server.heads.length, endpoint.connections, l.clock.pending]).toEqual([1, 0, 0]);
+  });
+
+  test('are asked for less and less often of a server without the service that hangs up each time', async () => {
+    const l = listening();
+    const server = await scripted((stream) => {
+      end(stream, 12);
+      stream.session?.close();
+    });
+    l.on(new Reporting(server.port, l.clock), 1_000);
+    const ended = async (count: number) => {
+      await until(() => server.heads.length === count && server.sessions.size === 0);
+      await l.clock.advance(0);
+    };
+    await ended(1);
+    for (const [i, ms] of [1_000, 1_600, 2_560].entries()) {
+      await l.clock.advance(ms * 0.79);
+      expect(server.heads).toHaveLength(i + 1);
+      await l.clock.advance(ms * 0.42);
+      await ended(i + 2);
+    }
+    expect(l.lines).toHaveLength(1);
+  });
+
   test('that break off are asked for again, later each time, and soon once there was a report', async () => {
     const l = listening();
     let reports = false;

@@ -13,8 +13,9 @@ import { addressOrder } from '../address-order.js';
 import { ConnectionLostError, ConnectError, ProtocolError, StreamRefusedError } from '../errors.js';
 import { callsPerConnection, limitLifetime } from '../lifetime.js';
 import { dial } from './dial.js';
+import { Disconnect } from './disconnect.js';
 import { Keepalive } from './keepalive.js';
-import { errorCodeName, resetError } from './resets.js';
+import { errorCodeName, isProtocolError, resetError } from './resets.js';
 import type { Http2Settings } from './settings.js';
 import { BODY, BODY_AND_TRAILERS, HEAD_ONLY } from './stream-options.js';
 
@@ -52,6 +53,7 @@ export class Connection {
   used = false;
   /** Told when it takes no new streams; those whose stream is open on it. */
   readonly onDraining = new Set<() => void>();
+  readonly disconnect = new Disconnect();
   #session: ClientHttp2Session | undefined;
   #socket: Socket | undefined;
   /** Highest stream id that the server will answer, from the last GOAWAY. */
@@ -214,6 +216,7 @@ export class Connection {
     this.state = 'draining';
     this.owner.draining(this);
     for (const listener of [...this.onDraining]) listener();
+    this.disconnect.tell();
   }
 
   #goawayName(): string {
@@ -281,6 +284,7 @@ export class Connection {
     this.#keepalive.stop();
     if (before === 'connecting') this.#failedToConnect = true;
     else if (before === 'open') this.owner.draining(this);
+    this.disconnect.tell();
   }
 
   /** Ends the session; a peer that does not hang up in its turn must not keep the socket. */
@@ -290,9 +294,4 @@ export class Connection {
     if (this.active === 0) this.#session?.destroy();
     else this.#session?.destroy(new Error(this.#reason), constants.NGHTTP2_CANCEL);
   }
-}
-
-/** nghttp2 found the peer in the wrong (ERR_HTTP2_ERROR); anything else is the network or an orderly end. */
-function isProtocolError(error: Error | undefined): boolean {
-  return (error as NodeJS.ErrnoException | undefined)?.code === 'ERR_HTTP2_ERROR';
 }

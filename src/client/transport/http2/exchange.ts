@@ -88,6 +88,10 @@ export class Exchange implements Reply, BodySink, BodyProducer {
     this.#ending.onEnd(listener);
   }
 
+  onDisconnect(listener: () => void): () => void {
+    return this.connection.disconnect.on(listener);
+  }
+
   // The request body, pushed by whoever has it.
 
   #sendBody(stream: Stream, body: Body): void {

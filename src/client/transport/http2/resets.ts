@@ -54,3 +54,8 @@ export function resetError(endpoint: string, code: number, cause: Error | undefi
     grpcStatus: grpcStatusOfReset(code),
   });
 }
+
+/** nghttp2 found the peer in the wrong (ERR_HTTP2_ERROR); anything else is the network or an orderly end. */
+export function isProtocolError(error: Error | undefined): boolean {
+  return (error as NodeJS.ErrnoException | undefined)?.code === 'ERR_HTTP2_ERROR';
+}
