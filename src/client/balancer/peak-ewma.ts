@@ -1,3 +1,4 @@
+import type { BalancerConfig } from '../../core/model/cluster.js';
 import { AT, DECAY, HELD_FOR, HELD_UNTIL, INFLIGHT, LAST_PICKED, LATENCY, slab } from './load-slab.js';
 import { choiceOf } from './p2c.js';
 import type { BalancerEnv, Policy } from './policy.js';
@@ -8,6 +9,27 @@ const FORCE_AFTER_MS = 3_000;
 const FLOOR_MS = 0.01;
 /** The longest wait that an endpoint may ask for (Linkerd's load biaser, 300 s): beyond that it would be forgotten. */
 export const MAX_HOLD_MS = 300_000;
+
+/** How latency is counted: `decayMs`, and what one not yet seen counts as, in milliseconds. */
+export type LatencySettings = Pick<Extract<BalancerConfig, { kind: 'peak_ewma' }>, 'decayMs' | 'defaultRttMs'>;
+
+const UNCONFIGURED: LatencySettings = { decayMs: 10_000, defaultRttMs: 30 };
+
+/** Latencies are seen whatever the balancer, so that one that goes by them finds them known. */
+export const latencySettings = (balancer: BalancerConfig): LatencySettings =>
+  balancer.kind === 'peak_ewma' ? balancer : UNCONFIGURED;
+
+/** The endpoints that are there are counted by other settings from now on, if they are others. */
+export function reconfigureLatencies(
+  endpoints: readonly { readonly latency: PeakEwma }[],
+  before: BalancerConfig,
+  after: BalancerConfig,
+): void {
+  const old = latencySettings(before);
+  const settings = latencySettings(after);
+  if (settings.decayMs === old.decayMs && settings.defaultRttMs === old.defaultRttMs) return;
+  for (const { latency } of endpoints) latency.configure(settings, old);
+}
 
 /**
  * Latency as Finagle's PeakEwma sees it: a rise counts at once and whole, a fall slowly, by half-lives of `decayMs`; so one that
@@ -26,6 +48,13 @@ export class PeakEwma {
     values[this.row + DECAY] = decayMs;
     values[this.row + LAST_PICKED] = now;
     values[this.row + HELD_FOR] = 0;
+  }
+
+  /** Other settings than the `old` ones. One whose latency is what it began with has not been seen. */
+  configure({ decayMs, defaultRttMs }: LatencySettings, old: LatencySettings): void {
+    const { values } = slab;
+    values[this.row + DECAY] = decayMs;
+    if (values[this.row + LATENCY] === old.defaultRttMs) values[this.row + LATENCY] = defaultRttMs;
   }
 
   /** `at` may lie in the past, for a reply that took long to end: then it counts as of what is known. */

@@ -12,7 +12,7 @@ import { createFallback, type Fallback } from '../../resilience/fallback/fallbac
 import { RetryBudget } from '../../resilience/retry/budget.js';
 import { sessionEndpoint } from '../balancer/affinity.js';
 import { balancingKey, choosesByHash, type PickRequest } from '../balancer/balancer.js';
-import { PeakEwma } from '../balancer/peak-ewma.js';
+import { latencySettings, PeakEwma, reconfigureLatencies } from '../balancer/peak-ewma.js';
 import type { ClientEnv } from '../env.js';
 import { clusterFilters } from '../stack.js';
 import { type Elsewhere, send } from './accounting.js';
@@ -162,6 +162,7 @@ export class Cluster implements Rank {
     if (config.fallback !== before.fallback) this.fallback = createFallback(config.fallback, this.env);
     const account = this.#load.update(config);
     if (this.#updateBreaker() || account || config.drops !== before.drops) this.attempt = this.#stack();
+    reconfigureLatencies(this.#members.list, before.balancer, config.balancer);
     const renew = needsNewConnections(before, config);
     if (renew) for (const endpoint of this.#members.list) this.#renew(endpoint);
     this.#priorities.configure(config);
@@ -251,12 +252,8 @@ export class Cluster implements Rank {
   }
 
   #endpoint(config: EndpointConfig, now: number): Endpoint {
-    const { balancer } = this.config;
-    const latency =
-      balancer.kind === 'peak_ewma'
-        ? new PeakEwma(balancer.decayMs, balancer.defaultRttMs, now)
-        : new PeakEwma(10_000, 30, now);
-    const endpoint = new Endpoint(config, latency, this.#connect, now);
+    const { decayMs, defaultRttMs } = latencySettings(this.config.balancer);
+    const endpoint = new Endpoint(config, new PeakEwma(decayMs, defaultRttMs, now), this.#connect, now);
     endpoint.protocol = this.config.protocol;
     endpoint.onHealthChange = this.#healthChanged;
     return endpoint;

@@ -1,9 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { MAX_HOLD_MS, PeakEwma } from '../../../src/client/balancer/peak-ewma.js';
+import { Cluster } from '../../../src/client/endpoints/cluster.js';
 import type { Endpoint } from '../../../src/client/endpoints/endpoint.js';
+import { UnderWay } from '../../../src/client/endpoints/under-way.js';
 import type { BalancerConfig } from '../../../src/core/model/cluster.js';
 import { balancing, picksOf, sharesOf } from '../../support/balancing.js';
+import { memoryEnv } from '../../support/client-env.js';
+import { aCluster } from '../../support/targets.js';
 
 const EWMA: BalancerConfig = { kind: 'peak_ewma', decayMs: 10_000, defaultRttMs: 30 };
 
@@ -91,6 +95,37 @@ describe('peak EWMA, the measure', () => {
         }
       }),
     );
+  });
+});
+
+describe('peak EWMA, configured otherwise', () => {
+  const peakEwma = (decayMs: number, defaultRttMs: number) => ({ kind: 'peak_ewma' as const, decayMs, defaultRttMs });
+  const clusterOf = () => {
+    const { env, clock } = memoryEnv();
+    const config = aCluster('reviews', ['10.0.0.1:80', '10.0.0.2:80'], { balancer: peakEwma(10_000, 30) });
+    const cluster = new Cluster(config, env, new UnderWay());
+    const [seen, unseen] = cluster.endpoints as [Endpoint, Endpoint];
+    seen.latency.observe(100, clock.now());
+    return { cluster, config, clock, seen, unseen };
+  };
+
+  test('endpoints that are there already go by the new decay from then on, and those not yet seen by the new latency', async () => {
+    const { cluster, config, clock, seen, unseen } = clusterOf();
+    cluster.update({ ...config, balancer: peakEwma(1_000, 500) });
+    expect(cluster.endpoints).toEqual([seen, unseen]);
+    await clock.advance(1_000);
+    expect(seen.latency.value(clock.now())).toBeCloseTo(100 / Math.E);
+    expect(unseen.latency.value(clock.now())).toBeCloseTo(500 / Math.E);
+  });
+
+  test('so they do when the balancer was another one, and when it becomes one', async () => {
+    const { cluster, config, clock, seen } = clusterOf();
+    cluster.update({ ...config, balancer: { kind: 'round_robin' } });
+    cluster.update({ ...config, balancer: peakEwma(2_000, 30) });
+    await clock.advance(2_000);
+    expect(seen.latency.value(clock.now())).toBeCloseTo(100 / Math.E);
+    cluster.update({ ...config, balancer: { kind: 'round_robin' } });
+    expect(seen.latency.value(clock.now())).toBeCloseTo(100 / Math.E ** 0.2);
   });
 });
 
