@@ -23,6 +23,5 @@ export function sessionEndpoint(
   const { config, health } = endpoint;
   if (!statuses.includes(config.health)) return undefined;
   // A configured status that the statuses allow is no reason against it; what others found is.
-  const configured = config.health === 'unhealthy' && !health.ejected;
-  return health.verdict === 'unusable' && !configured ? undefined : endpoint;
+  return health.refused ? undefined : endpoint;
 }

@@ -34,6 +34,11 @@ export class EndpointHealth {
     return this.#ejected;
   }
 
+  /** Somebody has found it to be no good, whatever is configured of it. */
+  get refused(): boolean {
+    return this.#ejected || this.#check === false || this.#watch === false;
+  }
+
   eject(now: number): void {
     this.#ejected = true;
     this.#settle(now);
@@ -73,8 +78,7 @@ export class EndpointHealth {
   }
 
   #judge(): Verdict {
-    if (this.#ejected || this.#check === false || this.#watch === false || this.configured === 'unhealthy')
-      return 'unusable';
+    if (this.refused || this.configured === 'unhealthy') return 'unusable';
     return this.configured === 'degraded' || this.#check === 'degraded' ? 'degraded' : 'usable';
   }
 }

@@ -47,10 +47,20 @@ describe('the endpoint that a session is bound to (A55)', () => {
     expect(session()).toBeUndefined();
   });
 
-  test('one that is unhealthy by its status, which is allowed, is left when it is ejected as well', () => {
+  test('one that is unhealthy by its status, which is allowed, is left when it is ejected or fails its checks as well', () => {
     const { endpoint, endpoints } = one({ health: 'unhealthy' });
     expect(sessionEndpoint({ affinity: KEY }, endpoints, ['unhealthy'])).toBe(endpoint);
+    const session = () => sessionEndpoint({ affinity: KEY }, endpoints, ['unhealthy']);
     endpoint.health.eject(0);
-    expect(sessionEndpoint({ affinity: KEY }, endpoints, ['unhealthy'])).toBeUndefined();
+    expect(session()).toBeUndefined();
+    endpoint.health.uneject(0);
+    endpoint.health.checked(false, 0);
+    expect(session()).toBeUndefined();
+    endpoint.health.checked('degraded', 0);
+    expect(session()).toBe(endpoint);
+    endpoint.health.watched(false, 0);
+    expect(session()).toBeUndefined();
+    endpoint.health.watched(true, 0);
+    expect(session()).toBe(endpoint);
   });
 });
