@@ -16,7 +16,7 @@ import { anEndpoint } from '../test/support/endpoints.js';
 import { aCluster } from '../test/support/targets.js';
 import { compareCpu, report, SMOKE } from './lib/compare.js';
 
-type Balancing = Pick<ClusterConfig, 'balancer' | 'aperture'>;
+type Balancing = Pick<ClusterConfig, 'balancer'>;
 
 const hash64 = await loadHash64();
 const PICKS = 100;

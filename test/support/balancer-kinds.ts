@@ -23,8 +23,6 @@ export interface BalancerKind {
   readonly where?: (position: number) => Partial<EndpointConfig>;
   /** Something happens before the shares are as they should be. */
   readonly settle?: (endpoints: readonly Endpoint[], clock: FakeClock) => Promise<void>;
-  /** It uses some of the endpoints only: another may not be among them. */
-  readonly partial?: boolean;
 }
 
 const CHANCE = 0.013;
@@ -124,34 +122,6 @@ export const BALANCER_KINDS: readonly BalancerKind[] = [
       subsets: { fallback: 'any', defaultSubset: {}, selectors: [{ keys: ['version'] }] },
     },
     bound: SCHEDULE,
-  },
-  {
-    name: 'random subsetting, of a size that holds all',
-    config: { balancer: { kind: 'random' }, aperture: { kind: 'random_subsetting', size: 8 } },
-    bound: CHANCE,
-  },
-  {
-    name: 'deterministic aperture, of a width that holds all',
-    config: {
-      balancer: { kind: 'least_request', choiceCount: 2 },
-      aperture: { kind: 'deterministic_aperture', floor: 12, peer: { index: 3, count: 7 } },
-    },
-    bound: CHANCE,
-  },
-  {
-    name: 'random subsetting of two',
-    config: { balancer: { kind: 'random' }, aperture: { kind: 'random_subsetting', size: 2 } },
-    bound: undefined,
-    partial: true,
-  },
-  {
-    name: 'deterministic aperture of two',
-    config: {
-      balancer: { kind: 'round_robin' },
-      aperture: { kind: 'deterministic_aperture', floor: 2, peer: { index: 3, count: 7 } },
-    },
-    bound: undefined,
-    partial: true,
   },
   {
     name: 'slow start, when all are new',

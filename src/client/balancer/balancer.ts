@@ -1,6 +1,5 @@
 import type { ClusterConfig } from '../../core/model/cluster.js';
 import type { Endpoint } from '../endpoints/endpoint.js';
-import { aperture } from './aperture.js';
 import { custom } from './custom.js';
 import { leastRequest } from './least-request.js';
 import { weigh, weighty } from './locality.js';
@@ -38,15 +37,12 @@ export interface Balancer {
 }
 
 /** What of a cluster's configuration says how an endpoint is chosen: as long as it is the same, the balancer can stay. */
-export type BalancingConfig = Pick<
-  ClusterConfig,
-  'balancer' | 'locality' | 'priorities' | 'slowStart' | 'subsets' | 'aperture'
-> & {
+export type BalancingConfig = Pick<ClusterConfig, 'balancer' | 'locality' | 'priorities' | 'slowStart' | 'subsets'> & {
   readonly name?: string;
 };
 
-/** Whether `env.hash64` must be there before `createBalancer`. */
-export function needsHash64({ balancer, aperture }: Pick<BalancingConfig, 'balancer' | 'aperture'>): boolean {
+/** Whether `env.hash64` must be there before a cluster of this configuration. */
+export function needsHash64({ balancer, aperture }: Pick<ClusterConfig, 'balancer' | 'aperture'>): boolean {
   return balancer.kind === 'ring_hash' || balancer.kind === 'maglev' || aperture !== undefined;
 }
 
@@ -55,32 +51,24 @@ export const choosesByHash = ({ balancer }: Pick<BalancingConfig, 'balancer'>): 
   balancer.kind === 'ring_hash' || balancer.kind === 'maglev' || balancer.kind === 'custom';
 
 /** Equal for configurations that the same balancer serves. */
-export const balancingKey = ({
-  balancer,
-  locality,
-  priorities,
-  slowStart,
-  subsets,
-  aperture,
-}: BalancingConfig): string => JSON.stringify([balancer, locality, priorities, slowStart, subsets, aperture]);
+export const balancingKey = ({ balancer, locality, priorities, slowStart, subsets }: BalancingConfig): string =>
+  JSON.stringify([balancer, locality, priorities, slowStart, subsets]);
 
 /**
  * The order, on one page; what is not configured is not in it.
  *
- *   weights by locality -> slow start -> subset by label -> aperture -> zone -> policy
+ *   weights by locality -> slow start -> subset by label -> zone -> policy
  *
- * Slow start above the subsets: it looks at each endpoint once. Aperture below them: else a label that few endpoints have would be in few clients'
- * apertures. Each subset, and each zone in it, has a policy of its own.
+ * Slow start above the subsets: it looks at each endpoint once. Each subset, and each zone in it, has a policy of its own. Which endpoints this client
+ * uses at all is settled before (`endpoints/aperture.ts`).
  */
 export function createBalancer(config: BalancingConfig, env: BalancerEnv): Balancer {
   const { make, close } = policyOf(config, env);
   const zone =
     config.locality?.kind === 'zone_aware' && !SETTLED.has(config.balancer.kind) ? config.locality : undefined;
   const inZones = (): Policy => (zone === undefined ? make() : zoneAware(zone, make, env));
-  const inAperture = (): Policy =>
-    config.aperture === undefined ? inZones() : aperture(config.aperture, inZones(), env);
-  const bySubset = config.subsets === undefined ? undefined : subsets(config.subsets, inAperture);
-  const inSubsets = bySubset ?? inAperture();
+  const bySubset = config.subsets === undefined ? undefined : subsets(config.subsets, inZones);
+  const inSubsets = bySubset ?? inZones();
   const top =
     config.slowStart === undefined ||
     SETTLED.has(config.balancer.kind) ||

@@ -44,6 +44,9 @@ export function weighty(
 
 const hasWeight = ({ config }: Endpoint): boolean => config.localityWeight > 0;
 
+/** Of all the endpoints that it stands for, where this client uses some of them only. */
+export const ownWeight = ({ config, sample }: Endpoint): number => config.weight * (sample?.count ?? 1);
+
 /** Nearly always: looked for first, as it is cheap to see. */
 function inOnePlace(endpoints: readonly Endpoint[]): boolean {
   const first = endpoints[0]?.config.locality;
@@ -57,7 +60,7 @@ function inOnePlace(endpoints: readonly Endpoint[]): boolean {
 function byEndpoint(endpoints: readonly Endpoint[]): Weighed {
   // By hand: `Float64Array.from` takes four times as long, and this is done at each change.
   const weights = new Float64Array(endpoints.length);
-  for (let i = 0; i < weights.length; i++) weights[i] = (endpoints[i] as Endpoint).config.weight;
+  for (let i = 0; i < weights.length; i++) weights[i] = ownWeight(endpoints[i] as Endpoint);
   return { endpoints, weights };
 }
 
@@ -74,14 +77,16 @@ function byLocality(
   if (endpoints.length === 0) return byEndpoint(all);
   const keys = endpoints.map(({ config }) => localityKey(config.locality));
   const sums = new Map<string, number>();
-  for (const [i, { config }] of endpoints.entries()) {
+  for (const [i, endpoint] of endpoints.entries()) {
     const key = keys[i] as string;
-    sums.set(key, (sums.get(key) ?? 0) + config.weight);
+    sums.set(key, (sums.get(key) ?? 0) + ownWeight(endpoint));
   }
   const part = priorities === undefined ? undefined : availability(keys, configured, priorities);
-  const weights = Float64Array.from(endpoints, ({ config }, i) => {
+  const weights = Float64Array.from(endpoints, (endpoint, i) => {
     const key = keys[i] as string;
-    return ((part?.get(key) ?? 1) * config.localityWeight * config.weight) / (sums.get(key) as number);
+    // Of a locality with few endpoints in this client's subset, other clients have more.
+    const localityWeight = endpoint.config.localityWeight * (endpoint.sample?.place ?? 1);
+    return ((part?.get(key) ?? 1) * localityWeight * ownWeight(endpoint)) / (sums.get(key) as number);
   });
   return { endpoints, weights };
 }

@@ -59,10 +59,6 @@ export interface BalancerEnv {
    * Undefined: not known.
    */
   readonly localZones?: (() => ReadonlyMap<string, number> | undefined) | undefined;
-  /** This client's place among its peers, for deterministic aperture, when the configuration does not give it. */
-  readonly peer?: { readonly index: number; readonly count: number } | undefined;
-  /** Seed of this client's random subset: the same for its life, another for each client. Undefined: drawn for each balancer. */
-  readonly subsetSeed?: bigint | undefined;
   readonly meter?: Pick<Meter, 'gauge' | 'record'> | undefined;
   readonly logger?: Pick<Logger, 'error'> | undefined;
 }

@@ -1,5 +1,6 @@
 import type { SubsetConfig } from '../../core/model/cluster.js';
 import type { Endpoint } from '../endpoints/endpoint.js';
+import { ownWeight } from './locality.js';
 import type { PickRequest, Policy } from './policy.js';
 
 type Labels = Readonly<Record<string, string>>;
@@ -33,11 +34,7 @@ class Subset {
   updated(): void {
     if (this.#endpoints.length > 0) this.#policy?.update(this.#endpoints, this.#weights);
     // None may be used: then all are, as in the whole cluster; other endpoints would not be what the call asked for.
-    else
-      this.#policy?.update(
-        this.#others,
-        this.#others.map(({ config }) => config.weight),
-      );
+    else this.#policy?.update(this.#others, this.#others.map(ownWeight));
   }
 
   pick(request: PickRequest): Endpoint | undefined {

@@ -21,14 +21,13 @@ export class BalancerMaker {
    */
   make(): Balancer {
     const config = this.config();
-    const { clock, random, hash64, locality, localZones, peer, meter, logger } = this.env;
+    const { clock, random, hash64, locality, localZones, meter, logger } = this.env;
     const parts = {
       clock,
       random,
       hash64,
       locality,
       localZones,
-      peer,
       meter,
       logger,
       underWay: this.underWay,

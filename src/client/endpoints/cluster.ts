@@ -16,6 +16,7 @@ import { latencySettings, PeakEwma, reconfigureLatencies } from '../balancer/pea
 import type { ClientEnv } from '../env.js';
 import { clusterFilters } from '../stack.js';
 import { type Elsewhere, send } from './accounting.js';
+import { Aperture } from './aperture.js';
 import { BalancerMaker } from './balancing.js';
 import { LoadAccount } from './cluster-load.js';
 import { connect, needsNewConnections } from './connecting.js';
@@ -58,6 +59,7 @@ export class Cluster implements Rank {
   readonly #dependants = new Set<Dependant>();
   readonly #load: LoadAccount;
   readonly #members = new Members();
+  readonly #aperture: Aperture;
   readonly #priorities: Priorities;
   readonly #watchers: HealthWatchers;
   readonly #room: WaitingRoom;
@@ -84,6 +86,7 @@ export class Cluster implements Rank {
       () => limits.requests,
     );
     const balancer = () => balancers.make();
+    this.#aperture = new Aperture(env);
     this.#priorities = new Priorities(config, { clock, random, balancer, onChange: () => this.#news() });
     this.#watchers = new HealthWatchers(env);
     this.#watchers.configure(config);
@@ -229,14 +232,18 @@ export class Cluster implements Rank {
     const { list } = this.#members;
     const counted = account ? list : (change?.changed ?? []);
     for (const endpoint of counted) endpoint.load = this.#load.ofEndpoint(endpoint.config);
-    if (change !== undefined) this.#priorities.update(list, change.priorities);
-    this.#watchers.update(list, change?.removed ?? []);
-    for (const endpoint of change?.removed ?? []) {
+    const turnover = this.#aperture.update(this.config, list, change);
+    const { used } = this.#aperture;
+    if (turnover !== undefined) this.#priorities.update(used, turnover.priorities);
+    const removed = change?.removed ?? [];
+    this.#watchers.update(used, turnover === undefined ? removed : [...removed, ...turnover.left]);
+    for (const endpoint of turnover?.left ?? []) endpoint.leave(now);
+    for (const endpoint of removed) {
       endpoint.onHealthChange = undefined;
       endpoint.retire();
     }
-    this.#openAhead(renew ? list : (change?.changed ?? []));
-    if (change !== undefined) this.#news();
+    this.#openAhead(renew ? used : (turnover?.changed ?? []));
+    if (turnover !== undefined) this.#news();
   }
 
   /** Connections that are wanted before there are calls: a transport opens them as soon as it is there. */

@@ -35,6 +35,11 @@ export class Endpoint {
    * V8 gives 20,000 objects another shape, one by one, when the first of them gets one later.)
    */
   weight = Number.NaN;
+  /**
+   * Written by the aperture, where there is one and it is used: for how many endpoints it stands, itself included, and for which part of what is
+   * configured in its locality those stand that are chosen there, by weight.
+   */
+  sample: { readonly count: number; readonly place: number } | undefined;
   /** What calls other than gRPC speak to it. Written by the cluster. */
   protocol: ClusterConfig['protocol'] = 'http1';
   /** Its place among the levels of its cluster; undefined when calls do not go to it by themselves. Written by the level. */
@@ -152,6 +157,12 @@ export class Endpoint {
   /** New calls go over new connections; those under way stay on theirs, which close when they have ended. */
   reconnect(): void {
     void this.#disconnect(false);
+  }
+
+  /** The client uses it no more, though it is configured: its connections close, and what was found out about its health is forgotten. */
+  leave(now: number): void {
+    this.health.forget(now);
+    this.reconnect();
   }
 
   /** Another endpoint is there before this one could be connected to: calls that wait for its connections go on to that one. */

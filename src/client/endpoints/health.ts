@@ -64,6 +64,14 @@ export class EndpointHealth {
     this.#settle(now);
   }
 
+  /** Nobody looks any more: what is configured remains. */
+  forget(now: number): void {
+    this.#ejected = false;
+    this.#check = undefined;
+    this.#watch = undefined;
+    this.#settle(now);
+  }
+
   configure(status: HealthStatus, now: number): void {
     this.configured = status;
     this.#settle(now);

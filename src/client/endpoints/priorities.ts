@@ -2,6 +2,7 @@ import type { Clock } from '../../core/clock.js';
 import type { ClusterConfig } from '../../core/model/cluster.js';
 import type { Random } from '../../core/random.js';
 import type { Balancer, PickRequest } from '../balancer/balancer.js';
+import { standingFor } from './aperture.js';
 import type { Endpoint } from './endpoint.js';
 import { choose } from './failover.js';
 import { Level } from './level.js';
@@ -146,18 +147,19 @@ export class Priorities {
     this.#stale = false;
     const now = this.env.clock.now();
     const { priorities, panicThreshold } = this.config;
-    const sorted = this.#groups.map(({ all, endpoints }) => ({ ...sort(endpoints), total: all.length }));
+    const sorted = this.#groups.map(({ all, endpoints }) => ({ ...sort(endpoints), total: standingFor(all) }));
     const healths = sorted.map(({ usable, degraded, total }) => ({
-      usable: usable.length,
-      degraded: degraded.length,
+      usable: standingFor(usable),
+      degraded: standingFor(degraded),
       total,
     }));
     const spread =
       priorities === undefined ? undefined : prioritySpread(healths, priorities.overprovisioningFactor, panicThreshold);
     const none = healths.every(({ usable, degraded }) => usable + degraded === 0);
     for (const [i, group] of this.#groups.entries()) {
-      const { usable, degraded, total } = sorted[i] as (typeof sorted)[number];
-      const share = (usable.length + degraded.length) / total;
+      const { usable, degraded } = sorted[i] as (typeof sorted)[number];
+      const health = healths[i] as (typeof healths)[number];
+      const share = (health.usable + health.degraded) / health.total;
       const panic = spread?.panic[i] ?? (panicThreshold === undefined ? none : share < panicThreshold);
       group.main.panic = panic;
       // What the control plane says is not doubted where nobody has asked for it: gRPC, which knows no panic, leaves such endpoints alone.

@@ -123,7 +123,7 @@ export interface SubsetConfig {
   }[];
 }
 
-/** Only some of the endpoints for each client, so that connections do not grow as clients × endpoints. */
+/** Only some of the endpoints of each priority for each client, so that connections do not grow as clients × endpoints; whatever connects knows these only. */
 export type ApertureConfig =
   /** gRFC A68: the `size` endpoints that rank first for this client. */
   | { readonly kind: 'random_subsetting'; readonly size: number }

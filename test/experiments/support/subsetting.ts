@@ -1,5 +1,6 @@
 import type { ApertureConfig } from '../../../src/core/model/cluster.js';
-import { aLiveEndpoint, hash64, picksOf } from '../../support/balancing.js';
+import { aperture } from '../../support/apertures.js';
+import { aLiveEndpoint, picksOf } from '../../support/balancing.js';
 import { createBalancer } from '../../../src/client/balancer/balancer.js';
 import { seededRandom } from '../../../src/core/random.js';
 import { FakeClock } from '../../support/fake-clock.js';
@@ -38,12 +39,12 @@ export function spreadOf(apertureOf: (index: number) => ApertureConfig | undefin
   const loads = new Map(keys.map((key) => [key, 0]));
   let connections = 0;
   for (let index = 0; index < CLIENTS; index++) {
-    const random = seededRandom(index);
+    const use = aperture({ aperture: apertureOf(index) }, { client: index });
     const balancer = createBalancer(
-      { balancer: { kind: 'round_robin' }, aperture: apertureOf(index) },
-      { clock: new FakeClock(), random, hash64 },
+      { balancer: { kind: 'round_robin' } },
+      { clock: new FakeClock(), random: seededRandom(index) },
     );
-    balancer.update(keys.map((key) => aLiveEndpoint(key)));
+    balancer.update(use(keys.map((key) => aLiveEndpoint(key))));
     for (const [{ key }, picks] of picksOf(balancer, CALLS_PER_CLIENT)) {
       connections++;
       loads.set(key, (loads.get(key) as number) + picks);

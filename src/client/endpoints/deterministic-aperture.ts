@@ -1,7 +1,6 @@
-import type { Endpoint } from '../endpoints/endpoint.js';
-import type { Part } from './aperture.js';
-import type { Hash64 } from './hash.js';
-import type { Weights } from './policy.js';
+import type { Hash64 } from '../balancer/hash.js';
+import type { Choose } from './aperture.js';
+import type { Endpoint } from './endpoint.js';
 
 export interface Peer {
   /** From 0. */
@@ -17,14 +16,10 @@ const EPSILON = 1e-9;
  * arc. Arcs are as wide as it takes for `floor` endpoints, rounded up to whole client units, so that all arcs together cover the ring the same
  * number of times everywhere: each endpoint has the same load. One that an end of the arc cuts through counts for the part inside.
  */
-export function deterministicAperture(
-  floor: number,
-  peer: Peer,
-  hash64: Hash64,
-): (endpoints: readonly Endpoint[], weights: Weights) => Part {
-  return (endpoints, weights) => {
+export function deterministicAperture(floor: number, peer: Peer, hash64: Hash64): Choose {
+  return (endpoints) => {
     const count = endpoints.length;
-    if (floor >= count) return { endpoints, weights };
+    if (floor >= count) return { endpoints, shares: endpoints.map(() => 1) };
     const order = ringOrder(endpoints, hash64);
     const { from, width } = arcOf(peer, floor, count);
     const shares = new Map<number, number>();
@@ -37,7 +32,7 @@ export function deterministicAperture(
     const positions = [...shares.keys()];
     return {
       endpoints: positions.map((position) => endpoints[position] as Endpoint),
-      weights: positions.map((position) => (weights[position] as number) * (shares.get(position) as number)),
+      shares: positions.map((position) => shares.get(position) as number),
     };
   };
 }
