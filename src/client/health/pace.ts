@@ -29,10 +29,12 @@ export class Pace {
     return () => void this.#line.delete(entry);
   }
 
+  /** Empties the line. It can be used again. */
   close(): void {
     this.#line.clear();
     this.#stopTurn?.();
     this.#stopTurn = undefined;
+    this.#begun = 0;
   }
 
   #begin(task: () => void): void {

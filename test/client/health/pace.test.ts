@@ -40,3 +40,17 @@ test('whoever comes while others wait waits behind them', async () => {
   pace.close();
   expect(clock.pending).toBe(0);
 });
+
+test('it can be used again at once after it was closed in a full turn', async () => {
+  const clock = new FakeClock();
+  const pace = new Pace(clock);
+  for (let i = 0; i < 64; i++) pace.run(() => {});
+  pace.close();
+  const begun: number[] = [];
+  for (let i = 0; i < 65; i++) pace.run(() => void begun.push(i));
+  expect(begun).toHaveLength(64);
+  await clock.advance(10);
+  expect(begun).toHaveLength(65);
+  await clock.advance(10);
+  expect(clock.pending).toBe(0);
+});
