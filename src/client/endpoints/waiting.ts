@@ -68,7 +68,7 @@ export class WaitingRoom {
       const given = call.cancellation.reason;
       if (given === undefined) continue;
       // It was given up in the turn in which it may go on.
-      limits.waited();
+      limits.waited(call.priority);
       throw given;
     }
   }

@@ -3,7 +3,7 @@ import { type BodyProducer, StreamBody } from '../../../src/core/body.js';
 import type { CallInit } from '../../../src/core/call.js';
 import { CancelledError, ConfigUnavailableError, type MeshError } from '../../../src/core/errors.js';
 import type { AggregateClusterConfig, ClusterConfig } from '../../../src/core/model/cluster.js';
-import { DEFAULT_RETRY_BUDGET } from '../../../src/core/model/cluster.js';
+import { DEFAULT_CIRCUIT_LIMITS, DEFAULT_RETRY_BUDGET } from '../../../src/core/model/cluster.js';
 import type { TargetConfig } from '../../../src/core/model/target.js';
 import { aCall } from '../../support/calls.js';
 import { failoverClient, once } from '../../support/failover.js';
@@ -186,6 +186,27 @@ describe('a call that waits for ready, to endpoints that cannot be reached', () 
     expect(client.sent.filter(({ call: { method } }) => method === 'GET')).toEqual([]);
     expect(client.destinations.clusters.list()[0]?.limits).toMatchObject({ requests: 0, pending: 0 });
   });
+
+  test.each(['high', 'batch'] as const)(
+    'of priority %s gives its place back where it was taken when it was given up in that turn',
+    async (priority) => {
+      client.down.add(A);
+      const limits = { ...DEFAULT_CIRCUIT_LIMITS, maxPendingRequests: 2, batchShare: 0.5 };
+      const high = { ...limits, maxPendingRequests: 1 };
+      const first = client.call({ method: 'OPTIONS' });
+      use({ reviews: aCluster('reviews', [A], { limits: { ...limits, high } }) });
+      await expect(first).rejects.toMatchObject({ code: 'CONNECT_FAILED' });
+      const given = aCall({ waitForReady: true, priority });
+      const call = client.destinations.service(given);
+      for (let i = 0; i < 5; i++) await settle();
+      use({ reviews: aCluster('reviews', [A, B], { limits: { ...limits, high } }) });
+      given.cancel(new CancelledError('gave up'));
+      await expect(call).rejects.toMatchObject({ code: 'CANCELLED' });
+      const room = client.destinations.clusters.list()[0]?.limits;
+      expect(room?.pending).toBe(0);
+      expect([room?.tryWait(priority), room?.tryWait(priority)]).toEqual([true, false]);
+    },
+  );
 
   test('is not kept from failing by a drop or a limit: only what could not be sent waits', async () => {
     const first = wait();
