@@ -47,7 +47,8 @@ export const keepEndpoint =
     }
     if (inCluster) call.affinity = home.endpoint;
     return next(call).then((reply) => {
-      const { endpoint } = call.record;
+      // What answered in its place is no home: a spare cluster's endpoint, or none at all.
+      const endpoint = call.record.fallback === undefined ? call.record.endpoint : undefined;
       // "if the corresponding request didn't have a cookie or the actual cluster+backend ... didn't match what the cookie had" - A60
       if (endpoint !== undefined && !(inCluster && home.endpoint === endpoint)) {
         setSession(config, reply.headers, { endpoint, cluster }, several);

@@ -49,12 +49,15 @@ export async function askService(
   attempt.affinity = undefined;
   attempt.strictAffinity = false;
   attempt.subset = undefined;
-  const before = record.cluster;
+  const { cluster: ofFailure, endpoint, version } = record;
   record.cluster = upstream.statName;
   call.cancellation.add((reason) => attempt.cancel(reason));
   const reply = await upstream.service(attempt).catch(() => undefined);
   if (reply !== undefined && failedReply(call, reply) === undefined) return reply;
   reply?.body.cancel();
-  record.cluster = before;
+  // The failure stands, and is its own.
+  record.cluster = ofFailure;
+  record.endpoint = endpoint;
+  record.version = version;
   return undefined;
 }

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { ClusterRegistry } from '../../../src/client/endpoints/registry.js';
 import { Router } from '../../../src/client/router/router.js';
 import {
@@ -10,7 +10,7 @@ import {
   type FallbackConfig,
 } from '../../../src/core/model/cluster.js';
 import { headerFields } from '../../../src/core/headers.js';
-import { DEFAULT_RETRY } from '../../../src/core/model/route.js';
+import { DEFAULT_RETRY, type SessionPersistence } from '../../../src/core/model/route.js';
 import type { TargetConfig } from '../../../src/core/model/target.js';
 import { localReply, type Reply } from '../../../src/core/reply.js';
 import { aCall, aReply } from '../../support/calls.js';
@@ -171,4 +171,47 @@ test('no endpoint at all, and a limit that is reached, have a fallback as well',
     'NO_ENDPOINT',
     'CIRCUIT_OPEN',
   ]);
+});
+
+describe('a session', () => {
+  const session: SessionPersistence = { kind: 'header', name: 'home', strict: false };
+  const SPARE_ALONE: TargetConfig['clusters'] = new Map([['ratings', aCluster('ratings', [RATINGS])]]);
+
+  /** Where the caller is told that its session is from now on. */
+  const bound = async (answers: Record<string, () => Reply>, fallback: FallbackConfig, header?: string) => {
+    const memory = memoryEnv((endpoint) => (answers[endpoint] ?? aReply)());
+    const config: TargetConfig = {
+      authority: 'reviews',
+      routes: [aRoute({ action: ONCE, session })],
+      clusters: new Map([...SPARE_ALONE, ['reviews', reviews({ fallback: [fallback] })]]),
+    };
+    const call = aCall({ headers: headerFields(header === undefined ? {} : { home: header }) });
+    const { headers } = await new Router(config, new ClusterRegistry(memory.env), memory.env).service(call);
+    const home = headers['home'] as string | undefined;
+    return { home: home === undefined ? undefined : Buffer.from(home, 'base64').toString(), record: call.record };
+  };
+
+  test('is bound to the endpoint that answered', async () => {
+    expect((await bound({}, SERVICE)).home).toBe(REVIEWS);
+  });
+
+  test.each<[string, FallbackConfig]>([
+    ['the spare cluster', SERVICE],
+    ['a static reply', STATIC],
+  ])('is bound to no endpoint when %s answers in its place', async (_, fallback) => {
+    const { home, record } = await bound(down, fallback);
+    expect(record.fallback).toBe(fallback.kind);
+    expect(home).toBeUndefined();
+  });
+
+  test('stays where it is when the spare cluster answers once', async () => {
+    const home = Buffer.from(REVIEWS).toString('base64');
+    expect((await bound(down, SERVICE, home)).home).toBeUndefined();
+  });
+
+  test('is not bound to an endpoint of the spare cluster that has no answer either', async () => {
+    const { home, record } = await bound({ ...down, [RATINGS]: () => aReply(503) }, SERVICE);
+    expect(home).toBe(REVIEWS);
+    expect(record).toMatchObject({ cluster: 'reviews', endpoint: REVIEWS });
+  });
 });
