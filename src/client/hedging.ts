@@ -39,7 +39,7 @@ export function hedged(
       budget: retryEnv.budget,
       extra: new RetryBudget({ retryRatio: config.maxExtraLoad, minRetriesPerSecond: 0, ttlMs: EXTRA_TTL_MS }, clock),
       limits: retryEnv.limits,
-      others: (tried) => cluster.others(tried),
+      others: (tried, call) => cluster.others(tried, call),
       hold: (call) => cluster.hold(call),
       verdicts: judgement(policy, retryEnv),
       latencies: known,

@@ -58,7 +58,7 @@ function retries(action: ForwardAction, cluster: Upstream, env: ClientEnv): Filt
     meter: env.meter,
     cluster: cluster.statName,
     limits: cluster.limits,
-    others: (tried) => cluster.others(tried),
+    others: (tried, call) => cluster.others(tried, call),
     hold: (call) => cluster.hold(call),
     headers: anyHeader,
     // Read through the cluster: an update may replace it.

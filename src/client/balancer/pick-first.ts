@@ -48,7 +48,7 @@ export function pickFirst({ shuffle }: PickFirstConfig, env: BalancerEnv): Polic
       return candidates[turn++ % Math.max(1, candidates.length)];
     },
     // Others stay idle as long as there is one that serves.
-    admits: () => !usable(current, undefined),
+    admits: (endpoint, { tried }) => endpoint === current || !usable(current, tried),
     close: () => race.stop(),
   };
 }

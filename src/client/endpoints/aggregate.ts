@@ -65,8 +65,10 @@ export class Aggregate implements Upstream {
     return this.underWay.hold(call);
   }
 
-  others(tried: readonly string[]): boolean {
-    return this.#leaves.some(({ made }) => made?.others(tried) ?? false);
+  others(tried: readonly string[], call: Call): boolean {
+    const now = this.env.clock.now();
+    const serving = this.#leaves.find((leaf) => leaf.usable(now)) ?? this.#leaves[0];
+    return serving?.cluster?.others(tried, call) ?? false;
   }
 
   /** A leaf is in trouble, or is so no more: it is asked for anew. */

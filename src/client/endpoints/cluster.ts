@@ -117,10 +117,9 @@ export class Cluster implements Rank {
     return this.underWay.hold(call);
   }
 
-  others(tried: readonly string[]): boolean {
-    return this.#members.list.some(
-      ({ key, health, reach }) => health.verdict !== 'unusable' && reach !== 'unreachable' && !tried.includes(key),
-    );
+  others(tried: readonly string[], call: Call): boolean {
+    const { hash, affinity, subset, headers } = call;
+    return !call.strictAffinity && this.#priorities.others({ tried, hash, affinity, subset, headers });
   }
 
   /** It has no endpoint that could take a call. */

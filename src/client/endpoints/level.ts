@@ -105,6 +105,16 @@ export class Level {
     this.#lookNoLaterThan(now + FAILOVER_MS);
   }
 
+  /** Whether a call that goes to this level may go to an endpoint that it has not tried; undefined when there is none for it, by its labels. */
+  others(request: PickRequest): boolean | undefined {
+    const mine = this.#endpoints.filter((endpoint) => this.balancer.admits(endpoint, request));
+    if (mine.length === 0) return undefined;
+    return mine.some(
+      ({ key, health, reach }) =>
+        health.verdict !== 'unusable' && reach !== 'unreachable' && request.tried?.includes(key) !== true,
+    );
+  }
+
   /** The balancer's choice for a call that goes to this level. */
   pick(request: PickRequest, clock: Pick<Clock, 'now'>): Endpoint | undefined {
     if (this.#reached === 0) this.taken(clock.now());

@@ -101,6 +101,22 @@ export class Priorities {
     return only === undefined ? this.#pickAmong(request) : only.pick(request, this.env.clock);
   }
 
+  /** Whether a call may go to an endpoint that it has not tried, of the levels that calls go to now. */
+  others(request: PickRequest): boolean {
+    const now = this.env.clock.now();
+    const { ranks } = this;
+    const shares = this.#shares?.filter(({ upTo }, i, all) => upTo > (all[i - 1]?.upTo ?? 0)).map(({ level }) => level);
+    const sharing = shares?.filter((level) => level.usable(now) || level.panic) ?? [];
+    if (sharing.length > 0) return sharing.some((level) => level.others(request) === true);
+    const usable = ranks.filter((level) => level.usable(now));
+    // In order, as calls do: one that has none for the call, by its labels, is passed over.
+    for (const level of usable.length > 0 ? usable : ranks) {
+      const others = level.others(request);
+      if (others !== undefined) return others;
+    }
+    return false;
+  }
+
   close(): void {
     for (const group of this.#groups) close(group);
     this.#groups = [];

@@ -14,8 +14,8 @@ export interface Upstream {
   };
   /** Shared by all calls to it; an update may replace it. */
   readonly budget: { deposit(): void; tryWithdraw(): boolean };
-  /** Whether it has an endpoint that can serve, and whose key is not among these. */
-  others(tried: readonly string[]): boolean;
+  /** Whether the call may go to an endpoint whose key is not among these, as things are. */
+  others(tried: readonly string[], call: Call): boolean;
   /** Whether the hash of a call says where it goes. */
   readonly hashes: boolean;
   /** What stands in when there is no answer. An update may replace it. */

@@ -40,8 +40,8 @@ export interface HedgeEnv {
     retryDone(priority: Priority | undefined): void;
     readonly budgeted?: boolean;
   };
-  /** Whether an endpoint can serve that is not among these. */
-  readonly others: (tried: readonly string[]) => boolean;
+  /** Whether an endpoint can serve the call that is not among these. */
+  readonly others: (tried: readonly string[], call: Call) => boolean;
   /** Has the mesh end the call when it closes, though no attempt of it is under way; the result lets go of it. Absent: it waits on. */
   readonly hold?: ((call: Call) => () => void) | undefined;
   readonly verdicts: Verdicts;

@@ -204,7 +204,7 @@ export class Race {
     discard(before?.reply?.body, this.env.clock);
     this.#failure = failure;
     this.#failed = attempt;
-    const delayMs = this.#waits.next(failure.reply, this.env.others(this.#tried()));
+    const delayMs = this.#waits.next(failure.reply, this.env.others(this.#tried(), this.call));
     // "If the pushback says not to retry, no further hedged requests will be sent." - A6
     if (delayMs === undefined) {
       this.#noMore = true;

@@ -26,8 +26,8 @@ export interface RetryEnv {
     retryDone(priority: Priority | undefined): void;
     readonly budgeted?: boolean;
   };
-  /** Whether an endpoint can serve that is not among these. Absent: there is one. */
-  readonly others?: ((tried: readonly string[]) => boolean) | undefined;
+  /** Whether an endpoint can serve the call that is not among these. Absent: there is one. */
+  readonly others?: ((tried: readonly string[], call: Call) => boolean) | undefined;
   /** Has the mesh end a call that waits for its next attempt when it closes; the result lets go of it. Absent: it waits on. */
   readonly hold?: ((call: Call) => () => void) | undefined;
   readonly headers: HeaderTests;

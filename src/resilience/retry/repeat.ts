@@ -117,7 +117,7 @@ class Repeats {
     const { policy, env, call, forRetry } = this.repetition;
     if (policy.on.size === 0) return undefined;
     if (forRetry && last.error?.reached !== 'no') return undefined;
-    const delayMs = this.#waits.next(last.reply, env.others?.(this.#tried) ?? true);
+    const delayMs = this.#waits.next(last.reply, env.others?.(this.#tried, call) ?? true);
     if (delayMs === undefined) return undefined;
     if (this.#counted > policy.maxRetries) {
       call.record.raise('URX');
