@@ -6,9 +6,16 @@ import { CircuitLimits } from '../../resilience/concurrency/circuit-limits.js';
 import { createFallback, type Fallback } from '../../resilience/fallback/fallback.js';
 import type { FunctionEnv } from '../../resilience/fallback/function.js';
 import { RetryBudget } from '../../resilience/retry/budget.js';
-import type { Dependant } from './cluster.js';
+import type { Dependant } from './dependants.js';
 import type { UnderWay } from './under-way.js';
 import { WaitingRoom } from './waiting.js';
+
+/** What of an aggregate is asked. */
+export interface Newest {
+  readonly reconnectsAt: number;
+  readonly attempt: Service;
+  standsInFor(leaf: string): boolean;
+}
 
 /** What all who call an aggregate cluster have in common, whatever its leaves are. */
 export class AggregateShare implements Dependant {
@@ -18,8 +25,8 @@ export class AggregateShare implements Dependant {
   fallback: Fallback | undefined;
   /** No target names the aggregate any more. Written by the registry. */
   released = false;
-  /** With the leaves that the aggregate has now. Written by it. */
-  newest: { readonly reconnectsAt: number; readonly attempt: Service } | undefined;
+  /** With the leaves that the aggregate has now. Written by the registry. */
+  newest: Newest | undefined;
   readonly #room: WaitingRoom;
   #config: AggregateClusterConfig;
 
@@ -41,13 +48,16 @@ export class AggregateShare implements Dependant {
     return retries > 0 || pending > 0;
   }
 
+  standsInFor(leaf: string): boolean {
+    return (!this.released || this.busy) && (this.newest?.standsInFor(leaf) ?? false);
+  }
+
   news(): void {
     this.#room.news();
   }
 
   /** A call that waits for ready: by whatever leaves there are, each time that it may go on. */
-  readonly serve: Service = (call) =>
-    this.#room.serve(call, (again) => (this.newest as NonNullable<typeof this.newest>).attempt(again));
+  readonly serve: Service = (call) => this.#room.serve(call, (again) => (this.newest as Newest).attempt(again));
 
   update(config: AggregateClusterConfig): void {
     this.limits.update(limitsOf(config));

@@ -33,11 +33,10 @@ export class Aggregate implements Upstream {
   ) {
     this.statName = config.statName;
     this.#leaves = config.leaves.map(
-      (name, i) =>
+      (name) =>
         new Leaf(() => {
           const leaf = cluster(name);
           leaf?.serves(share);
-          if (leaf !== undefined && i < config.leaves.length - 1) leaf.hasStandIn = true;
           return leaf;
         }),
     );
@@ -69,6 +68,11 @@ export class Aggregate implements Upstream {
     const now = this.env.clock.now();
     const serving = this.#leaves.find((leaf) => leaf.usable(now)) ?? this.#leaves[0];
     return serving?.cluster?.others(tried, call) ?? false;
+  }
+
+  /** Whether others can serve in the place of the leaf of that name. */
+  standsInFor(leaf: string): boolean {
+    return this.config.leaves.slice(0, -1).includes(leaf);
   }
 
   /** A leaf is in trouble, or is so no more: it is asked for anew. */

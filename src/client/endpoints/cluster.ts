@@ -20,6 +20,7 @@ import { Aperture } from './aperture.js';
 import { BalancerMaker } from './balancing.js';
 import { LoadAccount } from './cluster-load.js';
 import { connect, needsNewConnections } from './connecting.js';
+import { type Dependant, Dependants } from './dependants.js';
 import { nowhereElse, Search } from './elsewhere.js';
 import { Endpoint } from './endpoint.js';
 import { NoEndpointError, SessionGoneError } from './errors.js';
@@ -31,16 +32,6 @@ import type { UnderWay } from './under-way.js';
 import { keepingBody } from './unread-body.js';
 import { redraw } from './redraw.js';
 import { WaitingRoom } from './waiting.js';
-
-/** An aggregate that a cluster is a leaf of. */
-export interface Dependant {
-  /** Calls of its own are under way or wait: they may come to the leaf. */
-  readonly busy: boolean;
-  /** No more calls will come to it. */
-  readonly released: boolean;
-  /** Calls that could not be sent may be now. */
-  news(): void;
-}
 
 /**
  * One destination cluster at run time, shared by all that call it: endpoints with their load, limits, retry budget. A new configuration changes what
@@ -54,9 +45,7 @@ export class Cluster implements Rank {
   fallback: Fallback | undefined;
   /** One attempt: limits, breaker, pick, send. It waits for nothing but its reply. An update may replace it. */
   attempt: Service;
-  /** Others can serve in its place: it is a leaf of an aggregate, and not the last. Written by the aggregate. */
-  hasStandIn = false;
-  readonly #dependants = new Set<Dependant>();
+  readonly #dependants = new Dependants();
   readonly #load: LoadAccount;
   readonly #members = new Members();
   readonly #aperture: Aperture;
@@ -104,9 +93,12 @@ export class Cluster implements Rank {
   /** Whether a call has chosen it and is not done with it: under way, waiting, or between two attempts. */
   get busy(): boolean {
     const { requests, retries, pending } = this.limits;
-    if (requests > 0 || retries > 0 || pending > 0) return true;
-    for (const dependant of this.#dependants) if (dependant.busy) return true;
-    return false;
+    return requests > 0 || retries > 0 || pending > 0 || this.#dependants.busy;
+  }
+
+  /** Others can serve in its place: it is a leaf of an aggregate, and not the last. */
+  get hasStandIn(): boolean {
+    return this.#dependants.standInFor(this.config.name);
   }
 
   get hashes(): boolean {
@@ -175,7 +167,6 @@ export class Cluster implements Rank {
 
   /** Keeps the cluster alive while calls of an aggregate that it is a leaf of may come. */
   serves(dependant: Dependant): void {
-    for (const other of this.#dependants) if (other.released && !other.busy) this.#dependants.delete(other);
     this.#dependants.add(dependant);
   }
 
@@ -217,7 +208,7 @@ export class Cluster implements Rank {
 
   #news(): void {
     this.#room.news();
-    for (const dependant of this.#dependants) dependant.news();
+    this.#dependants.news();
   }
 
   /** `account`: load is counted elsewhere than before; `renew`: all endpoints have lost their connections. */

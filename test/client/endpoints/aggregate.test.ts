@@ -191,6 +191,76 @@ describe('A75: an aggregate cluster', () => {
     expect(limits).toEqual([FAILOVER_MS, 20_000]);
   });
 
+  describe('a cluster that was a leaf with others after it', () => {
+    const alone = once('a');
+    /** How many of 8 calls are served by `a` when all but the endpoint that came back last are down, and all are known as down. */
+    const served = async (): Promise<number> => {
+      let count = 0;
+      for (let round = 0; round < 8; round++) {
+        client.down.add(A).add(B);
+        for (let i = 0; i < 4; i++) await client.call().catch(() => {});
+        client.down.delete(round % 2 === 0 ? A : B);
+        await client.call().then(
+          () => count++,
+          () => {},
+        );
+      }
+      return count;
+    };
+    const both = () => target([aCluster('a', [A, B]), aCluster('b', [C])]);
+    const onlyA = (more: TargetConfig['clusters'] = new Map()): TargetConfig => ({
+      authority: 'reviews',
+      routes: [alone],
+      clusters: new Map([['a', aCluster('a', [A, B])] as const, ...more]),
+    });
+
+    test('finds its last resorts when it is called by itself again', async () => {
+      await begin(onlyA());
+      const before = await served();
+      client = failoverClient();
+      await begin(both());
+      use(onlyA());
+      await client.call();
+      expect(await served()).toBe(before);
+    });
+
+    test('finds them when its aggregate has it last, or not at all', async () => {
+      for (const leaves of [['b', 'a'], ['b']]) {
+        client = failoverClient();
+        await begin(both());
+        const a = client.destinations.clusters.list().find(({ statName }) => statName === 'a');
+        expect(a?.hasStandIn).toBe(true);
+        use({
+          ...both(),
+          clusters: new Map([...both().clusters, ['both', aggregate(leaves)]]),
+          routes: [once('both')],
+        });
+        await client.call();
+        expect(a?.hasStandIn).toBe(false);
+      }
+    });
+
+    test('has its stand-in as long as calls of the aggregate are under way', async () => {
+      client = failoverClient({ answer: () => aReply(503) });
+      const first = client.call();
+      use(
+        target(
+          [aCluster('a', [A]), aCluster('b', [C])],
+          {},
+          aRoute({ action: aForward({ both: 1 }, { timeoutMs: 0 }) }),
+        ),
+      );
+      await import('../../../src/resilience/retry/repeat.js');
+      for (let i = 0; i < 10; i++) await settle();
+      use(onlyA());
+      const a = client.destinations.clusters.list().find(({ statName }) => statName === 'a');
+      expect(a?.hasStandIn).toBe(true);
+      for (let i = 0; i < 50; i++) await client.clock.advance(100);
+      await first;
+      expect(a?.hasStandIn).toBe(false);
+    });
+  });
+
   test('its leaves are let go with it', async () => {
     await begin(target([aCluster('a', [A]), aCluster('b', [C])]));
     use({ authority: 'reviews', routes: [], clusters: new Map() });
