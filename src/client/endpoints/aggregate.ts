@@ -41,7 +41,6 @@ export class Aggregate implements Upstream {
         }),
     );
     this.#byName = new Map(config.leaves.map((name, i) => [name, this.#leaves[i] as Leaf]));
-    share.newest = this;
   }
 
   get limits(): AggregateShare['limits'] {
@@ -122,7 +121,7 @@ class Leaf implements Rank {
   constructor(private readonly make: () => Cluster | undefined) {}
 
   get cluster(): Cluster | undefined {
-    if (this.#asked) return this.#cluster;
+    if (this.#asked && this.#cluster?.retired !== true) return this.#cluster;
     this.#asked = true;
     this.#cluster = this.make();
     return this.#cluster;
@@ -130,7 +129,7 @@ class Leaf implements Rank {
 
   /** The cluster if it has been needed already. */
   get made(): Cluster | undefined {
-    return this.#cluster;
+    return this.#cluster?.retired === true ? undefined : this.#cluster;
   }
 
   forget(): void {

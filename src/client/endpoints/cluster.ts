@@ -45,6 +45,8 @@ export class Cluster implements Rank {
   fallback: Fallback | undefined;
   /** One attempt: limits, breaker, pick, send. It waits for nothing but its reply. An update may replace it. */
   attempt: Service;
+  /** Its endpoints are let go: another one of its name serves from now on. */
+  retired = false;
   readonly #dependants = new Dependants();
   readonly #load: LoadAccount;
   readonly #members = new Members();
@@ -172,6 +174,7 @@ export class Cluster implements Rank {
 
   /** No target names the cluster any more, and no call is left: connections close as those that are open end. */
   retire(): void {
+    this.retired = true;
     this.#stop();
     for (const endpoint of this.#members.list) endpoint.retire();
   }

@@ -50,10 +50,20 @@ export class ClusterRegistry {
       entry.cluster.update(config);
       return entry.cluster;
     }
-    const cluster = new Cluster(config, this.env, this.#underWay);
-    const stopGauges = offerGauges(cluster, this.env.meter);
-    this.#clusters.set(key, { cluster, stopGauges, users: 1, stopLingering: undefined });
-    return cluster;
+    return this.#add(config, 1).cluster;
+  }
+
+  /**
+   * The cluster of that name for one call that is late: its target has let go of it already, or never had it. The call must begin in this turn, since
+   * nobody releases the cluster: one that others have stays as it is, and one that is made for the call lingers for its sake.
+   */
+  lend(config: ClusterConfig, keep?: Keep): Cluster {
+    const known = this.#clusters.get(identity(config));
+    if (known !== undefined) return known.cluster;
+    const entry = this.#add(config, 0);
+    if (this.#underWay.closed) this.#retire(entry);
+    else this.#linger(entry, keep?.(config.name));
+    return entry.cluster;
   }
 
   has(cluster: ClusterConfig): boolean {
@@ -86,7 +96,21 @@ export class ClusterRegistry {
     shared.users++;
     shared.share.released = false;
     shared.share.update(config);
-    return new Aggregate(config, shared.share, cluster, this.env, this.#underWay);
+    const aggregate = new Aggregate(config, shared.share, cluster, this.env, this.#underWay);
+    shared.share.newest = aggregate;
+    return aggregate;
+  }
+
+  /** Likewise for a call that is late: on what those who have the aggregate share, as it is, else on its own. */
+  lendAggregate(config: AggregateClusterConfig, cluster: (name: string) => Cluster | undefined): Aggregate {
+    const known = this.#shares.get(config.name)?.share;
+    const share = known ?? new AggregateShare(config, this.env, this.#underWay);
+    const aggregate = new Aggregate(config, share, cluster, this.env, this.#underWay);
+    if (known === undefined) {
+      share.released = true;
+      share.newest = aggregate;
+    }
+    return aggregate;
   }
 
   releaseAggregate({ config }: Aggregate): void {
@@ -111,6 +135,13 @@ export class ClusterRegistry {
       stopLingering?.();
     }
     await Promise.all(entries.map(({ cluster }) => cluster.close()));
+  }
+
+  #add(config: ClusterConfig, users: number): Entry {
+    const cluster = new Cluster(config, this.env, this.#underWay);
+    const entry = { cluster, stopGauges: offerGauges(cluster, this.env.meter), users, stopLingering: undefined };
+    this.#clusters.set(identity(config), entry);
+    return entry;
   }
 
   #linger(entry: Entry, stopKeeping: (() => void) | undefined): void {

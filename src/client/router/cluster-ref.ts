@@ -8,6 +8,7 @@ export type Meaning = Upstream | MeshError | undefined;
 export class ClusterRef {
   #meaning: Meaning;
   #known = false;
+  #fixed = true;
 
   constructor(private readonly resolve: () => Meaning) {}
 
@@ -15,9 +16,15 @@ export class ClusterRef {
   get meaning(): Meaning {
     if (!this.#known) {
       this.#meaning = this.resolve();
-      this.#known = true;
+      this.#known = this.#fixed;
     }
     return this.#meaning;
+  }
+
+  /** From now on it is asked for each time: clusters may go at any time. */
+  unfix(): void {
+    this.#fixed = false;
+    this.forget();
   }
 
   forget(): void {

@@ -12,7 +12,8 @@ export class RouterClusters {
   readonly #refs = new Map<string, ClusterRef>();
   readonly #clusters = new Map<string, Cluster>();
   readonly #aggregates = new Map<string, Aggregate>();
-  #released = false;
+  /** Set when the target has let go of them all: what calls still need that are late is lent to each. */
+  #released: { readonly keep: Keep | undefined } | undefined;
 
   constructor(
     config: TargetConfig,
@@ -51,6 +52,7 @@ export class RouterClusters {
     let ref = this.#refs.get(name);
     if (ref === undefined) {
       ref = new ClusterRef(() => this.#resolve(name));
+      if (this.#released !== undefined) ref.unfix();
       this.#refs.set(name, ref);
     }
     return ref;
@@ -78,7 +80,8 @@ export class RouterClusters {
   }
 
   release(keep: Keep | undefined): void {
-    this.#released = true;
+    this.#released = { keep };
+    for (const ref of this.#refs.values()) ref.unfix();
     for (const aggregate of this.#aggregates.values()) this.registry.releaseAggregate(aggregate);
     for (const cluster of this.#clusters.values()) this.registry.release(cluster, keep);
   }
@@ -115,13 +118,12 @@ export class RouterClusters {
 
   #cluster(name: string): Cluster | undefined {
     const known = this.#clusters.get(name);
-    if (known !== undefined) return known;
+    if (known !== undefined && !known.retired) return known;
     const state = this.#config.clusters.get(name);
     if (!isLeaf(state)) return undefined;
-    const cluster = this.registry.acquire(state);
+    const late = this.#released;
+    const cluster = late === undefined ? this.registry.acquire(state) : this.registry.lend(state, late.keep);
     this.#clusters.set(name, cluster);
-    // For a call of ours that is late: nobody else will let go of it.
-    if (this.#released) this.registry.release(cluster);
     return cluster;
   }
 
@@ -130,7 +132,9 @@ export class RouterClusters {
     if (known !== undefined) return known;
     const state = this.#config.clusters.get(name);
     if (state === undefined || state instanceof MeshError || state.kind !== 'aggregate') return undefined;
-    const aggregate = this.registry.acquireAggregate(state, (leaf) => this.#cluster(leaf));
+    const leaves = (leaf: string): Cluster | undefined => this.#cluster(leaf);
+    const late = this.#released !== undefined;
+    const aggregate = late ? this.registry.lendAggregate(state, leaves) : this.registry.acquireAggregate(state, leaves);
     this.#aggregates.set(name, aggregate);
     return aggregate;
   }
