@@ -23,26 +23,37 @@ interface Case {
   readonly action?: Partial<ForwardAction>;
   readonly headers?: Record<string, string>;
   readonly to?: string;
+  /** An endpoint that could not be reached by calls before, so that what stands in for it is in use, too. */
+  readonly wasDown?: string;
 }
 
 /** How many milliseconds the retry waited after the first attempt was asked to wait 5 s, and where it went. */
 async function retried(
   clusters: readonly (ClusterConfig | AggregateClusterConfig)[],
-  { route, action, headers = {}, to = 'reviews' }: Case = {},
+  { route, action, headers = {}, to = 'reviews', wasDown }: Case = {},
 ) {
   const at: number[] = [];
   const client = failoverClient({
-    answer: () => {
+    answer: (_endpoint, { method }) => {
+      if (method !== 'GET') return aReply();
       at.push(client.clock.now());
       return at.length === 1 ? after5s() : aReply();
     },
   });
-  const call = client.call({ headers: headerFields(headers) });
+  const first = client.call({ method: 'OPTIONS' });
+  if (wasDown !== undefined) client.down.add(wasDown);
   client.source.of('reviews').changed({
     authority: 'reviews',
     routes: [aRoute({ action: aForward({ [to]: 1 }, { timeoutMs: 0, ...action }), ...route })],
     clusters: new Map(clusters.map((cluster) => [cluster.name, cluster])),
   });
+  await first;
+  client.down.clear();
+  await client.clock.advance(5_000);
+  await client.call({ method: 'OPTIONS' });
+  await client.clock.advance(5_000);
+  client.took();
+  const call = client.call({ headers: headerFields(headers) });
   for (let i = 0; i < 10; i++) await settle();
   for (let i = 0; i < 100; i++) await client.clock.advance(100);
   await call;
@@ -121,7 +132,7 @@ describe('Retry-After', () => {
       retryBudget: DEFAULT_RETRY_BUDGET,
       maxRetries: undefined,
     };
-    const near = of([anEndpoint(A), anEndpoint(B, { health: 'draining' })]);
-    expect(await retried([both, near, aCluster('far', [C])], { to: 'both' })).toEqual({ waited: true, took: [A, A] });
+    const clusters = [both, of([anEndpoint(A)]), aCluster('far', [C])];
+    expect(await retried(clusters, { to: 'both', wasDown: A })).toEqual({ waited: true, took: [A, A] });
   });
 });
