@@ -55,6 +55,8 @@ export class Endpoint {
   onHealthChange: (() => void) | undefined;
   /** Told of each attempt's end; written by outlier detection. */
   monitor: AttemptMonitor | undefined;
+  /** Told of the first attempt, once; written by who checks its health. */
+  onTried: (() => void) | undefined;
   /** Told when a reply says `x-envoy-immediate-health-check-fail`; written by who checks its health. */
   onFailNow: (() => void) | undefined;
   /** Told of each load report that comes with a reply; written by balancers that weigh by it (gRFC A58). */
@@ -191,6 +193,7 @@ export class Endpoint {
     const from = this.#reach;
     this.#reach = to;
     this.level?.moved(this, from, to, now);
+    if (from === 'untried') this.onTried?.();
   }
 
   async #disconnect(force: boolean): Promise<void> {

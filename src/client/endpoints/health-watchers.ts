@@ -12,6 +12,8 @@ export class HealthWatchers {
   #watch: HealthWatch<Endpoint> | undefined;
   #endpoints: readonly Endpoint[] = [];
   #listening = false;
+  /** Whether any call has been sent to the cluster, to endpoints that it had. */
+  #traffic = false;
 
   constructor(private readonly env: ClientEnv) {}
 
@@ -25,7 +27,10 @@ export class HealthWatchers {
   /** The endpoints from now on; `removed` are those that are among them no more. */
   update(endpoints: readonly Endpoint[], removed: readonly Endpoint[]): void {
     this.#endpoints = endpoints;
-    for (const endpoint of removed) endpoint.onFailNow = undefined;
+    for (const endpoint of removed) {
+      endpoint.onFailNow = undefined;
+      endpoint.onTried = undefined;
+    }
     this.#listen();
     this.#outlier?.update(endpoints);
     this.#checker?.update(endpoints);
@@ -58,13 +63,14 @@ export class HealthWatchers {
       this.#checker = undefined;
     } else if (this.#checker === undefined) {
       const { clock, random, logger, meter, transports } = this.env;
+      this.#traffic ||= this.#endpoints.some(({ reach }) => reach !== 'untried');
       this.#checker = new HealthChecker(healthChecks, config, {
         clock,
         random,
         logger,
         meter,
         transports,
-        hadTraffic: () => this.#endpoints.some(({ reach }) => reach !== 'untried'),
+        hadTraffic: () => this.#traffic,
         passed: (key) => this.#outlier?.checkPassed(key),
       });
     } else this.#checker.configure(healthChecks, config);
@@ -83,7 +89,13 @@ export class HealthWatchers {
     } else this.#watch.configure(healthWatch.service, config);
   }
 
-  /** Replies may say that an endpoint fails its checks: heard only while there are any. */
+  readonly #tried = (): void => {
+    if (this.#traffic) return;
+    this.#traffic = true;
+    this.#checker?.trafficBegan();
+  };
+
+  /** Replies may say that an endpoint fails its checks, and the first of all hastens them: heard only while there are any. */
   #listen(): void {
     const checker = this.#checker;
     if (checker === undefined && !this.#listening) return;
@@ -91,6 +103,7 @@ export class HealthWatchers {
     for (const endpoint of this.#endpoints) {
       if ((endpoint.onFailNow !== undefined) === (checker !== undefined)) continue;
       endpoint.onFailNow = checker === undefined ? undefined : () => this.#checker?.failNow(endpoint.key);
+      endpoint.onTried = checker === undefined ? undefined : this.#tried;
     }
   }
 }

@@ -38,6 +38,10 @@ export class CheckSession {
   #failures = 0;
   /** The second check comes at a random time within its interval, so that those of many endpoints spread over it. */
   #spread = true;
+  /** The wait between two checks that is under way: what the last one said, and from when to when in monotonic milliseconds. */
+  #rest:
+    | { readonly passed: boolean; readonly edge: boolean; readonly since: number; readonly until: number }
+    | undefined;
   /** What there is to cancel: a wait, a place in the line, or a check with its time limit. */
   #cancel: (() => void) | undefined;
   #closed = false;
@@ -67,6 +71,22 @@ export class CheckSession {
     this.#fail(failed('passive', detail), 'passive', false);
   }
 
+  /**
+   * The cluster has its first traffic: a wait as long as `no_traffic_interval` ends when one with traffic would have. (Envoy lets the long one run out,
+   * so that an endpoint which falls ill goes unnoticed for the first minute of its calls.)
+   */
+  trafficBegan(): void {
+    const rest = this.#rest;
+    if (rest === undefined || this.#closed) return;
+    const now = this.env.clock.now();
+    const baseMs = this.#interval(rest.passed, rest.edge);
+    // Of many, those that are overdue should not come all at once.
+    const delayMs = this.owner.spread ? baseMs * this.env.random.next() : this.#jittered(baseMs) - (now - rest.since);
+    if (now + delayMs >= rest.until) return;
+    this.#cancel?.();
+    this.#wait(delayMs);
+  }
+
   #wait(delayMs: number): void {
     if (this.#closed) return;
     // "We force a non-zero final MS, to prevent live lock." - Envoy
@@ -75,6 +95,7 @@ export class CheckSession {
 
   #line(): void {
     this.#cancel = undefined;
+    this.#rest = undefined;
     const leave = this.env.pace.run(() => this.#check());
     // It may have begun at once.
     this.#cancel ??= leave;
@@ -112,7 +133,10 @@ export class CheckSession {
     const baseMs = this.#interval(result.passed, edge);
     const spread = this.#spread && this.owner.spread;
     this.#spread = false;
-    this.#wait(spread ? baseMs * this.env.random.next() : this.#jittered(baseMs));
+    const delayMs = spread ? baseMs * this.env.random.next() : this.#jittered(baseMs);
+    const since = this.env.clock.now();
+    this.#rest = { passed: result.passed, edge, since, until: since + delayMs };
+    this.#wait(delayMs);
   }
 
   /** Returns whether a change is pending, here and below. */

@@ -124,6 +124,11 @@ export class HealthChecker implements SessionOwner {
     if (changed) for (const entry of this.#entries.values()) this.#begin(entry);
   }
 
+  /** The first call of all has been sent to the cluster: nobody waits any more for as long as `no_traffic_interval` says. */
+  trafficBegan(): void {
+    for (const { sessions } of this.#entries.values()) for (const session of sessions) session.trafficBegan();
+  }
+
   /** A reply to a call had `x-envoy-immediate-health-check-fail`: the endpoint is unhealthy until checks pass again. */
   failNow(key: string): void {
     const entry = this.#entries.get(key);

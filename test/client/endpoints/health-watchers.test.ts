@@ -1,6 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
 import type { ClusterConfig } from '../../../src/core/model/cluster.js';
 import { aReply } from '../../support/calls.js';
+import { checkConfig, httpCheck } from '../../support/health.js';
 import { failoverClient, leveled, once } from '../../support/failover.js';
 import { settle } from '../../support/fake-clock.js';
 import { outlierConfig } from '../../support/outliers.js';
@@ -49,4 +50,26 @@ test('outlier detection ejects nobody under pick_first', async () => {
   await use('round_robin', { outlier });
   for (let i = 0; i < 10; i++) await client.call();
   expect(client.events.filter(({ kind }) => kind === 'outlier:ejected').length).toBeGreaterThan(0);
+});
+
+test('an endpoint that falls ill after the first call is out after the interval and the threshold, not after no_traffic_interval', async () => {
+  let ill = false;
+  client = failoverClient({
+    answer: (endpoint, { path }) => aReply(path === '/healthz' && ill && endpoint === B ? 503 : 200),
+  });
+  const check = checkConfig(httpCheck(), {
+    intervalMs: 500,
+    timeoutMs: 100,
+    unhealthyThreshold: 2,
+    noTrafficIntervalMs: 60_000,
+  });
+  const healthChecks = [{ ...check, check: httpCheck({ retriable: [{ start: 503, end: 504 }] }) }];
+  await use('round_robin', { healthChecks });
+  client.took();
+  ill = true;
+  await client.clock.advance(1_100);
+  for (let i = 0; i < 4; i++) await client.call();
+  expect(new Set(client.sent.filter(({ call }) => call.path !== '/healthz').map(({ endpoint }) => endpoint))).toEqual(
+    new Set([A]),
+  );
 });

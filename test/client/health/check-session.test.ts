@@ -149,6 +149,45 @@ describe('when the next check comes', () => {
     expect(s.begunAt).toEqual([0, 10_000, 70_000, 130_000, 140_000]);
   });
 
+  test('with the first call, when it would have come with traffic, counted from the last check', async () => {
+    const s = session([PASSED], { noTrafficIntervalMs: 60_000 });
+    s.traffic.seen = false;
+    await s.clock.advance(14_000);
+    s.traffic.seen = true;
+    s.subject.trafficBegan();
+    await s.clock.advance(20_000);
+    expect(s.begunAt).toEqual([0, 10_000, 20_000, 30_000]);
+    s.subject.close();
+    s.subject.trafficBegan();
+    expect(s.clock.pending).toBe(0);
+  });
+
+  test('with the first call, at once when it is overdue, and never later than it was to come', async () => {
+    const overdue = session([PASSED], { noTrafficIntervalMs: 60_000 });
+    const sooner = session([PASSED], { noTrafficIntervalMs: 2_000 });
+    for (const s of [overdue, sooner]) {
+      s.traffic.seen = false;
+      await s.clock.advance(45_000);
+      s.traffic.seen = true;
+      s.subject.trafficBegan();
+      await s.clock.advance(2_000);
+    }
+    expect(overdue.begunAt.slice(-1)).toEqual([45_001]);
+    expect(sooner.begunAt.slice(-2)).toEqual([44_000, 46_000]);
+  });
+
+  test('with the first call, of many endpoints at random times within the interval', async () => {
+    const s = session([PASSED], { noTrafficIntervalMs: 600_000 }, true);
+    s.traffic.seen = false;
+    await s.clock.advance(300_000);
+    const before = s.begunAt.length;
+    s.traffic.seen = true;
+    s.subject.trafficBegan();
+    await s.clock.advance(10_000);
+    expect(s.begunAt[before]).toBeGreaterThan(300_001);
+    expect(s.begunAt[before]).toBeLessThan(310_000);
+  });
+
   test('of an endpoint that is healthy, after no_traffic_healthy_interval, where there is one', async () => {
     const results = [PASSED, PASSED, REFUSED, REFUSED, PASSED, PASSED, PASSED];
     const thresholds = { healthyThreshold: 2, unhealthyThreshold: 2 };
