@@ -56,17 +56,19 @@ function newest(paths) {
   return latest;
 }
 
-/** Whether what was made at the last build is older than what it was made from. */
+/** Why what the last build made cannot be used; undefined when it can. */
 export function stale() {
   const made = join(root, 'dist', 'index.d.cts');
-  if (!existsSync(made) || !existsSync(join(root, 'src/xds/gen/descriptor.json'))) return true;
+  if (!existsSync(made)) return 'nothing is built yet';
+  if (!existsSync(join(root, 'src/xds/gen/descriptor.json'))) return 'the schema of xDS is not generated';
   const sources = ['src', 'scripts', 'package.json', 'package-lock.json', 'tsconfig.json', 'tsup.config.ts'];
-  return newest(sources) > statSync(made).mtimeMs;
+  return newest(sources) > statSync(made).mtimeMs ? 'dist/ is older than src/' : undefined;
 }
 
 export function build() {
-  if (!stale()) return;
-  console.log('dist/ is older than src/: npm run build');
+  const reason = stale();
+  if (reason === undefined) return;
+  console.log(`${reason}: npm run build`);
   npm('run', '--silent', 'build');
 }
 

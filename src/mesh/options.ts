@@ -1,3 +1,4 @@
+import { servicesToDocuments } from '../controlplane/compile/shorthand.js';
 import type { Clock } from '../core/clock.js';
 import { DecodeError, knownKeys, number, record, shown, string } from '../core/decode.js';
 import type { Resolver } from '../core/dns.js';
@@ -91,8 +92,8 @@ export function checkOptions(options: unknown): MeshOptions {
   const sources = (['services', 'config', 'xds'] as const).filter((key) => o[key] !== undefined);
   if (sources.length > 1)
     throw new DecodeError('options', `give only one of services, config and xds, got ${sources.join(' and ')}`);
+  checkServices(o['services']);
   if (o['service'] !== undefined) string(o['service'], 'options.service');
-  if (o['services'] !== undefined) record(o['services'], 'options.services');
   checkXds(o['xds']);
   const { config } = o;
   if (
@@ -119,6 +120,10 @@ export function parseLocality(text: string | undefined): Locality | undefined {
   if (text === undefined || text === '') return undefined;
   const [region = '', zone = '', ...rest] = text.split('/');
   return { region, zone, subZone: rest.join('/') };
+}
+
+function checkServices(value: unknown): void {
+  if (value !== undefined) servicesToDocuments(value as NonNullable<MeshOptions['services']>, 'options.services');
 }
 
 function checkLocality(value: unknown): void {
