@@ -13,6 +13,10 @@ export interface InboundRequest {
 export interface InboundResponse extends ReportingResponse {
   readonly writableEnded: boolean;
   readonly writableFinished: boolean;
+  /** HTTP/1.1: `close` has been told. */
+  readonly closed?: boolean;
+  /** HTTP/2, whose responses do not say that themselves. */
+  readonly stream?: { readonly closed: boolean } | undefined;
   end(body: string): unknown;
 }
 
@@ -26,11 +30,14 @@ export function contextFor(inbound: Inbound, request: InboundRequest, response: 
     const made = inbound.context(request.headers, 'http');
     context = made;
     contexts.set(request, made);
-    response.once('close', () => {
+    const closed = (): void => {
       // A response of HTTP/2 is finished when its stream is, also by the client; one of HTTP/1.1 has ended as soon as the handler says so.
       if (response.writableEnded && response.writableFinished) made.over();
       else made.callerGone();
-    });
+    };
+    // What comes before us may have waited, for a user to be looked up, say: nobody is told twice.
+    if (response.closed ?? response.stream?.closed ?? false) closed();
+    else response.once('close', closed);
     if (inbound.reporting !== undefined) made.metrics = reportInHead(response, inbound.reporting);
   }
   return context;

@@ -145,6 +145,33 @@ describe('cancellation', () => {
     expect(await reason).toMatchObject({ code: 'CANCELLED', origin: 'workload' });
   });
 
+  test('has fired when the client went away before the middleware was reached', async () => {
+    let context: Ambient | undefined;
+    const inner = meshHandler(() => {
+      context = ambient();
+    });
+    let leave: () => void = () => {};
+    let served: () => void = () => {};
+    const done = new Promise<void>((resolve) => {
+      served = resolve;
+    });
+    const port = await listen((req, res) => {
+      res.once('close', () => {
+        setImmediate(() => {
+          inner(req, res);
+          served();
+        });
+      });
+      leave();
+    });
+    const client = request({ port, host: '127.0.0.1' });
+    client.on('error', () => {});
+    leave = () => client.destroy();
+    client.end();
+    await done;
+    expect(context?.cancellation?.reason).toMatchObject({ code: 'CANCELLED' });
+  });
+
   test('does not fire once the answer is out', async () => {
     const { port, here, answer, context } = await slow();
     const response = fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' } });
@@ -192,6 +219,29 @@ describe('over HTTP/2', () => {
     stream.close(constants.NGHTTP2_CANCEL);
     expect(await reason).toMatchObject({ code: 'CANCELLED' });
     expect(contexts[0]?.cancellation?.cancelled).toBe(false);
+  });
+
+  test('the context of a stream that the client has reset already is cancelled', async () => {
+    let context: Ambient | undefined;
+    const inner = meshHandler((_request: Http2ServerRequest, _response: Http2ServerResponse) => {
+      context = ambient();
+    });
+    plain.removeAllListeners('request');
+    const served = new Promise<void>((resolve) => {
+      plain.on('request', (request, response) => {
+        response.once('close', () => {
+          setImmediate(() => {
+            inner(request, response);
+            resolve();
+          });
+        });
+        stream.close(constants.NGHTTP2_CANCEL);
+      });
+    });
+    const stream = session.request({ ':path': '/never' });
+    stream.on('error', () => {});
+    await served;
+    expect(context?.cancellation?.reason).toMatchObject({ code: 'CANCELLED' });
   });
 });
 
