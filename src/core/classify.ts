@@ -18,11 +18,11 @@ export function grpcStatusOf(reply: Reply, end: ReplyEnd | undefined): number | 
 
 /**
  * Success is defined in this file and nowhere else. Judges a call that failed without a reply, by what that says of the server: what we
- * refused ourselves says nothing.
+ * refused ourselves, or had no time left to send, says nothing.
  */
 export function classifyError(error: MeshError): Outcome {
   if (error.origin === 'mesh' || isCallers(error)) {
-    return error.code === 'DEADLINE_EXCEEDED' ? 'failure' : 'ignored';
+    return error.code === 'DEADLINE_EXCEEDED' && error.reached !== 'no' ? 'failure' : 'ignored';
   }
   return 'failure';
 }
@@ -42,6 +42,13 @@ export const isHttpFailure = (status: number): boolean => status >= 500 || statu
 
 /** Whether a gRPC status does. */
 export const isGrpcFailure = (status: number): boolean => GRPC_FAILURES.has(status);
+
+/** Whether a head tells of a failure already: of gRPC one that is all there is of the reply, and one that is not gRPC's. */
+export function failedHead(call: Call, reply: Reply): boolean {
+  if (call.protocol === 'http') return isHttpFailure(reply.status);
+  const status = grpcStatusOf(reply, undefined);
+  return status === undefined ? reply.status !== 200 : isGrpcFailure(status);
+}
 
 /** Judges a reply at its end. HTTP: 5xx and 429 are the server's failures. gRPC: by status, a missing one is a failure. */
 export function classifyReply(call: Call, reply: Reply, end: ReplyEnd): Outcome {

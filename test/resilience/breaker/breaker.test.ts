@@ -5,6 +5,7 @@ import { type BreakerConfig, DEFAULT_BREAKER } from '../../../src/core/model/clu
 import type { Reply } from '../../../src/core/reply.js';
 import { type Filter, type Service, stack } from '../../../src/core/service.js';
 import { breaking, DestinationBreaker } from '../../../src/resilience/breaker/filter.js';
+import { DeadlineExceededError } from '../../../src/resilience/deadline/errors.js';
 import { aCall, aReply, OpenReply } from '../../support/calls.js';
 import { FakeClock } from '../../support/fake-clock.js';
 
@@ -44,6 +45,20 @@ function guarded(config: Partial<BreakerConfig> = {}, chance = 0) {
 const CONSECUTIVE = { successRate: undefined } as const;
 
 describe('a breaker', () => {
+  test('learns nothing from calls whose deadline passed before they were sent', async () => {
+    const { state, sendAll, destination } = guarded(CONSECUTIVE);
+    state.answer = () =>
+      Promise.reject(new DeadlineExceededError('the deadline passed before the call was sent', 'no'));
+    expect(await sendAll(20)).toEqual(Array.from({ length: 20 }, () => 'DEADLINE_EXCEEDED'));
+    expect(destination.breaker?.state).toBe('closed');
+  });
+
+  test('opens when the deadlines of calls pass that were sent', async () => {
+    const { state, sendAll } = guarded(CONSECUTIVE);
+    state.answer = () => Promise.reject(new DeadlineExceededError('late', 'maybe'));
+    expect((await sendAll(8)).at(-1)).toBe('BREAKER_OPEN');
+  });
+
   test('opens at the seventh failure in a row, refuses without a call, and says so', async () => {
     const { state, sendAll, send, events, service, clock } = guarded(CONSECUTIVE);
     state.answer = bad;
