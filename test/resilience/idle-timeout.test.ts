@@ -3,6 +3,7 @@ import { StreamBody } from '../../src/core/body.js';
 import { Deadlines } from '../../src/core/deadlines.js';
 import type { Filter } from '../../src/core/service.js';
 import { attemptIdleTimeout, callIdleTimeout } from '../../src/resilience/deadline/attempt-timeout.js';
+import { ReplayBody } from '../../src/resilience/retry/replay.js';
 import { aCall, aReply, OpenReply, type Step, scripted } from '../support/calls.js';
 import { FakeClock } from '../support/fake-clock.js';
 
@@ -54,6 +55,26 @@ describe('an idle timeout', () => {
     expect(made.cancellation.cancelled).toBe(false);
     await clock.advance(1_010);
     expect(made.cancellation.cancelled).toBe(true);
+  });
+
+  test('of an attempt begins anew with every chunk of an upload that is kept for another attempt', async () => {
+    const clock = new FakeClock();
+    const filter = attemptIdleTimeout(1_000, { clock, deadlines: new Deadlines(clock) }) as Filter;
+    const upload = new StreamBody(producer);
+    const attempt = aCall({ method: 'PUT', body: new ReplayBody(upload).attempt() });
+    const failed = filter(
+      scripted((sending) => {
+        sending.body?.pipe(sink);
+        return hang(sending);
+      }),
+    )(attempt).catch((error: Error) => error);
+    for (let i = 0; i < 8; i++) {
+      await clock.advance(400);
+      upload.write(Buffer.from('x'));
+    }
+    expect(attempt.cancellation.cancelled).toBe(false);
+    await clock.advance(1_010);
+    expect(await failed).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
   });
 
   test('ends with the reply, and leaves no timer', async () => {

@@ -1,4 +1,4 @@
-import type { Body, BodySink } from '../../core/body.js';
+import { type Body, BytesBody, type BodySink } from '../../core/body.js';
 import type { Call } from '../../core/call.js';
 import type { DeadlineEntry } from '../../core/deadlines.js';
 import type { MeshError } from '../../core/errors.js';
@@ -20,8 +20,8 @@ export const idleTimeout = (
     : (next) => (call) => {
         const watch = new IdleWatch(call, idleMs, env, error);
         const { body } = call;
-        // A body that is all there is sent at once.
-        if (body !== undefined && !body.replayable) call.body = watch.watched(body);
+        // What is all there is sent at once. One that may be had again need not be: retries keep what they have seen of an upload.
+        if (body !== undefined && !(body instanceof BytesBody)) call.body = watch.watched(body);
         return next(call).then(
           (reply) => watch.reply(reply),
           (failure: unknown) => {
