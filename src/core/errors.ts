@@ -161,6 +161,24 @@ export class InvalidRequestError extends MeshError {
   readonly httpStatus = 400;
 }
 
+const ORDER: readonly Reached[] = ['no', 'maybe', 'yes'];
+
+/** Of two attempts of one call: how far the one that came further got. */
+export const furthest = (a: Reached, b: Reached): Reached => (ORDER.indexOf(a) < ORDER.indexOf(b) ? b : a);
+
+/**
+ * The error as that of a call of which another attempt may have reached the server. Itself, where it says so already; else a copy, since calls that waited
+ * for the same thing share their error.
+ */
+export function reachedAtLeast(error: MeshError, reached: Reached): MeshError {
+  if (furthest(error.reached, reached) === error.reached) return error;
+  const copy = Object.setPrototypeOf(new Error(), Object.getPrototypeOf(error)) as MeshError;
+  return Object.defineProperties(copy, {
+    ...Object.getOwnPropertyDescriptors(error),
+    reached: { value: reached, enumerable: true, writable: true, configurable: true },
+  });
+}
+
 /** Any thrown value as a MeshError; what is none already becomes `fallback`, with the value as its cause. */
 export function asMeshError(value: unknown, fallback: (cause: unknown) => MeshError): MeshError {
   return value instanceof MeshError ? value : fallback(value);

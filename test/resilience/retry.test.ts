@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type BodySink, BytesBody, StreamBody } from '../../src/core/body.js';
-import { CancelledError } from '../../src/core/errors.js';
+import { CancelledError, type MeshError } from '../../src/core/errors.js';
 import { type MeshEvent, noMeter } from '../../src/core/meter.js';
 import { DEFAULT_RETRY, type RetryConfig } from '../../src/core/model/route.js';
 import { seededRandom } from '../../src/core/random.js';
@@ -8,6 +8,7 @@ import { stack } from '../../src/core/service.js';
 import { ConnectError, ConnectionLostError, StreamRefusedError } from '../../src/client/transport/errors.js';
 import { attemptTimeout } from '../../src/resilience/deadline/attempt-timeout.js';
 import { Deadlines } from '../../src/core/deadlines.js';
+import { CircuitOpenError } from '../../src/resilience/concurrency/circuit-limits.js';
 import { retry } from '../../src/resilience/retry/retry.js';
 import { anyHeader } from '../../src/routing/match/any-header.js';
 import { aCall, aReply, OpenReply, type Step, scripted } from '../support/calls.js';
@@ -103,6 +104,53 @@ describe('retry', () => {
     const { run, service } = setup({}, [failure, aReply(200)]);
     await run(init);
     expect(service.calls.length).toBe(attempts);
+  });
+
+  describe('the error of a call that was tried several times says whether any attempt reached the server', () => {
+    const regardless = { regardlessOfMethod: true, maxRetries: 2 };
+    const open = () => new CircuitOpenError('reviews', 'max_requests', 1);
+    const failure = async (...steps: Step[]) => {
+      const made = setup(regardless, steps);
+      const call = aCall({ method: 'POST' });
+      const outcome = made.call(call).catch((error: unknown) => error);
+      for (let i = 0; i < 10; i++) await made.clock.advance(300);
+      return (await outcome) as MeshError;
+    };
+
+    test('one that was lost, and a retry that could not connect: maybe', async () => {
+      const error = await failure(lost(), refused(), refused());
+      expect(error).toMatchObject({ code: 'CONNECT_FAILED', reached: 'maybe', message: refused().message });
+      expect(error).toBeInstanceOf(ConnectError);
+    });
+
+    test('one that was lost, and a retry that was not let through: maybe', async () => {
+      expect(await failure(lost(), open())).toMatchObject({ code: 'CIRCUIT_OPEN', reached: 'maybe' });
+    });
+
+    test('one that was answered, and a retry that was not let through: yes', async () => {
+      expect(await failure(aReply(503), open())).toMatchObject({ code: 'CIRCUIT_OPEN', reached: 'yes' });
+    });
+
+    test('none that left: no, and the error is the one that was thrown', async () => {
+      const last = refused();
+      expect(await failure(refused(), refused(), last)).toBe(last);
+      expect(last.reached).toBe('no');
+    });
+
+    test('an error that others share is not changed', async () => {
+      const shared = refused();
+      expect((await failure(lost(), shared, shared)).reached).toBe('maybe');
+      expect(shared.reached).toBe('no');
+    });
+
+    test('one that was lost, and a wait that the caller ended: maybe', async () => {
+      const made = setup(regardless, [lost()]);
+      const call = aCall({ method: 'POST' });
+      const outcome = made.call(call).catch((error: unknown) => error);
+      await made.clock.advance(0);
+      call.cancel(new CancelledError('gone', 'no'));
+      expect(await outcome).toMatchObject({ code: 'CANCELLED', reached: 'maybe' });
+    });
   });
 
   test('a policy that names statuses retries any method on them, as Envoy does', async () => {

@@ -42,11 +42,6 @@ export class FailedAttempt extends Error {
   ) {
     super(condition, { cause: error });
   }
-
-  /** What the caller gets when no attempt follows. */
-  settle(): Promise<Reply> {
-    return this.reply === undefined ? Promise.reject(this.error) : Promise.resolve(this.reply);
-  }
 }
 
 /** Passes on what stands; gives to `again` what may be tried again. */

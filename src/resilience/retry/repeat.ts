@@ -1,7 +1,7 @@
 import pRetry, { AbortError } from 'p-retry';
 import type { Call } from '../../core/call.js';
 import { discard } from '../../core/discard.js';
-import { refusedUnseen } from '../../core/errors.js';
+import { furthest, MeshError, type Reached, reachedAtLeast, refusedUnseen } from '../../core/errors.js';
 import { markAttempt } from '../../core/retry-mark.js';
 import type { Reply } from '../../core/reply.js';
 import type { Service } from '../../core/service.js';
@@ -37,6 +37,8 @@ class Repeats {
   #seen = 0;
   /** The one transparent attempt was made. */
   #transparent = false;
+  /** How far any attempt before the one under way got: what went out once may have done its work, whatever became of the others. */
+  #reached: Reached = 'no';
   /** One of the cluster's places for retries is held. */
   #place = false;
 
@@ -59,17 +61,26 @@ class Repeats {
         }),
       )
       .catch((error: unknown) => {
-        if (error !== this.#last) throw error;
-        if (this.#last.reply !== undefined) replay?.thaw();
-        return this.#last.settle();
+        if (error !== this.#last) throw this.#told(error);
+        const { reply } = this.#last;
+        if (reply === undefined) throw this.#told(this.#last.error);
+        replay?.thaw();
+        return reply;
       });
+  }
+
+  /** What the caller is told of the last attempt, whose `reached` is that of the whole call. */
+  #told(error: unknown): unknown {
+    return error instanceof MeshError ? reachedAtLeast(error, this.#reached) : error;
   }
 
   /** Waits for the turn of the next attempt; rejects with what stands when there is none. */
   async #turn(): Promise<void> {
     const { env, call } = this.repetition;
     const last = this.#last;
-    if (last.error?.reached !== 'no') this.#seen++;
+    const reached = last.error?.reached ?? 'yes';
+    this.#reached = furthest(this.#reached, reached);
+    if (reached !== 'no') this.#seen++;
     if (call.record.endpoint !== undefined) this.#tried.push(call.record.endpoint);
     const transparent = !this.#transparent && last.error !== undefined && refusedUnseen(last.error);
     const delayMs = transparent ? 0 : this.#delay(last);
