@@ -1,6 +1,6 @@
 import { DecodeError, record, shown } from '../../core/decode.js';
 import type { Document } from '../yaml/document.js';
-import { HOST_PORT_SHAPE, parseHostPort } from '../yaml/host-port.js';
+import { HOST_PORT_SHAPE, hostPortProblem, parseHostPort } from '../yaml/host-port.js';
 import type { Path } from '../yaml/problem.js';
 
 const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
@@ -36,7 +36,7 @@ function addresses(endpoints: unknown, path: string): string[] {
   return endpoints.map((endpoint: unknown, index) => {
     const at = `${path}[${index}]`;
     const address = typeof endpoint === 'string' ? parseHostPort(endpoint) : undefined;
-    if (address?.port === undefined) throw new DecodeError(at, `must be ${HOST_PORT_SHAPE}, got ${shown(endpoint)}`);
+    if (address?.port === undefined) throw new DecodeError(at, hostPortProblem(endpoint));
     const key = `${address.host} ${address.port}`;
     if (seen.has(key)) throw new DecodeError(at, `address ${shown(endpoint)} is there twice`);
     seen.add(key);

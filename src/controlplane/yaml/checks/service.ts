@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { shown } from '../../../core/decode.js';
-import { HOST_PORT_SHAPE, parseHostPort } from '../host-port.js';
+import { HOST_PORT_SHAPE, hostPortProblem, parseHostPort } from '../host-port.js';
 import type { Path, Report } from '../problem.js';
 import type { InlineEndpoint, ServiceSpec } from '../schema/service.js';
 
@@ -21,7 +21,7 @@ export function checkService(spec: ServiceSpec, report: Report): void {
   if (sources.length > 1)
     report(['spec', sources[1] as string], `cannot be combined with ${sources[0]}: keep one of them`);
   if (spec.dns !== undefined && parseHostPort(spec.dns)?.port === undefined) {
-    report(['spec', 'dns'], `must be ${HOST_PORT_SHAPE}, got ${shown(spec.dns)}`, { expected: HOST_PORT_SHAPE });
+    report(['spec', 'dns'], hostPortProblem(spec.dns), { expected: HOST_PORT_SHAPE });
   }
   if (spec.dns !== undefined && isIP(parseHostPort(spec.dns)?.host ?? '') !== 0) {
     report(['spec', 'dns'], `is an IP address: list it under endpoints, got ${shown(spec.dns)}`, {
@@ -63,7 +63,7 @@ function checkEndpoints(spec: ServiceSpec, report: Report): void {
     const field = inline ? at : [...at, 'address'];
     const address = parseHostPort(text);
     if (address === undefined) {
-      report(field, `must be ${HOST_PORT_SHAPE}, got ${shown(text)}`, { expected: HOST_PORT_SHAPE });
+      report(field, hostPortProblem(text), { expected: HOST_PORT_SHAPE });
       return;
     }
     if (address.port === undefined && spec.ports === undefined) {
