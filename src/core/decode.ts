@@ -14,6 +14,8 @@ export class DecodeError extends Error {
 
 /** A value as it may be shown in a message: short, on one line. */
 export function shown(value: unknown): string {
+  // JSON knows neither NaN nor the infinities.
+  if (typeof value === 'number') return String(value);
   if (typeof value === 'bigint') return `${value}n`;
   if (typeof value === 'function') return 'a function';
   let text: string | undefined;

@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { type Ambient, ambient, derivedAmbient, withAmbient } from '../core/ambient.js';
 import type { Clock } from '../core/clock.js';
+import { shown } from '../core/decode.js';
 import type { Deadlines } from '../core/deadlines.js';
 import type { MeshError } from '../core/errors.js';
 import { DeadlineExceededError } from '../resilience/deadline/errors.js';
@@ -37,7 +38,8 @@ export function createScope({ clock, deadlines, reserveMs }: ScopeEnv): Scope {
   return {
     detach: (work) => withAmbient(derivedAmbient(DETACHED), work),
     withDeadline: (ms, work) => {
-      if (!(ms > 0)) throw new TypeError(`withDeadline(ms, work): ms must be a number above 0, got ${String(ms)}`);
+      if (typeof ms !== 'number' || !(ms > 0))
+        throw new TypeError(`withDeadline(ms, work): ms must be a number above 0, got ${shown(ms)}`);
       const narrowedTo = Math.min(ambient()?.narrowedTo ?? Number.POSITIVE_INFINITY, clock.now() + ms);
       return withAmbient(derivedAmbient({ narrowedTo }), work);
     },

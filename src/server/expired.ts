@@ -1,6 +1,6 @@
 import type { Protocol } from '../core/call.js';
 import type { Clock } from '../core/clock.js';
-import { DecodeError, number } from '../core/decode.js';
+import { DecodeError, number, shown } from '../core/decode.js';
 import type { Meter } from '../core/meter.js';
 import { RetryBudget } from '../resilience/retry/budget.js';
 import type { InboundContext } from './context.js';
@@ -51,7 +51,7 @@ export class Expired implements Gate {
   ): Expired | undefined {
     const options = typeof given === 'object' ? given : given === undefined ? {} : { mode: given };
     const mode = options.mode ?? 'audit';
-    if (!MODES.includes(mode)) throw new DecodeError('expired.mode', `must be one of ${MODES.join(', ')}, got ${mode}`);
+    if (!MODES.includes(mode)) throw new DecodeError('expired.mode', `must be one of ${MODES.join(', ')}, got ${shown(mode)}`);
     const maxShare = number(options.maxShare ?? DEFAULT_MAX_SHARE, 'expired.maxShare', 0, 1);
     const windowMs = number(options.windowMs ?? DEFAULT_WINDOW_MS, 'expired.windowMs', 1_000, 60_000);
     if (mode === 'off' || (mode === 'audit' && meter === undefined)) return undefined;

@@ -67,7 +67,8 @@ describe('mesh.withDeadline', () => {
   test('gives back what the work does, and refuses what is no time', () => {
     const { mesh } = aMesh();
     expect(mesh.withDeadline(1, () => 'done')).toBe('done');
-    for (const ms of [0, -1, Number.NaN]) expect(() => mesh.withDeadline(ms, () => {})).toThrow('above 0');
+    for (const ms of [0, -1, Number.NaN]) expect(() => mesh.withDeadline(ms, () => {})).toThrow(`above 0, got ${ms}`);
+    expect(() => mesh.withDeadline('50' as never, () => {})).toThrow('must be a number above 0, got "50"');
   });
 });
 

@@ -178,7 +178,7 @@ describe('no more than a share is refused', () => {
 });
 
 test.each([
-  [{ expired: 'on' }, 'expired.mode: must be one of audit, enforce, off, got on'],
+  [{ expired: 'on' }, 'expired.mode: must be one of audit, enforce, off, got "on"'],
   [{ expired: { maxShare: 2 } }, 'expired.maxShare: must be a number from 0 to 1, got 2'],
   [{ expired: { windowMs: 10 } }, 'expired.windowMs: must be a number from 1000 to 60000, got 10'],
 ])('%j is refused', (options, message) => {

@@ -72,7 +72,7 @@ describe('the priority of a call', () => {
 
   test('that is none of the three is refused as an option, and nothing as a field', async () => {
     await expect(aMesh().fetch('http://ratings/', { mesh: { priority: 'urgent' as Priority } })).rejects.toThrow(
-      'mesh.priority must be "high", "default" or "batch", got urgent',
+      'mesh.priority must be "high", "default" or "batch", got "urgent"',
     );
     expect(inboundContext({ 'inmesh-priority': 'urgent' }).priority).toBeUndefined();
   });

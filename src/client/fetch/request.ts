@@ -1,5 +1,6 @@
 import type { Body } from '../../core/body.js';
 import type { Priority } from '../../core/call.js';
+import { knownKeys, shown } from '../../core/decode.js';
 import type { HeaderFields } from '../../core/headers.js';
 import { parsePriority } from '../../core/mesh-headers.js';
 import { type HeadersLike, readHeaders } from './headers.js';
@@ -82,10 +83,7 @@ export function readRequest(input: string | URL, init: MeshRequestInit | undefin
     redirect: readRedirect(init.redirect),
     signal: readSignal(init.signal),
     integrity: init.integrity === undefined || init.integrity === '' ? undefined : String(init.integrity),
-    timeoutMs: readTimeout(init.mesh?.timeoutMs),
-    idempotent: init.mesh?.idempotent,
-    priority: readPriority(init.mesh?.priority),
-    xdsAuthority: init.mesh?.xdsAuthority,
+    ...readMesh(init.mesh),
     origin: undefined,
   };
 }
@@ -97,6 +95,7 @@ export async function readRequestObject(
 ): Promise<FetchRequest | undefined> {
   const url = readUrl(request.url);
   if (url === undefined) return undefined;
+  const said = readMesh(mesh);
   const headers = readHeaders(request.headers as unknown as HeadersLike);
   return {
     url,
@@ -106,10 +105,7 @@ export async function readRequestObject(
     redirect: request.redirect,
     signal: request.signal,
     integrity: request.integrity === '' ? undefined : request.integrity,
-    timeoutMs: readTimeout(mesh?.timeoutMs),
-    idempotent: mesh?.idempotent,
-    priority: readPriority(mesh?.priority),
-    xdsAuthority: mesh?.xdsAuthority,
+    ...said,
     origin: request,
   };
 }
@@ -177,15 +173,51 @@ function readSignal(given: unknown): AbortSignal | undefined {
   throw new TypeError('signal must be an AbortSignal');
 }
 
+/** `init.mesh`; a TypeError for what is not known or cannot be meant, as a slip of the finger would leave a call without its limit. */
+function readMesh(given: MeshOptions | undefined): Said {
+  if (given === undefined) return NOTHING_SAID;
+  if (typeof given !== 'object' || given === null) throw new TypeError(`mesh must be an object, got ${shown(given)}`);
+  for (const key in given) if (!(key in NOTHING_SAID)) refuseUnknown(given);
+  const { timeoutMs, idempotent, priority, xdsAuthority } = given;
+  return {
+    timeoutMs: readTimeout(timeoutMs),
+    idempotent: readOfType('boolean', idempotent, 'mesh.idempotent must be true or false'),
+    priority: readPriority(priority),
+    xdsAuthority: readOfType('string', xdsAuthority, 'mesh.xdsAuthority must be a string'),
+  };
+}
+
+type Said = Pick<FetchRequest, keyof MeshOptions>;
+
+const NOTHING_SAID: Said = Object.freeze({
+  timeoutMs: undefined,
+  idempotent: undefined,
+  priority: undefined,
+  xdsAuthority: undefined,
+});
+
+function refuseUnknown(given: object): void {
+  try {
+    knownKeys(given as Record<string, unknown>, 'mesh', Object.keys(NOTHING_SAID));
+  } catch (cause) {
+    throw new TypeError((cause as Error).message, { cause });
+  }
+}
+
 function readTimeout(given: unknown): number | undefined {
   if (given === undefined) return undefined;
   if (typeof given === 'number' && given > 0) return given;
-  throw new TypeError(`mesh.timeoutMs must be a number of milliseconds above 0, got ${String(given)}`);
+  throw new TypeError(`mesh.timeoutMs must be a number of milliseconds above 0, got ${shown(given)}`);
+}
+
+function readOfType<T>(type: 'boolean' | 'string', given: T | undefined, rule: string): T | undefined {
+  if (given === undefined || typeof given === type) return given;
+  throw new TypeError(`${rule}, got ${shown(given)}`);
 }
 
 function readPriority(given: unknown): Priority | undefined {
   if (given === undefined) return undefined;
   const priority = parsePriority(given);
   if (priority !== undefined) return priority;
-  throw new TypeError(`mesh.priority must be "high", "default" or "batch", got ${String(given)}`);
+  throw new TypeError(`mesh.priority must be "high", "default" or "batch", got ${shown(given)}`);
 }

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { MeshOptions } from '../../../src/client/fetch/request.js';
 import { createFetch } from '../../../src/client/fetch/fetch.js';
 import { parseUrl } from '../../../src/client/fetch/url.js';
 import { ConnectError } from '../../../src/client/transport/errors.js';
@@ -67,6 +68,24 @@ describe('the call', () => {
     expect(call.timeoutMs).toBeUndefined();
     await fetch('http://reviews:80');
     expect(service.calls[1]).toMatchObject({ authority: 'reviews', path: '/' });
+  });
+
+  test.each<[object, string]>([
+    [{ timeoutMS: 50 }, 'mesh.timeoutMS: unknown field; did you mean "timeoutMs"?'],
+    [{ idempotant: true }, 'mesh.idempotant: unknown field; did you mean "idempotent"?'],
+    [{ retries: 3 }, 'mesh.retries: unknown field; known: timeoutMs, idempotent, priority, xdsAuthority'],
+    [{ timeoutMs: '50' }, 'mesh.timeoutMs must be a number of milliseconds above 0, got "50"'],
+    [{ idempotent: 'no' }, 'mesh.idempotent must be true or false, got "no"'],
+    [{ xdsAuthority: 7 }, 'mesh.xdsAuthority must be a string, got 7'],
+  ])('init.mesh of %j is refused, and nothing is sent', async (mesh, message) => {
+    const service = scripted();
+    const fetch = createFetch(service);
+    for (const input of ['http://a/', new Request('http://a/')]) {
+      const refusal = await fetch(input, { mesh: mesh as MeshOptions }).catch((error: unknown) => error);
+      expect(refusal).toBeInstanceOf(TypeError);
+      expect((refusal as Error).message).toBe(message);
+    }
+    expect(service.calls).toEqual([]);
   });
 
   test('takes a time limit and a word on repetition from init.mesh', async () => {
