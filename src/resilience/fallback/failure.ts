@@ -10,7 +10,7 @@ export interface Failure {
   readonly reason: string;
   readonly error: MeshError | undefined;
   readonly reply: Reply | undefined;
-  /** What the call asked for, as it came to us (`StaleKind.keyOf`); undefined when nothing is kept of such calls. */
+  /** What the call asked for, as it came to us (`StaleKind.asked`); undefined when nothing is kept of such calls. */
   readonly key: string | undefined;
 }
 

@@ -68,17 +68,25 @@ export const fallingBack = (fallback: Fallback | undefined, env: FallbackEnv): F
     const { body } = call;
     const replay = !asks || body === undefined || body.replayable ? undefined : env.replay(body);
     if (replay !== undefined) call.body = replay.attempt();
-    const key = stale?.keyOf(call);
+    const asked = stale?.asked(call);
+    const changing = stale?.changing(call);
+    const key = asked?.key;
+    const instead = async (failure: Failure): Promise<Reply> => {
+      const reply = await standIn(fallback, call, failure, replay, env);
+      if (changing !== undefined && call.record.fallback === 'service') stale?.changed(changing, reply);
+      return reply;
+    };
     return next(call).then(
       (reply) => {
         const reason = failedReply(call, reply);
-        if (reason !== undefined) return standIn(fallback, call, { reason, error: undefined, reply, key }, replay, env);
+        if (reason !== undefined) return instead({ reason, error: undefined, reply, key });
         replay?.commit();
-        return key === undefined ? reply : (stale as StaleKind).watch(key, call, reply);
+        if (changing !== undefined) stale?.changed(changing, reply);
+        return asked === undefined ? reply : (stale as StaleKind).watch(asked, call, reply);
       },
       (error: unknown) => {
         if (error instanceof MeshError && isFailure(call, error)) {
-          return standIn(fallback, call, { reason: error.code, error, reply: undefined, key }, replay, env);
+          return instead({ reason: error.code, error, reply: undefined, key });
         }
         replay?.dispose(error instanceof MeshError ? error : undefined);
         throw error;

@@ -15,6 +15,17 @@ import { StaleCache } from './stale-cache.js';
 const PER_CALL = new Set(['traceparent', 'tracestate', 'baggage', 'grpc-timeout', 'user-agent', 'x-request-id', 'te']);
 const PER_CALL_PREFIXES = ['x-envoy-', 'inmesh-', 'grpc-', 'x-b3-'];
 
+/** Whose replies are kept. */
+const KEPT_METHODS = ['GET', 'HEAD'];
+/** RFC 9110 section 9.2.1; a method that we do not know may change anything. */
+const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
+
+/** What a call asked for, and how many changes there had been by then. */
+export interface Asked {
+  readonly key: string;
+  readonly since: number;
+}
+
 /**
  * The last good reply to the same request (RFC 5861 `stale-if-error`), for all callers in this process: as a shared cache keeps it, with what
  * `cache-control`, `vary`, `authorization` and `set-cookie` forbid. Over HTTP for GET and HEAD; over gRPC for unary calls that the application calls
@@ -33,13 +44,29 @@ export class StaleKind implements Kind {
   }
 
   /** What the call asks for; undefined when its reply is not one to keep. Ask before it is sent: what is sent gets fields of its own. */
-  keyOf(call: Call): string | undefined {
+  asked(call: Call): Asked | undefined {
+    const key = this.#keyOf(call);
+    return key === undefined ? undefined : { key, since: this.cache.changes };
+  }
+
+  /** The keys of what the call changes when it succeeds; undefined for none. Ask before it is sent. */
+  changing(call: Call): readonly string[] | undefined {
+    if (call.protocol === 'grpc' || SAFE_METHODS.has(call.method)) return undefined;
+    return KEPT_METHODS.map((method) => uriKey(method, call));
+  }
+
+  /** "MUST invalidate the target URI when it receives a non-error status code in response to an unsafe request method" - RFC 9111 section 4.4. */
+  changed(keys: readonly string[], { status }: Reply): void {
+    if (status >= 200 && status < 400) this.cache.change(keys);
+  }
+
+  #keyOf(call: Call): string | undefined {
     const key = call.protocol === 'grpc' ? grpcKey(call, this.config.maxEntryBytes) : httpKey(call);
     return key !== undefined && key.length <= this.config.maxEntryBytes ? key : undefined;
   }
 
   /** A good reply on its way to the caller, kept when it has come whole. */
-  watch(key: string, call: Call, reply: Reply): Reply {
+  watch({ key, since }: Asked, call: Call, reply: Reply): Reply {
     const { maxAgeMs, maxEntryBytes } = this.config;
     const limit = maxEntryBytes - key.length;
     const grpc = call.protocol === 'grpc';
@@ -52,7 +79,7 @@ export class StaleKind implements Kind {
     const variant = variantOf(call.headers);
     const keep = (bytes: Uint8Array, trailers: HeaderFields | undefined): void => {
       if (grpc && trailers?.['grpc-status'] !== '0') return;
-      this.cache.put(key, terms.vary, variant, { status, headers, bytes, trailers, ...times });
+      this.cache.put(key, terms.vary, variant, { status, headers, bytes, trailers, ...times }, since);
     };
     // Nobody reads what cannot be there.
     if (!grpc && (call.method === 'HEAD' || status === 204)) {
@@ -77,8 +104,9 @@ const variantOf =
   (names: readonly string[]): string =>
     names.map((name) => `${name}:${headerValue(headers, name) ?? ''}`).join('\n');
 
-const httpKey = (call: Call): string | undefined =>
-  mayBeKept(call) ? `${call.method} ${call.scheme}://${call.host}${call.path}` : undefined;
+const httpKey = (call: Call): string | undefined => (mayBeKept(call) ? uriKey(call.method, call) : undefined);
+
+const uriKey = (method: string, { scheme, host, path }: Call): string => `${method} ${scheme}://${host}${path}`;
 
 function grpcKey({ idempotent, body, headers, host, path }: Call, limit: number): string | undefined {
   if (idempotent !== true || !(body instanceof BytesBody) || body.size > limit) return undefined;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { BytesBody } from '../../../src/core/body.js';
+import { BytesBody, StreamBody } from '../../../src/core/body.js';
 import type { Call, CallInit } from '../../../src/core/call.js';
 import { type HeaderFields, headerFields } from '../../../src/core/headers.js';
 import { localReply, type Reply } from '../../../src/core/reply.js';
@@ -49,6 +49,48 @@ describe('the stale fallback', () => {
     expect(await ask({ method: 'POST' })).toBe('CONNECT_FAILED');
     expect(await ask({ method: 'HEAD' })).toBe('CONNECT_FAILED');
     expect(await ask({ authority: 'elsewhere' })).toBe('CONNECT_FAILED');
+  });
+
+  test('gives nothing from before the resource was changed (RFC 9111 section 4.4)', async () => {
+    for (const method of ['PUT', 'POST', 'DELETE', 'PATCH', 'LOCK']) {
+      const { ask } = thenGone(reply('old'), reply(''), reply('other'), reply('', {}, method === 'POST' ? 303 : 204));
+      await ask();
+      await ask({ method: 'HEAD' });
+      await ask({ path: '/other' });
+      await ask({ method });
+      expect(await ask()).toBe('CONNECT_FAILED');
+      expect(await ask({ method: 'HEAD' })).toBe('CONNECT_FAILED');
+      expect(await ask({ path: '/other' })).toBe('other (stale, 0 s)');
+    }
+  });
+
+  test('gives what it has when a change failed, or the method changes nothing', async () => {
+    const { ask } = thenGone(reply('kept'), reply('', {}, 409), reply('', {}, 500), reply(''), reply(''));
+    await ask();
+    for (const method of ['PUT', 'DELETE', 'OPTIONS', 'TRACE']) await ask({ method });
+    expect(await ask()).toBe('kept (stale, 0 s)');
+  });
+
+  test('forgets all variants of what was changed, also when a new one comes', async () => {
+    const vary = { vary: 'accept-language' };
+    const { ask } = thenGone(reply('alt', vary), reply('old', vary), reply('', {}, 204), reply('neu', vary));
+    await ask({ fields: { 'accept-language': 'de' } });
+    await ask({ fields: { 'accept-language': 'en' } });
+    await ask({ method: 'PUT' });
+    await ask({ fields: { 'accept-language': 'de' } });
+    expect(await ask({ fields: { 'accept-language': 'en' } })).toBe('CONNECT_FAILED');
+    expect(await ask({ fields: { 'accept-language': 'de' } })).toBe('neu (stale, 0 s)');
+  });
+
+  test('does not keep a reply that was on its way when the resource was changed', async () => {
+    const body = new StreamBody({ resume() {}, cancel() {} });
+    body.write(Buffer.from('old'));
+    const { ask } = thenGone({ ...reply(''), body }, reply('', {}, 204));
+    const reading = ask();
+    await ask({ method: 'PUT' });
+    body.end();
+    expect(await reading).toBe('old');
+    expect(await ask()).toBe('CONNECT_FAILED');
   });
 
   test('gives nothing older than its limit', async () => {
