@@ -1,8 +1,10 @@
 import type { Body } from '../../core/body.js';
 import type { Call } from '../../core/call.js';
 import type { MeshError } from '../../core/errors.js';
+import { copyHeaders } from '../../core/headers.js';
 import { isIdempotent } from '../../core/idempotency.js';
 import type { Reply } from '../../core/reply.js';
+import { markAttempt } from '../../core/retry-mark.js';
 import type { Service } from '../../core/service.js';
 import { type Failure, failedReply } from './failure.js';
 
@@ -30,7 +32,10 @@ export interface ServiceEnv {
 
 /**
  * One attempt at another cluster, through that one's own limits and breaker. A request that may have done its work already goes there only when doing it
- * twice does no harm, as with retries.
+ * twice does no harm, as with retries; and it is marked as a repetition then, so that no service below tries again.
+ *
+ * No retry budget is asked: budgets keep a failing service from getting a multiple of its load, while the spare gets each request once. One would leave
+ * most calls without an answer exactly when the whole destination is lost; what the spare can bear is said by its own limits.
  */
 export async function askService(
   cluster: string,
@@ -40,11 +45,16 @@ export async function askService(
   env: ServiceEnv,
 ): Promise<Reply | undefined> {
   const upstream = env.use(cluster);
-  if (upstream === undefined || (failure.error?.reached !== 'no' && !isIdempotent(call))) return undefined;
+  const seen = failure.error?.reached !== 'no';
+  if (upstream === undefined || (seen && !isIdempotent(call))) return undefined;
   if (replay !== undefined && !replay.replayable) return undefined;
   const { record } = call;
   const attempt = call.attemptOf(++record.attempts, undefined);
   if (replay !== undefined) attempt.body = replay.attempt();
+  if (seen) {
+    attempt.headers = copyHeaders(attempt.headers);
+    markAttempt(attempt.headers, attempt.protocol, attempt.attempt, Math.max(1, attempt.attempt - 1));
+  }
   // What the route chose within the destination means nothing in another.
   attempt.affinity = undefined;
   attempt.strictAffinity = false;

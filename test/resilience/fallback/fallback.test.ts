@@ -133,6 +133,18 @@ describe('another service as fallback', () => {
     expect(await textOf(await service(aCall({ method: 'POST', idempotent: true })))).toBe('safe');
   });
 
+  test('is told that the request is a repetition when a server may have seen it, so that nobody below tries again', async () => {
+    const ratings = scripted(...Array.from({ length: 3 }, () => text('safe')));
+    const next = scripted(aReply(503), new Lost(), new Refused());
+    const { service } = withFallbacks(SERVICE, next, { clusters: { ratings } });
+    for (let i = 0; i < 3; i++) {
+      const call = aCall();
+      await service(call);
+      expect(call.headers['inmesh-retry']).toBeUndefined();
+    }
+    expect(ratings.calls.map(({ headers }) => headers['inmesh-retry'])).toEqual(['1', '1', undefined]);
+  });
+
   test('gets a body that can be had only once from its beginning', async () => {
     const body = new StreamBody({ resume() {}, cancel() {} });
     body.write(Buffer.from('first '));
