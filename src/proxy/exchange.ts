@@ -3,6 +3,7 @@ import type { BodyFlow, BodySink } from '../core/body.js';
 import { Call } from '../core/call.js';
 import type { MeshError } from '../core/errors.js';
 import { endToEndHeaders, type HeaderFields } from '../core/headers.js';
+import { PRIORITY_HEADER } from '../core/mesh-headers.js';
 import { localReply, type Reply } from '../core/reply.js';
 import { downstreamOf } from '../server/downstream.js';
 import { passedBefore, signForwarded } from './forwarded.js';
@@ -59,6 +60,7 @@ export abstract class Exchange implements BodySink {
     if ('status' in accepted) return this.refuse(accepted);
     const { protocol, scheme, authority, path, headers, timeoutMs } = accepted;
     if (passedBefore(headers, env.name)) return this.refuse(loopDetected(authority));
+    if (!env.trustPriority) delete headers[PRIORITY_HEADER];
     signForwarded(headers, head.version, env.name, socket?.remoteAddress);
     const body = this.requestBody(accepted);
     this.#requestBody = body;

@@ -14,6 +14,11 @@ export interface ProxyOptions {
   readonly clock?: Clock;
   readonly random?: Random;
   readonly limits?: Partial<ProxyLimits>;
+  /**
+   * Whether clients are believed how important their requests are (`inmesh-priority`). Default false, as anybody may write that: the field is taken out, as
+   * Envoy does with its own for what comes from outside. True where all clients are services of the mesh.
+   */
+  readonly trustPriority?: boolean;
 }
 
 /** What one client, or all of them, may cost. */
@@ -64,12 +69,13 @@ export interface ProxyEnv {
   readonly clock: Clock;
   readonly random: Random;
   readonly limits: ProxyLimits;
+  readonly trustPriority: boolean;
 }
 
 /** Checks what the application gave. Throws DecodeError. */
 export function proxyEnv(options: ProxyOptions): ProxyEnv {
   const o = record(options, 'startProxy(options)');
-  knownKeys(o, 'options', ['service', 'listen', 'logger', 'clock', 'random', 'limits']);
+  knownKeys(o, 'options', ['service', 'listen', 'logger', 'clock', 'random', 'limits', 'trustPriority']);
   if (typeof options.service !== 'function') {
     throw new DecodeError('options.service', `must be a service such as mesh.service, got ${shown(options.service)}`);
   }
@@ -79,6 +85,10 @@ export function proxyEnv(options: ProxyOptions): ProxyEnv {
   for (const name of Object.keys(BOUNDS) as (keyof ProxyLimits)[]) {
     number(limits[name], `options.limits.${name}`, ...BOUNDS[name]);
   }
+  const { trustPriority = false } = options;
+  if (typeof trustPriority !== 'boolean') {
+    throw new DecodeError('options.trustPriority', `must be true or false, got ${shown(trustPriority)}`);
+  }
   return {
     service: options.service,
     ...listenAddress(options.listen, 'options.listen'),
@@ -86,6 +96,7 @@ export function proxyEnv(options: ProxyOptions): ProxyEnv {
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
     limits,
+    trustPriority,
   };
 }
 

@@ -46,6 +46,18 @@ describe('a request over HTTP/1.1', () => {
     expect(call?.body).toBeUndefined();
   });
 
+  test('is as important as any other, whatever its client says, unless clients are trusted', async () => {
+    const calls: Call[] = [];
+    const service = async (call: Call) => {
+      calls.push(call);
+      return ok();
+    };
+    const headers = { host: 'reviews', 'inmesh-priority': 'high' };
+    await get((await proxyFor(cleanup, service)).port, { headers });
+    await get((await proxyFor(cleanup, service, { trustPriority: true })).port, { headers });
+    expect(calls.map((call) => call.headers['inmesh-priority'])).toEqual([undefined, 'high']);
+  });
+
   test('in absolute form goes to the host of its target', async () => {
     const { proxy, calls } = await recording();
     await get(proxy.port, { path: 'http://ratings/stars', headers: { host: 'ratings' } });

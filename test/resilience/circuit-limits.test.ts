@@ -64,10 +64,31 @@ describe('circuit limits', () => {
     expect(limits.tooManyRequests('high').message).toContain('2 already under way (max_requests, priority high)');
   });
 
-  test('without limits of their own they have 1024, as in Envoy', () => {
-    const limits = new CircuitLimits('reviews', { ...DEFAULT_CIRCUIT_LIMITS, maxRequests: 0 }, noMeter);
-    for (let i = 0; i < 1_024; i++) expect(limits.tryRequest('high')).toBe(true);
-    expect(limits.tryRequest('high')).toBe(false);
+  test('without limits of their own they share those of the others: nobody gets more by saying that it is important', () => {
+    const config = { ...DEFAULT_CIRCUIT_LIMITS, maxRequests: 3, maxPendingRequests: 2, maxRetries: 2 };
+    const limits = new CircuitLimits('reviews', config, noMeter);
+    const priorities = ['high', undefined, 'high', 'high', undefined] as const;
+    expect(priorities.map((one) => limits.tryRequest(one))).toEqual([true, true, true, false, false]);
+    expect(priorities.map((one) => limits.tryWait(one))).toEqual([true, true, false, false, false]);
+    expect(priorities.map((one) => limits.tryRetry(one))).toEqual([true, true, false, false, false]);
+    expect([limits.requests, limits.pending, limits.retries]).toEqual([3, 2, 2]);
+    expect(limits.tooManyRequests('high')).toMatchObject({ circuit: 'max_requests', limit: 3 });
+    limits.requestDone('high');
+    expect(limits.tryRequest()).toBe(true);
+  });
+
+  test('what is under way stays counted when they get limits of their own, or lose them', () => {
+    const config = { ...DEFAULT_CIRCUIT_LIMITS, maxRequests: 2 };
+    const limits = new CircuitLimits('reviews', config, noMeter);
+    limits.tryRequest('high');
+    limits.tryRequest();
+    limits.update({ ...config, high: { ...DEFAULT_CIRCUIT_LIMITS, maxRequests: 1 } });
+    expect([limits.tryRequest('high'), limits.tryRequest()]).toEqual([false, true]);
+    limits.update(config);
+    expect([limits.tryRequest('high'), limits.tryRequest()]).toEqual([false, false]);
+    limits.requestDone('high');
+    limits.requestDone();
+    expect(limits.tryRequest('high')).toBe(true);
   });
 
   test('calls of priority batch have their share of the limits, and count with the others', () => {

@@ -251,7 +251,7 @@ export interface CircuitLimitsConfig {
    * `maxRetries` and `ClusterConfig.retryBudget` do not count. Shares in [0, 1]; Envoy's defaults 0.2 and 3. Absent: those two decide.
    */
   readonly activeRetryBudget?: { readonly share: number; readonly minConcurrency: number } | undefined;
-  /** Limits of calls with priority `high`, counted apart (Envoy's thresholds for `HIGH`). Absent: 1024 each, as Envoy has it. */
+  /** Limits of calls with priority `high`, counted apart (Envoy's thresholds for `HIGH`). Absent: they share those of the others, where Envoy has 1024 each. */
   readonly high?: PriorityLimits | undefined;
   /** What calls with priority `batch` may have of `maxRequests` and `maxPendingRequests`, in [0, 1]. Default 0.1 (Netflix concurrency-limits). */
   readonly batchShare?: number | undefined;

@@ -1,6 +1,6 @@
 import type { Priority } from '../../core/call.js';
 import { MeshError } from '../../core/errors.js';
-import { type CircuitLimitsConfig, DEFAULT_CIRCUIT_LIMITS, type PriorityLimits } from '../../core/model/cluster.js';
+import type { CircuitLimitsConfig, PriorityLimits } from '../../core/model/cluster.js';
 import type { Meter } from '../../core/meter.js';
 import type { Filter } from '../../core/service.js';
 import type { ConnectionLimits } from '../../core/transport.js';
@@ -52,8 +52,8 @@ const DEFAULT_BATCH_SHARE = 0.1;
  * channels" (gRFC A32). Exact: taken and given back in the same turn as the thing they count, so that 20 calls in one tick against a limit
  * of 3 let 3 through. Defaults: 1024 connections, 1024 pending, 1024 requests; retries by the budget.
  *
- * Bulkheads by priority: `high` is counted apart against limits of its own (Envoy's thresholds for HIGH), so that it has room when the others have
- * filled theirs; `batch` counts with `default` and may have a share of its limits, so that it cannot fill them.
+ * Bulkheads by priority: `high` is held to limits of its own (Envoy's thresholds for HIGH), where there are such, so that it has room when the others have
+ * filled theirs; else it shares theirs, for anybody can say of a request that it is important. `batch` counts with `default` and may have a share of its limits, so that it cannot fill them.
  */
 export class CircuitLimits implements ConnectionLimits {
   /** Now under way, as the counts of the lanes are. Written by the try and done methods only; kept when the configuration changes. */
@@ -69,7 +69,7 @@ export class CircuitLimits implements ConnectionLimits {
     private readonly meter: Meter,
   ) {
     this.#default = new Lane(config);
-    this.#high = new Lane(config.high ?? DEFAULT_CIRCUIT_LIMITS);
+    this.#high = new Lane(config.high ?? config);
     this.#batch = new Lane(batchLimits(config));
   }
 
@@ -89,13 +89,13 @@ export class CircuitLimits implements ConnectionLimits {
   update(config: CircuitLimitsConfig): void {
     this.config = config;
     this.#default.limits = config;
-    this.#high.limits = config.high ?? DEFAULT_CIRCUIT_LIMITS;
+    this.#high.limits = config.high ?? config;
     this.#batch.limits = batchLimits(config);
   }
 
   tryRequest(priority?: Priority): boolean {
     const lane = this.#lane(priority);
-    if (lane.requests >= lane.limits.maxRequests) return this.#refuse('max_requests', priority);
+    if (this.#held('requests', lane) >= lane.limits.maxRequests) return this.#refuse('max_requests', priority);
     if (priority === 'batch') {
       if (this.#batch.requests >= this.#batch.limits.maxRequests) return this.#refuse('batch_share', priority);
       this.#batch.requests++;
@@ -119,13 +119,13 @@ export class CircuitLimits implements ConnectionLimits {
     const budget = this.config.activeRetryBudget;
     if (budget !== undefined) {
       // Whole ones: "std::max<uint64_t>(budget_percent / 100.0 * current_active, min_retry_concurrency)" - Envoy, resource_manager_impl.h
-      const allowed = Math.max(Math.floor(budget.share * (lane.requests + lane.pending)), budget.minConcurrency);
-      if (lane.retries >= allowed) return this.#refuse('retry_budget', priority);
+      const allowed = Math.max(Math.floor(budget.share * this.#active(lane)), budget.minConcurrency);
+      if (this.#held('retries', lane) >= allowed) return this.#refuse('retry_budget', priority);
       lane.retries++;
       return true;
     }
     const limit = lane.limits.maxRetries;
-    if (limit !== undefined && lane.retries >= limit) return this.#refuse('max_retries', priority);
+    if (limit !== undefined && this.#held('retries', lane) >= limit) return this.#refuse('max_retries', priority);
     lane.retries++;
     return true;
   }
@@ -146,7 +146,8 @@ export class CircuitLimits implements ConnectionLimits {
 
   tryWait(priority?: Priority): boolean {
     const lane = this.#lane(priority);
-    if (lane.pending >= lane.limits.maxPendingRequests) return this.#refuse('max_pending_requests', priority);
+    if (this.#held('pending', lane) >= lane.limits.maxPendingRequests)
+      return this.#refuse('max_pending_requests', priority);
     if (priority === 'batch') {
       if (this.#batch.pending >= this.#batch.limits.maxPendingRequests) return this.#refuse('batch_share', priority);
       this.#batch.pending++;
@@ -161,15 +162,17 @@ export class CircuitLimits implements ConnectionLimits {
   }
 
   overflow(priority?: Priority): CircuitOpenError {
-    const { pending, limits } = this.#lane(priority);
-    return pending >= limits.maxPendingRequests || priority !== 'batch'
+    const lane = this.#lane(priority);
+    const { limits } = lane;
+    return this.#held('pending', lane) >= limits.maxPendingRequests || priority !== 'batch'
       ? new CircuitOpenError(this.cluster, 'max_pending_requests', limits.maxPendingRequests, priority)
       : new CircuitOpenError(this.cluster, 'batch_share', this.#batch.limits.maxPendingRequests, priority);
   }
 
   tooManyRequests(priority?: Priority): CircuitOpenError {
-    const { requests, limits } = this.#lane(priority);
-    return requests >= limits.maxRequests || priority !== 'batch'
+    const lane = this.#lane(priority);
+    const { limits } = lane;
+    return this.#held('requests', lane) >= limits.maxRequests || priority !== 'batch'
       ? new CircuitOpenError(this.cluster, 'max_requests', limits.maxRequests, priority)
       : new CircuitOpenError(this.cluster, 'batch_share', this.#batch.limits.maxRequests, priority);
   }
@@ -178,8 +181,17 @@ export class CircuitLimits implements ConnectionLimits {
     return priority === 'high' ? this.#high : this.#default;
   }
 
+  /** What counts against the limits of a lane: its own, or both when they share them. Each is counted in its own all the same, as limits change. */
+  #held(what: 'requests' | 'retries' | 'pending', lane: Lane): number {
+    return this.config.high === undefined ? this.#default[what] + this.#high[what] : lane[what];
+  }
+
+  #active(lane: Lane): number {
+    return this.#held('requests', lane) + this.#held('pending', lane);
+  }
+
   #refuse(limit: CircuitLimit, priority: Priority | undefined): false {
-    const name = priority === 'high' ? `high.${limit}` : limit;
+    const name = priority === 'high' && this.config.high !== undefined ? `high.${limit}` : limit;
     this.meter.event({ kind: 'circuit:open', cluster: this.cluster, limit: name });
     return false;
   }

@@ -41,7 +41,7 @@ export const connectionPool = v.strictObject({
   ),
   high: about(
     v.optional(high),
-    'Limits of calls with priority `high`, counted apart (Envoy `circuit_breakers` for HIGH). Default: 1024 each.',
+    'Limits of calls with priority `high`, counted apart (Envoy `circuit_breakers` for HIGH). Default: they share those of the others.',
   ),
   batchPercent: about(
     v.optional(percent),
