@@ -61,6 +61,7 @@ function describe(io: Io, done: (code: ExitCode) => void): Command {
         'deny',
       ]),
     )
+    .option('--trust-priority', 'believe inmesh-priority of requests: all clients are services of the mesh')
     .option('--access-log <path>', 'JSON access log; - is standard output')
     .addOption(
       new Option('--drain <seconds>', 'time for requests under way when told to stop').argParser(seconds).default(10),

@@ -6,6 +6,7 @@ export interface ProxyCommandOptions {
   readonly xds?: string;
   readonly service?: string;
   readonly unknownHosts?: 'passthrough' | 'deny';
+  readonly trustPriority?: boolean;
   readonly accessLog?: string;
   /** Seconds that requests under way have when it is told to stop. */
   readonly drain: number;
@@ -30,7 +31,12 @@ export async function proxy(options: ProxyCommandOptions, io: Io): Promise<ExitC
     ...(accessLog === undefined ? {} : { accessLog: accessLog === '-' ? true : accessLog }),
   });
   try {
-    const running = await startProxy({ service: mesh.service, listen, logger });
+    const running = await startProxy({
+      service: mesh.service,
+      listen,
+      logger,
+      trustPriority: options.trustPriority ?? false,
+    });
     const stopped = io.stopped();
     if (options.output === 'json') io.out(`${JSON.stringify({ url: running.url })}\n`);
     else io.out(`proxy: ${running.url}\n`);
