@@ -1,5 +1,5 @@
 import { access } from 'node:fs/promises';
-import { EXIT, type ExitCode, type Io, type LogLevelName, messageOf, type OutputFormat } from './io.js';
+import { EXIT, type ExitCode, type Io, type LogLevelName, messageOf, type OutputFormat, withPort } from './io.js';
 
 export interface ControlPlaneCommandOptions {
   readonly config: readonly string[];
@@ -45,6 +45,3 @@ export async function controlplane(options: ControlPlaneCommandOptions, io: Io):
   await running.close();
   return EXIT.ok;
 }
-
-/** What was asked for, with the port that was had: they differ for port 0. */
-const withPort = (address: string, port: number): string => `${address.slice(0, address.lastIndexOf(':'))}:${port}`;

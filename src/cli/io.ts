@@ -8,7 +8,7 @@ export interface Io {
   err(text: string): void;
   /** Log lines of what runs, at the level that `--log-level` names. */
   logger(level: LogLevelName): Logger;
-  /** Resolves at the first SIGINT or SIGTERM; a second one ends the process at once. */
+  /** Resolves at the first SIGINT or SIGTERM, or when the `npx` that ran the command is gone; a second signal ends the process at once. */
   stopped(): Promise<void>;
 }
 
@@ -23,3 +23,7 @@ export type OutputFormat = 'text' | 'json';
 
 /** An error's own words, without its stack: the command's messages are for people. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** What was asked for, with the port that was had: they differ for port 0. */
+export const withPort = (address: string, port: number): string =>
+  `${address.slice(0, address.lastIndexOf(':'))}:${port}`;

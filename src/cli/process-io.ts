@@ -1,6 +1,7 @@
 import { systemClock } from '../core/clock.js';
 import { jsonLogger } from '../core/log.js';
 import type { Io } from './io.js';
+import { startedByNpx, watchParent } from './parent.js';
 
 /** The process itself: standard output and error, and its signals. */
 export function processIo(): Io {
@@ -26,6 +27,7 @@ export function processIo(): Io {
         };
         process.on('SIGINT', onSignal);
         process.on('SIGTERM', onSignal);
+        if (startedByNpx(process.env)) watchParent(() => process.ppid, systemClock, resolve);
       }),
   };
 }

@@ -59,6 +59,28 @@ describe('the process', () => {
     }
   });
 
+  test.skipIf(process.platform === 'win32')('ends when the shell of the npx that ran it has ended', async () => {
+    const config = join(folder, 'mesh.yaml');
+    const args = ['proxy', '--config', config, '--listen', '127.0.0.1:0', '--log-level', 'error'];
+    const command = [process.execPath, '--import', 'tsx', main, ...args];
+    // As npx does it: a shell, which does not become the command (`; true`).
+    const shell = spawn('sh', ['-c', '"$@"; true', 'sh', ...command], {
+      cwd: project,
+      stdio: ['ignore', 'pipe', 'ignore'],
+      env: { ...process.env, npm_command: 'exec', npm_lifecycle_script: 'inmesh proxy' },
+    });
+    cleanup.add(shell, () => shell.kill('SIGKILL'));
+    const lines = createInterface({ input: shell.stdout });
+    const [line] = (await once(lines, 'line')) as [string];
+    const port = Number(new URL(line.replace('proxy: ', '')).port);
+    expect(await reachable(port)).toBe(true);
+    // Its output ends with the last process that has it: the command.
+    const ended = once(lines, 'close');
+    shell.kill('SIGTERM');
+    await ended;
+    expect(await reachable(port)).toBe(false);
+  });
+
   test('ends at once after a second signal', async () => {
     // A server that takes a request and never answers keeps the proxy draining.
     const taken = deferred<void>();

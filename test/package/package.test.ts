@@ -2,6 +2,7 @@ import { execFile, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LAZY } from '../../lint/layers.mjs';
 
@@ -80,6 +81,71 @@ describe('the package', () => {
     expect(await runIn('idle.mjs', `import 'inmesh';`)).toEqual({ stdout: '', stderr: '', code: 0 });
   });
 
+  describe('a regular expression in the configuration is compiled', () => {
+    const CONFIG = `apiVersion: v1
+kind: Service
+metadata: { name: reviews }
+spec: { endpoints: ["127.0.0.1:9001"] }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: reviews }
+spec:
+  parentRefs: [{ group: "", kind: Service, name: reviews }]
+  rules: [{ matches: [{ path: { type: RegularExpression, value: "/a[0-9]+/(b|c)" } }], backendRefs: [{ name: reviews }] }]
+`;
+    const program = (load: string): string =>
+      `${load}.then(async ({ meshClient }) => {
+        const mesh = meshClient({ config: 'regex.yaml' });
+        await mesh.ready();
+        console.log('ready');
+        await mesh.close();
+      });`;
+    beforeAll(() => writeFileSync(join(folder, 'regex.yaml'), CONFIG));
+
+    test.each([
+      ['import', `import('inmesh')`],
+      ['require', `Promise.resolve(require('inmesh'))`],
+    ])('under node -e, by %s', (_name, load) => {
+      const { stdout, stderr } = spawnSync(process.execPath, ['-e', program(load)], { cwd: folder, encoding: 'utf8' });
+      expect({ stdout, stderr }).toEqual({ stdout: 'ready\n', stderr: '' });
+    });
+
+    test.each(['cjs', 'esm'] as const)(
+      'in an application that is bundled as %s, where there is no node_modules',
+      async (format) => {
+        const alone = mkdtempSync(join(tmpdir(), 'inmesh-bundle-'));
+        try {
+          writeFileSync(join(alone, 'regex.yaml'), CONFIG);
+          const outfile = join(alone, format === 'cjs' ? 'app.cjs' : 'app.mjs');
+          await build({
+            stdin: {
+              contents: `import * as inmesh from 'inmesh'; ${program('Promise.resolve(inmesh)')}`,
+              resolveDir: folder,
+            },
+            bundle: true,
+            platform: 'node',
+            format,
+            outfile,
+            logLevel: 'silent',
+            external: ['@opentelemetry/api'],
+            // What esbuild's own documentation has for CommonJS dependencies in an ES module.
+            banner:
+              format === 'cjs'
+                ? {}
+                : {
+                    js: `import { createRequire as of } from 'node:module'; const require = of(import.meta.url);`,
+                  },
+          });
+          const { stdout, stderr } = spawnSync(process.execPath, [outfile], { cwd: alone, encoding: 'utf8' });
+          expect({ stdout, stderr }).toEqual({ stdout: 'ready\n', stderr: '' });
+        } finally {
+          rmSync(alone, { recursive: true, force: true });
+        }
+      },
+    );
+  });
+
   test('the command says its version', () => {
     const { stdout, status } = spawnSync(process.execPath, [join(project, manifest.bin.inmesh), '--version'], {
       encoding: 'utf8',
@@ -93,6 +159,15 @@ describe('the package', () => {
     const { stdout } = spawnSync(process.execPath, [imports, project, '--packages'], { encoding: 'utf8' });
     const declared = [...Object.keys(manifest.dependencies), ...Object.keys(manifest.peerDependencies)];
     expect(stdout.trim().split('\n')).toEqual(declared.sort());
+  });
+
+  test('what the lockfile has for development and use runs on the oldest Node that the manifest names', () => {
+    const oldest = Number(/^>=(\d+)/.exec(manifest.engines.node)?.[1]);
+    const { packages } = JSON.parse(readFileSync(join(project, 'package-lock.json'), 'utf8'));
+    const younger = Object.entries<{ engines?: { node?: string } }>(packages).filter(
+      ([, { engines }]) => Number(/^>= ?(\d+)[\d.]*$/.exec(engines?.node ?? '')?.[1] ?? 0) > oldest,
+    );
+    expect(younger.map(([path]) => path)).toEqual([]);
   });
 
   test('the lockfile names no host, so that npm ci takes whatever registry is configured', () => {
