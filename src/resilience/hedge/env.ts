@@ -32,8 +32,8 @@ export interface HedgeEnv {
   readonly cluster: string;
   /** Shared by all calls to the cluster, and by its retries. */
   readonly budget: Allowance;
-  /** `maxExtraLoad` of the calls of this route. */
-  readonly extra: Allowance;
+  /** `maxExtraLoad` of the calls of this route; `balance`: attempts that it has left. */
+  readonly extra: Allowance & { readonly balance: number };
   /** The cluster's `max_retries`; `budgeted`: they go by a budget of their own, and `budget` is not asked. */
   readonly limits: {
     tryRetry(priority: Priority | undefined): boolean;

@@ -1,6 +1,5 @@
 import { type Body, BytesBody } from '../../core/body.js';
 import { type Call, CallRecord } from '../../core/call.js';
-import { grpcStatusOf } from '../../core/classify.js';
 import type { DeadlineEntry } from '../../core/deadlines.js';
 import { discard } from '../../core/discard.js';
 import { CancelledError, MeshError, refusedUnseen } from '../../core/errors.js';
@@ -9,6 +8,8 @@ import { markAttempt } from '../../core/retry-mark.js';
 import type { Reply } from '../../core/reply.js';
 import type { Service } from '../../core/service.js';
 import { type HedgeEnv, hedgeDelayMs } from './env.js';
+import { type Ending, type Meaning, meaningOfError, meaningOfReply, NON_FATAL } from './meaning.js';
+import { permitted } from './permit.js';
 import { SharedBody } from './shared-body.js';
 
 /** One attempt under way. */
@@ -17,14 +18,9 @@ interface Runner {
   readonly startedAt: number;
 }
 
-/** How an attempt ended that another may better. */
-type Failure =
-  | { readonly reply: Reply; readonly error?: undefined }
-  | { readonly error: MeshError; readonly reply?: undefined };
-
 /**
  * The attempts of one call. The next one goes out when the delay is over, or after the back-off when one has failed. With the first answer that stands
- * "all outstanding hedged requests are canceled" (gRFC A6). At most one timer runs.
+ * "all outstanding hedged requests are canceled" (gRFC A6); one that has failed stands when no other is under way. At most one timer runs.
  */
 export class Race {
   readonly #running = new Set<Runner>();
@@ -43,8 +39,8 @@ export class Race {
   #reason: string | undefined;
   /** No further attempt: the budget is spent, a server forbids it, or the body is bound to one. */
   #noMore = false;
-  #failure: Failure | undefined;
-  #failed: Call | undefined;
+  /** The last that has failed; `again`: the policy would have it followed by another. */
+  #failed: { readonly attempt: Call; readonly ending: Ending; readonly again: boolean } | undefined;
   #winner: Call | undefined;
   #over = false;
   #letGo: (() => void) | undefined;
@@ -84,7 +80,8 @@ export class Race {
     const attempt = call.attemptOf(number, this.#tried());
     this.#attempts.push(attempt);
     // Several are under way at once, and each writes down where it went.
-    attempt.record = Object.assign(new CallRecord(), call.record, { flags: undefined, attempts: number });
+    const whole = call.record;
+    attempt.record = Object.assign(new CallRecord(), whole, { flags: undefined, attempts: number, whole });
     call.record.attempts = number;
     if (this.#shared !== undefined) attempt.body = this.#shared.attempt();
     if (number > 1) markAttempt(attempt.headers, call.protocol, number, number - 1 - this.#transparent);
@@ -120,7 +117,8 @@ export class Race {
   readonly #due = (): void => {
     this.#stopTimer();
     const reason = this.#reason;
-    if (this.#permitted(reason)) {
+    if (!this.#noMore && this.#whole() && permitted(this.env, this.call, reason)) {
+      this.#places++;
       const { meter, cluster } = this.env;
       meter.event(reason === undefined ? { kind: 'hedge', cluster } : { kind: 'retry', cluster, reason });
       this.#launch();
@@ -132,78 +130,52 @@ export class Race {
     }
   };
 
-  /** Whether limits and budgets allow one more; takes a place when they do. */
-  #permitted(reason: string | undefined): boolean {
-    const { env, call } = this;
-    if (this.#noMore || this.#shared?.replayable === false) return false;
-    if (!env.limits.tryRetry(call.priority)) {
-      if (reason !== undefined) call.record.raise('UO');
-      return false;
-    }
-    // What has failed is no load any more: only attempts beside another one are extra.
-    const extra = reason !== undefined || env.extra.tryWithdraw();
-    if (extra && (env.limits.budgeted === true || env.budget.tryWithdraw())) {
-      this.#places++;
-      return true;
-    }
-    env.limits.retryDone(call.priority);
-    if (extra) {
-      if (reason !== undefined) call.record.raise('MB');
-      env.meter.event({ kind: 'retry:budget-spent', cluster: env.cluster });
-    }
-    return false;
-  }
-
   #replied(runner: Runner, reply: Reply): void {
     if (!this.#ended(runner)) {
       reply.body.cancel(tooLate());
       return;
     }
-    const reason = this.#reasonOfReply(reply);
-    if (reason === undefined) {
+    const { config, env, call } = this;
+    const meaning = meaningOfReply(config, env.verdicts, call, reply);
+    if (typeof meaning === 'object') this.#fail(runner.attempt, { reply }, meaning.again);
+    else {
       this.#observe(runner);
-      this.#win(runner.attempt);
-      this.#resolve(reply);
-    } else this.#fail(runner.attempt, { reply }, reason);
+      this.#conclude(runner.attempt, { reply }, meaning);
+    }
   }
 
   #rejected(runner: Runner, error: unknown): void {
     if (!this.#ended(runner)) return;
-    const reason = error instanceof MeshError ? this.#reasonOfError(error) : undefined;
-    if (reason === undefined) {
-      this.#win(runner.attempt);
-      this.#shared?.dispose(error instanceof MeshError ? error : undefined);
-      this.#reject(error);
-    } else this.#fail(runner.attempt, { error: error as MeshError }, reason);
+    const { config, env, call } = this;
+    const meaning = meaningOfError(config, env.verdicts, call, error);
+    if (typeof meaning === 'object') this.#fail(runner.attempt, { error }, meaning.again);
+    else this.#conclude(runner.attempt, { error }, meaning);
   }
 
-  /** gRFC A6 `nonFatalStatusCodes`: where they are named, they alone count; else what the retry policy says. */
-  #reasonOfReply(reply: Reply): string | undefined {
-    const { nonFatalStatuses } = this.config;
-    if (nonFatalStatuses === undefined || this.call.protocol !== 'grpc')
-      return this.env.verdicts.reply(this.call, reply);
-    const status = grpcStatusOf(reply, undefined);
-    return status !== undefined && nonFatalStatuses.has(status) ? NON_FATAL : undefined;
+  /** No further attempt comes of this one; those under way may still do better. */
+  #conclude(attempt: Call, ending: Ending, meaning: Exclude<Meaning, object>): void {
+    const refused = meaning === 'refused';
+    if (meaning === 'ends' || (this.#running.size === 0 && !(refused && this.#failed !== undefined))) {
+      this.#settle(attempt, ending);
+      return;
+    }
+    this.#noMore = true;
+    this.#stopTimer();
+    // What a server said tells more than what we refused.
+    if (refused) attempt.body?.cancel();
+    else this.#keep(attempt, ending, false);
+    this.#settleIfLast();
   }
 
-  #reasonOfError(error: MeshError): string | undefined {
-    const { nonFatalStatuses } = this.config;
-    if (nonFatalStatuses === undefined || this.call.protocol !== 'grpc')
-      return this.env.verdicts.error(this.call, error);
-    if (this.call.cancellation.cancelled || !nonFatalStatuses.has(error.grpcStatus)) return undefined;
-    return NON_FATAL;
-  }
-
-  #fail(attempt: Call, failure: Failure, reason: string): void {
-    if (failure.error !== undefined && this.#transparent === 0 && refusedUnseen(failure.error)) {
+  #fail(attempt: Call, failure: Ending, reason: string): void {
+    const { error } = failure;
+    if (error instanceof MeshError && refusedUnseen(error) && this.#transparent === 0 && this.#whole()) {
+      attempt.body?.cancel(error);
       this.#transparent = 1;
       this.#launch();
       return;
     }
-    const before = this.#failure;
-    discard(before?.reply?.body, this.env.clock);
-    this.#failure = failure;
-    this.#failed = attempt;
+    this.#keep(attempt, failure, true);
     const delayMs = this.#waits.next(failure.reply, this.env.others(this.#tried(), this.call));
     // "If the pushback says not to retry, no further hedged requests will be sent." - A6
     if (delayMs === undefined) {
@@ -220,16 +192,31 @@ export class Race {
 
   /** Nothing is under way, and nothing comes: the last failure stands. */
   #settleIfLast(): void {
-    const failure = this.#failure;
-    if (this.#over || this.#running.size > 0 || this.#timer !== undefined || failure === undefined) return;
-    if (this.#spent()) this.call.record.raise('URX');
-    this.#win(this.#failed as Call);
-    this.#failure = undefined;
-    if (failure.reply !== undefined) this.#resolve(failure.reply);
+    const failed = this.#failed;
+    if (this.#over || this.#running.size > 0 || this.#timer !== undefined || failed === undefined) return;
+    if (failed.again && this.#spent()) this.call.record.raise('URX');
+    this.#settle(failed.attempt, failed.ending);
+  }
+
+  /** The failure stands unless another attempt betters it. It takes no more of the body meanwhile. */
+  #keep(attempt: Call, ending: Ending, again: boolean): void {
+    discard(this.#failed?.ending.reply?.body, this.env.clock);
+    this.#failed = { attempt, ending, again };
+    if (attempt.body !== undefined) this.#shared?.rest(attempt.body);
+  }
+
+  #settle(attempt: Call, { reply, error }: Ending): void {
+    this.#win(attempt);
+    if (reply !== undefined) this.#resolve(reply);
     else {
-      this.#shared?.dispose(failure.error);
-      this.#reject(failure.error);
+      this.#shared?.dispose(error instanceof MeshError ? error : undefined);
+      this.#reject(error);
     }
+  }
+
+  /** One more attempt can have the body from its beginning. */
+  #whole(): boolean {
+    return this.#shared?.replayable !== false;
   }
 
   /** No attempt is left that the policy allows. */
@@ -259,7 +246,8 @@ export class Race {
       loser.attempt.cancel(tooLate());
     }
     if (attempt.body !== undefined) this.#shared?.bind(attempt.body);
-    if (this.#failed !== attempt) discard(this.#failure?.reply?.body, env.clock);
+    if (this.#failed?.attempt !== attempt) discard(this.#failed?.ending.reply?.body, env.clock);
+    this.#failed = undefined;
     for (; this.#places > 0; this.#places--) env.limits.retryDone(call.priority);
   }
 
@@ -284,9 +272,8 @@ export class Race {
     const running = [...this.#running];
     for (const { attempt } of running) attempt.cancel(reason);
     if (running.length > 0 || this.#over) return;
-    this.#win(this.#failed ?? this.call);
-    this.#shared?.dispose(reason);
-    this.#reject(reason);
+    discard(this.#failed?.ending.reply?.body, this.env.clock);
+    this.#settle(this.#failed?.attempt ?? this.call, { error: reason });
   };
 
   /** The body has grown too long to be kept for others: the attempt that has read most goes on alone. */
@@ -300,8 +287,5 @@ export class Race {
     }
   };
 }
-
-/** Reason of attempts that follow one of `nonFatalStatuses`. */
-const NON_FATAL = 'non-fatal';
 
 const tooLate = (): MeshError => new CancelledError('another attempt of the call answered first', 'maybe');

@@ -23,6 +23,8 @@ export class SharedBody {
   #paused = false;
   readonly #readers = new Set<Reader>();
   #bound: Body | undefined;
+  /** Of the attempt that failed last: it goes on should that one stand. */
+  #resting: Reader | undefined;
 
   constructor(
     private readonly body: Body,
@@ -50,13 +52,24 @@ export class SharedBody {
     if (this.#bound !== undefined) return;
     this.#bound = attempt;
     for (const reader of [...this.#readers]) if (reader !== attempt) this.#readers.delete(reader);
-    for (const reader of this.#readers) this.#drop(reader);
+    if (this.#resting === attempt) this.#readers.add(this.#resting);
+    this.#resting = undefined;
+    for (const reader of [...this.#readers]) this.pump(reader);
     this.#wake();
+  }
+
+  /** The attempt has failed: it reads no more, unless the call is bound to it when no other betters it. */
+  rest(attempt: Body): void {
+    if (this.#bound !== undefined) return;
+    this.#resting = undefined;
+    for (const reader of this.#readers) if (reader === attempt) this.#resting = reader;
+    if (this.#resting !== undefined) this.#readers.delete(this.#resting);
   }
 
   /** No attempt goes on. */
   dispose(reason: MeshError | undefined): void {
     this.#readers.clear();
+    this.#resting = undefined;
     this.#kept = [];
     this.body.cancel(reason);
   }
@@ -99,6 +112,7 @@ export class SharedBody {
 
   release(reader: Reader, reason: MeshError | undefined): void {
     this.#readers.delete(reader);
+    if (this.#resting === reader) this.#resting = undefined;
     if (this.#bound === reader) this.body.cancel(reason);
   }
 

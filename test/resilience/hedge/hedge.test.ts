@@ -1,16 +1,18 @@
-import { describe, expect, test } from 'vitest';
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { describe, expect, test, vi } from 'vitest';
 import { AttemptTimeoutError } from '../../../src/resilience/deadline/errors.js';
 import { ConnectionLostError, StreamRefusedError } from '../../../src/client/transport/errors.js';
 import { type Body, BytesBody, StreamBody } from '../../../src/core/body.js';
 import type { Call, CallInit } from '../../../src/core/call.js';
 import { Deadlines } from '../../../src/core/deadlines.js';
 import { withAmbient } from '../../../src/core/ambient.js';
-import { CancelledError } from '../../../src/core/errors.js';
+import { CancelledError, RequestBodyError } from '../../../src/core/errors.js';
 import { type MeshEvent, noMeter } from '../../../src/core/meter.js';
 import { DEFAULT_HEDGE, DEFAULT_RETRY, type HedgeConfig, type RetryConfig } from '../../../src/core/model/route.js';
 import { seededRandom } from '../../../src/core/random.js';
 import { hedge } from '../../../src/resilience/hedge/hedge.js';
 import { Latencies } from '../../../src/resilience/hedge/latencies.js';
+import { CircuitOpenError } from '../../../src/resilience/concurrency/circuit-limits.js';
 import { judgement } from '../../../src/resilience/retry/judgement.js';
 import { anyHeader } from '../../../src/routing/match/any-header.js';
 import { aCall, aReply, OpenReply } from '../../support/calls.js';
@@ -36,7 +38,7 @@ function setup(config: Partial<HedgeConfig> = {}, more: Setup = {}) {
   const events: MeshEvent[] = [];
   const latencies = new Latencies(clock);
   const service = waiting();
-  const counts = { places: 0, asked: 0, others: 0 };
+  const counts = { places: 0, asked: 0, others: 0, extra: 0 };
   const filter = hedge(
     { ...DEFAULT_HEDGE, delayMs: 100, ...config },
     {
@@ -51,7 +53,14 @@ function setup(config: Partial<HedgeConfig> = {}, more: Setup = {}) {
           return budget;
         },
       },
-      extra: { deposit() {}, tryWithdraw: () => extra },
+      extra: {
+        deposit() {},
+        balance: extra ? 1 : 0,
+        tryWithdraw: () => {
+          if (extra) counts.extra++;
+          return extra;
+        },
+      },
       limits: {
         tryRetry: () => counts.places < places && ++counts.places > 0,
         retryDone: () => {
@@ -98,7 +107,7 @@ describe('a hedged call', () => {
     await clock.advance(1_000);
     expect(state.outcome).toBe(200);
     expect(attempts).toHaveLength(1);
-    expect(counts).toEqual({ places: 0, asked: 0, others: 0 });
+    expect(counts).toEqual({ places: 0, asked: 0, others: 0, extra: 0 });
   });
 
   test('that is slow is sent again elsewhere, and the first good answer wins: the other attempt is cancelled', async () => {
@@ -224,14 +233,53 @@ describe('a failed attempt of a hedged call', () => {
     expect(counts.places).toBe(0);
   });
 
-  test('that another attempt cannot better ends the call at once', async () => {
+  test('that none after it would better waits for those under way, and is followed by no other', async () => {
+    const { run, attempts, clock, counts } = setup({ maxAttempts: 3 });
+    const { state, call } = run();
+    await clock.advance(104);
+    attempts[1]?.answer(aReply(500));
+    await clock.advance(500);
+    expect(state.outcome).toBeUndefined();
+    expect(attempts.map(({ open }) => open)).toEqual([true, false]);
+    attempts[0]?.answer(aReply(200));
+    await clock.advance(0);
+    expect(state.outcome).toBe(200);
+    expect(call.record.endpoint).toBe('10.0.0.1:80');
+    expect(counts.places).toBe(0);
+  });
+
+  test('that none after it would better ends the call when no other is under way', async () => {
     const { run, attempts, clock } = setup();
     const { state } = run();
     await clock.advance(104);
     attempts[1]?.answer(aReply(500));
+    attempts[0]?.answer(aReply(501));
     await clock.advance(0);
-    expect(state.outcome).toBe(500);
+    expect(state.outcome).toBe(501);
+  });
+
+  test('that the caller brought about ends the call at once', async () => {
+    const { run, attempts, clock } = setup();
+    const { state } = run();
+    await clock.advance(104);
+    attempts[1]?.answer(new RequestBodyError('the upload broke off'));
+    await clock.advance(0);
+    expect(state.outcome).toBe('RequestBodyError');
     expect(attempts[0]?.open).toBe(false);
+  });
+
+  test('lets go of its reply when the call is cancelled before the next', async () => {
+    const { run, attempts, clock } = setup({ delayMs: 10_000 });
+    const { state, call } = run();
+    const body = new StreamBody({ resume() {}, cancel() {} });
+    const piped = vi.spyOn(body, 'pipe');
+    attempts[0]?.answer(Object.assign(new OpenReply(503), { body }));
+    await clock.advance(0);
+    expect(piped).not.toHaveBeenCalled();
+    call.cancel(new CancelledError('gone'));
+    await clock.advance(0);
+    expect(state.outcome).toBe('CancelledError');
+    expect(piped).toHaveBeenCalledOnce();
   });
 
   test('that its server did not look at is made up for at once and once, by no budget (gRFC A6)', async () => {
@@ -260,6 +308,56 @@ describe('a failed attempt of a hedged call', () => {
   });
 });
 
+describe('an attempt of a hedged call that we refuse ourselves', () => {
+  const refused = () => new CircuitOpenError('reviews', 'max_requests', 3);
+
+  test('does not end the one under way, and is followed by no other', async () => {
+    const { run, attempts, clock, counts } = setup({ maxAttempts: 3 });
+    const { state, call } = run();
+    await clock.advance(104);
+    attempts[1]?.answer(refused());
+    await clock.advance(500);
+    expect(state.outcome).toBeUndefined();
+    expect(attempts.map(({ open }) => open)).toEqual([true, false]);
+    attempts[0]?.answer(aReply(200));
+    await clock.advance(0);
+    expect(state.outcome).toBe(200);
+    expect(call.record).toMatchObject({ endpoint: '10.0.0.1:80', flags: undefined });
+    expect(counts.places).toBe(0);
+  });
+
+  test('leaves the failure of the other as it is', async () => {
+    const { run, attempts, clock } = setup({ maxAttempts: 3 });
+    const { state } = run();
+    await clock.advance(104);
+    attempts[1]?.answer(refused());
+    attempts[0]?.answer(aReply(503));
+    await clock.advance(300);
+    expect(state.outcome).toBe(503);
+    expect(attempts).toHaveLength(2);
+  });
+
+  test('ends the call with what a server said before', async () => {
+    const { run, attempts, clock } = setup();
+    const { state } = run();
+    await clock.advance(104);
+    attempts[0]?.answer(aReply(500));
+    await clock.advance(0);
+    attempts[1]?.answer(refused());
+    await clock.advance(0);
+    expect(state.outcome).toBe(500);
+  });
+
+  test('ends the call when it is the only one, though its status is named as not fatal', async () => {
+    const { run, attempts, clock } = setup({ nonFatalStatuses: new Set([14]) });
+    const { state } = run({ protocol: 'grpc', method: 'POST', idempotent: true });
+    attempts[0]?.answer(refused());
+    await clock.advance(500);
+    expect(state.outcome).toBe('CircuitOpenError');
+    expect(attempts).toHaveLength(1);
+  });
+});
+
 describe('hedging of gRPC', () => {
   const grpc = { protocol: 'grpc', method: 'POST', idempotent: true } as const;
   const status = (code: number, pushback?: string) =>
@@ -285,6 +383,18 @@ describe('hedging of gRPC', () => {
     await clock.advance(0);
     expect(state.outcome).toBe(200);
     expect(attempts[1]?.open).toBe(false);
+  });
+
+  test('takes the first good status where none is named: one that tells of a failure waits', async () => {
+    const { run, attempts, clock } = setup();
+    const { state, call } = run(grpc);
+    await clock.advance(104);
+    attempts[1]?.answer(status(13));
+    await clock.advance(0);
+    expect(state.outcome).toBeUndefined();
+    attempts[0]?.answer(status(5));
+    await clock.advance(0);
+    expect(call.record.endpoint).toBe('10.0.0.1:80');
   });
 
   test('waits as long as the server pushes back, not for the delay (A6)', async () => {
@@ -345,6 +455,25 @@ describe('what may be hedged', () => {
   });
 });
 
+describe('a hedge', () => {
+  test('goes out in the async context of its call, whoever armed the timer', async () => {
+    const seen: unknown[] = [];
+    const contexts = new AsyncLocalStorage<string>();
+    const { run, attempts, clock } = setup();
+    for (const user of ['alice', 'bob']) contexts.run(user, () => run({ path: `/${user}` }));
+    const push = attempts.push.bind(attempts);
+    attempts.push = (attempt) => {
+      seen.push([attempt.call.path, attempt.call.attempt, contexts.getStore()]);
+      return push(attempt);
+    };
+    await contexts.run('somebody else', () => clock.advance(104));
+    expect(seen).toEqual([
+      ['/alice', 2, 'alice'],
+      ['/bob', 2, 'bob'],
+    ]);
+  });
+});
+
 describe('what hedging may cost', () => {
   test('no attempt beside another when its share of extra load is used up', async () => {
     const { run, attempts, clock, counts } = setup({}, { extra: false });
@@ -358,11 +487,13 @@ describe('what hedging may cost', () => {
   });
 
   test('no attempt when the budget that it shares with retries is spent', async () => {
-    const { run, attempts, clock, events } = setup({}, { budget: false });
+    const { run, attempts, clock, events, counts } = setup({}, { budget: false });
     run();
     await clock.advance(500);
     expect(attempts).toHaveLength(1);
     expect(kinds(events)).toEqual(['retry:budget-spent']);
+    // What was not sent is no extra load.
+    expect(counts.extra).toBe(0);
   });
 
   test('no attempt beyond the cluster’s max_retries', async () => {
@@ -491,6 +622,69 @@ describe('the body of a hedged call', () => {
     expect(second.seen).toMatchObject({ ended: true });
     expect(second.seen.text).toHaveLength(72_000);
     expect(first.seen.text).toHaveLength(60_000);
+  });
+
+  test('goes on with the next attempt when it grows beyond 64 KiB after one has failed early', async () => {
+    const { run, attempts, clock } = setup({ maxAttempts: 3, delayMs: 10_000 });
+    const body = new StreamBody({ resume() {}, cancel() {} });
+    const { state } = run({ method: 'PUT', body });
+    const first = read(attempts[0]);
+    body.write(Buffer.alloc(10_000));
+    attempts[0]?.answer(aReply(503));
+    await clock.advance(30);
+    const second = read(attempts[1]);
+    for (let i = 0; i < 8; i++) body.write(Buffer.alloc(10_000));
+    body.end();
+    expect(first.seen.text).toHaveLength(10_000);
+    expect(second.seen).toMatchObject({ ended: true });
+    expect(second.seen.text).toHaveLength(90_000);
+    attempts[1]?.answer(aReply(200));
+    await clock.advance(0);
+    expect(state.outcome).toBe(200);
+  });
+
+  test('goes on with the attempt that has failed when its reply stands after all', async () => {
+    const { run, attempts, clock } = setup({ delayMs: 10_000 }, { budget: false });
+    const body = new StreamBody({ resume() {}, cancel() {} });
+    const { state } = run({ method: 'PUT', body });
+    const first = read(attempts[0]);
+    body.write(Buffer.from('one '));
+    attempts[0]?.answer(aReply(503));
+    await clock.advance(0);
+    body.write(Buffer.from('two '));
+    expect(first.seen.text).toBe('one ');
+    await clock.advance(300);
+    expect(state.outcome).toBe(503);
+    body.write(Buffer.from('three'));
+    body.end();
+    expect(first.seen).toEqual({ text: 'one two three', ended: true, failed: false });
+  });
+
+  test('that is bound to an attempt is read on when that one answers early that it failed', async () => {
+    const { run, attempts, clock } = setup();
+    const body = new StreamBody({ resume() {}, cancel() {} });
+    const { state } = run({ method: 'PUT', body });
+    const first = read(attempts[0]);
+    body.write(Buffer.alloc(70_000));
+    attempts[0]?.answer(aReply(503));
+    await clock.advance(0);
+    expect(state.outcome).toBe(503);
+    body.write(Buffer.alloc(10_000));
+    body.end();
+    expect(first.seen).toMatchObject({ ended: true });
+    expect(first.seen.text).toHaveLength(80_000);
+  });
+
+  test('that is bound to an attempt is not sent again, though its server did not look at it', async () => {
+    const { run, attempts, clock } = setup();
+    const body = new StreamBody({ resume() {}, cancel() {} });
+    const { state } = run({ method: 'PUT', body });
+    read(attempts[0]);
+    body.write(Buffer.alloc(70_000));
+    attempts[0]?.answer(new StreamRefusedError('10.0.0.1:80', 'REFUSED_STREAM'));
+    await clock.advance(300);
+    expect(attempts).toHaveLength(1);
+    expect(state.outcome).toBe('StreamRefusedError');
   });
 
   test('is given up when every attempt has failed', async () => {
