@@ -1,5 +1,6 @@
 import type { Call } from '../core/call.js';
 import { keepAlive } from '../core/clock.js';
+import { callersContext } from '../core/context.js';
 import { ConfigUnavailableError, MeshClosedError, type MeshError } from '../core/errors.js';
 import type { TargetConfig } from '../core/model/target.js';
 import type { Reply } from '../core/reply.js';
@@ -134,6 +135,8 @@ export class Destination {
       );
     }
     const { clock, deadlines } = this.env;
+    // The news come in nobody's context, or in that of another call.
+    const context = callersContext();
     const waiting = new Promise<Reply>((resolve, reject) => {
       const timer =
         call.deadline === Number.POSITIVE_INFINITY && !call.waitForReady
@@ -152,7 +155,7 @@ export class Destination {
       const wake = (): void => {
         if (this.#router === undefined && call.waitForReady && !this.#closed) return;
         leave();
-        resolve(this.service(call));
+        resolve(context.runInAsyncScope(this.service, this, call));
       };
       const cancelled = (reason: Error): void => {
         leave();

@@ -1,4 +1,5 @@
 import type { Call } from '../core/call.js';
+import { outsideOfCalls } from '../core/context.js';
 import { MeshClosedError } from '../core/errors.js';
 import { type Service, stack } from '../core/service.js';
 import { Destination } from './destination.js';
@@ -54,8 +55,12 @@ export class Destinations {
 
   #add(key: string, { authority, target, scheme }: Call): Destination {
     if (this.#destinations.size >= MAX_DESTINATIONS) this.#evict();
-    const destination = new Destination(target ?? authority, this.source, this.clusters, this.env, (use, fail) =>
-      passthrough(authority, scheme, this.unknownHosts, this.env, use, fail),
+    // Checks, watches and connections that begin here are nobody's: they outlive the request that was first to ask.
+    const destination = outsideOfCalls(
+      () =>
+        new Destination(target ?? authority, this.source, this.clusters, this.env, (use, fail) =>
+          passthrough(authority, scheme, this.unknownHosts, this.env, use, fail),
+        ),
     );
     this.#destinations.set(key, destination);
     return destination;

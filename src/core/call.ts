@@ -29,6 +29,8 @@ export class CallRecord {
   spanId: string | undefined;
   /** Envoy's response flags in the order they were raised. */
   flags: ResponseFlag[] | undefined;
+  /** That of the whole call, where several attempts are under way at once and this is one's own. */
+  whole: CallRecord | undefined;
   /** The kind of fallback that answered in place of the destination. */
   fallback: 'service' | 'stale' | 'static' | 'function' | undefined;
 

@@ -1,4 +1,5 @@
 import type { MeshError } from './errors.js';
+import { throwAll } from './throw-all.js';
 
 export type CancelListener = (reason: MeshError) => void;
 
@@ -23,8 +24,20 @@ export class Cancellation {
     const more = this.#more;
     this.#first = undefined;
     this.#more = undefined;
-    first?.(reason);
-    if (more !== undefined) for (const listener of more) listener(reason);
+    if (more === undefined) {
+      first?.(reason);
+      return;
+    }
+    // All of them hear of it, whatever one of them throws.
+    const errors: unknown[] = [];
+    for (const listener of first === undefined ? more : [first, ...more]) {
+      try {
+        listener(reason);
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    throwAll(errors, 'listeners of a cancellation');
   }
 
   add(listener: CancelListener): void {

@@ -1,4 +1,6 @@
 import type { Clock } from './clock.js';
+import { outsideOfCalls } from './context.js';
+import { throwAll } from './throw-all.js';
 
 /** A call being watched. Made by `Deadlines.watch`, ended by `stop`. */
 export interface DeadlineEntry {
@@ -74,7 +76,10 @@ export class Deadlines {
     return this.#slots.size;
   }
 
-  /** Runs `onExpired` once the monotonic time `at` has passed; at the next turn of the loop if it has already. */
+  /**
+   * Runs `onExpired` once the monotonic time `at` has passed; at the next turn of the loop if it has already. In no call's async context: who calls the
+   * application or sends something in it takes its own along (`callersContext`).
+   */
   watch(at: number, onExpired: () => void): DeadlineEntry {
     const entry = new Entry(onExpired);
     if (this.#closed) return entry;
@@ -108,7 +113,8 @@ export class Deadlines {
   #arm(key: number): void {
     this.#cancelTimer?.();
     this.#armedFor = key;
-    this.#cancelTimer = this.clock.after(key * SLOT_MS - this.clock.now(), () => this.#fire(), { background: true });
+    const delayMs = key * SLOT_MS - this.clock.now();
+    this.#cancelTimer = outsideOfCalls(() => this.clock.after(delayMs, () => this.#fire(), { background: true }));
   }
 
   #fire(): void {
@@ -124,6 +130,17 @@ export class Deadlines {
     this.#armedFor = Number.POSITIVE_INFINITY;
     this.#cancelTimer = undefined;
     if (next !== Number.POSITIVE_INFINITY) this.#arm(next);
-    for (const slot of due) for (let entry = slot.shift(); entry !== undefined; entry = slot.shift()) entry.onExpired();
+    const errors: unknown[] = [];
+    for (const slot of due) {
+      for (let entry = slot.shift(); entry !== undefined; entry = slot.shift()) {
+        // One call's listener that throws is no reason for another call to have no deadline.
+        try {
+          entry.onExpired();
+        } catch (error) {
+          errors.push(error);
+        }
+      }
+    }
+    throwAll(errors, 'listeners of deadlines');
   }
 }

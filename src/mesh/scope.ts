@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { type Ambient, ambient, derivedAmbient, withAmbient } from '../core/ambient.js';
 import type { Clock } from '../core/clock.js';
+import { callersContext } from '../core/context.js';
 import { shown } from '../core/decode.js';
 import type { Deadlines } from '../core/deadlines.js';
 import type { MeshError } from '../core/errors.js';
@@ -62,9 +63,11 @@ function signalOf({ cancellation, lifetime }: Ambient, until: number, deadlines:
   const { signal } = controller;
   // Many calls may share it, and it does not outlive them.
   setMaxListeners(0, signal);
+  // Those who listen are told in the context of the request, not in that of a timer.
+  const context = callersContext();
   const fire = (reason: MeshError): void => {
     stop();
-    controller.abort(reason);
+    context.runInAsyncScope(controller.abort, controller, reason);
   };
   const expired = (): void => fire(new DeadlineExceededError('the time for the request being served is up', 'maybe'));
   const entry = until === Number.POSITIVE_INFINITY ? undefined : deadlines.watch(until, expired);

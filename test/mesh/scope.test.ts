@@ -46,6 +46,19 @@ describe('mesh.withDeadline', () => {
     expect(told()).toEqual(['100', '995', '995', '100', '50']);
   });
 
+  test('tells those who listen to the signal in the context of their request', async () => {
+    const clock = new FakeClock();
+    const scope = createScope({ clock, deadlines: new Deadlines(clock) });
+    const requests = [1_000, 1_000].map((ms) => inboundContext({ 'inmesh-timeout-ms': String(ms) }, clock));
+    const seen: unknown[] = [];
+    for (const context of requests) {
+      withAmbient(context, () => scope.signal().addEventListener('abort', () => seen.push(ambient())));
+    }
+    await clock.advance(1_100);
+    expect(seen).toEqual(requests);
+    expect(seen[1]).toBe(requests[1]);
+  });
+
   test('nested in any way, the least counts', () => {
     const clock = new FakeClock();
     const scope = createScope({ clock, deadlines: new Deadlines(clock) });

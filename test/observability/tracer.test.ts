@@ -4,6 +4,7 @@ import { CompositePropagator, W3CBaggagePropagator, W3CTraceContextPropagator } 
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Ambient, withAmbient } from '../../src/core/ambient.js';
+import { CallRecord } from '../../src/core/call.js';
 import { CancelledError, ConfigUnavailableError } from '../../src/core/errors.js';
 import { headerFields } from '../../src/core/headers.js';
 import { silentLogger } from '../../src/core/log.js';
@@ -161,6 +162,25 @@ describe('the trace', () => {
     const spans = exporter.getFinishedSpans();
     expect(spans.map((span) => span.parentSpanContext?.spanId)).toEqual(Array(3).fill('00f067aa0ba902b7'));
     expect(spans.map((span) => span.attributes['http.request.resend_count'])).toEqual([undefined, 1, 2]);
+  });
+
+  test('attempts that are under way at once are siblings, too, or linked where they have no parent', () => {
+    const shared = tracer();
+    const hedged = () => {
+      const call = aCall();
+      const { record } = call;
+      for (const number of [1, 2]) {
+        const attempt = call.attemptOf(number, undefined);
+        attempt.record = Object.assign(new CallRecord(), record, { whole: record });
+        shared.attempt(attempt)?.finished({ ...finished(), call: attempt });
+      }
+    };
+    withAmbient(served, hedged);
+    hedged();
+    const [first, second, third, fourth] = exporter.getFinishedSpans();
+    for (const span of [first, second]) expect(span?.parentSpanContext?.spanId).toBe('00f067aa0ba902b7');
+    expect(fourth?.parentSpanContext).toBeUndefined();
+    expect(fourth?.links[0]?.context).toMatchObject({ spanId: third?.spanContext().spanId });
   });
 
   test('attempts without any parent are linked', () => {

@@ -1,5 +1,6 @@
 import type { BodyFlow, BodySink } from '../../core/body.js';
 import type { Call } from '../../core/call.js';
+import { callersContext } from '../../core/context.js';
 import { CancelledError } from '../../core/errors.js';
 import type { HeaderFields } from '../../core/headers.js';
 import type { Reply } from '../../core/reply.js';
@@ -16,6 +17,8 @@ export abstract class DispatchExchange implements BodySink {
   #reply: Reply | undefined;
   #flow: BodyFlow | undefined;
   #ended = false;
+  /** Where the handler is told: the events of a connection come in the context of whoever opened it. */
+  readonly #context = callersContext();
 
   constructor(private readonly over: (exchange: DispatchExchange) => void) {}
 
@@ -66,7 +69,7 @@ export abstract class DispatchExchange implements BodySink {
     if (this.#ended) return;
     this.#ended = true;
     this.over(this);
-    this.tellError(error);
+    this.#context.runInAsyncScope(this.tellError, this, error);
   }
 
   // What the reply's body delivers.
@@ -74,7 +77,7 @@ export abstract class DispatchExchange implements BodySink {
   write(chunk: Uint8Array): boolean {
     if (this.#ended) return true;
     try {
-      this.tellData(chunk);
+      this.#context.runInAsyncScope(this.tellData, this, chunk);
     } catch (error) {
       this.abort(asError(error));
     }
@@ -86,9 +89,9 @@ export abstract class DispatchExchange implements BodySink {
     this.#ended = true;
     this.over(this);
     try {
-      this.tellEnd(trailers);
+      this.#context.runInAsyncScope(this.tellEnd, this, trailers);
     } catch (error) {
-      this.tellError(asError(error));
+      this.#context.runInAsyncScope(this.tellError, this, asError(error));
     }
   }
 

@@ -1,4 +1,5 @@
 import type { Body, BodyFlow, BodySink } from '../../core/body.js';
+import { callersContext } from '../../core/context.js';
 import { type MeshError, RequestBodyError } from '../../core/errors.js';
 
 /** Something to pull chunks from: a web stream's reader, an iterator. */
@@ -14,6 +15,8 @@ export class PulledBody implements Body, BodyFlow {
   #sink: BodySink | undefined;
   #pulling = false;
   #over = false;
+  /** Where the application's source runs, whatever event it is that there is room again in. */
+  readonly #context = callersContext();
 
   constructor(
     private readonly source: Source,
@@ -38,12 +41,16 @@ export class PulledBody implements Body, BodyFlow {
   cancel(reason?: MeshError): void {
     if (this.#over) return;
     this.#over = true;
-    this.source.stop(reason);
+    this.#context.runInAsyncScope(this.source.stop, this.source, reason);
   }
 
   #pull(): void {
     if (this.#pulling || this.#over) return;
     this.#pulling = true;
+    this.#context.runInAsyncScope(this.#ask, this);
+  }
+
+  #ask(): void {
     this.source.next().then(
       ({ done, value }) => this.#pulled(done === true, value),
       (error: unknown) => this.#fail('the source of the body failed', error),

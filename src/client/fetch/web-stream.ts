@@ -1,5 +1,6 @@
 import type { ReadableByteStreamController, UnderlyingByteSource } from 'node:stream/web';
 import type { Body, BodyFlow } from '../../core/body.js';
+import { callersContext } from '../../core/context.js';
 import { brokenBody } from './errors.js';
 
 /** A pushed body as a web byte stream. Nothing is asked for beyond what the reader pulls; cancelling it frees the connection. */
@@ -13,24 +14,26 @@ export function toWebStream(body: Body): ReadableStream<Uint8Array> {
         flow.resume();
         return;
       }
+      // Transforms of the application run in what is told to the controller; whoever pulled first is who they belong to.
+      const context = callersContext();
       flow = body.pipe({
         write(chunk) {
           if (over) return true;
           // A copy, because the stream takes the memory away, and chunks share theirs.
-          if (chunk.byteLength > 0) controller.enqueue(new Uint8Array(chunk));
+          if (chunk.byteLength > 0) context.runInAsyncScope(controller.enqueue, controller, new Uint8Array(chunk));
           return (controller.desiredSize ?? 1) > 0;
         },
         end() {
           if (over) return;
           over = true;
-          controller.close();
+          context.runInAsyncScope(controller.close, controller);
           // A pending BYOB read is answered only so (Streams, "readableByteStreamControllerRespondInClosedState").
           controller.byobRequest?.respond(0);
         },
         fail(error) {
           if (over) return;
           over = true;
-          controller.error(brokenBody(error));
+          context.runInAsyncScope(controller.error, controller, brokenBody(error));
         },
       });
     },

@@ -3,6 +3,7 @@ import type { AuthContext } from '@grpc/grpc-js/build/src/auth-context.js';
 import type { Call as GrpcCall, InterceptingListener, MessageContext } from '@grpc/grpc-js/build/src/call-interface.js';
 import type { Body } from '../../core/body.js';
 import { Call } from '../../core/call.js';
+import { callersContext } from '../../core/context.js';
 import { CancelledError, type MeshError } from '../../core/errors.js';
 import { type HeaderFields, headerValue } from '../../core/headers.js';
 import type { Reply } from '../../core/reply.js';
@@ -21,6 +22,8 @@ export class MeshCall implements GrpcCall, SenderOwner, ReceiverOwner {
   #listener!: InterceptingListener;
   #credentials: CallCredentials | undefined;
   #sender!: Sender;
+  /** Where the listener is called: the events of a connection come in the context of whoever opened it. */
+  readonly #context = callersContext();
   #receiver: Receiver | undefined;
   /** Undefined until there is a body to send. */
   #call: Call | undefined;
@@ -42,7 +45,7 @@ export class MeshCall implements GrpcCall, SenderOwner, ReceiverOwner {
     this.#metadata = metadata;
     this.#Metadata = metadataClass(metadata);
     this.#listener = listener;
-    this.#sender = new Sender(this.#encoding(metadata), this);
+    this.#sender = new Sender(this.#encoding(metadata), this, this.#context);
     this.settings.parent?.on('cancelled', this.#parentCancelled);
     queueMicrotask(() => this.#sender.turnOver());
   }
@@ -113,7 +116,8 @@ export class MeshCall implements GrpcCall, SenderOwner, ReceiverOwner {
   // What the receiver finds.
 
   message(bytes: Buffer): void {
-    if (!this.#ended) this.#listener.onReceiveMessage(bytes);
+    const { onReceiveMessage } = this.#listener;
+    if (!this.#ended) this.#context.runInAsyncScope(onReceiveMessage, this.#listener, bytes);
   }
 
   ended(trailers: HeaderFields | undefined, complete: boolean): void {
@@ -221,7 +225,7 @@ export class MeshCall implements GrpcCall, SenderOwner, ReceiverOwner {
     this.#sender.stop();
     this.#receiver?.stop();
     // Not in the stack of what we were called from: a client without an 'error' listener throws here.
-    process.nextTick(reportStatus, this.#listener, status);
+    this.#context.runInAsyncScope(process.nextTick, process, reportStatus, this.#listener, status);
   }
 }
 

@@ -1,3 +1,4 @@
+import type { AsyncResource } from 'node:async_hooks';
 import type { MessageContext, WriteCallback } from '@grpc/grpc-js/build/src/call-interface.js';
 import { type Body, type BodyProducer, BytesBody, StreamBody } from '../../core/body.js';
 import { compress, type Encoding } from './compression.js';
@@ -33,6 +34,8 @@ export class Sender implements BodyProducer {
   constructor(
     private readonly encoding: Encoding,
     private readonly owner: SenderOwner,
+    /** Where writers are told that there is room. */
+    private readonly context: AsyncResource,
   ) {}
 
   send(context: MessageContext, message: Buffer): void {
@@ -57,7 +60,7 @@ export class Sender implements BodyProducer {
   resume(): void {
     const callbacks = this.#callbacks;
     this.#callbacks = [];
-    for (const callback of callbacks) callback();
+    for (const callback of callbacks) this.context.runInAsyncScope(callback);
   }
 
   /** The call is over: nothing more is sent, and writers that wait are let go. */

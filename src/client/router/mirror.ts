@@ -1,5 +1,6 @@
 import { type Body, BytesBody } from '../../core/body.js';
 import { Call } from '../../core/call.js';
+import { callersContext } from '../../core/context.js';
 import { CancelledError, MeshError } from '../../core/errors.js';
 import { copyHeaders } from '../../core/headers.js';
 import type { ForwardAction, MirrorPolicy } from '../../core/model/route.js';
@@ -37,9 +38,15 @@ export function mirrorCalls(action: ForwardAction, use: Use, env: ClientEnv): Fi
     const { body } = call;
     const ready = body === undefined || body instanceof BytesBody;
     if (!ready) {
-      call.body = new MirroredBody(body, send, () => {
-        for (const { mirror } of copies) mirror.dropped('body-too-long');
-      });
+      // Its last byte comes when it comes; the copies go out in the context of their call.
+      const context = callersContext();
+      call.body = new MirroredBody(
+        body,
+        (copy) => context.runInAsyncScope(send, undefined, copy),
+        () => {
+          for (const { mirror } of copies) mirror.dropped('body-too-long');
+        },
+      );
     }
     const replying = next(call);
     if (!ready) return replying;

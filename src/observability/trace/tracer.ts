@@ -38,13 +38,13 @@ export class MeshTracer implements Tracer {
 
   #record(call: Call, tracer: OtelTracer, api: OtelApi): AttemptSpan | undefined {
     const { record } = call;
-    let parent = call.attempt > 1 ? this.#parents.get(record) : undefined;
+    const whole = record.whole ?? record;
+    let parent = call.attempt > 1 ? this.#parents.get(whole) : undefined;
     if (parent === undefined) {
       parent = this.#parent(call, api);
-      this.#parents.set(record, parent);
+      this.#parents.set(whole, parent);
     }
-    const first =
-      record.traceId === undefined || record.spanId === undefined ? undefined : [record.traceId, record.spanId];
+    const first = whole.traceId === undefined || whole.spanId === undefined ? undefined : [whole.traceId, whole.spanId];
     const rootless = call.attempt > 1 && first !== undefined && api.trace.getSpanContext(parent) === undefined;
     const span = tracer.startSpan(
       spanName(call),
@@ -61,6 +61,9 @@ export class MeshTracer implements Tracer {
     const { traceId, spanId } = span.spanContext();
     record.traceId = traceId;
     record.spanId = spanId;
+    // What comes beside it refers to it.
+    whole.traceId ??= traceId;
+    whole.spanId ??= spanId;
     this.#inject(call, span, parent, api);
     return span.isRecording() ? new RecordedAttempt(span) : undefined;
   }

@@ -1,5 +1,6 @@
 import { type Body, BytesBody } from '../../core/body.js';
 import { type Call, CallRecord } from '../../core/call.js';
+import { callersContext } from '../../core/context.js';
 import type { DeadlineEntry } from '../../core/deadlines.js';
 import { discard } from '../../core/discard.js';
 import { CancelledError, MeshError, refusedUnseen } from '../../core/errors.js';
@@ -26,6 +27,7 @@ export class Race {
   readonly #running = new Set<Runner>();
   /** All that were sent. */
   readonly #attempts: Call[] = [];
+  readonly #context = callersContext();
   readonly #waits;
   readonly #shared: SharedBody | undefined;
   readonly #delayMs: number | undefined;
@@ -114,7 +116,10 @@ export class Race {
     this.#timer = deadlines.watch(at, this.#due);
   }
 
-  readonly #due = (): void => {
+  /** The timer is everybody's: the next attempt goes out in the context of its call. */
+  readonly #due = (): void => this.#context.runInAsyncScope(this.#go, this);
+
+  #go(): void {
     this.#stopTimer();
     const reason = this.#reason;
     if (!this.#noMore && this.#whole() && permitted(this.env, this.call, reason)) {
@@ -128,7 +133,7 @@ export class Race {
       if (reason !== undefined) this.#noMore = true;
       this.#settleIfLast();
     }
-  };
+  }
 
   #replied(runner: Runner, reply: Reply): void {
     if (!this.#ended(runner)) {

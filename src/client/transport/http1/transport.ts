@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Call } from '../../../core/call.js';
+import { outsideOfCalls } from '../../../core/context.js';
 import { asMeshError, type MeshError } from '../../../core/errors.js';
 import type { Reply } from '../../../core/reply.js';
 import type { Transport, TransportOptions } from '../../../core/transport.js';
@@ -164,20 +165,22 @@ class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner, WarmO
 
   #connect(opener: Exchange | undefined): void {
     const { endpoint, tls, connectTimeoutMs, clock } = this.options;
-    const abandon = openConnection(
-      {
-        endpoint: endpoint.key,
-        addresses: addressOrder(endpoint.addresses),
-        tls,
-        timeoutMs: connectTimeoutMs,
-        clock,
-        resumption: this.#resumption,
-      },
-      (error, socket) => {
-        this.#opening.delete(opening);
-        if (socket === undefined) this.#unreachable(opener, error as MeshError);
-        else this.#opened(socket);
-      },
+    const abandon = outsideOfCalls(() =>
+      openConnection(
+        {
+          endpoint: endpoint.key,
+          addresses: addressOrder(endpoint.addresses),
+          tls,
+          timeoutMs: connectTimeoutMs,
+          clock,
+          resumption: this.#resumption,
+        },
+        (error, socket) => {
+          this.#opening.delete(opening);
+          if (socket === undefined) this.#unreachable(opener, error as MeshError);
+          else this.#opened(socket);
+        },
+      ),
     );
     const opening: Opening = { opener, abandon };
     this.#opening.add(opening);

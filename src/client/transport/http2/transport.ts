@@ -1,5 +1,6 @@
-import { AsyncResource } from 'node:async_hooks';
+import type { AsyncResource } from 'node:async_hooks';
 import type { Call } from '../../../core/call.js';
+import { callersContext, outsideOfCalls } from '../../../core/context.js';
 import { asMeshError, type MeshError } from '../../../core/errors.js';
 import type { Reply } from '../../../core/reply.js';
 import type { Transport, TransportOptions } from '../../../core/transport.js';
@@ -190,7 +191,7 @@ class Http2Transport implements Transport, ConnectionOwner, WarmOwner {
       resolve,
       reject,
       counted,
-      context: new AsyncResource('inmesh.waiting'),
+      context: callersContext(),
       onCancel: (reason) => {
         const at = this.#line.indexOf(waiting);
         if (at < 0) return;
@@ -226,7 +227,7 @@ class Http2Transport implements Transport, ConnectionOwner, WarmOwner {
   #open(ahead: boolean): boolean {
     // One that drains may do so for as long as a stream lasts: an endpoint may have one in its place in a full cluster, too, but no more.
     if (!this.options.limits.tryOpen(this.#usable.length === 0 && this.#all.size <= 1)) return false;
-    const connection = new Connection(this.options, this.#settings, this, ahead);
+    const connection = outsideOfCalls(() => new Connection(this.options, this.#settings, this, ahead));
     this.#all.add(connection);
     this.#usable.push(connection);
     return true;
