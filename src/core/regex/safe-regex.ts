@@ -1,11 +1,13 @@
-import { createRequire } from 'node:module';
+import { RE2JS } from 're2js';
 import type { SafeRegex } from '../model/match.js';
 import { literalMatcher } from './literal.js';
 import { estimatedProgramSize } from './program-size.js';
 import { parseSubstitution, type Substitution } from './substitution.js';
 
-type Engine = typeof import('re2js').RE2JS;
-type Program = ReturnType<Engine['compile']>;
+type Program = ReturnType<typeof RE2JS.compile>;
+
+// RE2JS takes 8 ms to load and comes with this file: with what decodes configuration, never with `inmesh` itself. By an import that bundlers see, and not
+// when the first expression needs it, which would have to be synchronous.
 
 /** Longest expression that is accepted, in UTF-16 units. */
 const MAX_SOURCE = 4_096;
@@ -19,16 +21,6 @@ const MAX_PROGRAM = 2_000;
  * expression smaller than it looks (`abc|abd` is `ab[cd]`), but hardly four times.
  */
 const MAX_ESTIMATE = 4 * MAX_PROGRAM;
-
-let engine: Engine | undefined;
-
-/** Loaded with the first expression that needs it, 8 ms; synchronously, because a bad expression is found while a resource is decoded. */
-function loadEngine(): Engine {
-  engine ??= (
-    createRequire(typeof __filename === 'string' ? __filename : import.meta.url)('re2js') as typeof import('re2js')
-  ).RE2JS;
-  return engine;
-}
 
 class CompiledRegex implements SafeRegex {
   readonly matches: (text: string) => boolean;
@@ -74,7 +66,7 @@ function compileProgram(source: string): Program {
   const estimate = estimatedProgramSize(source);
   if (estimate > MAX_ESTIMATE)
     throw new Error(`too large: about ${estimate} instructions, at most ${MAX_PROGRAM} are allowed`);
-  const program = loadEngine().compile(source);
+  const program = RE2JS.compile(source);
   if (program.programSize() > MAX_PROGRAM) {
     throw new Error(`too large: ${program.programSize()} instructions, at most ${MAX_PROGRAM} are allowed`);
   }
