@@ -1,5 +1,6 @@
 import type { ChannelInterface, Client, ClientOptions } from '@grpc/grpc-js';
 import type { Dispatcher } from 'undici';
+import { reportedWeight } from '../client/balancer/load-weight.js';
 import { Destinations } from '../client/destinations.js';
 import type { Verdict } from '../client/endpoints/health.js';
 import type { Reach } from '../client/endpoints/level.js';
@@ -15,7 +16,7 @@ import { type Clock, keepAlive } from '../core/clock.js';
 import { Deadlines } from '../core/deadlines.js';
 import { MeshClosedError } from '../core/errors.js';
 import type { Meter } from '../core/meter.js';
-import type { HealthStatus } from '../core/model/endpoint.js';
+import type { HealthStatus, Locality } from '../core/model/endpoint.js';
 import type { ResourcesDump } from '../core/resources.js';
 import type { WatchServer } from '../core/server-config.js';
 import type { Service } from '../core/service.js';
@@ -81,7 +82,13 @@ export interface MeshDump {
     readonly breaker: 'closed' | 'open' | 'half-open' | undefined;
     readonly endpoints: readonly {
       readonly address: string;
+      /** Share of traffic among the endpoints that are used, in any unit, as configured. */
       readonly weight: number;
+      /** What weighted round robin makes of its load reports (gRFC A58): undefined with other balancers, and while it has no report that counts. */
+      readonly reportedWeight: number | undefined;
+      readonly locality: Locality;
+      /** 0 is used first. */
+      readonly priority: number;
       readonly inflight: number;
       readonly latencyMs: number;
       readonly labels: Readonly<Record<string, string>>;
@@ -216,6 +223,9 @@ function dump(destinations: Destinations, now: number): Omit<MeshDump, 'resource
       endpoints: cluster.endpoints.map((endpoint) => ({
         address: endpoint.key,
         weight: endpoint.weight,
+        reportedWeight: reportedWeight(endpoint, cluster.config.balancer, now),
+        locality: endpoint.config.locality,
+        priority: endpoint.config.priority,
         inflight: endpoint.inflight,
         latencyMs: endpoint.latency.value(now),
         labels: endpoint.config.labels,

@@ -1,4 +1,4 @@
-import type { WeightedRoundRobinConfig } from '../../core/model/cluster.js';
+import type { BalancerConfig, WeightedRoundRobinConfig } from '../../core/model/cluster.js';
 import type { BackendMetrics } from '../../core/orca-report.js';
 import type { Endpoint } from '../endpoints/endpoint.js';
 
@@ -82,4 +82,11 @@ export function loadWeightOf(endpoint: Endpoint): LoadWeight {
     known.set(endpoint, weight);
   }
   return weight;
+}
+
+/** For people to see: the weight that is used now; undefined when the balancer goes by something else, or by the mean of the others. */
+export function reportedWeight(endpoint: Endpoint, balancer: BalancerConfig, now: number): number | undefined {
+  if (balancer.kind !== 'weighted_round_robin') return undefined;
+  const weight = known.get(endpoint)?.value(balancer, now) ?? NOT_YET_USABLE;
+  return weight > 0 ? weight : undefined;
 }

@@ -234,5 +234,12 @@ describe('what a control plane pushes', () => {
       expect(busy).toBeLessThanOrEqual(12);
       expect(Math.abs(idle - other)).toBeLessThanOrEqual(4);
     }, WAIT);
+    const shown = (await mesh.configDump()).clusters.flatMap(({ endpoints }) => endpoints);
+    expect(shown.map(({ reportedWeight }) => Math.round(reportedWeight ?? 0)).sort()).toEqual([111, 333, 333]);
+    for (const { locality, priority } of shown)
+      expect({ locality, priority }).toEqual({
+        locality: expect.objectContaining({ zone: expect.any(String) }),
+        priority: 0,
+      });
   });
 });
