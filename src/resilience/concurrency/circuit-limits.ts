@@ -95,7 +95,9 @@ export class CircuitLimits implements ConnectionLimits {
 
   tryRequest(priority?: Priority): boolean {
     const lane = this.#lane(priority);
-    if (this.#held('requests', lane) >= lane.limits.maxRequests) return this.#refuse('max_requests', priority);
+    // As #held says it, without a look-up by name: every attempt comes here.
+    const held = this.config.high === undefined ? this.requests : lane.requests;
+    if (held >= lane.limits.maxRequests) return this.#refuse('max_requests', priority);
     if (priority === 'batch') {
       if (this.#batch.requests >= this.#batch.limits.maxRequests) return this.#refuse('batch_share', priority);
       this.#batch.requests++;
