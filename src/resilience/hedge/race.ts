@@ -3,7 +3,7 @@ import { type Call, CallRecord } from '../../core/call.js';
 import { callersContext } from '../../core/context.js';
 import type { DeadlineEntry } from '../../core/deadlines.js';
 import { discard } from '../../core/discard.js';
-import { CancelledError, MeshError, refusedUnseen } from '../../core/errors.js';
+import { CancelledError, furthest, MeshError, type Reached, reachedAtLeast, refusedUnseen } from '../../core/errors.js';
 import type { HedgeConfig } from '../../core/model/route.js';
 import { markAttempt } from '../../core/retry-mark.js';
 import type { Reply } from '../../core/reply.js';
@@ -43,6 +43,8 @@ export class Race {
   #noMore = false;
   /** The last that has failed; `again`: the policy would have it followed by another. */
   #failed: { readonly attempt: Call; readonly ending: Ending; readonly again: boolean } | undefined;
+  /** How far those got that have failed. */
+  #reached: Reached = 'no';
   #winner: Call | undefined;
   #over = false;
   #letGo: (() => void) | undefined;
@@ -207,16 +209,17 @@ export class Race {
   #keep(attempt: Call, ending: Ending, again: boolean): void {
     discard(this.#failed?.ending.reply?.body, this.env.clock);
     this.#failed = { attempt, ending, again };
+    this.#reached = furthest(this.#reached, ending.error instanceof MeshError ? ending.error.reached : 'yes');
     if (attempt.body !== undefined) this.#shared?.rest(attempt.body);
   }
 
   #settle(attempt: Call, { reply, error }: Ending): void {
+    const reached = furthest(this.#reached, this.#running.size > 0 ? 'maybe' : 'no');
     this.#win(attempt);
-    if (reply !== undefined) this.#resolve(reply);
-    else {
-      this.#shared?.dispose(error instanceof MeshError ? error : undefined);
-      this.#reject(error);
-    }
+    if (reply !== undefined) return this.#resolve(reply);
+    const told = error instanceof MeshError ? reachedAtLeast(error, reached) : undefined;
+    this.#shared?.dispose(told);
+    this.#reject(told ?? error);
   }
 
   /** One more attempt can have the body from its beginning. */

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { describe, expect, test, vi } from 'vitest';
 import { AttemptTimeoutError } from '../../../src/resilience/deadline/errors.js';
-import { ConnectionLostError, StreamRefusedError } from '../../../src/client/transport/errors.js';
+import { ConnectError, ConnectionLostError, StreamRefusedError } from '../../../src/client/transport/errors.js';
 import { type Body, BytesBody, StreamBody } from '../../../src/core/body.js';
 import type { Call, CallInit } from '../../../src/core/call.js';
 import { Deadlines } from '../../../src/core/deadlines.js';
@@ -82,13 +82,14 @@ function setup(config: Partial<HedgeConfig> = {}, more: Setup = {}) {
   const run = (init: Partial<CallInit> = {}, prepare: (call: Call) => void = () => {}) => {
     const call = aCall(init);
     prepare(call);
-    const state: { outcome: number | string | undefined } = { outcome: undefined };
+    const state: { outcome: number | string | undefined; error?: unknown } = { outcome: undefined };
     send(call).then(
       (reply) => {
         state.outcome = reply.status;
       },
       (error: Error) => {
         state.outcome = error.name;
+        state.error = error;
       },
     );
     return { call, state };
@@ -231,6 +232,26 @@ describe('a failed attempt of a hedged call', () => {
     expect(state.outcome).toBe(503);
     expect(call.record.flags).toEqual(['URX']);
     expect(counts.places).toBe(0);
+  });
+
+  test('that was lost may have arrived, and the caller is told so when the attempt after it could not connect', async () => {
+    const { run, attempts, clock } = setup({ maxAttempts: 2 });
+    const { state } = run({ method: 'POST', idempotent: true });
+    attempts[0]?.answer(lost());
+    await clock.advance(100);
+    attempts[1]?.answer(new ConnectError('10.0.0.2:80', 'ECONNREFUSED'));
+    await clock.advance(0);
+    expect(state.error).toMatchObject({ code: 'CONNECT_FAILED', reached: 'maybe' });
+  });
+
+  test('that was answered has arrived, and the caller is told so when the attempt after it could not connect', async () => {
+    const { run, attempts, clock } = setup({ maxAttempts: 2 });
+    const { state } = run();
+    attempts[0]?.answer(aReply(503));
+    await clock.advance(100);
+    attempts[1]?.answer(new ConnectError('10.0.0.2:80', 'ECONNREFUSED'));
+    await clock.advance(0);
+    expect(state.error).toMatchObject({ code: 'CONNECT_FAILED', reached: 'yes' });
   });
 
   test('that none after it would better waits for those under way, and is followed by no other', async () => {
