@@ -84,6 +84,14 @@ export class Destination {
     return this.#wait(call);
   };
 
+  /** Resolves when its configuration is there, and the connections that it wants ahead of calls are open or cannot be had for now; else rejects. */
+  async ready(): Promise<void> {
+    if (this.#router === undefined && this.#failure === undefined) await this.#heard();
+    const router = this.#router;
+    if (router === undefined) throw this.#failure ?? this.#noConfig();
+    await router.warmed();
+  }
+
   close(): void {
     this.#closed = true;
     this.#unwatch();
@@ -117,6 +125,24 @@ export class Destination {
     for (const wake of [...this.#waiting]) wake();
   }
 
+  /** The first configuration or failure, or CONFIG_WAIT_MS. */
+  #heard(): Promise<void> {
+    const { clock, deadlines } = this.env;
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        this.#waiting.delete(wake);
+        timer.stop();
+        resolve();
+      };
+      const timer = deadlines.watch(clock.now() + CONFIG_WAIT_MS, wake);
+      this.#waiting.add(wake);
+    });
+  }
+
+  #noConfig(): MeshError {
+    return new ConfigUnavailableError(`no configuration for "${this.authority}" within ${CONFIG_WAIT_MS} ms`);
+  }
+
   /** A call whose cluster is in trouble waits for another configuration: nothing has been done to it yet. */
   async #untilReady(call: Call, router: Router): Promise<Reply> {
     const heard = this.#news;
@@ -142,9 +168,7 @@ export class Destination {
         call.deadline === Number.POSITIVE_INFINITY && !call.waitForReady
           ? deadlines.watch(clock.now() + CONFIG_WAIT_MS, () => {
               leave();
-              reject(
-                new ConfigUnavailableError(`no configuration for "${this.authority}" within ${CONFIG_WAIT_MS} ms`),
-              );
+              reject(this.#noConfig());
             })
           : undefined;
       const leave = (): void => {

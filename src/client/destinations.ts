@@ -1,6 +1,7 @@
 import type { Call } from '../core/call.js';
 import { outsideOfCalls } from '../core/context.js';
 import { MeshClosedError } from '../core/errors.js';
+import { dataPlaneAuthority, formatXdsTarget, parseXdsTarget } from '../core/xds-target.js';
 import { type Service, stack } from '../core/service.js';
 import { Destination } from './destination.js';
 import { ClusterRegistry } from './endpoints/registry.js';
@@ -11,6 +12,8 @@ import { callFilters } from './stack.js';
 
 /** Destinations kept at once; the one unused for longest makes room. A forward proxy meets hosts without end. */
 const MAX_DESTINATIONS = 1_000;
+
+type Named = Pick<Call, 'authority' | 'target' | 'scheme'>;
 
 /** The whole client as one service: every face puts its calls in here. */
 export class Destinations {
@@ -27,10 +30,20 @@ export class Destinations {
     this.clusters = new ClusterRegistry(env);
     this.service = stack(callFilters(env), (call) => {
       if (this.#closed) return Promise.reject(new MeshClosedError());
-      const destination = this.#find(call);
+      const destination = this.#of(call);
       destination.lastUsed = call.record.startedAt;
       return destination.service(call);
     });
+  }
+
+  /** Begins to watch an authority ahead of calls; resolves as `Destination.ready` does. */
+  ready(target: string): Promise<void> {
+    if (this.#closed) return Promise.reject(new MeshClosedError());
+    const parsed = parseXdsTarget(target);
+    const named = parsed.xdsAuthority === undefined ? undefined : formatXdsTarget(parsed);
+    const destination = this.#of({ authority: dataPlaneAuthority(parsed), target: named, scheme: 'http' });
+    destination.lastUsed = this.env.clock.now();
+    return destination.ready();
   }
 
   list(): readonly Destination[] {
@@ -47,13 +60,13 @@ export class Destinations {
   }
 
   /** By authority and scheme: where a name is unknown to the mesh, https means another port and TLS. */
-  #find(call: Call): Destination {
-    const target = call.target ?? call.authority;
-    const key = call.scheme === 'https' ? `https:${target}` : target;
-    return this.#destinations.get(key) ?? this.#add(key, call);
+  #of(named: Named): Destination {
+    const target = named.target ?? named.authority;
+    const key = named.scheme === 'https' ? `https:${target}` : target;
+    return this.#destinations.get(key) ?? this.#add(key, named);
   }
 
-  #add(key: string, { authority, target, scheme }: Call): Destination {
+  #add(key: string, { authority, target, scheme }: Named): Destination {
     if (this.#destinations.size >= MAX_DESTINATIONS) this.#evict();
     // Checks, watches and connections that begin here are nobody's: they outlive the request that was first to ask.
     const destination = outsideOfCalls(

@@ -54,6 +54,11 @@ export interface Transport {
    * connect timeout. One attempt at a time: who comes while it is under way waits for the same.
    */
   connect(): Promise<void>;
+  /**
+   * Resolves when the connections that are wanted ahead of calls (`ConnectionConfig.warm`) are open, or could not be opened: they are tried again in time,
+   * but nobody need wait for that. Absent: there are none such.
+   */
+  warmed?(): Promise<void>;
   /** Connections open now. */
   readonly connections: number;
   /** No new calls; resolves when those under way have ended. `force` cuts them. Idempotent. */

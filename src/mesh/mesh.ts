@@ -14,6 +14,7 @@ import { LocalZones } from '../client/local-zones.js';
 import type { PassthroughOptions } from '../client/passthrough.js';
 import { type Clock, keepAlive } from '../core/clock.js';
 import { Deadlines } from '../core/deadlines.js';
+import { string } from '../core/decode.js';
 import { MeshClosedError } from '../core/errors.js';
 import type { Meter } from '../core/meter.js';
 import type { HealthStatus, Locality } from '../core/model/endpoint.js';
@@ -58,8 +59,12 @@ export interface Mesh extends Scope {
   configDump(): Promise<MeshDump>;
   /** The resources behind the configuration as they came; for CSDS (`csds` of `inmesh/grpc`, gRFC A40). */
   resources(): readonly ResourcesDump[];
-  /** Resolves when the first configuration is there; rejects when there can be none. */
-  ready(): Promise<void>;
+  /**
+   * Resolves when the first configuration is there; rejects when there can be none. With authorities, as calls name them (`reviews`, `reviews:9090`,
+   * `xds://authority/name`), also: when each has its configuration, and the connections that it wants ahead of calls (`warmConnections`) are open. An
+   * endpoint that cannot be reached holds nobody up; an authority that cannot be called rejects, after 15 s when nothing is heard of it.
+   */
+  ready(...authorities: readonly string[]): Promise<void>;
   /** Ends every connection, timer and file handle; calls under way fail with MESH_CLOSED. Idempotent. */
   close(): Promise<void>;
 }
@@ -160,6 +165,12 @@ export function createMesh({ source, unknownHosts, localCluster, env: parts, obs
     deadlines.close();
     await observability.close();
   };
+  const readyFor = async (authorities: readonly string[]): Promise<void> => {
+    for (const [i, authority] of authorities.entries()) string(authority, `mesh.ready(authorities[${i}])`);
+    await source.ready();
+    await Promise.all(authorities.map((authority) => destinations.ready(authority)));
+    if (closing !== undefined) throw new MeshClosedError();
+  };
   return {
     fetch: createFetch(service),
     get dispatcher() {
@@ -191,7 +202,8 @@ export function createMesh({ source, unknownHosts, localCluster, env: parts, obs
       resources: await dumpResources(resources(), env.clock),
     }),
     resources,
-    ready: () => (closing === undefined ? keepAlive(env.clock, source.ready()) : Promise.reject(new MeshClosedError())),
+    ready: (...authorities) =>
+      closing === undefined ? keepAlive(env.clock, readyFor(authorities)) : Promise.reject(new MeshClosedError()),
     close: () => {
       closing ??= close();
       return closing;

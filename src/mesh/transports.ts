@@ -21,6 +21,7 @@ export function suppressing({ http1, http2 }: ClientEnv['transports'], filter: F
           return transport.connections;
         },
         connect: () => transport.connect(),
+        warmed: () => transport.warmed?.() ?? Promise.resolve(),
         close: (force) => transport.close(force),
       };
     },
@@ -65,6 +66,11 @@ class LateTransport implements Transport {
   async connect(): Promise<void> {
     await this.loading;
     await this.#made().connect();
+  }
+
+  async warmed(): Promise<void> {
+    await this.loading;
+    await this.#made().warmed?.();
   }
 
   get connections(): number {

@@ -64,9 +64,17 @@ export class Aggregate implements Upstream {
   }
 
   others(tried: readonly string[], call: Call): boolean {
+    return this.#serving()?.others(tried, call) ?? false;
+  }
+
+  /** Those of the leaf that serves. */
+  warmed(): Promise<unknown> {
+    return this.#serving()?.warmed() ?? Promise.resolve();
+  }
+
+  #serving(): Cluster | undefined {
     const now = this.env.clock.now();
-    const serving = this.#leaves.find((leaf) => leaf.usable(now)) ?? this.#leaves[0];
-    return serving?.cluster?.others(tried, call) ?? false;
+    return (this.#leaves.find((leaf) => leaf.usable(now)) ?? this.#leaves[0])?.cluster;
   }
 
   /** Whether others can serve in the place of the leaf of that name. */

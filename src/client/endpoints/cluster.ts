@@ -167,6 +167,10 @@ export class Cluster implements Rank {
     if (balancingKey(config) !== balancingKey(before)) this.#priorities.rebalance();
   }
 
+  warmed(): Promise<unknown> {
+    return Promise.all(this.#aperture.used.map((endpoint) => endpoint.warmed()));
+  }
+
   /** Keeps the cluster alive while calls of an aggregate that it is a leaf of may come. */
   serves(dependant: Dependant): void {
     this.#dependants.add(dependant);

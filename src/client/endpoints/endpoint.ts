@@ -126,6 +126,11 @@ export class Endpoint {
     return transport;
   }
 
+  /** Settled when the connections wanted ahead of calls are open, or cannot be had for now. */
+  warmed(): Promise<unknown> {
+    return Promise.all([...(this.#transports?.values() ?? [])].map((transport) => transport.warmed?.()));
+  }
+
   /** Finds out whether it can be reached, at no call's cost, and tells of it as an attempt does. The result says when it has. */
   look(clock: Pick<Clock, 'now'>): Promise<void> {
     if (this.#retired) return Promise.resolve();

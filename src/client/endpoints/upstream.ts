@@ -22,6 +22,8 @@ export interface Upstream {
   readonly fallback: Fallback | undefined;
   /** Has the mesh end the call when it closes, though no attempt of it is under way. The result lets go of it. */
   hold(call: Call): () => void;
+  /** Settled when the connections that it wants ahead of calls are open, or cannot be had for now. */
+  warmed(): Promise<unknown>;
   /** One attempt. An update may replace it: look it up for each. */
   readonly service: Service;
 }

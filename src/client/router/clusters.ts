@@ -58,6 +58,16 @@ export class RouterClusters {
     return ref;
   }
 
+  /** Makes the clusters, as a first call would, and waits for the connections that they want ahead of calls. Trouble is the calls' to tell of. */
+  warmed(names: Iterable<string>): Promise<unknown> {
+    return Promise.all(
+      [...names].map((name) => {
+        const meaning = this.use(name);
+        return meaning === undefined || meaning instanceof MeshError ? undefined : meaning.warmed();
+      }),
+    );
+  }
+
   use(name: string): Meaning {
     return this.ref(name).meaning;
   }

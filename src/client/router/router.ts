@@ -63,6 +63,15 @@ export class Router {
     return this.#clusters.update(config, keep);
   }
 
+  /** Settled when the connections that are wanted ahead of calls, to any cluster that a route leads to, are open or cannot be had for now. */
+  warmed(): Promise<unknown> {
+    const names = new Set<string>();
+    for (const { action } of this.config.routes) {
+      if (action.kind === 'forward') for (const { name, weight } of action.clusters) if (weight > 0) names.add(name);
+    }
+    return this.#clusters.warmed(names);
+  }
+
   /** The first route that matches serves the call. */
   readonly service: Service = (call) => {
     const route = this.#routes.find(call);

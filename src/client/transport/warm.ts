@@ -9,6 +9,8 @@ const BACKOFF: Backoff = { baseMs: 1_000, maxMs: 120_000, multiplier: 1.6 };
 export interface WarmOwner {
   /** Connections that take calls, or will once they are made. */
   readonly held: number;
+  /** Those that are open. */
+  readonly connections: number;
   /** Opens one ahead of calls, or not, when the cluster's limits allow none. */
   openAhead(): boolean;
 }
@@ -23,6 +25,8 @@ export class WarmConnections {
   #notBefore = Number.NEGATIVE_INFINITY;
   #stopTimer: (() => void) | undefined;
   #closed = false;
+  /** Who waits for the connections. */
+  readonly #waiting: (() => void)[] = [];
 
   constructor(
     private readonly count: number,
@@ -53,6 +57,7 @@ export class WarmConnections {
       this.fill();
     };
     this.#stopTimer = clock.after(this.#notBefore - now, again, { background: true });
+    this.#goOn();
   }
 
   /** A connection was made: the endpoint is there. */
@@ -60,9 +65,30 @@ export class WarmConnections {
     this.#attempts = 0;
   }
 
+  /** A connection is open, and counted. */
+  opened(): void {
+    if (this.owner.connections >= this.count) this.#goOn();
+  }
+
+  /** A connection could not be made. */
+  failed(): void {
+    this.#goOn();
+  }
+
+  /** Resolves when all are open, or one cannot be had for now. */
+  filled(): Promise<void> {
+    if (this.#closed || this.#stopTimer !== undefined || this.owner.connections >= this.count) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
   close(): void {
     this.#closed = true;
     this.#stopTimer?.();
+    this.#goOn();
+  }
+
+  #goOn(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve();
   }
 }
 

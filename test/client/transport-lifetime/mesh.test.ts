@@ -45,6 +45,24 @@ afterEach(async () => {
   for (const backend of backends.splice(0)) await backend.close();
 });
 
+test('ready rejects for a name that cannot be called, for what is no name, and when the mesh closes', async () => {
+  carrier = await openCarrier(
+    'embedded',
+    `${serviceYaml('reviews')}---
+apiVersion: inmesh.dev/v1alpha1
+kind: MeshConfig
+metadata: { name: default }
+spec: { unknownHosts: deny }
+`,
+  );
+  const { mesh } = carrier;
+  await mesh.ready('reviews', 'reviews.default:80', 'xds:///reviews');
+  await expect(mesh.ready('reviews', 'nowhere')).rejects.toMatchObject({ code: 'UNKNOWN_HOST' });
+  await expect(mesh.ready(7 as never)).rejects.toThrow('mesh.ready(authorities[0]): must be a string, got 7');
+  await mesh.close();
+  await expect(mesh.ready('reviews')).rejects.toMatchObject({ code: 'MESH_CLOSED' });
+});
+
 describe.each(protocols)('TrafficPolicy of connections, %s', (_name, appProtocol, serve) => {
   /** Two endpoints, without retries: a call that is lost is seen. */
   async function start(connectionPool: string): Promise<void> {
@@ -67,6 +85,23 @@ describe.each(protocols)('TrafficPolicy of connections, %s', (_name, appProtocol
     await start('maxRequestsPerConnection: 9, maxConnectionDuration: 20ms, maxConnections: 8');
     await inTurns(1_000, 20, echo);
     expect(backends.reduce((sum, { accepted }) => sum + accepted(), 0)).toBeGreaterThan(1_000 / 9);
+  });
+
+  test('those kept warm are open at every endpoint before any call, once the mesh is ready for the Service', async () => {
+    await start('warmConnections: 3');
+    await carrier.mesh.ready();
+    expect((await carrier.mesh.configDump()).clusters).toEqual([]);
+    await carrier.mesh.ready('reviews');
+    await vi.waitFor(() => expect(backends.map(({ accepted }) => accepted())).toEqual([3, 3]), WAIT);
+    await inTurns(20, 1, echo);
+    expect(backends.map(({ accepted }) => accepted())).toEqual([3, 3]);
+  });
+
+  test('an endpoint that is down keeps nobody from being ready', async () => {
+    await start('warmConnections: 2');
+    await backends[1]?.close();
+    await carrier.mesh.ready('reviews');
+    await vi.waitFor(() => expect(backends[0]?.accepted()).toBe(2), WAIT);
   });
 
   test('those kept warm are open at every endpoint after the first call', async () => {

@@ -104,6 +104,21 @@ describe.each(Object.entries(protocols))('connections kept warm, %s', (_name, ru
     expect(running.accepted()).toBe(3);
   });
 
+  test('can be waited for: all of them, by any number of those who ask, before and after', async () => {
+    await start({ warm: 3 });
+    const { transport } = running;
+    await Promise.all([transport.warmed?.(), transport.warmed?.()]);
+    expect(transport.connections).toBe(3);
+    await transport.warmed?.();
+  });
+
+  test('are waited for no longer than there is hope: not beyond the limits, and not when the transport closes', async () => {
+    await start({ warm: 5, limits: new CountingLimits(2) });
+    await running.transport.warmed?.();
+    await running.transport.close(true);
+    await running.transport.warmed?.();
+  });
+
   test('are opened again when the server hangs up, but not again within a second', async () => {
     await start({ warm: 2 });
     await until(() => running.transport.connections === 2 && running.open() === 2);
@@ -162,6 +177,8 @@ test('an endpoint that cannot be reached is tried at growing intervals, and a ca
     clock,
     logger: silentLogger,
   });
+  // Who waits for the connections learns that there are none, and is not kept.
+  await transport.warmed?.();
   const attempts: number[] = [];
   for (const wait of [0, 1_000, 1_600, 2_560]) {
     await clock.advance(wait);

@@ -73,6 +73,10 @@ class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner, WarmO
     return arrived;
   }
 
+  warmed(): Promise<void> {
+    return this.#warm?.filled() ?? Promise.resolve();
+  }
+
   close(force = false): Promise<void> {
     this.#closing ??= new Promise((resolve) => {
       this.#closed = resolve;
@@ -198,6 +202,7 @@ class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner, WarmO
       this.#settleClose();
     }
     this.#arrival.made();
+    this.#warm?.opened();
   }
 
   #use(socket: Socket, exchange: Exchange, ageMs: number): void {
@@ -224,6 +229,7 @@ class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner, WarmO
       for (const exchange of [...this.#line]) this.#drop(exchange, error);
       this.#arrival.failed(error);
     }
+    this.#warm?.failed();
     this.#warm?.fill();
     this.#settleClose();
   }

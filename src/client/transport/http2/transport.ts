@@ -90,6 +90,10 @@ class Http2Transport implements Transport, ConnectionOwner, WarmOwner {
     return arrived;
   }
 
+  warmed(): Promise<void> {
+    return this.#warm?.filled() ?? Promise.resolve();
+  }
+
   close(force = false): Promise<void> {
     this.#closed = true;
     this.#warm?.close();
@@ -108,6 +112,7 @@ class Http2Transport implements Transport, ConnectionOwner, WarmOwner {
 
   available(connection: Connection): void {
     this.#arrival.made();
+    this.#warm?.opened();
     while (this.#line.length > 0 && connection.free) {
       const waiting = this.#line.shift() as Waiting;
       this.#leaveLine(waiting);
@@ -144,6 +149,7 @@ class Http2Transport implements Transport, ConnectionOwner, WarmOwner {
     this.options.limits.closed();
     if (error !== undefined) this.#connectFailed(error, connection.ahead);
     else if (this.#line.length > 0) this.#openForLine();
+    if (error !== undefined) this.#warm?.failed();
     this.#warm?.fill();
     if (this.#all.size === 0) for (const done of this.#whenClosed.splice(0)) done();
   }

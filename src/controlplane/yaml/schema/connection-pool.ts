@@ -49,7 +49,7 @@ export const connectionPool = v.strictObject({
   ),
   warmConnections: about(
     v.optional(integer(0, 100)),
-    'Connections opened to each endpoint before there are calls, and opened again when they end. Default 0.',
+    'Connections opened to each endpoint ahead of calls, from the first call on or from `mesh.ready(name)`, and opened again when they end. Default 0.',
   ),
   maxConnectionDuration: about(
     v.optional(duration),
