@@ -64,6 +64,9 @@ const MAX_PEERS = 1_000_000;
 /** Nobody who keeps more than a minute means it. */
 const MAX_RESERVE_MS = 60_000;
 
+const MAX_PORT = 65_535;
+const PORT_RANGE = `, whose port is not from 1 to ${MAX_PORT}`;
+
 const KEYS = [
   'service',
   'services',
@@ -158,9 +161,17 @@ function checkPeer(value: unknown): void {
 
 function checkXds(xds: unknown): void {
   if (xds === undefined) return;
-  if (typeof xds === 'object' && xds !== null) record(xds, 'options.xds');
-  else if (typeof xds !== 'string' || !/^[^\s/]+:\d+$/.test(xds))
-    throw new DecodeError('options.xds', `must be host:port or a gRPC bootstrap as an object, got ${shown(xds)}`);
+  if (typeof xds === 'object' && xds !== null) {
+    record(xds, 'options.xds');
+    return;
+  }
+  const port = typeof xds === 'string' ? /^[^\s/]+:(\d+)$/.exec(xds)?.[1] : undefined;
+  const range = port === undefined || (Number(port) >= 1 && Number(port) <= MAX_PORT) ? '' : PORT_RANGE;
+  if (port === undefined || range !== '')
+    throw new DecodeError(
+      'options.xds',
+      `must be host:port or a gRPC bootstrap as an object, got ${shown(xds)}${range}`,
+    );
 }
 
 function oneOf(value: unknown, path: string, allowed: readonly string[]): void {

@@ -102,9 +102,10 @@ export function proxyEnv(options: ProxyOptions): ProxyEnv {
 
 /** `127.0.0.1:15001`, `[::1]:0`, `localhost:8080` as host and port. */
 export function listenAddress(value: unknown, path: string): { host: string; port: number } {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:/[\]]+)):(\d{1,5})$/.exec(string(value, path));
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:/[\]]+)):(\d+)$/.exec(string(value, path));
   const port = Number(match?.[3]);
-  if (match === null || port > 65_535)
-    throw new DecodeError(path, `must be host:port, as 127.0.0.1:15001, got ${shown(value)}`);
+  const range = port > 65_535 ? ', whose port is not from 0 to 65535' : '';
+  if (match === null || range !== '')
+    throw new DecodeError(path, `must be host:port, as 127.0.0.1:15001, got ${shown(value)}${range}`);
   return { host: (match[1] ?? match[2]) as string, port };
 }

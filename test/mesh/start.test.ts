@@ -23,6 +23,7 @@ describe('options of meshClient', () => {
     [{ services: {}, xds: 'a:1' }, 'options: give only one of services, config and xds, got services and xds'],
     [{ xds: 'http://a:1' }, 'options.xds: must be host:port or a gRPC bootstrap as an object, got "http://a:1"'],
     [{ services: 7 }, 'options.services: must be an object, got 7'],
+    [{ xds: '127.0.0.1:99999' }, 'got "127.0.0.1:99999", whose port is not from 1 to 65535'],
     [{ config: 7 }, 'options.config: must be a path or an array of paths, got 7'],
     [{ services: { reviews: '127.0.0.1:1' } }, 'options.services.reviews: must be a list of host:port'],
     [{ services: { reviews: ['nowhere'] } }, 'options.services.reviews[0]: must be host:port'],

@@ -208,7 +208,7 @@ describe('startProxy', () => {
     [{ service, listen: '127.0.0.1' }, 'options.listen: must be host:port, as 127.0.0.1:15001, got "127.0.0.1"'],
     [
       { service, listen: '127.0.0.1:70000' },
-      'options.listen: must be host:port, as 127.0.0.1:15001, got "127.0.0.1:70000"',
+      'options.listen: must be host:port, as 127.0.0.1:15001, got "127.0.0.1:70000", whose port is not from 0 to 65535',
     ],
     [{ service: 1, listen: '127.0.0.1:0' }, 'options.service: must be a service such as mesh.service, got 1'],
     [{ service, listen: '127.0.0.1:0', lisen: 1 }, 'options.lisen: unknown field; did you mean "listen"?'],

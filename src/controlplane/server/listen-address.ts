@@ -11,11 +11,15 @@ export interface ListenAddress {
 
 /** Reads `host:port` or `[v6]:port`. The host must be given: to be reachable from other machines has to be said (`0.0.0.0:18000`). */
 export function parseListenAddress(value: unknown, path: string): ListenAddress {
-  const match = typeof value === 'string' ? /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/.exec(value) : null;
+  const match = typeof value === 'string' ? /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):(\d+)$/.exec(value) : null;
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);
   if (host === undefined || port > 65_535 || (match?.[1] !== undefined && isIP(host) !== 6)) {
-    throw new DecodeError(path, `must be host:port, such as 127.0.0.1:18000 or [::1]:18000, got ${shown(value)}`);
+    const range = port > 65_535 ? ', whose port is not from 0 to 65535' : '';
+    throw new DecodeError(
+      path,
+      `must be host:port, such as 127.0.0.1:18000 or [::1]:18000, got ${shown(value)}${range}`,
+    );
   }
   return { host, port };
 }

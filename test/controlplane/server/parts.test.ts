@@ -60,6 +60,12 @@ describe('addresses to listen on', () => {
     },
   );
 
+  it('name the range when the port is out of it', () => {
+    expect(() => parseListenAddress('127.0.0.1:99999', 'options.listen')).toThrow(
+      'got "127.0.0.1:99999", whose port is not from 0 to 65535',
+    );
+  });
+
   it('tells whether only this machine can reach them', () => {
     expect(['127.0.0.1', '127.8.8.8', '::1', 'localhost'].every(isLoopback)).toBe(true);
     expect(['0.0.0.0', '::', '10.0.0.1', 'example.com'].some(isLoopback)).toBe(false);
