@@ -1,6 +1,7 @@
 import { CLUSTER, ENDPOINT, LISTENER, type Resource, type ResourceSet, ROUTE } from '../../core/resources.js';
 import { type Document, type DocumentOf, type Kind, resourceLabel } from '../yaml/document.js';
 import { type Problem, Problems, sortProblems } from '../yaml/problem.js';
+import type { SalvagedDocument } from '../yaml/read.js';
 import type { MeshConfigSpec } from '../yaml/schema/mesh-config.js';
 import { resolveBackends } from './backends.js';
 import { cluster, discoveryType } from './cluster.js';
@@ -15,6 +16,7 @@ import { compareText } from './precedence.js';
 import { References, type Unreadable } from './references.js';
 import { resolveRoutePolicies } from './route-policies.js';
 import { routesOf } from './routes.js';
+import { checkSalvaged } from './salvaged.js';
 import { meshService } from './services.js';
 import { fitsService } from './slices.js';
 import { effectivePolicies, policiesByService } from './traffic-policies.js';
@@ -44,6 +46,8 @@ export interface CompileOptions {
   readonly danglingBackends?: 'refuse' | 'answer-500';
   /** References to these are not reported as missing. Default: none. */
   readonly unreadable?: Unreadable;
+  /** Resources with mistakes, whose references are looked at; that they are wrong is told already. Default: none. */
+  readonly salvaged?: readonly SalvagedDocument[];
 }
 
 /**
@@ -76,6 +80,7 @@ export function compile(documents: readonly Document[], options: CompileOptions 
   const backends = resolveBackends([...httpRoutes, ...grpcRoutes], dangling, policies);
   const routePolicies = resolveRoutePolicies(of('RoutePolicy'), [...httpRoutes, ...grpcRoutes], backends, references);
   const fallbacks = resolveFallbacks(ownPolicies, dangling);
+  if (options.salvaged !== undefined) checkSalvaged(options.salvaged, distinct, references, problems);
   const owners = shortNames(services);
 
   const clusters = new Map<string, Resource>();

@@ -49,7 +49,8 @@ function byPort<R extends RouteDocument>(
   return attached;
 }
 
-function parentPorts(route: RouteDocument, index: number, references: References): readonly MeshPort[] {
+/** The ports that one of a route's `parentRefs` means; what is wrong is reported. */
+export function parentPorts(route: RouteDocument, index: number, references: References): readonly MeshPort[] {
   const parent = route.spec.parentRefs[index];
   if (parent === undefined) return [];
   const at = ['spec', 'parentRefs', index];

@@ -2,7 +2,7 @@ import { nearest } from '../../core/decode.js';
 import type { Document, Kind } from '../yaml/document.js';
 import { resourceLabel } from '../yaml/document.js';
 import { type Grants, lackingGrant, type Referrer } from './grants.js';
-import { type Path, pathText, type Problems } from '../yaml/problem.js';
+import { type Path, pathText, Problems } from '../yaml/problem.js';
 import type { MeshPort, MeshService } from './services.js';
 
 /** Labels (`Service/reviews`) of resources that are there but wrong in themselves. */
@@ -45,6 +45,16 @@ export class References {
   /** The same, reporting elsewhere. */
   into(problems: Problems): References {
     return new References(this.known, problems);
+  }
+
+  /** The same, reporting elsewhere, and only fields that `silent` does not hold for. Warnings are dropped. */
+  unless(problems: Problems, silent: (path: Path) => boolean): References {
+    const filtered = new References({ ...this.known, warnings: new Problems() }, problems);
+    const { report } = filtered;
+    filtered.report = (document, path, ...rest) => {
+      if (!silent(path)) report.call(filtered, document, path, ...rest);
+    };
+    return filtered;
   }
 
   /** Whether a resource is there, but wrong in itself. */

@@ -59,7 +59,8 @@ function targetsOf(policies: readonly DocumentOf<'RoutePolicy'>[]) {
   return [...named, ...all.filter(({ target }) => target.sectionName === undefined)];
 }
 
-function rulesNamed(
+/** The rules that a target means; a name that the route does not have is reported. */
+export function rulesNamed(
   policy: DocumentOf<'RoutePolicy'>,
   path: Path,
   { sectionName }: TargetRef,
@@ -76,7 +77,8 @@ function rulesNamed(
   return [];
 }
 
-function routeNamed(
+/** The route that a target means; one that is not there is reported. */
+export function routeNamed(
   policy: DocumentOf<'RoutePolicy'>,
   path: Path,
   { kind, name }: TargetRef,

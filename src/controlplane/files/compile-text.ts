@@ -17,8 +17,8 @@ export function compileText(
 ): CompileResult {
   const problems = new Problems();
   for (const problem of before) problems.add(problem);
-  const { documents, unreadable, complete } = readDocuments(files, problems);
+  const { documents, salvaged, unreadable, complete } = readDocuments(files, problems);
   const known = complete && before.length === 0 ? unreadable : ANYTHING;
-  const result = compile(documents, { ...options, unreadable: known });
+  const result = compile(documents, { ...options, unreadable: known, salvaged });
   return problems.list.length === 0 ? result : refused([...problems.list, ...result.problems]);
 }

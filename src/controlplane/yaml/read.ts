@@ -5,7 +5,8 @@ import { type Document, type Kind, resourceLabel } from './document.js';
 import { reportIssues } from './issues.js';
 import { KINDS, LATER_KINDS, SCHEMAS } from './kinds.js';
 import { parseYaml, type RawDocument } from './parse.js';
-import { pathText, type Problems, type Report } from './problem.js';
+import { type Path, pathText, type Problems, type Report } from './problem.js';
+import { salvage } from './salvage.js';
 import { reportUnknownFields } from './unknown-fields.js';
 
 /** A file by the name that messages use. */
@@ -16,53 +17,78 @@ export interface SourceFile {
 
 export interface ReadResult {
   readonly documents: readonly Document[];
+  /** What can be read of those that are wrong: their references are looked at, and nothing else. */
+  readonly salvaged: readonly SalvagedDocument[];
   /** Labels of resources that are wrong in themselves. */
   readonly unreadable: ReadonlySet<string>;
   /** Whether all texts were YAML, so that nothing is missing that nobody knows of. */
   readonly complete: boolean;
 }
 
+/** A resource with mistakes. */
+export interface SalvagedDocument {
+  readonly document: Document;
+  /** Fields that are not in it as they were unreadable. */
+  readonly removed: readonly Path[];
+  /** Fields that have been complained of. */
+  readonly reported: readonly Path[];
+}
+
 /** Reads resources out of YAML or JSON. What is wrong is in `problems`, all of it; what is right is in the result. */
 export function readDocuments(files: readonly SourceFile[], problems: Problems): ReadResult {
   const documents: Document[] = [];
+  const salvaged: SalvagedDocument[] = [];
   const unreadable = new Set<string>();
   const raw = files.flatMap((file) => parseYaml(file.name, file.text, problems));
   const complete = problems.list.length === 0;
   for (const each of raw) {
-    const document = readDocument(each, problems);
-    if (typeof document === 'string') unreadable.add(document);
-    else documents.push(document);
+    const { resource, document, wrong } = readDocument(each, problems);
+    if (document !== undefined) documents.push(document);
+    else unreadable.add(resource);
+    if (wrong !== undefined) salvaged.push(wrong);
   }
-  return { documents, unreadable, complete };
+  return { documents, salvaged, unreadable, complete };
 }
 
-/** The resource, or what to call it when it is wrong. */
-function readDocument(raw: RawDocument, problems: Problems): Document | string {
+/** One resource: `document` when it is right, and else what of it can be read all the same. */
+interface ReadDocument {
+  /** What to call it. */
+  readonly resource: string;
+  readonly document?: Document;
+  readonly wrong?: SalvagedDocument;
+}
+
+function readDocument(raw: RawDocument, problems: Problems): ReadDocument {
   const { value } = raw;
   let resource = '';
-  let clean = true;
+  const reported: Path[] = [];
   const reporter =
     (locate: RawDocument['locate']): Report =>
     (path, message, hints) => {
-      clean = false;
+      reported.push(path);
       problems.add({ ...locate(path), resource, path: pathText(path), message, ...hints });
     };
   const report = reporter(raw.locate);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     report([], `must be a resource with apiVersion, kind, metadata and spec, got ${shown(value)}`);
-    return resource;
+    return { resource };
   }
   resource = labelOf(value as Record<string, unknown>);
   const kind = kindOf((value as Record<string, unknown>)['kind'], report);
-  if (kind === undefined) return resource;
+  if (kind === undefined) return { resource };
   const schema: v.GenericSchema = SCHEMAS[kind];
   reportUnknownFields(schema, value, reporter(raw.locateKey));
+  const unknown = [...reported];
   const result = v.safeParse(schema, value);
   if (!result.success) reportIssues(result.issues, report);
-  if (!clean) return resource;
+  if (reported.length > 0) {
+    const { output, removed } = salvage(schema, value, unknown) ?? {};
+    if (output === undefined || removed === undefined) return { resource };
+    return { resource, wrong: { document: documentOf(kind, output as Parsed, raw), removed, reported } };
+  }
   const document = documentOf(kind, result.output as Parsed, raw);
   CHECKS[kind]?.(document.spec as never, report);
-  return clean ? document : resource;
+  return reported.length === 0 ? { resource, document } : { resource, wrong: { document, removed: [], reported } };
 }
 
 interface Parsed {
