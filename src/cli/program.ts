@@ -62,6 +62,12 @@ function describe(io: Io, done: (code: ExitCode) => void): Command {
       ]),
     )
     .option('--trust-priority', 'believe inmesh-priority of requests: all clients are services of the mesh')
+    .addOption(
+      new Option(
+        '--admin <host:port>',
+        'where the admin pages are served, /metrics and /ready among them; default: nowhere',
+      ).argParser(hostPort),
+    )
     .option('--access-log <path>', 'JSON access log; - is standard output')
     .addOption(
       new Option('--drain <seconds>', 'time for requests under way when told to stop').argParser(seconds).default(10),

@@ -1,4 +1,5 @@
-import { EXIT, type ExitCode, type Io, type LogLevelName, messageOf, type OutputFormat } from './io.js';
+import { EXIT, type ExitCode, type Io, type LogLevelName, messageOf, type OutputFormat, withPort } from './io.js';
+import type { ProxyAdmin } from './proxy-admin.js';
 
 export interface ProxyCommandOptions {
   readonly listen: string;
@@ -8,6 +9,7 @@ export interface ProxyCommandOptions {
   readonly unknownHosts?: 'passthrough' | 'deny';
   readonly trustPriority?: boolean;
   readonly accessLog?: string;
+  readonly admin?: string;
   /** Seconds that requests under way have when it is told to stop. */
   readonly drain: number;
   readonly logLevel: LogLevelName;
@@ -30,7 +32,14 @@ export async function proxy(options: ProxyCommandOptions, io: Io): Promise<ExitC
     ...(unknownHosts === undefined ? {} : { unknownHosts }),
     ...(accessLog === undefined ? {} : { accessLog: accessLog === '-' ? true : accessLog }),
   });
+  let pages: ProxyAdmin | undefined;
+  let ready = false;
+  let draining = false;
   try {
+    if (options.admin !== undefined) {
+      const { startProxyAdmin } = await import('./proxy-admin.js');
+      pages = await startProxyAdmin({ mesh, listen: options.admin, logger, ready: () => ready && !draining });
+    }
     const running = await startProxy({
       service: mesh.service,
       listen,
@@ -38,20 +47,27 @@ export async function proxy(options: ProxyCommandOptions, io: Io): Promise<ExitC
       trustPriority: options.trustPriority ?? false,
     });
     const stopped = io.stopped();
-    if (options.output === 'json') io.out(`${JSON.stringify({ url: running.url })}\n`);
-    else io.out(`proxy: ${running.url}\n`);
+    const admin =
+      options.admin === undefined || pages === undefined ? undefined : `http://${withPort(options.admin, pages.port)}`;
+    if (options.output === 'json') io.out(`${JSON.stringify({ url: running.url, admin })}\n`);
+    else io.out(`proxy: ${running.url}${admin === undefined ? '' : `, admin pages on ${admin}`}\n`);
     const failure = new Promise<string>((resolve) => {
       mesh.ready().then(
-        () => logger.info('the first configuration is there'),
+        () => {
+          ready = true;
+          logger.info('the first configuration is there');
+        },
         (error: unknown) => resolve(messageOf(error)),
       );
     });
     const ended = await Promise.race([stopped, failure]);
+    draining = true;
     await running.close({ graceMs: ended === undefined ? options.drain * 1_000 : 0 });
     if (ended === undefined) return EXIT.ok;
     io.err(`${ended}\n`);
     return EXIT.failed;
   } finally {
+    await pages?.close();
     await mesh.close();
   }
 }

@@ -197,6 +197,45 @@ describe('inmesh controlplane and inmesh proxy', () => {
     expect(await plane.code).toBe(0);
   });
 
+  test('the proxy shows its metrics, its clusters and its configuration on admin pages of their own', async () => {
+    const config = file('pages.yaml', service(`127.0.0.1:${await upstream()}`));
+    const listen = ['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0'];
+    const command = start('proxy', '--config', config, ...listen, '-o', 'json');
+    const { url, admin } = JSON.parse(await command.first);
+    const page = async (path: string) => get(Number(new URL(admin).port), { path });
+    await get(Number(new URL(url).port), { headers: { host: 'reviews' } });
+    expect((await page('/ready')).status).toBe(200);
+    const { pages } = JSON.parse((await page('/')).text);
+    expect(Object.keys(pages)).toEqual(['/ready', '/live', '/metrics', '/stats', '/clusters', '/config_dump']);
+    for (const path of Object.keys(pages)) expect([path, (await page(path)).status]).toEqual([path, 200]);
+    const metrics = await page('/metrics');
+    expect(metrics.headers['content-type']).toBe('text/plain; version=0.0.4; charset=utf-8');
+    expect(metrics.text).toMatch(/^# TYPE /m);
+    expect(JSON.parse((await page('/clusters')).text).clusters[0].endpoints).toHaveLength(1);
+    expect(JSON.parse((await page('/config_dump')).text).targets[0].authority).toBe('reviews');
+    command.stop();
+    expect(await command.code).toBe(0);
+    await expect(page('/live')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+  });
+
+  test('the proxy is not ready before its first configuration', async () => {
+    const nobody = http.createServer();
+    const { port } = await listening(cleanup, nobody);
+    const command = start(
+      'proxy',
+      '--xds',
+      `127.0.0.1:${port}`,
+      '--listen',
+      '127.0.0.1:0',
+      '--admin',
+      '127.0.0.1:0',
+      '-o',
+      'json',
+    );
+    const { admin } = JSON.parse(await command.first);
+    expect((await get(Number(new URL(admin).port), { path: '/ready' })).status).toBe(503);
+  });
+
   test('the proxy ends when its configuration cannot be used', async () => {
     const command = start('proxy', '--config', file('broken.yaml', BROKEN), '--listen', '127.0.0.1:0');
     expect(await command.code).toBe(1);
