@@ -55,7 +55,7 @@ export function passthrough(
       failed(error) {
         if (resolved) return;
         fail(
-          new ConfigUnavailableError(`host "${host}" is not in the mesh and cannot be resolved: ${error.message}`, {
+          new ConfigUnavailableError(`${notInMesh(authority, host)} cannot be resolved: ${error.message}`, {
             cause: error,
           }),
         );
@@ -63,6 +63,12 @@ export function passthrough(
     },
   );
 }
+
+/** A Service of that name may well be there, with other ports: what is not there is the two together. */
+const notInMesh = (authority: string, host: string): string =>
+  authority === host
+    ? `host "${host}" is not in the mesh and`
+    : `"${authority}" is not in the mesh (a Service answers to the ports that it lists, and to no others) and host "${host}"`;
 
 /** `host[:port]`, IPv6 in brackets; the port that goes with the scheme when there is none. */
 export function splitAuthority(authority: string, scheme: Scheme): { readonly host: string; readonly port: number } {

@@ -151,9 +151,7 @@ class EmbeddedSource implements MeshSource {
       source: this.name,
       problems: problems.slice(0, SHOWN_PROBLEMS),
     });
-    for (const watcher of [...this.#watchers]) {
-      if (this.#good) watcher.ambient(this.#broken);
-      else watcher.failed(this.#broken);
-    }
+    // Where the last good one stays nothing changes for anybody, and the log has it: once, and not again for each destination.
+    if (!this.#good) for (const watcher of [...this.#watchers]) watcher.failed(this.#broken);
   }
 }

@@ -57,6 +57,15 @@ describe.each(['embedded', 'over ADS'])('%s', (carrier) => {
     );
   });
 
+  test('a port that a Service does not list is what is missing, not the Service', async () => {
+    const mesh = await openMesh(carrier, YAML);
+    const error: unknown = await mesh.fetch('http://reviews:8080/').catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ code: 'CONFIG_UNAVAILABLE' });
+    expect(String((error as Error).cause)).toMatch(
+      /"reviews:8080" is not in the mesh \(a Service answers to the ports that it lists, and to no others\) and host "reviews" cannot be resolved: /,
+    );
+  });
+
   test('unknownHosts: deny refuses them by name, and nobody asks DNS', async () => {
     const asked: string[] = [];
     const mesh = await openMesh(carrier, YAML, {

@@ -158,6 +158,8 @@ spec: { parentRefs: [{ kind: Service, group: "", name: reviews }], rules: [{ mat
     await vi.waitFor(() => expect(refused()).toHaveLength(1), WAIT);
     expect(refused()[0]?.message).toBe('configuration is refused, the last good one stays');
     expect(JSON.stringify(refused()[0]?.fields)).toContain('mesh.yaml');
+    // Not again for each destination.
+    expect(logger.lines.filter(({ level }) => level === 'warn' || level === 'error')).toHaveLength(1);
     const before = load.total;
     await vi.waitFor(() => expect(load.total).toBeGreaterThan(before + 100), WAIT);
     expect([...load.answered]).toEqual(['a']);
