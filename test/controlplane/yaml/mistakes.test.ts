@@ -557,7 +557,7 @@ ${serviceYaml('reviews')}`;
     [
       'a limit that is no number',
       A + policyYaml('p', 'a', 'connectionPool: { maxRequests: .inf }'),
-      'TrafficPolicy/p spec.connectionPool.maxRequests: must be a whole number from 0 to 4294967295, got null',
+      'TrafficPolicy/p spec.connectionPool.maxRequests: must be a whole number from 0 to 4294967295, got Infinity',
     ],
     // YAML
     [
