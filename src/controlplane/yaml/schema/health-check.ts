@@ -51,7 +51,10 @@ export const healthCheck = v.strictObject({
   initialJitter: about(v.optional(duration), 'Waited before the first check, at random up to this long. Default 0s.'),
   intervalJitter: about(v.optional(duration), 'Added to each interval at random, up to this long. Default 0s.'),
   intervalJitterPercent: about(v.optional(percent), 'The same as a share of the interval, in percent. Default 0.'),
-  noTrafficInterval: about(v.optional(duration), 'Interval while the Service has had no calls; the first call ends it. Default 1m.'),
+  noTrafficInterval: about(
+    v.optional(duration),
+    'Interval while the Service has had no calls; the first call ends it. Default 1m.',
+  ),
   noTrafficHealthyInterval: about(
     v.optional(duration),
     'The same of an endpoint that is healthy. Default: `noTrafficInterval`.',
