@@ -3,6 +3,7 @@ import { type Document, type DocumentOf, type Kind, resourceLabel } from '../yam
 import { type Problem, Problems, sortProblems } from '../yaml/problem.js';
 import type { SalvagedDocument } from '../yaml/read.js';
 import type { MeshConfigSpec } from '../yaml/schema/mesh-config.js';
+import { advise } from './advice.js';
 import { resolveBackends } from './backends.js';
 import { cluster, discoveryType } from './cluster.js';
 import { loadAssignment } from './endpoints.js';
@@ -17,7 +18,7 @@ import { References, type Unreadable } from './references.js';
 import { resolveRoutePolicies } from './route-policies.js';
 import { routesOf } from './routes.js';
 import { checkSalvaged } from './salvaged.js';
-import { meshService } from './services.js';
+import { type MeshPort, meshService } from './services.js';
 import { fitsService } from './slices.js';
 import { effectivePolicies, policiesByService } from './traffic-policies.js';
 
@@ -27,7 +28,7 @@ export interface CompileResult {
   readonly config: MeshSettings;
   /** Every mistake, in the order of the files. Not empty: nothing of this may be used. */
   readonly problems: readonly Problem[];
-  /** What works, but surely not as meant: backends without a ReferenceGrant; those that are not there, when `danglingBackends` lets them pass. */
+  /** What works, but surely not as meant: `advise`; backends without a ReferenceGrant; those that are not there, when `danglingBackends` lets them pass. */
   readonly warnings: readonly Problem[];
 }
 
@@ -87,6 +88,7 @@ export function compile(documents: readonly Document[], options: CompileOptions 
   const endpoints = new Map<string, Resource>();
   const listeners = new Map<string, Resource>();
   const routes = new Map<string, Resource>();
+  const tables = new Map<MeshPort, readonly Resource[]>();
   for (const service of services) {
     for (const port of service.ports) {
       const name = port.resourceName;
@@ -94,6 +96,7 @@ export function compile(documents: readonly Document[], options: CompileOptions 
       clusters.set(name, cluster(port, policy, fallbacks.get(service)));
       if (discoveryType(port) === 'EDS') endpoints.set(name, loadAssignment(port, policy?.loadBalancer));
       const table = routesOf(port, attachments, backends, policy, routePolicies);
+      tables.set(port, table);
       routes.set(name, { name, virtual_hosts: [{ name, domains: ['*'], routes: table }] });
       const filters = listenerFilters(table);
       for (const form of listenerNames(service, port, owners.has(service)))
@@ -102,6 +105,7 @@ export function compile(documents: readonly Document[], options: CompileOptions 
   }
   const settings = meshSettings(of('MeshConfig'), references);
   if (problems.list.length > 0) return refused(problems.list, settings);
+  advise(ownPolicies, attachments, tables, references.into(warnings));
   return {
     resources: { [CLUSTER]: clusters, [ENDPOINT]: endpoints, [LISTENER]: listeners, [ROUTE]: routes },
     config: settings,

@@ -130,7 +130,7 @@ const originOf = ({ createdAt, namespace, name }: RouteDocument, rule: number, m
 });
 
 /** `default/reviews/canary`, or the rule's place when it has no name: what logs and metrics show. */
-const nameOf = (route: RouteDocument, rule: number): string =>
+export const nameOf = (route: RouteDocument, rule: number): string =>
   `${route.namespace}/${route.name}/${route.spec.rules[rule]?.name ?? rule}`;
 
 /** A rule as it is for every one of its matches. */

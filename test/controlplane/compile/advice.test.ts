@@ -1,0 +1,36 @@
+import { describe, expect, test } from 'vitest';
+import { compileYaml, httpRouteYaml, policyYaml, routePolicyYaml, serviceYaml } from '../../support/mesh-yaml.js';
+
+/** Resource and field of each warning. */
+const warned = (text: string): string[] =>
+  compileYaml(text).warnings.map(({ resource, path }) => `${resource} ${path}`);
+
+const A = serviceYaml('a', 'endpoints: [{ address: "127.0.0.1:1", locality: earth }]');
+
+describe('what is valid and surely not as meant is warned of', () => {
+  test('a locality to fail over to in which no endpoint is', () => {
+    const policy = policyYaml('p', 'a', 'loadBalancer: { localityLbSetting: { failoverOrder: [earth, mars] } }');
+    expect(warned(A + policy)).toEqual(['TrafficPolicy/p spec.loadBalancer.localityLbSetting.failoverOrder[1]']);
+  });
+
+  test.each(['RING_HASH', 'MAGLEV'])('%s that has nothing to hash on any route', (simple) => {
+    const policy = policyYaml('p', 'a', `loadBalancer: { simple: ${simple} }`);
+    const route = httpRouteYaml('r', 'name: a', '[{ backendRefs: [{ name: a }] }]');
+    expect(warned(A + policy)).toEqual(['TrafficPolicy/p spec.loadBalancer']);
+    expect(warned(A + policy + route)).toEqual(['TrafficPolicy/p spec.loadBalancer']);
+    const hashed = routePolicyYaml('h', 'kind: HTTPRoute, name: r', 'consistentHash: { httpHeaderName: x-user }');
+    expect(warned(A + policy + route + hashed)).toEqual([]);
+  });
+
+  test('a rule that another one with the same match stands before', () => {
+    const rule = '{ matches: [{ path: { value: /x } }], backendRefs: [{ name: a }] }';
+    expect(warned(A + httpRouteYaml('r', 'name: a', `[${rule}, ${rule}]`))).toEqual(['HTTPRoute/r spec.rules[1]']);
+  });
+
+  test('not a rule behind one that is for a share of the calls', () => {
+    const rule = '{ name: NAME, backendRefs: [{ name: a }] }';
+    const route = httpRouteYaml('r', 'name: a', `[${rule.replace('NAME', 'x')}, ${rule.replace('NAME', 'y')}]`);
+    const share = routePolicyYaml('p', 'kind: HTTPRoute, name: r, sectionName: x', 'requestPercent: 5');
+    expect(warned(A + route + share)).toEqual([]);
+  });
+});
