@@ -51,7 +51,8 @@ export class Expired implements Gate {
   ): Expired | undefined {
     const options = typeof given === 'object' ? given : given === undefined ? {} : { mode: given };
     const mode = options.mode ?? 'audit';
-    if (!MODES.includes(mode)) throw new DecodeError('expired.mode', `must be one of ${MODES.join(', ')}, got ${shown(mode)}`);
+    if (!MODES.includes(mode))
+      throw new DecodeError('expired.mode', `must be one of ${MODES.join(', ')}, got ${shown(mode)}`);
     const maxShare = number(options.maxShare ?? DEFAULT_MAX_SHARE, 'expired.maxShare', 0, 1);
     const windowMs = number(options.windowMs ?? DEFAULT_WINDOW_MS, 'expired.windowMs', 1_000, 60_000);
     if (mode === 'off' || (mode === 'audit' && meter === undefined)) return undefined;
