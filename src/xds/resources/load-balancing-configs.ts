@@ -109,8 +109,9 @@ export function weightedRoundRobin(config: Message): WeightedRoundRobinConfig {
   const defaults = DEFAULT_WEIGHTED_ROUND_ROBIN;
   const penalty = config.message('error_utilization_penalty');
   const errorPenalty = penalty?.double('value') ?? defaults.errorPenalty;
-  // "Configuration is rejected if this value is negative." - A58
-  if (penalty !== undefined && errorPenalty < 0) throw penalty.error('value', 'must be 0 or more (gRFC A58)');
+  // "Configuration is rejected if this value is negative." - A58. Times no errors at all, infinity is no number.
+  if (penalty !== undefined && (errorPenalty < 0 || errorPenalty === Number.POSITIVE_INFINITY))
+    throw penalty.error('value', 'must be 0 or more, and finite (gRFC A58)');
   return {
     kind: 'weighted_round_robin',
     outOfBand: config.boolValue('enable_oob_load_report') ?? defaults.outOfBand,

@@ -134,6 +134,12 @@ const NACK: readonly Rule[] = [
     problem: 'error_utilization_penalty.value: must be 0 or more',
   },
   {
+    rule: 'error_utilization_penalty is infinite',
+    source: 'A58',
+    resource: policies(wrr({ error_utilization_penalty: { value: Number.POSITIVE_INFINITY } }), roundRobin),
+    problem: 'error_utilization_penalty.value: must be 0 or more, and finite',
+  },
+  {
     rule: 'a period of client-side WRR is no duration',
     source: 'A58',
     resource: policies(wrr({ weight_update_period: { nanos: -1 } }), roundRobin),
