@@ -53,7 +53,8 @@ const DEFAULT_BATCH_SHARE = 0.1;
  * of 3 let 3 through. Defaults: 1024 connections, 1024 pending, 1024 requests; retries by the budget.
  *
  * Bulkheads by priority: `high` is held to limits of its own (Envoy's thresholds for HIGH), where there are such, so that it has room when the others have
- * filled theirs; else it shares theirs, for anybody can say of a request that it is important. `batch` counts with `default` and may have a share of its limits, so that it cannot fill them.
+ * filled theirs; else it shares theirs, for anybody can say of a request that it is important. `batch` counts with `default` and may have a share of its
+ * limits, so that it cannot fill them.
  */
 export class CircuitLimits implements ConnectionLimits {
   /** Now under way, as the counts of the lanes are. Written by the try and done methods only; kept when the configuration changes. */

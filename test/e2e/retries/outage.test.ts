@@ -1,20 +1,9 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { FakeClock, type TestMesh, testMesh } from '../../../src/testing/index.js';
+import { RETRIED_ROUTE } from '../../support/retried-route.js';
 
 let mesh: TestMesh;
 afterEach(() => mesh.close());
-
-/** Everybody asks for three retries: without a budget the service would get four times its load. */
-const CONFIG = `
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: { name: reviews }
-spec:
-  parentRefs: [{ group: "", kind: Service, name: reviews }]
-  rules:
-    - backendRefs: [{ name: reviews, port: 80 }]
-      retry: { attempts: 3, codes: [503], backoff: 25ms }
-`;
 
 const TICK_MS = 50;
 const CALLS_PER_TICK = 5;
@@ -24,7 +13,7 @@ describe('an outage of 30 s under a load of 100 calls a second', () => {
     const clock = new FakeClock();
     let down = false;
     const answer = () => new Response(null, { status: down ? 503 : 200 });
-    mesh = testMesh({ clock, services: { reviews: [answer, answer, answer] }, config: CONFIG });
+    mesh = testMesh({ clock, services: { reviews: [answer, answer, answer] }, config: RETRIED_ROUTE });
     const statuses: Promise<number>[] = [];
     /** Load for so long; resolves with what the service got meanwhile, and the callers after it. */
     const load = async (ms: number) => {

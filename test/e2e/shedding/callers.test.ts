@@ -2,20 +2,10 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { Inbound } from '../../../src/server/inbound.js';
 import { refusalReply } from '../../../src/server/refusal.js';
 import { FakeClock, type TestMesh, testMesh } from '../../../src/testing/index.js';
+import { RETRIED_ROUTE } from '../../support/retried-route.js';
 
 let mesh: TestMesh;
 afterEach(() => mesh.close());
-
-const RETRIES = `
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: { name: reviews }
-spec:
-  parentRefs: [{ group: "", kind: Service, name: reviews }]
-  rules:
-    - backendRefs: [{ name: reviews, port: 80 }]
-      retry: { attempts: 3, codes: [503], backoff: 25ms }
-`;
 
 const TICK_MS = 50;
 const CALLS_PER_TICK = 5;
@@ -63,7 +53,7 @@ describe('callers of a service that sheds', () => {
   test('try again no sooner than it asks them to, and no more than their budget allows', async () => {
     const clock = new FakeClock();
     const full = fullEndpoint(clock);
-    mesh = testMesh({ clock, services: { reviews: [full.answer] }, config: RETRIES });
+    mesh = testMesh({ clock, services: { reviews: [full.answer] }, config: RETRIED_ROUTE });
     const first = clock.now();
     const statuses = await load(clock, 30_000);
     expect(new Set(statuses)).toEqual(new Set([503]));
