@@ -24,7 +24,7 @@ export { VERSION } from './core/version.js';
 export { meshClient } from './mesh/client.js';
 export type { Mesh, MeshDump } from './mesh/mesh.js';
 export type { MeshOptions } from './mesh/options.js';
-export type { FallbackFunction, FallbackReply, FallbackRequest } from './resilience/fallback/function.js';
+export type { FallbackFunction, FallbackReply, FallbackRequest } from './core/fallback.js';
 export type { ExpiredOptions } from './server/expired.js';
 export { meshHandler } from './server/http.js';
 export type { InboundOptions } from './server/inbound.js';

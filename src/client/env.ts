@@ -6,7 +6,7 @@ import type { Meter, Tracer } from '../core/meter.js';
 import type { Locality } from '../core/model/endpoint.js';
 import type { Random } from '../core/random.js';
 import type { TransportFactory } from '../core/transport.js';
-import type { FallbackFunction } from '../resilience/fallback/function.js';
+import type { FallbackFunction } from '../core/fallback.js';
 import type { Hash64 } from '../routing/hash/hash.js';
 import type { Source } from '../routing/request.js';
 

@@ -1,4 +1,5 @@
 import type { Body } from './body.js';
+import type { CallChoices } from './call-policy.js';
 import { Cancellation } from './cancellation.js';
 import type { MeshError, ResponseFlag } from './errors.js';
 import { copyHeaders, type HeaderFields } from './headers.js';
@@ -80,6 +81,9 @@ export interface CallInit {
   readonly priority?: Priority | undefined;
   /** Absent: the application of this process makes the call. */
   readonly downstream?: Downstream | undefined;
+  /** What the caller says of retries, hedging and fallbacks. Absent: what the route says. */
+  readonly policy?: CallChoices['policy'];
+  readonly fallback?: CallChoices['fallback'];
 }
 
 /** One call, or one attempt of it: what travels down the stack. */
@@ -107,6 +111,8 @@ export class Call {
   /** Written by route filters, where the route says one. Undefined: `default`. */
   priority: Priority | undefined;
   readonly downstream: Downstream | undefined;
+  readonly policy: CallChoices['policy'];
+  readonly fallback: CallChoices['fallback'];
   /** Monotonic milliseconds after which nobody waits any more; Infinity for none. Written by the deadline filter, only downwards. */
   deadline = Number.POSITIVE_INFINITY;
   /** Monotonic milliseconds by which the head of the reply must be there, where there is no deadline; Infinity for none. Written by the deadline filter. */
@@ -149,6 +155,8 @@ export class Call {
     this.idempotent = init.idempotent;
     this.priority = init.priority;
     this.downstream = init.downstream;
+    this.policy = init.policy;
+    this.fallback = init.fallback;
   }
 
   /** A call for attempt `number`, with a switch of its own, so that a lost attempt can be cancelled and the call go on. */

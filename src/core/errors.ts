@@ -14,11 +14,13 @@ export const ERROR_CODES = [
   'CONNECT_FAILED',
   'CONNECTION_LOST',
   'DEADLINE_EXCEEDED',
+  'FAULT_INJECTED',
   'MESH_CLOSED',
   'MESSAGE_TOO_LARGE',
   'NO_ENDPOINT',
   'NO_ROUTE',
   'PROTOCOL_ERROR',
+  'RATE_LIMITED',
   'REQUEST_BODY_FAILED',
   'REQUEST_INVALID',
   'STREAM_REFUSED',
@@ -32,7 +34,7 @@ export type MeshErrorCode = (typeof ERROR_CODES)[number];
  * Envoy's response flags, so that logs read as people know them (envoy docs, access log `%RESPONSE_FLAGS%`): UH no healthy
  * upstream, UF connection failure, UO overflow, NR no route, NC no cluster, URX retries spent, UT timeout, UR upstream reset,
  * UC upstream connection ended, LR local reset, DC downstream gone, DT deadline of the stream, UPE upstream protocol error,
- * DPE downstream protocol error. Ours: MA shed by adaptive concurrency, MB retry budget spent, MC breaker open, MD deadline spent before the call was
+ * DPE downstream protocol error, RL rate limited, RLSE rate limit service error, DI delay injected, FI fault injected. Ours: MA shed by adaptive concurrency, MB retry budget spent, MC breaker open, MD deadline spent before the call was
  * sent, MK stale configuration.
  */
 export type ResponseFlag =
@@ -50,6 +52,10 @@ export type ResponseFlag =
   | 'DT'
   | 'UPE'
   | 'DPE'
+  | 'RL'
+  | 'RLSE'
+  | 'DI'
+  | 'FI'
   | 'MA'
   | 'MB'
   | 'MC'

@@ -47,6 +47,29 @@ export type MeshEvent =
       readonly priority: 'high' | 'default' | 'batch';
       readonly reason: 'concurrency' | 'event-loop';
     }
+  /** A rule of a limit decided against a request. `shadow`: it went on all the same. `reason` `store`: nobody could be asked. */
+  | {
+      readonly kind: 'limit:refused';
+      readonly rule: string;
+      readonly protocol: 'http' | 'grpc';
+      readonly shadow: boolean;
+      readonly reason: 'limit' | 'queue-full' | 'store';
+    }
+  /** Requests that waited in line for a limit, once each, when it is their turn. */
+  | { readonly kind: 'limit:queued'; readonly rule: string; readonly waitedMs: number }
+  /** A store of limits stopped answering, or does again. */
+  | { readonly kind: 'limit:store-lost' | 'limit:store-back'; readonly store: string }
+  | {
+      readonly kind: 'fault';
+      readonly policy: string;
+      readonly fault: 'delay' | 'abort' | 'reset' | 'throttle' | 'truncate';
+    }
+  /** `reason`: the guard that was crossed, or `time`. */
+  | {
+      readonly kind: 'experiment:stopped';
+      readonly policy: string;
+      readonly reason: 'success-rate' | 'latency' | 'time';
+    }
   | { readonly kind: 'mirror'; readonly cluster: string }
   | {
       readonly kind: 'mirror:dropped';

@@ -6,7 +6,7 @@ import type { Locality } from '../core/model/endpoint.js';
 import type { Logger } from '../core/log.js';
 import type { Random } from '../core/random.js';
 import type { AccessLogTarget } from '../observability/log/access-log.js';
-import type { FallbackFunction } from '../resilience/fallback/function.js';
+import type { FallbackFunction } from '../core/fallback.js';
 
 /** Options of `meshClient`. At most one of `services`, `config` and `xds`. */
 export interface MeshOptions {

@@ -4,7 +4,7 @@ import { type Logger, silentLogger } from '../core/log.js';
 import { type Random, seededRandom } from '../core/random.js';
 import { createMesh, type Mesh } from '../mesh/mesh.js';
 import { createObservability } from '../observability/observability.js';
-import type { FallbackFunction } from '../resilience/fallback/function.js';
+import type { FallbackFunction } from '../core/fallback.js';
 import { type MemoryEndpoint, memoryTransport, type TestHandler, type TestRequest } from './memory-transport.js';
 import { testConfig } from './test-config.js';
 

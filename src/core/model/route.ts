@@ -1,3 +1,5 @@
+import type { FaultConfig } from './fault.js';
+import type { RouteLimits } from './limit.js';
 import type { HeaderMatch, RouteMatch, SafeRegex, StringMatch } from './match.js';
 
 /** One level's changes to headers, in Envoy's order: remove, then what overwrites, then what adds; all values from the headers as they were then. */
@@ -26,7 +28,7 @@ export interface WeightedCluster {
   /** Host that this cluster's calls go under (`ClusterWeight.host_rewrite_literal`); a rewrite by the action wins (Envoy). */
   readonly hostRewrite?: string | undefined;
   /** Stands in for both of the route where this cluster is chosen (`ClusterWeight.typed_per_filter_config`, gRFC A39). Absent: the route's. */
-  readonly own?: Pick<Route, 'cors' | 'session'> | undefined;
+  readonly own?: Pick<Route, 'cors' | 'session' | 'limits' | 'faults'> | undefined;
 }
 
 /** Labels that an endpoint must have, exactly (Envoy's `metadata_match`, Istio's subsets). */
@@ -260,6 +262,10 @@ export interface Route {
   /** The override of the route, else that of its virtual host, else of the filter; absent: none. */
   readonly cors?: CorsPolicy | undefined;
   readonly session?: SessionPersistence | undefined;
+  /** Absent: none. */
+  readonly limits?: RouteLimits | undefined;
+  /** In the order of their filters; each is rolled by itself. Absent: none. */
+  readonly faults?: readonly FaultConfig[] | undefined;
   /** `x-envoy-attempt-count` on each attempt, and on the reply (`include_*_attempt_count` of the virtual host). */
   readonly attemptCount?: { readonly request: boolean; readonly response: boolean } | undefined;
 }

@@ -21,6 +21,29 @@ export interface FilterChain {
   readonly maxStreamDurationMs: number | undefined;
   /** Whether the routes' CORS policies count: there is a filter for them. Absent: they do not. */
   readonly cors?: boolean | undefined;
+  /** Envoy's `adaptive_concurrency` filter. Absent: requests are not shed by configuration. */
+  readonly adaptiveConcurrency?: AdaptiveConcurrency | undefined;
+}
+
+/** `extensions.filters.http.adaptive_concurrency.v3.AdaptiveConcurrency`; its only controller is the gradient controller. */
+export interface AdaptiveConcurrency {
+  /** `sample_aggregate_percentile`, as a share. Default 0.5. */
+  readonly percentile: number;
+  /** Default 1_000. */
+  readonly maxLimit: number;
+  readonly updateIntervalMs: number;
+  readonly minRttIntervalMs: number;
+  /** A time without load that is not measured (`fixed_value`), in milliseconds; undefined: it is measured every `minRttIntervalMs`. */
+  readonly fixedMinRttMs: number | undefined;
+  /** Default 50. */
+  readonly minRttRequests: number;
+  /** Default 3. */
+  readonly minConcurrency: number;
+  /** Shares. Defaults 0.15 and 0.25. */
+  readonly jitter: number;
+  readonly buffer: number;
+  /** `concurrency_limit_exceeded_status`. Default 503; below 400 it is 503 (Envoy). */
+  readonly status: number;
 }
 
 /** Where a listener's routes come from: by name over RDS, or with the listener. */

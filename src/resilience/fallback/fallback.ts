@@ -1,10 +1,6 @@
 import type { Body } from '../../core/body.js';
 import type { Call } from '../../core/call.js';
-import type { Clock } from '../../core/clock.js';
-import { discard } from '../../core/discard.js';
 import { MeshError } from '../../core/errors.js';
-import { FALLBACK_HEADER } from '../../core/mesh-headers.js';
-import type { Meter } from '../../core/meter.js';
 import type { FallbackConfig } from '../../core/model/cluster.js';
 import type { Reply } from '../../core/reply.js';
 import type { Filter } from '../../core/service.js';
@@ -12,6 +8,7 @@ import { type Failure, failedReply, isFailure } from './failure.js';
 import { type FunctionEnv, FunctionKind } from './function.js';
 import type { Kind } from './kind.js';
 import { type AskService, askService, type Replay, type ServiceEnv } from './service.js';
+import { type StandInEnv, standIn } from './stand-in.js';
 import { StaleKind } from './stale.js';
 import { staticKind } from './static.js';
 
@@ -47,11 +44,11 @@ function kindOf(config: FallbackConfig, env: FunctionEnv): Kind | AskService {
   }
 }
 
-export interface FallbackEnv extends ServiceEnv {
-  readonly clock: Clock;
-  readonly meter: Meter;
+export interface FallbackEnv extends ServiceEnv, StandInEnv {
   /** The destination's name, for events. */
   readonly cluster: string;
+  /** The call has a fallback of its own, or wants none: these are not asked, and only learn. Default false. */
+  readonly overruled?: boolean | undefined;
   /** Keeps a request body that can be had only once. */
   replay(body: Body): Replay;
 }
@@ -61,9 +58,10 @@ export interface FallbackEnv extends ServiceEnv {
  * asked in order, within the call's deadline; when none has an answer, what the call came to stands.
  */
 export const fallingBack = (fallback: Fallback | undefined, env: FallbackEnv): Filter | undefined => {
-  if (fallback === undefined) return undefined;
-  const asks = fallback.kinds.some((kind) => 'cluster' in kind);
-  const { stale } = fallback;
+  const kinds = env.overruled ? [] : (fallback?.kinds ?? []);
+  const stale = fallback?.stale;
+  if (kinds.length === 0 && stale === undefined) return undefined;
+  const asks = kinds.some((kind) => 'cluster' in kind);
   return (next) => (call) => {
     const { body } = call;
     const replay = !asks || body === undefined || body.replayable ? undefined : env.replay(body);
@@ -72,7 +70,8 @@ export const fallingBack = (fallback: Fallback | undefined, env: FallbackEnv): F
     const changing = stale?.changing(call);
     const key = asked?.key;
     const instead = async (failure: Failure): Promise<Reply> => {
-      const reply = await standIn(fallback, call, failure, replay, env);
+      const asked = kinds.map((kind) => ('cluster' in kind ? asking(kind, replay, env) : kind));
+      const reply = await standIn(asked, call, failure, env.cluster, replay, env);
       if (changing !== undefined && call.record.fallback === 'service') stale?.changed(changing, reply);
       return reply;
     };
@@ -95,35 +94,8 @@ export const fallingBack = (fallback: Fallback | undefined, env: FallbackEnv): F
   };
 };
 
-async function standIn(
-  { kinds }: Fallback,
-  call: Call,
-  failure: Failure,
-  replay: Replay | undefined,
-  env: FallbackEnv,
-): Promise<Reply> {
-  const { error, reply } = failure;
-  // In this turn: from here on the body is kept whole.
-  replay?.freeze();
-  for (const kind of kinds) {
-    // Nobody waits any more; what is there at once is better than nothing all the same.
-    if (kind.takesTime && call.cancellation.cancelled) continue;
-    const asked = 'cluster' in kind;
-    const answer = await (asked ? askService(kind.cluster, call, failure, replay, env) : kind.answer(call, failure));
-    if (answer === undefined) continue;
-    if (asked) replay?.commit();
-    else replay?.dispose();
-    discard(reply?.body, env.clock);
-    if (error !== undefined) call.record.raise(error.flag);
-    call.record.fallback = kind.by;
-    answer.headers[FALLBACK_HEADER] = kind.by;
-    env.meter.event({ kind: 'fallback', cluster: env.cluster, by: kind.by, reason: failure.reason });
-    return answer;
-  }
-  if (reply !== undefined) {
-    replay?.thaw();
-    return reply;
-  }
-  replay?.dispose(error);
-  throw error;
-}
+const asking = ({ by, takesTime, cluster }: AskService, replay: Replay | undefined, env: ServiceEnv): Kind => ({
+  by,
+  takesTime,
+  answer: (call, failure) => askService(cluster, call, failure, replay, env),
+});

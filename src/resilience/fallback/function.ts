@@ -1,47 +1,13 @@
 import { BytesBody } from '../../core/body.js';
-import type { Call, Protocol } from '../../core/call.js';
+import type { Call } from '../../core/call.js';
 import type { Clock } from '../../core/clock.js';
-import type { MeshError } from '../../core/errors.js';
+import type { FallbackFunction, FallbackReply, FallbackRequest } from '../../core/fallback.js';
 import { copyHeaders, type HeaderFields, headerFields } from '../../core/headers.js';
 import type { Logger } from '../../core/log.js';
 import { localReply, type Reply } from '../../core/reply.js';
 import type { Failure } from './failure.js';
 import { grpcReply, messageOf } from './grpc-reply.js';
 import type { Kind } from './kind.js';
-
-/** What an application's fallback is told of the call that it answers for. */
-export interface FallbackRequest {
-  readonly protocol: Protocol;
-  readonly authority: string;
-  readonly method: string;
-  /** Path and query as sent; for gRPC `/package.Service/Method`. */
-  readonly path: string;
-  /** A copy, by lower-case name. */
-  readonly headers: Readonly<HeaderFields>;
-  /** The request's body when it is all there, not a stream; for gRPC the message without its frame. */
-  readonly body: Uint8Array | undefined;
-  /** The error's code, the HTTP status or the name of the gRPC status. */
-  readonly reason: string;
-  /** Undefined: the destination answered, with a status that says that it cannot. */
-  readonly error: MeshError | undefined;
-}
-
-/** What it answers; a standard `Response` will do as well, for calls over HTTP. */
-export interface FallbackReply {
-  /** Default 200. */
-  readonly status?: number;
-  readonly headers?: Readonly<Record<string, string | readonly string[]>>;
-  /** For gRPC the message. Default empty. */
-  readonly body?: string | Uint8Array;
-  /** For gRPC in place of `status`. Default 0, OK. */
-  readonly grpcStatus?: number;
-  readonly grpcMessage?: string;
-}
-
-type Answer = Response | FallbackReply | undefined;
-
-/** Undefined, or an exception: it has no answer either, and the next kind is asked. */
-export type FallbackFunction = (request: FallbackRequest) => Answer | Promise<Answer>;
 
 export interface FunctionEnv {
   readonly clock: Clock;
@@ -56,39 +22,53 @@ export const MAX_FUNCTIONS_UNDER_WAY = 1_024;
 const COMPLAIN_EVERY_MS = 60_000;
 const NOTHING = new Uint8Array(0);
 
-/** The application's own answer. */
-export class FunctionKind implements Kind {
-  readonly by = 'function';
-  readonly takesTime = true;
+/** Asks functions of the application. */
+export class Functions {
   #underWay = 0;
   #complainedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(
-    private readonly name: string,
-    private readonly env: FunctionEnv,
-  ) {}
+  constructor(private readonly env: Pick<FunctionEnv, 'clock' | 'logger'>) {}
 
-  answer(call: Call, failure: Failure): Promise<Reply | undefined> | undefined {
-    const { fallbacks = {} } = this.env;
-    const answer = Object.hasOwn(fallbacks, this.name) ? fallbacks[this.name] : undefined;
-    if (answer === undefined) return this.#complain('the application gave no such function (MeshOptions.fallbacks)');
+  /** Undefined: it has no answer. `name`: what it is called where that is told of. */
+  ask(name: string, answer: FallbackFunction, call: Call, failure: Failure): Promise<Reply | undefined> | undefined {
     if (this.#underWay >= MAX_FUNCTIONS_UNDER_WAY) return undefined;
     this.#underWay++;
     const answering = Promise.resolve()
       .then(() => answer(requestOf(call, failure)))
       .then((answered) => (answered === undefined ? undefined : replyFrom(call, answered)))
-      .catch((error: unknown) => this.#complain(String(error)))
+      .catch((error: unknown) => this.complain(name, String(error)))
       .finally(() => {
         this.#underWay--;
       });
     return unlessCancelled(call, answering);
   }
 
-  #complain(error: string): undefined {
+  complain(name: string, error: string): undefined {
     const now = this.env.clock.now();
     if (now - this.#complainedAt < COMPLAIN_EVERY_MS) return;
     this.#complainedAt = now;
-    this.env.logger.warn('a fallback function has no answer', { function: this.name, error });
+    this.env.logger.warn('a fallback function has no answer', { function: name, error });
+  }
+}
+
+/** The application's own answer, by the name that the configuration gives it. */
+export class FunctionKind implements Kind {
+  readonly by = 'function';
+  readonly takesTime = true;
+  readonly #functions: Functions;
+
+  constructor(
+    private readonly name: string,
+    private readonly env: FunctionEnv,
+  ) {
+    this.#functions = new Functions(env);
+  }
+
+  answer(call: Call, failure: Failure): Promise<Reply | undefined> | undefined {
+    const { fallbacks = {} } = this.env;
+    const answer = Object.hasOwn(fallbacks, this.name) ? fallbacks[this.name] : undefined;
+    if (answer !== undefined) return this.#functions.ask(this.name, answer, call, failure);
+    return this.#functions.complain(this.name, 'the application gave no such function (MeshOptions.fallbacks)');
   }
 }
 
@@ -108,14 +88,17 @@ const requestOf = (call: Call, { reason, error }: Failure): FallbackRequest => {
 };
 
 async function replyFrom(call: Call, answered: Response | FallbackReply): Promise<Reply> {
-  if (answered instanceof Response) {
-    const headers = headerFields(Object.fromEntries(answered.headers));
-    const cookies = answered.headers.getSetCookie();
-    if (cookies.length > 0) headers['set-cookie'] = cookies;
-    return httpReply(call, answered.status, headers, new Uint8Array(await answered.arrayBuffer()));
-  }
-  const { status = 200, body = NOTHING, grpcStatus = 0, grpcMessage } = answered;
-  const headers = headerFields(answered.headers);
+  if (!(answered instanceof Response)) return replyAs(call, answered);
+  const headers = headerFields(Object.fromEntries(answered.headers));
+  const cookies = answered.headers.getSetCookie();
+  if (cookies.length > 0) headers['set-cookie'] = cookies;
+  return httpReply(call, answered.status, headers, new Uint8Array(await answered.arrayBuffer()));
+}
+
+/** What the application says, as a reply to this call. */
+export function replyAs(call: Call, said: FallbackReply): Reply {
+  const { status = 200, body = NOTHING, grpcStatus = 0, grpcMessage } = said;
+  const headers = headerFields(said.headers);
   const bytes = typeof body === 'string' ? Buffer.from(body) : body;
   return call.protocol === 'grpc'
     ? grpcReply(grpcStatus, bytes, headers, grpcMessage)

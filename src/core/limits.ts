@@ -1,0 +1,75 @@
+import type { Cancellation } from './cancellation.js';
+import type { Protocol, Scheme } from './call.js';
+import type { HeaderFields } from './headers.js';
+import type { Limit } from './model/limit.js';
+
+/** What of a request limits look at: of one that leaves (a `Call` has most of it) or of one that came in. */
+export interface LimitRequest {
+  readonly protocol: Protocol;
+  readonly scheme: Scheme;
+  readonly method: string;
+  /** Path and query. */
+  readonly path: string;
+  readonly host: string;
+  readonly headers: HeaderFields;
+  /** The caller's address, without a port; undefined: this process itself. */
+  readonly remote: string | undefined;
+  /** SPIFFE ID of the caller, verified; undefined: not known. */
+  readonly principal: string | undefined;
+  /** Of the caller's verified token; undefined: there is none. */
+  readonly claims: Readonly<Record<string, unknown>> | undefined;
+  readonly route: string | undefined;
+  /** The cluster that the call goes to; on a server undefined. */
+  readonly destination: string | undefined;
+  /** Monotonic milliseconds; who waits in a line leaves it then. */
+  readonly deadline: number;
+  readonly cancellation: Cancellation | undefined;
+}
+
+/** What one count says after it was asked. Times are milliseconds from now. */
+export interface LimitState {
+  readonly allowed: boolean;
+  readonly limit: number;
+  /** Whole requests that would still be let through now. */
+  readonly remaining: number;
+  /** Until the count is as if nothing had been (token bucket: full; window: over). */
+  readonly resetMs: number;
+  /** Until the next of this cost would be let through; 0 when it is allowed. Infinity: never. */
+  readonly retryAfterMs: number;
+}
+
+/** Keeps counts for keys: in this process, or somewhere that must be asked. */
+export interface LimitStore {
+  /**
+   * Takes `cost` from the count of `key` under `limit`, or nothing when there is not enough. A promise of a store that must be asked never takes longer
+   * than its declared wait, and rejects when there is no answer by then. `key` is unique across rules.
+   */
+  take(key: string, limit: Limit, cost: number): LimitState | Promise<LimitState>;
+  /** Gives back what was taken for a request that another rule refused. Best effort. */
+  giveBack?(key: string, limit: Limit, cost: number): void;
+  close(): Promise<void> | void;
+}
+
+/** What becomes of a request. */
+export type LimitVerdict =
+  | {
+      readonly kind: 'allowed';
+      /** For the reply; undefined: nothing to say. */
+      readonly headers: HeaderFields | undefined;
+    }
+  | {
+      readonly kind: 'refused';
+      /** Name of the rule. */
+      readonly rule: string;
+      /** RL: over the limit. RLSE: the store or service did not answer, and `onStoreFailure` is `deny`. */
+      readonly flag: 'RL' | 'RLSE';
+      readonly status: number;
+      readonly grpcStatus: number;
+      readonly retryAfterMs: number | undefined;
+      readonly headers: HeaderFields;
+    };
+
+/** The limits of one route, compiled. Decides at once wherever no one has to be asked or waited for. Never rejects. */
+export interface RequestLimits {
+  check(request: LimitRequest): LimitVerdict | Promise<LimitVerdict>;
+}
