@@ -50,6 +50,42 @@ export interface LimitStore {
   close(): Promise<void> | void;
 }
 
+/** What of one request a rate limit service is asked: one list of entries, in order, which it looks up as a whole. */
+export interface LimitDescriptor {
+  readonly entries: readonly (readonly [key: string, value: string])[];
+  /** What the request counts; 0 looks and takes nothing. */
+  readonly hits: number;
+}
+
+/** What a rate limit service says of one descriptor. */
+export interface ServiceLimitState extends LimitState {
+  /** The limit as the service has it: a fixed window. Undefined: it has none for the descriptor, and the numbers are Infinity. */
+  readonly of: Limit | undefined;
+  /** What the service calls it. */
+  readonly name: string | undefined;
+}
+
+export interface LimitServiceAnswer {
+  readonly allowed: boolean;
+  /** Of each descriptor, in the order in which they were asked. A service may say less than that: then the rest is missing. */
+  readonly states: readonly ServiceLimitState[];
+  /** What the service wants added to the reply, and to the request that goes on. Undefined: nothing. */
+  readonly replyHeaders: HeaderFields | undefined;
+  readonly requestHeaders: HeaderFields | undefined;
+  /** What the service wants in the body of a refusal. Undefined: nothing. */
+  readonly body: Uint8Array | undefined;
+}
+
+/** A rate limit service (`envoy.service.ratelimit.v3.RateLimitService`): it knows the limits itself, and is asked for all descriptors of a request at once. */
+export interface RateLimitService {
+  /** Rejects with a MeshError when there is no good answer within `timeoutMs`; never later. */
+  shouldRateLimit(
+    domain: string,
+    descriptors: readonly LimitDescriptor[],
+    timeoutMs: number,
+  ): Promise<LimitServiceAnswer>;
+}
+
 /** What becomes of a request. */
 export type LimitVerdict =
   | {
