@@ -1,4 +1,5 @@
 import type { Steps } from '../../core/steps.js';
+import { adaptiveConcurrency } from './filter-adaptive-concurrency.js';
 import { corsPolicy } from './filter-cors.js';
 import { checkFault, injectsFault } from './filter-fault.js';
 import { checkRbac, checkRbacOverride } from './filter-rbac.js';
@@ -24,6 +25,7 @@ export const ROUTER = 'envoy.extensions.filters.http.router.v3.Router';
 const FAULT = 'envoy.extensions.filters.http.fault.v3.HTTPFault';
 const RBAC = 'envoy.extensions.filters.http.rbac.v3.RBAC';
 const RBAC_OVERRIDE = 'envoy.extensions.filters.http.rbac.v3.RBACPerRoute';
+export const ADAPTIVE_CONCURRENCY = 'envoy.extensions.filters.http.adaptive_concurrency.v3.AdaptiveConcurrency';
 export const CORS = 'envoy.extensions.filters.http.cors.v3.Cors';
 export const CORS_POLICY = 'envoy.extensions.filters.http.cors.v3.CorsPolicy';
 export const SESSION = 'envoy.extensions.filters.http.stateful_session.v3.StatefulSession';
@@ -55,6 +57,10 @@ export const FILTERS: ReadonlyMap<string, FilterKind> = new Map<string, FilterKi
       // Also one that has no rules, only logs (A41: "as if RBAC was not configured") or is disabled: a route can give it rules.
       lacking: () => 'policies are not enforced by this version, and never ignored',
     },
+  ],
+  [
+    ADAPTIVE_CONCURRENCY,
+    { sides: ['server'], terminal: false, check: reading(adaptiveConcurrency), lacking: nothingLacking },
   ],
   // The policy is the routes'.
   [CORS, { sides: ['client', 'server'], terminal: false, check: undefined, lacking: nothingLacking }],

@@ -5,7 +5,7 @@ import { CORS_POLICY, OVERRIDE_WRAPPER, SESSION_OVERRIDE } from './filter-kinds.
 import { sessionOverride } from './filter-session.js';
 import type { Message } from './message.js';
 
-/** A listener's filters that routes have something to say to. */
+/** A listener's filters that count for routes, most because these have something to say to them. */
 export interface RouteFilters {
   /** Name of the filter for CORS; undefined: there is none, and policies do not count. */
   readonly cors: string | undefined;

@@ -1,14 +1,32 @@
+import type { AdaptiveConcurrency } from '../../core/model/server.js';
 import { runToEnd, type Steps } from '../../core/steps.js';
 import { extension } from './any.js';
-import { CORS, FILTERS, type FilterKind, OVERRIDE_WRAPPER, OVERRIDES, ROUTER, SESSION } from './filter-kinds.js';
+import { adaptiveConcurrency } from './filter-adaptive-concurrency.js';
+import {
+  ADAPTIVE_CONCURRENCY,
+  CORS,
+  FILTERS,
+  type FilterKind,
+  OVERRIDE_WRAPPER,
+  OVERRIDES,
+  ROUTER,
+  SESSION,
+} from './filter-kinds.js';
 import type { RouteFilters } from './filter-overrides.js';
 import { statefulSession } from './filter-session.js';
 import type { Unsupported } from './listener-unsupported.js';
 import type { Message } from './message.js';
 import type { Side } from './side.js';
 
-/** `HttpConnectionManager.http_filters` by the rules of gRFC A39: checked, and those that routes have something to say to. */
-export function* httpFilters(hcm: Message, side: Side, unsupported: Unsupported): Steps<RouteFilters> {
+/** What a listener's filters come to. */
+export interface HttpFilters {
+  /** Those that count for routes. */
+  readonly routes: RouteFilters;
+  readonly adaptiveConcurrency: AdaptiveConcurrency | undefined;
+}
+
+/** `HttpConnectionManager.http_filters` by the rules of gRFC A39: checked, and read. */
+export function* httpFilters(hcm: Message, side: Side, unsupported: Unsupported): Steps<HttpFilters> {
   const names = new Set<string>();
   const kept: { readonly filter: Message; readonly kind: FilterKind }[] = [];
   for (const filter of hcm.each('http_filters')) {
@@ -29,7 +47,19 @@ export function* httpFilters(hcm: Message, side: Side, unsupported: Unsupported)
   });
   // gRFC A39: "There must be at least one filter in the list"
   if (kept.length === 0) throw hcm.error('http_filters', `must not be empty: it needs at least ${ROUTER}`);
-  return routeFilters(kept.map(({ filter }) => filter));
+  const filters = kept.map(({ filter }) => filter);
+  return { routes: routeFilters(filters), adaptiveConcurrency: concurrencyOf(filters) };
+}
+
+/** Of the first that is on. */
+function concurrencyOf(filters: readonly Message[]): AdaptiveConcurrency | undefined {
+  for (const filter of filters) {
+    const config = filter.required('typed_config');
+    if (extension(config).type !== ADAPTIVE_CONCURRENCY || filter.flag('disabled')) continue;
+    const found = adaptiveConcurrency(config);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 /** Of several for sessions the first counts: the next would find that an endpoint has been chosen. */

@@ -2,8 +2,7 @@ import type { RouteSource } from '../../core/model/server.js';
 import type { Steps } from '../../core/steps.js';
 import type { ResourceOrigin } from '../origin.js';
 import { requireAdsOrSelf } from './config-source.js';
-import type { RouteFilters } from './filter-overrides.js';
-import { httpFilters } from './http-filters.js';
+import { type HttpFilters, httpFilters } from './http-filters.js';
 import type { Unsupported } from './listener-unsupported.js';
 import type { Message } from './message.js';
 import { routeConfiguration } from './route.js';
@@ -16,7 +15,7 @@ export const HCM = 'envoy.extensions.filters.network.http_connection_manager.v3.
 export interface ConnectionManager {
   readonly routes: RouteSource;
   readonly maxStreamDurationMs: number | undefined;
-  readonly filters: RouteFilters;
+  readonly filters: HttpFilters;
 }
 
 /** `HttpConnectionManager`, by the rules of gRFC A27, A39 and A41. "Independent of the Listener type" (A41), but for its filters. */

@@ -36,6 +36,7 @@ function* clientListener(message: Message, api: Message, context: ReadContext): 
   const unsupported = new Unsupported();
   const { filters, ...manager } = yield* connectionManager(hcm, 'client', unsupported, context);
   unsupported.throwIfAny();
-  const isPlain = filters.cors === undefined && filters.session === undefined;
-  return { kind: 'api', name: message.text('name'), ...manager, filters: isPlain ? undefined : filters };
+  const { routes } = filters;
+  const isPlain = routes.cors === undefined && routes.session === undefined;
+  return { kind: 'api', name: message.text('name'), ...manager, filters: isPlain ? undefined : routes };
 }

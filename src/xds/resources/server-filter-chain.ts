@@ -17,7 +17,12 @@ export function* filterChain(chain: Message, context: ReadContext, unsupported: 
   const { filters, ...manager } = yield* connectionManager(networkFilter(chain), 'server', unsupported, context);
   const socket = chain.message('transport_socket');
   if (socket !== undefined) checkDownstreamTls(socket, context, unsupported);
-  return filters.cors !== undefined ? { ...manager, cors: true } : manager;
+  const { routes, adaptiveConcurrency } = filters;
+  return {
+    ...manager,
+    ...(routes.cors !== undefined && { cors: true }),
+    ...(adaptiveConcurrency !== undefined && { adaptiveConcurrency }),
+  };
 }
 
 /** gRFC A36: "exactly one entry for the … HttpConnectionManager filter … as the last entry in the list"; there is no other that is supported. */
