@@ -3,6 +3,16 @@ import type { HeaderMatch } from './match.js';
 /** A share in [0, 1]; rolled once per request and kind of fault, each by itself (gRFC A33, Envoy `HTTPFault`). */
 type Share = number;
 
+/** How many requests a kind of fault befalls. */
+export interface FaultShare {
+  readonly share: Share;
+  /**
+   * What a percentage header counts in (`percentage.denominator`): 5 of 100, of 10_000, of 1_000_000. "This header only sets numerator" - gRFC A33.
+   * Absent: 100.
+   */
+  readonly of?: number | undefined;
+}
+
 /** How long a request is held up, in milliseconds. */
 export type FaultDelay =
   | { readonly kind: 'fixed'; readonly ms: number }
@@ -22,11 +32,14 @@ export type FaultAbort =
 /** A limit of the reply's body: `x-envoy-fault-throughput-response` (KiB/s) with `kind: 'header'`. */
 export type FaultThrottle = { readonly kind: 'fixed'; readonly bytesPerSecond: number } | { readonly kind: 'header' };
 
-/** When an experiment ends by itself. Measured on all calls of the route in this process, faults included, as the application sees them. */
+/**
+ * When an experiment ends by itself. Measured in this process on all calls of the routes that name it, faults included, as the application sees them, over
+ * the last `windowMs` (1_000 to 3_600_000), once `minRequests` of them have ended.
+ */
 export type FaultGuard =
   /** The share of calls that succeed falls below `min`. */
   | { readonly kind: 'success-rate'; readonly min: Share; readonly windowMs: number; readonly minRequests: number }
-  /** The `percentile` of the durations rises above `maxMs`. */
+  /** The `percentile` of the durations, a share in (0, 1), rises above `maxMs` (nearest rank: 0.99 of 200 is the 198th). */
   | {
       readonly kind: 'latency';
       readonly percentile: number;
@@ -39,13 +52,13 @@ export type FaultGuard =
 export interface FaultConfig {
   /** For metrics and events: the policy's name. */
   readonly name: string;
-  readonly delay?: (FaultDelay & { readonly share: Share }) | undefined;
-  readonly abort?: (FaultAbort & { readonly share: Share }) | undefined;
-  /** The connection is cut: the caller gets CONNECTION_LOST without a head. */
-  readonly reset?: { readonly share: Share } | undefined;
-  readonly throttle?: (FaultThrottle & { readonly share: Share }) | undefined;
+  readonly delay?: (FaultDelay & FaultShare) | undefined;
+  readonly abort?: (FaultAbort & FaultShare) | undefined;
+  /** The connection is cut, without a head: the caller gets FAULT_INJECTED, a client of the proxy a reset. Goes before an abort. */
+  readonly reset?: FaultShare | undefined;
+  readonly throttle?: (FaultThrottle & FaultShare) | undefined;
   /** The reply's body breaks off after so many bytes. */
-  readonly truncate?: { readonly share: Share; readonly afterBytes: number } | undefined;
+  readonly truncate?: (FaultShare & { readonly afterBytes: number }) | undefined;
   /** Only requests of which all of these match. */
   readonly headers: readonly HeaderMatch[];
   /** Only calls to this cluster (`upstream_cluster`). */
