@@ -45,8 +45,11 @@ export interface LimitStore {
    * than its declared wait, and rejects when there is no answer by then. `key` is unique across rules.
    */
   take(key: string, limit: Limit, cost: number): LimitState | Promise<LimitState>;
-  /** Gives back what was taken for a request that another rule refused. Best effort. */
-  giveBack?(key: string, limit: Limit, cost: number): void;
+  /**
+   * Gives back what was taken for a request that another rule refused; `taken` is what `take` said, since a window that is over gets nothing back.
+   * Best effort.
+   */
+  giveBack?(key: string, limit: Limit, cost: number, taken: LimitState): void;
   close(): Promise<void> | void;
 }
 
