@@ -15,7 +15,7 @@ import pRetry from 'p-retry';
 import { Cluster } from '../src/client/endpoints/cluster.js';
 import { UnderWay } from '../src/client/endpoints/under-way.js';
 import type { ClientEnv } from '../src/client/env.js';
-import { hedged } from '../src/client/hedging.js';
+import { ExtraLoad, hedged } from '../src/client/hedging.js';
 import { Call } from '../src/core/call.js';
 import { systemClock as clock } from '../src/core/clock.js';
 import { Deadlines } from '../src/core/deadlines.js';
@@ -106,6 +106,7 @@ const policies = {
       DEFAULT_HEDGE,
       aForward({ [cluster]: 1 }),
       new Cluster(aCluster(cluster, []), env, new UnderWay()),
+      new ExtraLoad(env),
       env,
       retryEnv,
       retry(DEFAULT_RETRY, retryEnv),

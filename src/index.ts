@@ -6,7 +6,11 @@ export {
   type Policy as BalancerPolicy,
   registerBalancer,
 } from './client/balancer/balancer.js';
+export type { MeshDispatchOptions } from './client/fetch/dispatch-request.js';
+export type { MeshOptions as MeshCallOptions } from './client/fetch/mesh-options.js';
+export { type GrpcCallOptions, meshMetadata } from './client/grpc/mesh-metadata.js';
 export type { Call, CallRecord } from './core/call.js';
+export type { CallPolicyOptions, HedgeOptions, RetryOptions } from './core/call-policy.js';
 export type { Clock } from './core/clock.js';
 export { DecodeError } from './core/decode.js';
 export {

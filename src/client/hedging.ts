@@ -1,6 +1,7 @@
 import { DEFAULT_RETRY, type ForwardAction, type HedgeConfig } from '../core/model/route.js';
 import { type Filter, stack } from '../core/service.js';
 import { attemptTimeout } from '../resilience/deadline/attempt-timeout.js';
+import type { HedgeEnv } from '../resilience/hedge/env.js';
 import { hedge } from '../resilience/hedge/hedge.js';
 import { Latencies } from '../resilience/hedge/latencies.js';
 import type { RetryEnv } from '../resilience/retry/attempt.js';
@@ -15,11 +16,33 @@ const EXTRA_TTL_MS = 10_000;
 /** By cluster: all routes to it learn from each other, and an update keeps what is known. */
 const latencies = new WeakMap<Upstream, Latencies>();
 
+/** What attempts beside others may add to the load: one account for all hedged calls of a route to a cluster, whatever policy each brings along. */
+export class ExtraLoad {
+  readonly #account: RetryBudget;
+
+  constructor({ clock }: Pick<ClientEnv, 'clock'>) {
+    this.#account = new RetryBudget({ retryRatio: 0, minRetriesPerSecond: 0, ttlMs: EXTRA_TTL_MS }, clock);
+  }
+
+  /** For calls of which each pays this share of an attempt in. */
+  share(share: number): HedgeEnv['extra'] {
+    const account = this.#account;
+    return {
+      deposit: () => account.deposit(share),
+      tryWithdraw: () => account.tryWithdraw(),
+      get balance() {
+        return account.balance;
+      },
+    };
+  }
+}
+
 /** Hedging in the place of retries; `retries` for the calls that may not be sent twice. */
 export function hedged(
   config: HedgeConfig,
   action: ForwardAction,
   cluster: Upstream,
+  extra: ExtraLoad,
   env: ClientEnv,
   retryEnv: RetryEnv,
   retries: Filter,
@@ -37,7 +60,7 @@ export function hedged(
       meter,
       cluster: cluster.statName,
       budget: retryEnv.budget,
-      extra: new RetryBudget({ retryRatio: config.maxExtraLoad, minRetriesPerSecond: 0, ttlMs: EXTRA_TTL_MS }, clock),
+      extra: extra.share(config.maxExtraLoad),
       limits: retryEnv.limits,
       others: (tried, call) => cluster.others(tried, call),
       hold: (call) => cluster.hold(call),

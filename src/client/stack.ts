@@ -4,6 +4,7 @@ import { breaking, type DestinationBreaker } from '../resilience/breaker/filter.
 import { type CircuitLimits, requestLimit } from '../resilience/concurrency/circuit-limits.js';
 import type { RetryEnv } from '../resilience/retry/attempt.js';
 import { fallingBack, type FallbackEnv } from '../resilience/fallback/fallback.js';
+import { ownFallback } from '../resilience/fallback/own.js';
 import { ReplayBody } from '../resilience/retry/replay.js';
 import { retry } from '../resilience/retry/retry.js';
 import type { ClusterLoad } from '../core/load-reports.js';
@@ -15,7 +16,7 @@ import { carryDeadline } from './endpoints/carry.js';
 import { drops } from './endpoints/drops.js';
 import type { Upstream } from './endpoints/upstream.js';
 import type { ClientEnv } from './env.js';
-import { hedged } from './hedging.js';
+import { type ExtraLoad, hedged } from './hedging.js';
 import { observe } from './observe.js';
 
 /*
@@ -28,14 +29,16 @@ import { observe } from './observe.js';
 export const callFilters = (env: ClientEnv): Filter[] => [
   observe(env), // outermost: must also see what everything below refuses
   callDeadline(env), // above the destination: the time limit covers waiting for configuration as well
+  ownFallback(env), // likewise, below the deadline: what a call brings along answers where nothing is known of its destination, too
 ];
 
-/** Once per call, for the route and the cluster that it chose, which may be an aggregate. */
+/** Once per call, for the route and the cluster that it chose, which may be an aggregate. `own`: by policies that calls bring along. */
 export const routeFilters = (
   action: ForwardAction,
   cluster: Upstream,
   use: FallbackEnv['use'],
   env: ClientEnv,
+  own: { readonly extra: ExtraLoad; readonly fallback: boolean },
 ): Filter[] =>
   present([
     callIdleTimeout(action.idleTimeoutMs, env), // above retry: a back-off is no life either
@@ -45,13 +48,14 @@ export const routeFilters = (
       meter: env.meter,
       cluster: cluster.statName,
       use,
+      overruled: own.fallback,
       replay: (body) => new ReplayBody(body),
     }), // above retry: when all attempts have failed; below the deadline: it covers the fallback too
-    retries(action, cluster, env), // above the balancer: each attempt may choose another endpoint
+    retries(action, cluster, own.extra, env), // above the balancer: each attempt may choose another endpoint
   ]);
 
 /** One attempt after the other, or one beside the other. */
-function retries(action: ForwardAction, cluster: Upstream, env: ClientEnv): Filter {
+function retries(action: ForwardAction, cluster: Upstream, extra: ExtraLoad, env: ClientEnv): Filter {
   const retryEnv: RetryEnv = {
     clock: env.clock,
     random: env.random,
@@ -65,7 +69,7 @@ function retries(action: ForwardAction, cluster: Upstream, env: ClientEnv): Filt
     budget: { deposit: () => cluster.budget.deposit(), tryWithdraw: () => cluster.budget.tryWithdraw() },
   };
   const filter = retry(action.retry ?? DEFAULT_RETRY, retryEnv);
-  return action.hedge === undefined ? filter : hedged(action.hedge, action, cluster, env, retryEnv, filter);
+  return action.hedge === undefined ? filter : hedged(action.hedge, action, cluster, extra, env, retryEnv, filter);
 }
 
 /** Once per attempt, by the route's settings. */

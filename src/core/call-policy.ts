@@ -173,7 +173,10 @@ function readFallback(given: unknown, path: string): CallChoices['fallback'] {
   if (given === undefined || given === false) return undefined;
   if (typeof given === 'function') return given as FallbackFunction;
   if (given instanceof Response)
-    throw new DecodeError(path, 'a Response can be read once: give a function that makes one, or { status, headers, body }');
+    throw new DecodeError(
+      path,
+      'a Response can be read once: give a function that makes one, or { status, headers, body }',
+    );
   if (typeof given !== 'object' || given === null)
     throw new DecodeError(path, `must be false, a function or a reply, got ${shown(given)}`);
   const o = record(given, path);
@@ -200,7 +203,8 @@ function recordOrFalse(given: unknown, path: string): Record<string, unknown> {
 }
 
 function whole(value: unknown, path: string, min: number, max: number): number {
-  if (!Number.isInteger(value)) throw new DecodeError(path, `must be a whole number from ${min} to ${max}, got ${shown(value)}`);
+  if (!Number.isInteger(value))
+    throw new DecodeError(path, `must be a whole number from ${min} to ${max}, got ${shown(value)}`);
   return number(value, path, min, max);
 }
 

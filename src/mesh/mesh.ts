@@ -1,4 +1,4 @@
-import type { ChannelInterface, Client, ClientOptions } from '@grpc/grpc-js';
+import type { ChannelInterface, Client } from '@grpc/grpc-js';
 import type { Dispatcher } from 'undici';
 import { reportedWeight } from '../client/balancer/load-weight.js';
 import { Destinations } from '../client/destinations.js';
@@ -8,7 +8,7 @@ import type { ClientEnv } from '../client/env.js';
 import { MeshDispatcher } from '../client/fetch/dispatcher.js';
 import { createFetch, type MeshFetch } from '../client/fetch/fetch.js';
 import { MeshChannel, type MeshChannelEnv } from '../client/grpc/channel.js';
-import { type GrpcClientConstructor, grpcClient } from '../client/grpc/client.js';
+import { type GrpcClientConstructor, grpcClient, type MeshClientOptions } from '../client/grpc/client.js';
 import type { HoldingSource } from '../client/holding-source.js';
 import { LocalZones } from '../client/local-zones.js';
 import type { PassthroughOptions } from '../client/passthrough.js';
@@ -32,14 +32,14 @@ import type { MeshSource } from './source.js';
 
 /** What an application holds: every face of the mesh, on one pipeline. */
 export interface Mesh extends Scope {
-  /** `fetch` with the mesh's policies. Standard semantics; `init.mesh` takes `{ timeoutMs, idempotent, priority, xdsAuthority }`. */
+  /** `fetch` with the mesh's policies. Standard semantics; `init.mesh` takes `{ timeoutMs, idempotent, priority, retry, hedge, fallback, xdsAuthority }`. */
   readonly fetch: MeshFetch;
-  /** For undici's own API, and for the platform's fetch: `fetch(url, { dispatcher: mesh.dispatcher })`. */
+  /** For undici's own API, which takes `mesh` as well, and for the platform's fetch: `fetch(url, { dispatcher: mesh.dispatcher })`. */
   readonly dispatcher: Dispatcher;
-  /** A typed client of a generated service: `mesh.grpc(ReviewsClient, 'reviews')`. */
-  grpc<C extends Client>(ClientClass: GrpcClientConstructor<C>, authority: string, options?: Partial<ClientOptions>): C;
+  /** A typed client of a generated service: `mesh.grpc(ReviewsClient, 'reviews')`. `options.mesh` is for all its calls, `meshMetadata` for one. */
+  grpc<C extends Client>(ClientClass: GrpcClientConstructor<C>, authority: string, options?: MeshClientOptions): C;
   /** The channel for `channelOverride` of any generated client. */
-  channel(authority: string, options?: Partial<ClientOptions>): ChannelInterface;
+  channel(authority: string, options?: MeshClientOptions): ChannelInterface;
   /** The pipeline itself: what the faces put their calls into. */
   readonly service: Service;
   /** Where it writes down what it does; for what belongs to this process as well: `meshMiddleware({ mesh })`. */

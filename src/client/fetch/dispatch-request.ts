@@ -3,8 +3,10 @@ import type { Dispatcher } from 'undici';
 import { type Body, BytesBody } from '../../core/body.js';
 import { Call } from '../../core/call.js';
 import type { HeaderFields } from '../../core/headers.js';
+import { formatXdsTarget } from '../../core/xds-target.js';
 import { encodeFormData } from './form-data.js';
 import { addField, applyHostHeader } from './headers.js';
+import { type MeshOptions, readMesh } from './mesh-options.js';
 import { PartsBody } from './parts.js';
 import { iterableSource, PulledBody, streamSource } from './source.js';
 import { type HttpUrl, parseUrl } from './url.js';
@@ -13,8 +15,11 @@ import { type HttpUrl, parseUrl } from './url.js';
 export const isUpgrade = (options: Dispatcher.DispatchOptions): boolean =>
   options.method === 'CONNECT' || Boolean(options.upgrade);
 
+/** undici's options of one request, and what `mesh.fetch` takes as `init.mesh`: `request(url, { dispatcher, mesh: { retry: false } })`. */
+export type MeshDispatchOptions = Dispatcher.DispatchOptions & { readonly mesh?: MeshOptions };
+
 /** undici's options of one request as a Call; throws a TypeError for what a Dispatcher of a mesh cannot do. */
-export function dispatchedCall(options: Dispatcher.DispatchOptions): Call {
+export function dispatchedCall(options: MeshDispatchOptions): Call {
   const { origin, method } = options;
   if (origin === undefined || origin === null) throw new TypeError('dispatch: origin is missing');
   if (isUpgrade(options)) {
@@ -25,15 +30,21 @@ export function dispatchedCall(options: Dispatcher.DispatchOptions): Call {
   const url = destination(typeof origin === 'string' ? origin : origin.href);
   const headers = fieldsFrom(options.headers);
   const body = bodyFrom(options.body, headers);
+  const { timeoutMs, idempotent, priority, xdsAuthority, policy, fallback } = readMesh(options.mesh);
   const call = new Call({
     protocol: 'http',
     scheme: url.scheme,
     authority: url.authority,
+    target: xdsAuthority === undefined ? undefined : formatXdsTarget({ xdsAuthority, name: url.authority }),
     method,
     path: options.query === undefined || options.query === null ? options.path : withQuery(options.path, options.query),
     headers,
     body,
-    idempotent: options.idempotent,
+    timeoutMs,
+    idempotent: idempotent ?? options.idempotent,
+    priority,
+    policy,
+    fallback,
   });
   applyHostHeader(call);
   return call;

@@ -112,6 +112,8 @@ class Fetching {
       timeoutMs: this.request.timeoutMs,
       idempotent: this.request.idempotent,
       priority: this.request.priority,
+      policy: this.request.policy,
+      fallback: this.request.fallback,
     });
     applyHostHeader(call);
     this.#call = call;

@@ -1,24 +1,10 @@
 import type { Body } from '../../core/body.js';
-import type { Priority } from '../../core/call.js';
-import { knownKeys, shown } from '../../core/decode.js';
 import type { HeaderFields } from '../../core/headers.js';
-import { parsePriority } from '../../core/mesh-headers.js';
 import { type HeadersLike, readHeaders } from './headers.js';
+import { type MeshOptions, NOTHING_SAID, readMesh, type Said } from './mesh-options.js';
 import type { Hop } from './redirect.js';
 import { extractBody, requestObjectBody } from './request-body.js';
 import { fromUrl, type HttpUrl, parseUrl } from './url.js';
-
-/** What `fetch` takes beyond the standard. */
-export interface MeshOptions {
-  /** Time limit of the call in milliseconds, to the head of the reply. Rejects with code DEADLINE_EXCEEDED. */
-  readonly timeoutMs?: number;
-  /** Whether the request may be sent twice. Default: what the method says (GET, HEAD, OPTIONS, PUT and DELETE may). */
-  readonly idempotent?: boolean;
-  /** How important the call is, here and at the servers that it comes to. Default: as the request being served, else `default`. */
-  readonly priority?: Priority;
-  /** The authority of the bootstrap that is asked for the host: what `xds://<it>/<host>` is for gRPC (gRFC A47). Default: the top level. */
-  readonly xdsAuthority?: string;
-}
 
 export interface MeshRequestInit extends RequestInit {
   readonly mesh?: MeshOptions;
@@ -27,14 +13,10 @@ export interface MeshRequestInit extends RequestInit {
 export type FetchInput = string | URL | Request;
 
 /** A request as fetch understood it. */
-export interface FetchRequest extends Hop {
+export interface FetchRequest extends Hop, Said {
   readonly redirect: 'follow' | 'manual' | 'error';
   readonly signal: AbortSignal | undefined;
   readonly integrity: string | undefined;
-  readonly timeoutMs: number | undefined;
-  readonly idempotent: boolean | undefined;
-  readonly priority: Priority | undefined;
-  readonly xdsAuthority: string | undefined;
   /** The Request object, when there is one: its signal follows the application's only as long as it lives. */
   readonly origin: Request | undefined;
 }
@@ -57,10 +39,7 @@ export function readRequest(input: string | URL, init: MeshRequestInit | undefin
       redirect: 'follow',
       signal: undefined,
       integrity: undefined,
-      timeoutMs: undefined,
-      idempotent: undefined,
-      priority: undefined,
-      xdsAuthority: undefined,
+      ...NOTHING_SAID,
       origin: undefined,
     };
   }
@@ -171,53 +150,4 @@ function readSignal(given: unknown): AbortSignal | undefined {
   if (given === undefined || given === null) return undefined;
   if (given instanceof AbortSignal) return given;
   throw new TypeError('signal must be an AbortSignal');
-}
-
-/** `init.mesh`; a TypeError for what is not known or cannot be meant, as a slip of the finger would leave a call without its limit. */
-function readMesh(given: MeshOptions | undefined): Said {
-  if (given === undefined) return NOTHING_SAID;
-  if (typeof given !== 'object' || given === null) throw new TypeError(`mesh must be an object, got ${shown(given)}`);
-  for (const key in given) if (!(key in NOTHING_SAID)) refuseUnknown(given);
-  const { timeoutMs, idempotent, priority, xdsAuthority } = given;
-  return {
-    timeoutMs: readTimeout(timeoutMs),
-    idempotent: readOfType('boolean', idempotent, 'mesh.idempotent must be true or false'),
-    priority: readPriority(priority),
-    xdsAuthority: readOfType('string', xdsAuthority, 'mesh.xdsAuthority must be a string'),
-  };
-}
-
-type Said = Pick<FetchRequest, keyof MeshOptions>;
-
-const NOTHING_SAID: Said = Object.freeze({
-  timeoutMs: undefined,
-  idempotent: undefined,
-  priority: undefined,
-  xdsAuthority: undefined,
-});
-
-function refuseUnknown(given: object): void {
-  try {
-    knownKeys(given as Record<string, unknown>, 'mesh', Object.keys(NOTHING_SAID));
-  } catch (cause) {
-    throw new TypeError((cause as Error).message, { cause });
-  }
-}
-
-function readTimeout(given: unknown): number | undefined {
-  if (given === undefined) return undefined;
-  if (typeof given === 'number' && given > 0) return given;
-  throw new TypeError(`mesh.timeoutMs must be a number of milliseconds above 0, got ${shown(given)}`);
-}
-
-function readOfType<T>(type: 'boolean' | 'string', given: T | undefined, rule: string): T | undefined {
-  if (given === undefined || typeof given === type) return given;
-  throw new TypeError(`${rule}, got ${shown(given)}`);
-}
-
-function readPriority(given: unknown): Priority | undefined {
-  if (given === undefined) return undefined;
-  const priority = parsePriority(given);
-  if (priority !== undefined) return priority;
-  throw new TypeError(`mesh.priority must be "high", "default" or "batch", got ${shown(given)}`);
 }

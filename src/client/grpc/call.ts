@@ -10,6 +10,7 @@ import type { Reply } from '../../core/reply.js';
 import type { CallSettings, ChannelContext } from './channel.js';
 import { ACCEPT_ENCODING, type Encoding, isEncoding } from './compression.js';
 import { callMetadata } from './credentials.js';
+import { choicesOf } from './mesh-metadata.js';
 import { fieldsOfMetadata, type MetadataClass, metadataClass, metadataOf } from './metadata.js';
 import { Receiver, type ReceiverOwner } from './receiver.js';
 import { Sender, type SenderOwner } from './sender.js';
@@ -148,6 +149,7 @@ export class MeshCall implements GrpcCall, SenderOwner, ReceiverOwner {
     fields['grpc-accept-encoding'] = ACCEPT_ENCODING;
     if (encoding !== 'identity') fields['grpc-encoding'] = encoding;
     const options = this.#metadata.getOptions();
+    const { policy, fallback } = choicesOf(channel.choices, options);
     const call = new Call({
       protocol: 'grpc',
       scheme: channel.scheme,
@@ -160,8 +162,9 @@ export class MeshCall implements GrpcCall, SenderOwner, ReceiverOwner {
       timeoutMs:
         settings.deadline === Number.POSITIVE_INFINITY ? undefined : settings.deadline - channel.clock.wallTime(),
       waitForReady: options.waitForReady ?? false,
-      idempotent:
-        options.idempotentRequest === true || channel.idempotent?.has(settings.path) === true ? true : undefined,
+      idempotent: options.idempotentRequest ?? (channel.idempotent?.has(settings.path) === true ? true : undefined),
+      policy,
+      fallback,
     });
     if (settings.host !== undefined) call.host = settings.host;
     this.#call = call;

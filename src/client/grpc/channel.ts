@@ -3,17 +3,22 @@ import type { Call as GrpcCall } from '@grpc/grpc-js/build/src/call-interface.js
 import type { Channel } from '@grpc/grpc-js/build/src/channel.js';
 import type { ServerSurfaceCall } from '@grpc/grpc-js/build/src/server-call.js';
 import type { Scheme } from '../../core/call.js';
+import { CALL_POLICY_KEYS, type CallChoices, type CallPolicyOptions, readCallPolicy } from '../../core/call-policy.js';
 import type { Clock } from '../../core/clock.js';
+import { knownKeys, record } from '../../core/decode.js';
 import type { Service } from '../../core/service.js';
 import { dataPlaneAuthority, parseXdsTarget } from '../../core/xds-target.js';
 import { MeshCall } from './call.js';
 import { type Encoding, encodingOption } from './compression.js';
 import { Connectivity, type ConnectivityState } from './connectivity.js';
 
+/** Options of a client or channel: grpc-js's, and what holds for all its calls (docs/policies.md). */
+export type MeshChannelOptions = Readonly<Partial<ChannelOptions>> & { readonly mesh?: CallPolicyOptions };
+
 export interface MeshChannelEnv {
   readonly clock: Clock;
   /** `grpc.*` options as grpc-js has them; those about connections and name resolution are the mesh's business and not looked at. */
-  readonly options?: Readonly<Partial<ChannelOptions>> | undefined;
+  readonly options?: MeshChannelOptions | undefined;
   /** Resolves when the mesh has its first configuration: the channel is READY then. Without it the channel is READY at once. */
   readonly ready?: Promise<void> | undefined;
   /** Paths of methods that may be called twice. Default none. */
@@ -48,6 +53,8 @@ export interface ChannelContext {
   readonly maxReceiveBytes: number;
   readonly maxSendBytes: number;
   readonly encoding: Encoding;
+  /** What the channel's owner says of retries, hedging and fallbacks of all its calls. */
+  readonly choices: CallChoices | undefined;
   /** Paths of methods that may be called twice; undefined: none is known. */
   readonly idempotent: ReadonlySet<string> | undefined;
   /** `encoding`, or identity when the server has said that it does not read it. */
@@ -80,6 +87,7 @@ export class MeshChannel implements Channel, ChannelContext {
   readonly maxSendBytes: number;
   readonly encoding: Encoding;
   readonly idempotent: ReadonlySet<string> | undefined;
+  readonly choices: CallChoices | undefined;
   readonly #connectivity: Connectivity;
   /** From the last reply that said so; undefined: everything is tried. */
   #peerEncodings: readonly string[] | undefined;
@@ -98,6 +106,7 @@ export class MeshChannel implements Channel, ChannelContext {
     const options = env.options ?? {};
     this.clock = env.clock;
     this.idempotent = env.idempotent;
+    this.choices = options.mesh === undefined ? undefined : choicesOf(options.mesh);
     this.secure = env.secure ?? false;
     this.scheme = this.secure ? 'https' : 'http';
     this.maxReceiveBytes = options['grpc.max_receive_message_length'] ?? DEFAULT_MAX_RECEIVE_BYTES;
@@ -161,4 +170,9 @@ export class MeshChannel implements Channel, ChannelContext {
     this.#peerHeader = header;
     this.#peerEncodings = header.split(',').map((name) => name.trim());
   }
+}
+
+function choicesOf(given: CallPolicyOptions): CallChoices {
+  knownKeys(record(given, 'options.mesh'), 'options.mesh', CALL_POLICY_KEYS);
+  return readCallPolicy(given, 'options.mesh');
 }

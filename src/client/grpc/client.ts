@@ -1,6 +1,6 @@
 import type { ChannelCredentials, Client, ClientOptions } from '@grpc/grpc-js';
 import type { Service } from '../../core/service.js';
-import { MeshChannel, type MeshChannelEnv } from './channel.js';
+import { MeshChannel, type MeshChannelEnv, type MeshChannelOptions } from './channel.js';
 import { idempotentMethods } from './idempotency.js';
 
 /** What code generators make for grpc-js: grpc_tools_node_protoc, ts-proto, proto-loader's makeClientConstructor. */
@@ -9,6 +9,9 @@ export type GrpcClientConstructor<T extends Client> = new (
   credentials: ChannelCredentials,
   options?: Partial<ClientOptions>,
 ) => T;
+
+/** grpc-js's options of a client, and `mesh`: what holds for all its calls. */
+export type MeshClientOptions = Partial<ClientOptions> & MeshChannelOptions;
 
 /**
  * A generated client whose calls go through the mesh. The client class brings its own grpc-js; we load none. `options` are those of a
@@ -19,7 +22,7 @@ export function grpcClient<T extends Client>(
   ClientClass: GrpcClientConstructor<T>,
   authority: string,
   env: MeshChannelEnv,
-  options: Partial<ClientOptions> = {},
+  options: MeshClientOptions = {},
 ): T {
   const channelOverride = new MeshChannel(service, authority, {
     ...env,

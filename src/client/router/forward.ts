@@ -1,7 +1,9 @@
 import { MeshError, NoRouteError } from '../../core/errors.js';
 import type { ForwardAction, Route, SubsetCriteria, WeightedCluster } from '../../core/model/route.js';
 import { type Filter, type Service, stack } from '../../core/service.js';
+import { actionFor, byCallPolicy } from '../call-policy.js';
 import type { ClientEnv } from '../env.js';
+import { ExtraLoad } from '../hedging.js';
 import { attemptFilters, routeFilters } from '../stack.js';
 import { countAttempts } from './attempt-count.js';
 import { chooseByWeight } from './choose.js';
@@ -86,11 +88,17 @@ function compose(
     action.weightedByHash ? undefined : hashCalls(action.hashPolicies, cluster, env), // of what is sent (Envoy hashes then)
     mirrorCalls(action, (mirrored) => clusters.use(mirrored), env), // copies what is sent, once for all attempts
     changeReplies([weighted.responseHeaders, route.responseHeaders], env), // innermost: cookies of ours are not the route's to remove
-    ...routeFilters(action, cluster, (fallback) => upstreamOf(clusters.use(fallback)), env),
   ];
+  const extra = new ExtraLoad(env);
+  const use = (fallback: string): Exclude<Meaning, MeshError> => upstreamOf(clusters.use(fallback));
   // Looked up per attempt: an update of the cluster replaces its service.
-  const attempts = stack(attemptFilters(action, env), (call) => cluster.service(call));
-  return stack(present(filters), attempts);
+  const attempt: Service = (call) => cluster.service(call);
+  const send = byCallPolicy((policy) => {
+    const own = actionFor(action, policy);
+    const ofCall = routeFilters(own, cluster, use, env, { extra, fallback: policy?.ownFallback === true });
+    return stack([...ofCall, ...attemptFilters(own, env)], attempt);
+  });
+  return stack(present(filters), send);
 }
 
 const upstreamOf = (meaning: Meaning): Exclude<Meaning, MeshError> =>

@@ -1,5 +1,4 @@
 import type { Body } from '../../core/body.js';
-import type { Call } from '../../core/call.js';
 import { MeshError } from '../../core/errors.js';
 import type { FallbackConfig } from '../../core/model/cluster.js';
 import type { Reply } from '../../core/reply.js';

@@ -34,9 +34,9 @@ export class RetryBudget {
     this.#current = Math.floor(clock.now() / this.#slotMs);
   }
 
-  /** Once per request, not per attempt. */
-  deposit(): void {
-    this.#put(this.#deposit);
+  /** Once per request, not per attempt. `share`: of a retry, in place of `retryRatio`. */
+  deposit(share?: number): void {
+    this.#put(share === undefined ? this.#deposit : Math.round(share * RETRY));
   }
 
   /** Once per retry; false leaves the balance untouched. */

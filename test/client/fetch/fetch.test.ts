@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { MeshOptions } from '../../../src/client/fetch/request.js';
+import type { MeshOptions } from '../../../src/client/fetch/mesh-options.js';
 import { createFetch } from '../../../src/client/fetch/fetch.js';
 import { parseUrl } from '../../../src/client/fetch/url.js';
 import { ConnectError } from '../../../src/client/transport/errors.js';

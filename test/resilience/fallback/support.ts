@@ -6,7 +6,7 @@ import type { FallbackConfig } from '../../../src/core/model/cluster.js';
 import type { Reply } from '../../../src/core/reply.js';
 import { type Filter, type Service, stack } from '../../../src/core/service.js';
 import { createFallback, type FallbackEnv, fallingBack } from '../../../src/resilience/fallback/fallback.js';
-import type { FallbackFunction } from '../../../src/resilience/fallback/function.js';
+import type { FallbackFunction } from '../../../src/core/fallback.js';
 import { ReplayBody } from '../../../src/resilience/retry/replay.js';
 import { FakeClock } from '../../support/fake-clock.js';
 
