@@ -13,7 +13,21 @@ const column = (text: string, head: string): string[] =>
   );
 
 test('what init.mesh takes is documented, and nothing else', () => {
-  expect(column(fetchDoc, '`init.mesh`')).toEqual(membersOf('src/client/fetch/request.ts', 'MeshOptions'));
+  const own = membersOf('src/client/fetch/mesh-options.ts', 'MeshOptions');
+  const policies = membersOf('src/core/call-policy.ts', 'CallPolicyOptions');
+  expect(column(fetchDoc, '`init.mesh`').sort()).toEqual([...own, ...policies].sort());
+});
+
+test('what meshMetadata takes is documented, and nothing else', () => {
+  const own = membersOf('src/client/grpc/mesh-metadata.ts', 'GrpcCallOptions');
+  const policies = membersOf('src/core/call-policy.ts', 'CallPolicyOptions');
+  expect(column(grpcDoc, 'option of a call').sort()).toEqual([...own, ...policies].sort());
+});
+
+test('what a call can say of retries and hedging is documented, and nothing else', () => {
+  const of = (name: string): string[] => membersOf('src/core/call-policy.ts', name);
+  expect(column(fetchDoc, 'field of `retry`').sort()).toEqual(of('RetryOptions').sort());
+  expect(column(fetchDoc, 'field of `hedge`').sort()).toEqual(of('HedgeOptions').sort());
 });
 
 test('the channel options that are read are documented, and no other', () => {

@@ -42,6 +42,8 @@ function streaming(
   return reply;
 }
 
+const KNOWN = 'timeoutMs, idempotent, priority, xdsAuthority, retry, hedge, fallback';
+
 describe('the call', () => {
   test('carries what the URL and the init say', async () => {
     const service = scripted(OK, OK);
@@ -73,7 +75,7 @@ describe('the call', () => {
   test.each<[object, string]>([
     [{ timeoutMS: 50 }, 'mesh.timeoutMS: unknown field; did you mean "timeoutMs"?'],
     [{ idempotant: true }, 'mesh.idempotant: unknown field; did you mean "idempotent"?'],
-    [{ retries: 3 }, 'mesh.retries: unknown field; known: timeoutMs, idempotent, priority, xdsAuthority'],
+    [{ attempts: 3 }, `mesh.attempts: unknown field; known: ${KNOWN}`],
     [{ timeoutMs: '50' }, 'mesh.timeoutMs must be a number of milliseconds above 0, got "50"'],
     [{ idempotent: 'no' }, 'mesh.idempotent must be true or false, got "no"'],
     [{ xdsAuthority: 7 }, 'mesh.xdsAuthority must be a string, got 7'],
