@@ -81,7 +81,7 @@ export interface LimitServiceAnswer {
 
 /** A rate limit service (`envoy.service.ratelimit.v3.RateLimitService`): it knows the limits itself, and is asked for all descriptors of a request at once. */
 export interface RateLimitService {
-  /** Rejects with a MeshError when there is no good answer within `timeoutMs`; never later. */
+  /** Rejects when there is no good answer within `timeoutMs`; never later. */
   shouldRateLimit(
     domain: string,
     descriptors: readonly LimitDescriptor[],

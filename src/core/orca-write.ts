@@ -1,4 +1,5 @@
 import type { BackendMetrics, MetricMap, OwnMetric } from './orca-report.js';
+import { bytesField, doubleField, textField } from './wire-write.js';
 
 /** The three forms that Envoy reads in `endpoint-load-metrics`: `TEXT `, `JSON ` or `BIN ` and the report. */
 export type OrcaFormat = 'text' | 'json' | 'bin';
@@ -17,18 +18,15 @@ const MAPS: readonly (readonly [MetricMap, string, number])[] = [
   ['namedMetrics', 'named_metrics', 8],
 ];
 
-const FIXED64 = 1;
-const BYTES = 2;
-
 /** The report as `xds.data.orca.v3.OrcaLoadReport`. */
 export function encodeOrcaReport(report: BackendMetrics): Buffer {
   const parts: Uint8Array[] = [];
-  for (const [name, , field] of OWN) if (report[name] !== 0) parts.push(double(field, report[name]));
+  for (const [name, , field] of OWN) if (report[name] !== 0) parts.push(doubleField(field, report[name]));
   for (const [name, , field] of MAPS) {
     const map = report[name];
     for (const key of Object.keys(map)) {
-      const entry = Buffer.concat([bytes(1, Buffer.from(key, 'utf8')), double(2, map[key] as number)]);
-      parts.push(bytes(field, entry));
+      const entry = Buffer.concat([textField(1, key), doubleField(2, map[key] as number)]);
+      parts.push(bytesField(field, entry));
     }
   }
   return Buffer.concat(parts);
@@ -70,22 +68,3 @@ function json(report: BackendMetrics): string {
 }
 
 const escaped = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
-
-function double(field: number, value: number): Buffer {
-  const out = Buffer.allocUnsafe(9);
-  out[0] = field * 8 + FIXED64;
-  out.writeDoubleLE(value, 1);
-  return out;
-}
-
-function bytes(field: number, value: Uint8Array): Buffer {
-  return Buffer.concat([Uint8Array.of(field * 8 + BYTES, ...varint(value.byteLength)), value]);
-}
-
-function varint(value: number): number[] {
-  const out: number[] = [];
-  let left = value;
-  for (; left >= 128; left = Math.floor(left / 128)) out.push((left % 128) + 128);
-  out.push(left);
-  return out;
-}

@@ -1,4 +1,5 @@
-import { BYTES, fields, VARINT } from '../../core/wire-fields.js';
+import { fields, VARINT } from '../../core/wire-fields.js';
+import { textField } from '../../core/wire-write.js';
 
 /*
  * grpc.health.v1, whose two messages have one field each: read and written here, so that nobody loads a protobuf codec for them.
@@ -11,19 +12,7 @@ const STATUS_NAMES = ['UNKNOWN', 'SERVING', 'NOT_SERVING', 'SERVICE_UNKNOWN'] as
 export const servingStatusName = (status: number): string => STATUS_NAMES[status] ?? `status ${status}`;
 
 /** `HealthCheckRequest { string service = 1; }`; an empty name is the server as a whole, and is not written. */
-export function encodeHealthRequest(service: string): Uint8Array {
-  const name = Buffer.from(service, 'utf8');
-  if (name.byteLength === 0) return new Uint8Array(0);
-  const length: number[] = [];
-  for (let left = name.byteLength; ; left = Math.floor(left / 128)) {
-    if (left < 128) {
-      length.push(left);
-      break;
-    }
-    length.push((left % 128) + 128);
-  }
-  return Buffer.concat([Uint8Array.of(8 + BYTES, ...length), name]);
-}
+export const encodeHealthRequest = (service: string): Uint8Array => textField(1, service);
 
 /** `HealthCheckResponse { ServingStatus status = 1; }`: the status, 0 when it is not there; undefined when the bytes are no message. */
 export function decodeHealthResponse(bytes: Uint8Array): number | undefined {
