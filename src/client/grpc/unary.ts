@@ -59,12 +59,15 @@ function answer(call: Call, reply: Reply, { authority, path, maxMessageBytes }: 
       refuse(detail);
       call.cancel(new CancelledError(detail, 'yes'));
     };
-    reply.onEnd((end) => {
-      const detail = trouble(reply, end, messages.length, frames.betweenMessages);
-      if (end.error !== undefined && grpcStatusOf(reply, end) === undefined) reject(end.error);
-      else if (detail === undefined) resolve(messages[0] as Uint8Array);
+    // The end may be known before the body has been read, and the body read before the trailers are there.
+    let read = false;
+    let ended: ReplyEnd | undefined;
+    const over = (): void => {
+      if (!read || ended === undefined) return;
+      const detail = trouble(reply, ended, messages.length, frames.betweenMessages);
+      if (detail === undefined) resolve(messages[0] as Uint8Array);
       else refuse(detail);
-    });
+    };
     reply.body.pipe({
       write(chunk) {
         try {
@@ -78,8 +81,17 @@ function answer(call: Call, reply: Reply, { authority, path, maxMessageBytes }: 
         }
         return true;
       },
-      end() {},
-      fail() {},
+      end() {
+        read = true;
+        over();
+      },
+      fail: reject,
+    });
+    reply.onEnd((end) => {
+      ended = end;
+      // A status outweighs how the connection fared after it.
+      if (end.error !== undefined && grpcStatusOf(reply, end) === undefined) reject(end.error);
+      else over();
     });
   });
 }
