@@ -99,9 +99,12 @@ export interface LimitRule {
   readonly key: readonly LimitKey[];
   /** For keys without an override; absent: those are not limited. For the store `rls` it is the service that knows: absent. */
   readonly limit?: Limit | undefined;
-  /** For certain keys, the first that fits: a value per entry of `key`; undefined is any value. */
+  /**
+   * For certain keys, the first that fits: a value per entry of `key`; undefined is any value. `unlimited` lets them through, and meters them; `skip`: the
+   * rule is not for them, as it is not for keys without an override where `limit` is absent.
+   */
   readonly overrides?:
-    | readonly { readonly values: readonly (string | undefined)[]; readonly limit: Limit | 'unlimited' }[]
+    | readonly { readonly values: readonly (string | undefined)[]; readonly limit: Limit | 'unlimited' | 'skip' }[]
     | undefined;
   /** `shadow`: counted and told in the metrics, but nothing is refused, delayed or said in a header. */
   readonly mode: 'enforce' | 'shadow';
@@ -119,7 +122,7 @@ export interface LimitRule {
   readonly onStoreFailure: 'allow' | 'deny' | 'local';
   /** What a request counts. Absent: 1. From a header of the request (`hits_addend`): a whole number from 0 to 1_000_000; 1 where it is none. */
   readonly cost?: number | { readonly header: string } | undefined;
-  /** Uses are metered by key and plan, for export (`mesh.usage()`). Absent: they are not. */
+  /** Uses that were let through are metered by key and plan, for export (`mesh.usage()`): of requests that the rule is for. Absent: they are not. */
   readonly meter?: { readonly plan: string | undefined } | undefined;
 }
 
