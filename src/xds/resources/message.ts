@@ -119,6 +119,26 @@ export class Message {
     }
   }
 
+  /** Texts, with undefined in the place of null (`google.protobuf.Struct`). */
+  textsOrNulls(name: string): (string | undefined)[] {
+    const list = this.#list(name);
+    this.spend(list.length);
+    return Array.from(list, (item, i) => {
+      if (item === null) return undefined;
+      if (typeof item !== 'string')
+        throw new ResourceError(`${this.at(name)}[${i}]`, `must be a string or null, got ${shown(item)}`);
+      return item;
+    });
+  }
+
+  isText(name: string): boolean {
+    return typeof this.#get(name) === 'string';
+  }
+
+  isNumber(name: string): boolean {
+    return typeof this.#get(name) === 'number';
+  }
+
   /** Unsigned 32-bit numbers. */
   numbers(name: string): number[] {
     const list = this.#list(name);
