@@ -30,6 +30,7 @@ export class ExtraLoad {
     return {
       deposit: () => account.deposit(share),
       tryWithdraw: () => account.tryWithdraw(),
+      refund: () => account.refund(),
       get balance() {
         return account.balance;
       },

@@ -66,7 +66,11 @@ function retries(action: ForwardAction, cluster: Upstream, extra: ExtraLoad, env
     hold: (call) => cluster.hold(call),
     headers: anyHeader,
     // Read through the cluster: an update may replace it.
-    budget: { deposit: () => cluster.budget.deposit(), tryWithdraw: () => cluster.budget.tryWithdraw() },
+    budget: {
+      deposit: () => cluster.budget.deposit(),
+      tryWithdraw: () => cluster.budget.tryWithdraw(),
+      refund: () => cluster.budget.refund(),
+    },
   };
   const filter = retry(action.retry ?? DEFAULT_RETRY, retryEnv);
   return action.hedge === undefined ? filter : hedged(action.hedge, action, cluster, extra, env, retryEnv, filter);

@@ -120,6 +120,8 @@ export class Call {
   /** Cancels this call, or this attempt only when `attempt` is set. */
   cancellation = new Cancellation();
   record = new CallRecord();
+  /** It may be sent again on a new connection when its pooled one was closed as it was used, though its method says no. Written by retry and hedge. */
+  resendable = false;
   /** Number of the attempt that this is, from 1; 0 before the first. Written by retry. */
   attempt = 0;
   /** Keys of endpoints that earlier attempts went to: balancers go elsewhere when they can. Written by retry. */
@@ -169,6 +171,7 @@ export class Call {
     call.record = this.record;
     call.attempt = number;
     call.tried = tried;
+    call.resendable = this.resendable;
     call.hash = this.hash;
     call.affinity = this.affinity;
     call.subset = this.subset;

@@ -195,3 +195,6 @@ export function asMeshError(value: unknown, fallback: (cause: unknown) => MeshEr
  * (gRFC A6, transparent retries: "has never been seen by the server application logic").
  */
 export const refusedUnseen = ({ code, reached }: MeshError): boolean => code === 'STREAM_REFUSED' && reached === 'no';
+
+/** Whether the mesh refused the call itself, so that no server was loaded with it. */
+export const isRefusal = ({ origin, reached }: MeshError): boolean => origin === 'mesh' && reached === 'no';

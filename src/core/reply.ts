@@ -1,6 +1,7 @@
 import { type Body, BytesBody } from './body.js';
 import type { MeshError } from './errors.js';
 import { type HeaderFields, headerFields } from './headers.js';
+import { throwAll } from './throw-all.js';
 
 /** How a reply came to its end: the last byte or the trailers, or what broke it off. */
 export interface ReplyEnd {
@@ -58,11 +59,25 @@ export class ReplyEnding {
     if (this.#end !== undefined) return;
     this.#end = end;
     const more = this.#more;
-    this.#first?.(end);
-    if (more !== undefined) for (const listener of more) listener(end);
+    const first = this.#first;
     this.#first = undefined;
     this.#more = undefined;
+    if (more === undefined) first?.(end);
+    else settleAll([first as EndListener, ...more], end);
   }
+}
+
+/** Each keeps accounts of its own: one that throws keeps no other from closing them. */
+function settleAll(listeners: readonly EndListener[], end: ReplyEnd): void {
+  const errors: unknown[] = [];
+  for (const listener of listeners) {
+    try {
+      listener(end);
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  throwAll(errors, 'listeners of the end of a reply');
 }
 
 /** A reply that the mesh makes itself: a redirect, a direct response, a fallback. */

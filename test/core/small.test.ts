@@ -54,6 +54,21 @@ describe('ReplyEnding', () => {
     ending.onEnd(() => order.push(3));
     expect(order).toEqual([1, 2, 3]);
   });
+
+  test('runs every listener though one before it throws, and tells of what was thrown', () => {
+    const order: number[] = [];
+    const ending = new ReplyEnding();
+    for (const n of [1, 2, 3]) {
+      ending.onEnd(() => {
+        order.push(n);
+        if (n < 3) throw new Error(`no ${n}`);
+      });
+    }
+    expect(() => ending.settle(GOOD_END)).toThrow('2 listeners of the end of a reply threw');
+    expect(order).toEqual([1, 2, 3]);
+    ending.settle(GOOD_END);
+    expect(order).toEqual([1, 2, 3]);
+  });
 });
 
 describe('header fields', () => {

@@ -20,6 +20,17 @@ describe('RetryBudget', () => {
     expect(tenth.balance).toBe(1);
   });
 
+  test('a refund is a retry more, for as long as a withdrawal would have counted', async () => {
+    const clock = new FakeClock();
+    const one = budget(clock);
+    for (let i = 0; i < 5; i++) one.deposit();
+    expect([one.tryWithdraw(), one.balance]).toEqual([true, 0]);
+    one.refund();
+    expect(one.balance).toBe(1);
+    await clock.advance(10_000);
+    expect(one.balance).toBe(0);
+  });
+
   test('the floor serves a client that has sent nothing: 10 a second over 10 s is 100', () => {
     const clock = new FakeClock();
     const floor = budget(clock, { minRetriesPerSecond: 10 });

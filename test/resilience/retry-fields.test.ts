@@ -31,7 +31,7 @@ async function run(config: Partial<RetryConfig>, steps: Step[], init: Parameters
       random: seededRandom(1),
       meter: noMeter,
       cluster: 'reviews',
-      budget: { deposit() {}, tryWithdraw: () => true },
+      budget: { deposit() {}, refund() {}, tryWithdraw: () => true },
       limits: { tryRetry: () => true, retryDone() {} },
       headers: anyHeader,
     },

@@ -176,7 +176,7 @@ describe('the retry loop', () => {
           random: { next: () => 0.5, int: () => 0 },
           meter: noMeter,
           cluster: 'reviews',
-          budget: { deposit() {}, tryWithdraw: () => real.tokens > 0 && real.tokens-- > 0 },
+          budget: { deposit() {}, refund() {}, tryWithdraw: () => real.tokens > 0 && real.tokens-- > 0 },
           limits: {
             tryRetry: () => ++real.places > 0,
             retryDone: () => {

@@ -3,6 +3,8 @@ import { ConnectError, ConnectionLostError, StreamRefusedError } from '../../src
 import { withAmbient } from '../../src/core/ambient.js';
 import { type Body, BytesBody, StreamBody } from '../../src/core/body.js';
 import type { RetryConfig } from '../../src/core/model/route.js';
+import { headerFields } from '../../src/core/headers.js';
+import { CircuitOpenError } from '../../src/resilience/concurrency/circuit-limits.js';
 import { isRetried } from '../../src/core/retry-mark.js';
 import { aReply, type Step } from '../support/calls.js';
 import { type RetryRun, runRetry } from '../support/retries.js';
@@ -14,11 +16,37 @@ const refused = () => new StreamRefusedError('10.0.0.1:80', 'REFUSED_STREAM');
 const lost = () => new ConnectionLostError('10.0.0.1:80', 'closed', 'maybe');
 const never: Partial<RetryConfig> = { on: new Set(), maxRetries: 0 };
 
+describe('a retry that we refuse ourselves', () => {
+  test('costs no budget, since it loads nobody', async () => {
+    const full = new CircuitOpenError('reviews', 'max_requests', 1);
+    const { outcome, withdrawn, places } = await runRetry([aReply(503), full]);
+    expect(outcome).toBe('CircuitOpenError');
+    expect({ withdrawn, places }).toEqual({ withdrawn: 0, places: 0 });
+    const sent = await runRetry([aReply(503), lost()]);
+    expect(sent.withdrawn).toBe(1);
+  });
+});
+
+describe('a call of any method that may be sent again on another connection', () => {
+  const resent = async (config: Partial<RetryConfig>, init = {}): Promise<boolean | undefined> =>
+    (await runRetry([aReply(200)], { config, init: { method: 'POST', ...init } })).calls[0]?.resendable;
+
+  test('is one whose policy names lost connections, and all methods', async () => {
+    const reset = new Set(['reset'] as const);
+    expect(await resent({ regardlessOfMethod: true, on: reset })).toBe(true);
+    expect(await resent({ regardlessOfMethod: false, on: reset })).toBe(false);
+    expect(await resent({ regardlessOfMethod: true, on: new Set(['retriable-status-codes'] as const) })).toBe(false);
+    expect(
+      await resent({ regardlessOfMethod: true, on: reset }, { headers: headerFields({ 'inmesh-retry': '1' }) }),
+    ).toBe(false);
+  });
+});
+
 describe('a call that the server provably did not look at', () => {
   test.each<[string, RetryRun]>([
     ['without a policy that retries', { config: never }],
     ['of any method', { init: { method: 'POST' } }],
-    ['when the budget is spent', { env: { budget: { deposit() {}, tryWithdraw: () => false } } }],
+    ['when the budget is spent', { env: { budget: { deposit() {}, refund() {}, tryWithdraw: () => false } } }],
     ['when max_retries is reached', { env: { limits: { tryRetry: () => false, retryDone() {} } } }],
     ['with a body that is all there', { init: { method: 'POST', body: new BytesBody(Buffer.from('abc')) } }],
   ])('is sent again at once, %s', async (_, run) => {
@@ -203,7 +231,7 @@ describe('Retry-After', () => {
 
 describe('Envoy’s budget of active requests', () => {
   test('stands in the place of the budget of recent ones', async () => {
-    const budget = { deposit() {}, tryWithdraw: () => false };
+    const budget = { deposit() {}, refund() {}, tryWithdraw: () => false };
     const limits = { tryRetry: () => true, retryDone() {}, budgeted: true };
     expect((await runRetry([lost(), aReply(200)], { env: { budget, limits } })).outcome).toBe(200);
     expect((await runRetry([lost()], { env: { budget } })).call.record.flags).toEqual(['MB']);

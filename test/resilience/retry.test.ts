@@ -29,7 +29,7 @@ function setup(config: Partial<RetryConfig>, steps: Step[], { budget = true, pla
       random: seededRandom(1),
       meter: { ...noMeter, event: (event) => events.push(event) },
       cluster: 'reviews',
-      budget: { deposit() {}, tryWithdraw: () => budget },
+      budget: { deposit() {}, refund() {}, tryWithdraw: () => budget },
       limits: {
         tryRetry: () => {
           if (places) retries++;

@@ -33,6 +33,9 @@ export async function runRetry(steps: readonly Step[], { config, env, init, prep
       cluster: 'reviews',
       budget: {
         deposit() {},
+        refund: () => {
+          held.withdrawn--;
+        },
         tryWithdraw: () => {
           held.withdrawn++;
           return true;

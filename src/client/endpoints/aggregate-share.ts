@@ -1,6 +1,10 @@
 import type { Clock } from '../../core/clock.js';
 import type { Meter } from '../../core/meter.js';
-import { type AggregateClusterConfig, DEFAULT_CIRCUIT_LIMITS } from '../../core/model/cluster.js';
+import {
+  type AggregateClusterConfig,
+  type CircuitLimitsConfig,
+  DEFAULT_CIRCUIT_LIMITS,
+} from '../../core/model/cluster.js';
 import type { Service } from '../../core/service.js';
 import { CircuitLimits } from '../../resilience/concurrency/circuit-limits.js';
 import { createFallback, type Fallback } from '../../resilience/fallback/fallback.js';
@@ -19,7 +23,7 @@ export interface Newest {
 
 /** What all who call an aggregate cluster have in common, whatever its leaves are. */
 export class AggregateShare implements Dependant {
-  /** Of retries, and of calls that wait for a leaf; requests and connections are each leaf's. */
+  /** Of retries, and of calls that wait for a leaf; the limits of requests and connections are each leaf's. */
   readonly limits: CircuitLimits;
   budget: RetryBudget;
   fallback: Fallback | undefined;
@@ -69,4 +73,10 @@ export class AggregateShare implements Dependant {
   }
 }
 
-const limitsOf = ({ maxRetries }: AggregateClusterConfig) => ({ ...DEFAULT_CIRCUIT_LIMITS, maxRetries });
+/** Requests are only counted here, where a budget is a share of them. */
+const limitsOf = ({ maxRetries, activeRetryBudget }: AggregateClusterConfig): CircuitLimitsConfig => ({
+  ...DEFAULT_CIRCUIT_LIMITS,
+  maxRequests: Number.POSITIVE_INFINITY,
+  maxRetries,
+  activeRetryBudget,
+});

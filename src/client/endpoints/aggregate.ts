@@ -5,6 +5,7 @@ import type { AggregateClusterConfig } from '../../core/model/cluster.js';
 import type { Reply } from '../../core/reply.js';
 import type { Service } from '../../core/service.js';
 import type { PickRequest } from '../balancer/balancer.js';
+import { requestLimit } from '../../resilience/concurrency/circuit-limits.js';
 import type { ClientEnv } from '../env.js';
 import type { AggregateShare } from './aggregate-share.js';
 import type { Cluster } from './cluster.js';
@@ -40,6 +41,8 @@ export class Aggregate implements Upstream {
           return leaf;
         }),
     );
+    const attempt: Service = (call) => keepingBody(call, this.#serve);
+    this.attempt = config.activeRetryBudget === undefined ? attempt : requestLimit(share.limits)(attempt);
     this.#byName = new Map(config.leaves.map((name, i) => [name, this.#leaves[i] as Leaf]));
   }
 
@@ -95,7 +98,7 @@ export class Aggregate implements Upstream {
     return call.waitForReady ? this.share.serve(call) : this.attempt(call);
   };
 
-  readonly attempt: Service = (call) => keepingBody(call, this.#serve);
+  readonly attempt: Service;
 
   /** Monotonic milliseconds at which the first endpoint that cannot be reached may be tried again; Infinity when there is none. */
   get reconnectsAt(): number {

@@ -410,6 +410,8 @@ export interface AggregateClusterConfig {
   readonly leaves: readonly string[];
   readonly retryBudget: RetryBudgetConfig;
   readonly maxRetries: number | undefined;
+  /** As `CircuitLimitsConfig.activeRetryBudget`, of the attempts that go to any of the leaves. */
+  readonly activeRetryBudget?: CircuitLimitsConfig['activeRetryBudget'];
   readonly fallback?: readonly FallbackConfig[] | undefined;
 }
 

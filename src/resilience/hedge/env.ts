@@ -11,12 +11,16 @@ import type { Latencies } from './latencies.js';
 export interface Allowance {
   deposit(): void;
   tryWithdraw(): boolean;
+  /** One that was withdrawn was not sent after all. */
+  refund(): void;
 }
 
 /** What the retry policy of the route says of attempts. */
 export interface Verdicts {
   /** Whether the call may be sent more than once. */
   repeatable(call: Call): boolean;
+  /** Whether it may be sent again on another connection when it was lost with a pooled one. */
+  resendable(call: Call): boolean;
   /** Why another attempt may do better; undefined: this stands. */
   reply(call: Call, reply: Reply): string | undefined;
   error(call: Call, error: MeshError): string | undefined;

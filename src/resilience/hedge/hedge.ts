@@ -13,6 +13,7 @@ export const hedge =
     const others = otherwise(next);
     return (call) => {
       if (!env.verdicts.repeatable(call)) return others(call);
+      call.resendable = env.verdicts.resendable(call);
       env.budget.deposit();
       env.extra.deposit();
       return new Race(config, env, call, next).run();

@@ -1,6 +1,6 @@
 import type { Call } from '../../core/call.js';
 import { failedHead, grpcStatusOf, isCallers } from '../../core/classify.js';
-import { MeshError } from '../../core/errors.js';
+import { isRefusal, MeshError } from '../../core/errors.js';
 import type { HedgeConfig } from '../../core/model/route.js';
 import type { Reply } from '../../core/reply.js';
 import type { Verdicts } from './env.js';
@@ -37,7 +37,7 @@ export function meaningOfReply(config: HedgeConfig, verdicts: Verdicts, call: Ca
 
 export function meaningOfError(config: HedgeConfig, verdicts: Verdicts, call: Call, error: unknown): Meaning {
   if (!(error instanceof MeshError) || call.cancellation.cancelled || isCallers(error)) return 'ends';
-  if (error.origin === 'mesh' && error.reached === 'no') return 'refused';
+  if (isRefusal(error)) return 'refused';
   const named = namedStatuses(config, call);
   if (named !== undefined) return named.has(error.grpcStatus) ? { again: NON_FATAL } : 'ends';
   const again = verdicts.error(call, error);

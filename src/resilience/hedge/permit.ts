@@ -1,6 +1,17 @@
 import type { Call } from '../../core/call.js';
 import type { HedgeEnv } from './env.js';
 
+/** What an attempt was withdrawn from; `beside` another one that was slow. */
+export interface Payment {
+  readonly beside: boolean;
+}
+
+/** The attempt was refused by ourselves, and loaded nobody. */
+export function refund(env: HedgeEnv, { beside }: Payment): void {
+  if (env.limits.budgeted !== true) env.budget.refund();
+  if (beside) env.extra.refund();
+}
+
 /**
  * Whether limits and budgets allow one more attempt; takes one of the cluster's places for retries when they do. `reason`: it follows one that has failed
  * for this, else it goes beside one that is slow.

@@ -3,20 +3,30 @@ import { type Call, CallRecord } from '../../core/call.js';
 import { callersContext } from '../../core/context.js';
 import type { DeadlineEntry } from '../../core/deadlines.js';
 import { discard } from '../../core/discard.js';
-import { CancelledError, furthest, MeshError, type Reached, reachedAtLeast, refusedUnseen } from '../../core/errors.js';
+import {
+  CancelledError,
+  furthest,
+  isRefusal,
+  MeshError,
+  type Reached,
+  reachedAtLeast,
+  refusedUnseen,
+} from '../../core/errors.js';
 import type { HedgeConfig } from '../../core/model/route.js';
 import { markAttempt } from '../../core/retry-mark.js';
 import type { Reply } from '../../core/reply.js';
 import type { Service } from '../../core/service.js';
 import { type HedgeEnv, hedgeDelayMs } from './env.js';
 import { type Ending, type Meaning, meaningOfError, meaningOfReply, NON_FATAL } from './meaning.js';
-import { permitted } from './permit.js';
+import { type Payment, permitted, refund } from './permit.js';
 import { SharedBody } from './shared-body.js';
 
 /** One attempt under way. */
 interface Runner {
   readonly attempt: Call;
   readonly startedAt: number;
+  /** Undefined: the first, or a transparent one. */
+  readonly payment: Payment | undefined;
 }
 
 /**
@@ -78,7 +88,7 @@ export class Race {
     });
   }
 
-  #launch(): void {
+  #launch(payment?: Payment): void {
     const { call, env } = this;
     const number = this.#attempts.length + 1;
     const attempt = call.attemptOf(number, this.#tried());
@@ -89,7 +99,7 @@ export class Race {
     call.record.attempts = number;
     if (this.#shared !== undefined) attempt.body = this.#shared.attempt();
     if (number > 1) markAttempt(attempt.headers, call.protocol, number, number - 1 - this.#transparent);
-    const runner = { attempt, startedAt: env.clock.now() };
+    const runner = { attempt, startedAt: env.clock.now(), payment };
     this.#running.add(runner);
     this.next(attempt).then(
       (reply) => this.#replied(runner, reply),
@@ -128,7 +138,7 @@ export class Race {
       this.#places++;
       const { meter, cluster } = this.env;
       meter.event(reason === undefined ? { kind: 'hedge', cluster } : { kind: 'retry', cluster, reason });
-      this.#launch();
+      this.#launch({ beside: reason === undefined });
       this.#afterDelay();
     } else {
       // One that has failed may still be followed by another: that is no extra load.
@@ -152,6 +162,8 @@ export class Race {
   }
 
   #rejected(runner: Runner, error: unknown): void {
+    if (runner.payment !== undefined && error instanceof MeshError && isRefusal(error))
+      refund(this.env, runner.payment);
     if (!this.#ended(runner)) return;
     const { config, env, call } = this;
     const meaning = meaningOfError(config, env.verdicts, call, error);

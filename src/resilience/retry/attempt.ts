@@ -16,7 +16,7 @@ export interface RetryEnv {
   /** The destination cluster's name, for events. */
   readonly cluster: string;
   /** Shared by all calls to the cluster. */
-  readonly budget: Pick<RetryBudget, 'deposit' | 'tryWithdraw'>;
+  readonly budget: Pick<RetryBudget, 'deposit' | 'tryWithdraw' | 'refund'>;
   /**
    * The cluster's `max_retries`: a place for one retry, or none. `retryDone` gives it back. `budgeted`: it goes by a budget of its own (Envoy's
    * `retry_budget`), and `budget` is not asked.

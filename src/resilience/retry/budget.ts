@@ -47,6 +47,11 @@ export class RetryBudget {
     return true;
   }
 
+  /** One that was withdrawn was not sent after all. */
+  refund(): void {
+    this.#put(RETRY);
+  }
+
   /** Whole retries available now. */
   get balance(): number {
     this.#expire();

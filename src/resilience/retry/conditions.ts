@@ -61,6 +61,10 @@ export function retriableError(config: RetryPolicy, call: Call, error: MeshError
   return config.regardlessOfMethod || isIdempotent(call) ? condition : undefined;
 }
 
+/** Whether the policy would have a call sent again that was lost on its way, whatever its method. */
+export const resends = ({ on, regardlessOfMethod, takes }: RetryPolicy, call: Call): boolean =>
+  regardlessOfMethod && (on.has('reset') || on.has('5xx') || on.has('gateway-error')) && takes?.(call) !== false;
+
 function conditionOfError(on: ReadonlySet<RetryCondition>, call: Call, error: MeshError): RetryCondition | undefined {
   if (error.code === 'DEADLINE_EXCEEDED') {
     // Envoy resets the attempt and would answer 504: "does not respond at all (disconnect/reset/read timeout)" - retry_on reset, 5xx.

@@ -3,7 +3,7 @@ import type { MeshError } from '../../core/errors.js';
 import { isIdempotent } from '../../core/idempotency.js';
 import type { RetryCondition, RetryConfig } from '../../core/model/route.js';
 import type { Reply } from '../../core/reply.js';
-import { retriableError, retriableReply } from './conditions.js';
+import { resends, retriableError, retriableReply } from './conditions.js';
 import { compilePolicy, type HeaderTests } from './policy.js';
 import { isForRetry } from './retry.js';
 import { type WaitEnv, Waits } from './wait.js';
@@ -12,6 +12,8 @@ import { type WaitEnv, Waits } from './wait.js';
 export interface Judgement {
   /** Whether the call may be sent more than once. */
   repeatable(call: Call): boolean;
+  /** Whether it may be sent again on another connection when it was lost with a pooled one. */
+  resendable(call: Call): boolean;
   /** Why another attempt may do better; undefined: this stands. */
   reply(call: Call, reply: Reply): RetryCondition | undefined;
   error(call: Call, error: MeshError): RetryCondition | undefined;
@@ -24,6 +26,7 @@ export function judgement(config: RetryConfig, env: WaitEnv & { readonly headers
   return {
     repeatable: (call) =>
       (policy.regardlessOfMethod || isIdempotent(call)) && policy.takes?.(call) !== false && !isForRetry(call),
+    resendable: (call) => resends(policy, call),
     reply: (call, reply) => retriableReply(policy, call, reply),
     error: (call, error) => retriableError(policy, call, error),
     waits: (call) => new Waits(policy, call.protocol, env),

@@ -1,7 +1,7 @@
 import pRetry, { AbortError } from 'p-retry';
 import type { Call } from '../../core/call.js';
 import { discard } from '../../core/discard.js';
-import { furthest, MeshError, type Reached, reachedAtLeast, refusedUnseen } from '../../core/errors.js';
+import { furthest, isRefusal, MeshError, type Reached, reachedAtLeast, refusedUnseen } from '../../core/errors.js';
 import { markAttempt } from '../../core/retry-mark.js';
 import type { Reply } from '../../core/reply.js';
 import type { Service } from '../../core/service.js';
@@ -41,6 +41,8 @@ class Repeats {
   #reached: Reached = 'no';
   /** One of the cluster's places for retries is held. */
   #place = false;
+  /** The attempt under way, or the next, was withdrawn from the budget. */
+  #paid = false;
 
   constructor(private readonly repetition: Repetition) {
     const { policy, call, env, failure } = repetition;
@@ -89,6 +91,7 @@ class Repeats {
     discard(last.reply?.body, env.clock);
     if (transparent) {
       this.#transparent = true;
+      this.#paid = false;
       return;
     }
     this.#counted++;
@@ -101,7 +104,7 @@ class Repeats {
   }
 
   async #attempt(number: number): Promise<Reply> {
-    const { policy, call, next, replay } = this.repetition;
+    const { policy, call, env, next, replay } = this.repetition;
     call.record.attempts = number;
     // What the attempt before raised is not the call's any more (Envoy).
     call.record.flags = undefined;
@@ -117,6 +120,8 @@ class Repeats {
         throw failed;
       });
     } catch (error) {
+      // The budget keeps load from servers: an attempt that we refused ourselves was none.
+      if (this.#paid && error instanceof MeshError && isRefusal(error)) env.budget.refund();
       throw error === this.#last ? error : new AbortError(error as Error);
     } finally {
       this.#givePlace();
@@ -141,7 +146,8 @@ class Repeats {
       return undefined;
     }
     this.#place = true;
-    if (env.limits.budgeted !== true && !env.budget.tryWithdraw()) {
+    this.#paid = env.limits.budgeted !== true;
+    if (this.#paid && !env.budget.tryWithdraw()) {
       this.#givePlace();
       call.record.raise('MB');
       env.meter.event({ kind: 'retry:budget-spent', cluster: env.cluster });

@@ -7,6 +7,7 @@ import type { Reply } from '../../core/reply.js';
 import { isRetried, RETRY_MARK } from '../../core/retry-mark.js';
 import type { Filter } from '../../core/service.js';
 import { judge, linked, type RetryEnv } from './attempt.js';
+import { resends } from './conditions.js';
 import { compilePolicy } from './policy.js';
 import { ReplayBody } from './replay.js';
 
@@ -26,6 +27,7 @@ export const retry =
     return (call) => {
       const forRetry = isForRetry(call);
       if (forRetry) call.headers[RETRY_MARK] = '1';
+      else if (config.regardlessOfMethod) call.resendable = resends(policy, call);
       env.budget.deposit();
       // Any other body has one reader at a time, and an attempt that is over may still let go of it.
       const replay =

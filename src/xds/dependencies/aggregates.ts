@@ -70,23 +70,18 @@ export function aggregateState(
     const shown = messages.slice(0, SHOWN_TROUBLES).join('; ');
     return new ConfigUnavailableError(`aggregate cluster "${name}": no cluster of it can be used: ${shown}${rest}`);
   }
-  const { statName, limits, fallback } = settings;
-  const { maxRetries } = limits;
+  const { statName, limits, retryBudget, fallback } = settings;
+  const { maxRetries, activeRetryBudget } = limits;
   return Object.freeze({
     kind: 'aggregate',
     name,
     statName,
     leaves: Object.freeze(leaves),
-    retryBudget: retryBudgetOf(settings),
+    retryBudget,
     maxRetries,
+    activeRetryBudget,
     fallback,
   });
-}
-
-/** Calls under way are each leaf's, so that Envoy's budget of retries under way is one by time here, of the same share. */
-function retryBudgetOf({ retryBudget, limits }: AggregateMembers['settings']): AggregateClusterConfig['retryBudget'] {
-  const budget = limits.activeRetryBudget;
-  return budget === undefined ? retryBudget : Object.freeze({ ...retryBudget, retryRatio: budget.share });
 }
 
 /** Looks at each cluster once, however many ways lead to it. */

@@ -161,6 +161,38 @@ describe('A75: an aggregate cluster', () => {
     expect(client.took()).toHaveLength(2);
   });
 
+  test('Envoy’s budget of retries is a share of the attempts under way at any of its leaves', async () => {
+    const hanging: OpenReply[] = [];
+    client = failoverClient({
+      answer: (_, { path }) => {
+        if (path === '/fails') return aReply(503);
+        const reply = new OpenReply();
+        hanging.push(reply);
+        return reply;
+      },
+    });
+    const route = aRoute({ action: aForward({ both: 1 }, { timeoutMs: 0 }) });
+    const activeRetryBudget = { share: 0.5, minConcurrency: 0 };
+    const leaves = [aCluster('a', [A]), aCluster('b', [C])];
+    await begin(target(leaves, { aggregate: { activeRetryBudget } }, route));
+    const attempts = async (): Promise<number> => {
+      client.took();
+      const failing = client.call({ path: '/fails' });
+      await client.clock.advance(1_000);
+      expect((await failing).status).toBe(503);
+      return client.took().length;
+    };
+    // One under way: half of it is no whole retry.
+    expect(await attempts()).toBe(1);
+    client.down.add(A);
+    await client.call();
+    client.down.delete(A);
+    expect(hanging).toHaveLength(2);
+    expect(await attempts()).toBe(2);
+    for (const reply of hanging.splice(0)) reply.finish();
+    expect(await attempts()).toBe(1);
+  });
+
   test('a cluster that is called by itself too is one and the same', async () => {
     const routes = [
       aRoute({

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { BytesBody, StreamBody } from '../../../src/core/body.js';
-import type { CallInit } from '../../../src/core/call.js';
+import type { Call, CallInit } from '../../../src/core/call.js';
 import type { MeshError } from '../../../src/core/errors.js';
 import type { TransportOptions } from '../../../src/core/transport.js';
 import { aCall } from '../../support/calls.js';
@@ -35,12 +35,19 @@ async function racing(kept: (connection: number) => number, how: (socket: Socket
   return { server, heads, answered: () => answered };
 }
 
-async function calls(port: number, inits: readonly Partial<CallInit>[], more: Partial<TransportOptions> = {}) {
+async function calls(
+  port: number,
+  inits: readonly Partial<CallInit>[],
+  more: Partial<TransportOptions> = {},
+  prepare: (call: Call) => void = () => {},
+) {
   const { transport, limits } = transportTo(port, more);
   open.push(() => transport.close(true));
   const outcomes: string[] = [];
   for (const init of inits) {
-    const outcome = await transport.call(aCall(init)).then(
+    const call = aCall(init);
+    prepare(call);
+    const outcome = await transport.call(call).then(
       ({ body }) => textOf(body),
       (error: MeshError) => `${error.code} ${error.reached}`,
     );
@@ -84,6 +91,14 @@ describe('a pooled connection that the server closes as it is reused', () => {
     ]);
     const second = await once();
     const { outcomes } = await calls(second.server.port, [{}, { method: 'POST', idempotent: true }]);
+    expect(outcomes).toEqual(['ok', 'ok']);
+  });
+
+  test('costs a POST nothing whose route has lost calls of every method sent again', async () => {
+    const { server } = await once();
+    const { outcomes } = await calls(server.port, [{}, { method: 'POST' }], {}, (call) => {
+      call.resendable = true;
+    });
     expect(outcomes).toEqual(['ok', 'ok']);
   });
 

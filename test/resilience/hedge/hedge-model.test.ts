@@ -108,9 +108,10 @@ function make(budget: number, extra: number): Real {
         deadlines,
         meter: noMeter,
         cluster: 'reviews',
-        budget: { deposit() {}, tryWithdraw: () => real.budget > 0 && real.budget-- > 0 },
+        budget: { deposit() {}, refund() {}, tryWithdraw: () => real.budget > 0 && real.budget-- > 0 },
         extra: {
           deposit() {},
+          refund() {},
           get balance() {
             return real.extra;
           },

@@ -38,7 +38,7 @@ function setup(config: Partial<HedgeConfig> = {}, more: Setup = {}) {
   const events: MeshEvent[] = [];
   const latencies = new Latencies(clock);
   const service = waiting();
-  const counts = { places: 0, asked: 0, others: 0, extra: 0 };
+  const counts = { places: 0, asked: 0, others: 0, extra: 0, refunded: 0 };
   const filter = hedge(
     { ...DEFAULT_HEDGE, delayMs: 100, ...config },
     {
@@ -48,6 +48,9 @@ function setup(config: Partial<HedgeConfig> = {}, more: Setup = {}) {
       cluster: 'reviews',
       budget: {
         deposit() {},
+        refund: () => {
+          counts.refunded++;
+        },
         tryWithdraw: () => {
           counts.asked++;
           return budget;
@@ -55,6 +58,9 @@ function setup(config: Partial<HedgeConfig> = {}, more: Setup = {}) {
       },
       extra: {
         deposit() {},
+        refund: () => {
+          counts.extra--;
+        },
         balance: extra ? 1 : 0,
         tryWithdraw: () => {
           if (extra) counts.extra++;
@@ -108,7 +114,7 @@ describe('a hedged call', () => {
     await clock.advance(1_000);
     expect(state.outcome).toBe(200);
     expect(attempts).toHaveLength(1);
-    expect(counts).toEqual({ places: 0, asked: 0, others: 0, extra: 0 });
+    expect(counts).toEqual({ places: 0, asked: 0, others: 0, extra: 0, refunded: 0 });
   });
 
   test('that is slow is sent again elsewhere, and the first good answer wins: the other attempt is cancelled', async () => {
@@ -345,6 +351,26 @@ describe('an attempt of a hedged call that we refuse ourselves', () => {
     expect(state.outcome).toBe(200);
     expect(call.record).toMatchObject({ endpoint: '10.0.0.1:80', flags: undefined });
     expect(counts.places).toBe(0);
+  });
+
+  test('costs no budget, since it loads nobody', async () => {
+    const { run, attempts, clock, counts } = setup({ maxAttempts: 3 });
+    run();
+    await clock.advance(104);
+    expect(counts).toMatchObject({ asked: 1, extra: 1, refunded: 0 });
+    attempts[1]?.answer(refused());
+    await clock.advance(0);
+    expect(counts).toMatchObject({ extra: 0, refunded: 1 });
+  });
+
+  test('costs no budget when it followed one that failed', async () => {
+    const { run, attempts, clock, counts } = setup();
+    run();
+    attempts[0]?.answer(aReply(503));
+    await clock.advance(50);
+    attempts[1]?.answer(refused());
+    await clock.advance(0);
+    expect(counts).toMatchObject({ asked: 1, extra: 0, refunded: 1 });
   });
 
   test('leaves the failure of the other as it is', async () => {

@@ -153,13 +153,13 @@ describe('a destination with an aggregate cluster', () => {
     expect([...watcher.last.clusters.keys()].sort()).toEqual(['a', 'b', 'both']);
   });
 
-  test('takes Envoy’s budget of retries under way as one by time, since its calls are counted by its leaves', () => {
+  test('has Envoy’s budget of retries under way when the aggregate says one', () => {
     const retry_budget = { budget_percent: { value: 35 } };
     cache.put(CLUSTER, { ...aggregateResource('both', 'a'), circuit_breakers: { thresholds: [{ retry_budget }] } });
     eds('a', 1);
     source.watch('reviews', watcher);
-    const budget = { retryRatio: 0.35, minRetriesPerSecond: 10, ttlMs: 10_000 };
-    expect(both()).toMatchObject({ kind: 'aggregate', maxRetries: undefined, retryBudget: budget });
+    const activeRetryBudget = { share: 0.35, minConcurrency: 3 };
+    expect(both()).toMatchObject({ kind: 'aggregate', maxRetries: undefined, activeRetryBudget });
   });
 
   test('has leaves of every kind: EDS, static, strict DNS and logical DNS, which is one endpoint', async () => {

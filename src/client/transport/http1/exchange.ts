@@ -199,7 +199,7 @@ export class Exchange implements WireHandler, Reply, UnreadHeaders, BodyProducer
     if (this.#resent || !(failure instanceof ConnectionLostError) || failure.reached === 'yes') return false;
     const { body, cancellation } = this.call;
     if (cancellation.cancelled || (body !== undefined && !(body instanceof BytesBody))) return false;
-    return failure.reached === 'no' || isIdempotent(this.call);
+    return failure.reached === 'no' || this.call.resendable || isIdempotent(this.call);
   }
 
   // What the reader of the reply tells.
