@@ -24,7 +24,7 @@ export const LAYERS = {
   client: ['core', 'routing', 'resilience', 'identity'],
   server: ['core', 'routing', 'resilience', 'identity'],
   xds: ['core', 'routing', 'identity'],
-  controlplane: ['core', 'identity', 'routing/format', 'xds/gen', 'xds/wire'],
+  controlplane: ['core', 'identity', 'resilience/ratelimit', 'routing/format', 'xds/gen', 'xds/wire'],
   proxy: ['core', 'resilience', 'identity', 'client', 'server'],
   mesh: LIBRARY,
   testing: LIBRARY,

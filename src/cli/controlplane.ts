@@ -2,7 +2,8 @@ import { access } from 'node:fs/promises';
 import { EXIT, type ExitCode, type Io, type LogLevelName, messageOf, type OutputFormat, withPort } from './io.js';
 
 export interface ControlPlaneCommandOptions {
-  readonly config: readonly string[];
+  readonly config?: readonly string[];
+  readonly rateLimits?: readonly string[];
   readonly listen: string;
   readonly admin?: string;
   readonly logLevel: LogLevelName;
@@ -14,19 +15,33 @@ export interface ControlPlaneCommandOptions {
  * on the admin pages, which are not ready, and a mended file is taken over.
  */
 export async function controlplane(options: ControlPlaneCommandOptions, io: Io): Promise<ExitCode> {
-  const { config, listen, admin } = options;
-  for (const path of config) {
-    const problem = await access(path).then(() => undefined, messageOf);
-    if (problem !== undefined) {
-      io.err(`--config ${path} cannot be read: ${problem}\n`);
+  const { config, rateLimits, listen, admin } = options;
+  if (config === undefined && rateLimits === undefined) {
+    io.err('there is nothing to serve: give --config, --rate-limits or both (--help lists the options)\n');
+    return EXIT.usage;
+  }
+  for (const [flag, paths] of [
+    ['--config', config],
+    ['--rate-limits', rateLimits],
+  ] as const) {
+    for (const path of paths ?? []) {
+      const problem = await access(path).then(() => undefined, messageOf);
+      if (problem === undefined) continue;
+      io.err(`${flag} ${path} cannot be read: ${problem}\n`);
       return EXIT.failed;
     }
   }
   const { startControlPlane } = await import('../controlplane/index.js');
   const logger = io.logger(options.logLevel);
-  const running = await startControlPlane({ config, listen, logger, ...(admin === undefined ? {} : { admin }) });
+  const running = await startControlPlane({
+    listen,
+    logger,
+    ...(config && { config }),
+    ...(rateLimits && { rateLimits }),
+    ...(admin === undefined ? {} : { admin }),
+  });
   const stopped = io.stopped();
-  const { ready, refused } = running.status();
+  const { ready, refused, rateLimits: limits } = running.status();
   const where = {
     xds: withPort(listen, running.port),
     ...(admin === undefined || running.adminPort === undefined
@@ -37,8 +52,9 @@ export async function controlplane(options: ControlPlaneCommandOptions, io: Io):
   if (options.output === 'json') io.out(`${JSON.stringify(where)}\n`);
   else {
     const pages = where.admin === undefined ? '' : `, admin pages on ${where.admin}`;
-    io.out(`control plane: xDS on ${where.xds}${pages}\n`);
-    if (refused !== undefined)
+    const what = config === undefined ? 'rate limits' : rateLimits === undefined ? 'xDS' : 'xDS and rate limits';
+    io.out(`control plane: ${what} on ${where.xds}${pages}\n`);
+    if (refused !== undefined || limits?.refused !== undefined)
       io.err('the configuration has mistakes (see the log): waiting for the files to be mended\n');
   }
   await stopped;

@@ -33,8 +33,12 @@ function describe(io: Io, done: (code: ExitCode) => void): Command {
 
   program
     .command('controlplane')
-    .description('serve YAML configuration over xDS (ADS) to inmesh, Envoy and gRPC clients')
-    .requiredOption('-c, --config <paths...>', 'YAML files, and folders of them; watched')
+    .description('serve YAML configuration over xDS (ADS) to inmesh, Envoy and gRPC clients, and rate limits (RLS)')
+    .option('-c, --config <paths...>', 'YAML files, and folders of them; watched')
+    .option(
+      '--rate-limits <paths...>',
+      'files of envoyproxy/ratelimit, and folders of them; watched: a rate limit service on the same port',
+    )
     .addOption(new Option('--listen <host:port>', 'where xDS is served').argParser(hostPort).default('127.0.0.1:18000'))
     .addOption(
       new Option('--admin <host:port>', 'where the admin pages are served, /ready among them').argParser(hostPort),

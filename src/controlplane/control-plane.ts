@@ -1,10 +1,14 @@
+import type { Server } from '@grpc/grpc-js';
 import { type Clock, systemClock } from '../core/clock.js';
 import { knownKeys, record } from '../core/decode.js';
+import type { LimitStore } from '../core/limits.js';
 import { type Logger, silentLogger } from '../core/log.js';
 import { type Meter, noMeter } from '../core/meter.js';
 import type { ResourceSet } from '../core/resources.js';
 import type { AdminServer } from './admin/admin-server.js';
 import type { ConfigWatch } from './files/watch.js';
+import type { RateLimitServer } from './ratelimit/index.js';
+import type { RateLimitsStatus } from './ratelimit/rate-limits.js';
 import { AdsServer } from './server/ads-server.js';
 import { Debounce, type DebounceOptions, parseDebounce } from './server/debounce.js';
 import { LastGood, type RefusedConfiguration, type ServedConfiguration } from './server/last-good.js';
@@ -13,10 +17,17 @@ import { isLoopback, type ListenAddress, parseListenAddress } from './server/lis
 import type { Snapshot } from './snapshot/snapshot.js';
 
 export interface ControlPlaneOptions {
-  /** YAML files and folders of them; watched, and taken over when they change. Either this or `resources`. */
+  /** YAML files and folders of them; watched, and taken over when they change. At most one of this and `resources`. */
   readonly config?: string | readonly string[];
   /** xDS resources to begin with; `update` replaces them. */
   readonly resources?: ResourceSet;
+  /**
+   * A rate limit service (`envoy.service.ratelimit.v3`) on the same port: files of envoyproxy/ratelimit and folders of them, watched. Without `config` and
+   * `resources` it is all that is served. Default: none.
+   */
+  readonly rateLimits?: string | readonly string[];
+  /** Where its counts are; closed with the control plane. Default: in this process. */
+  readonly rateLimitStore?: LimitStore;
   /** Where ADS is served, in clear text: `host:port`, port 0 takes a free one. Default `127.0.0.1:18000`. */
   readonly listen?: string;
   /** Where the admin pages are served over HTTP: `host:port`. Default: nowhere. */
@@ -38,6 +49,8 @@ export interface ControlPlaneStatus {
   readonly refused: RefusedConfiguration | undefined;
   /** Streams that are open. */
   readonly clients: number;
+  /** Of the rate limit service; undefined when there is none. */
+  readonly rateLimits: RateLimitsStatus | undefined;
 }
 
 export interface ControlPlane {
@@ -54,7 +67,19 @@ export interface ControlPlane {
 }
 
 const DEFAULT_LISTEN = '127.0.0.1:18000';
-const OPTIONS = ['config', 'resources', 'listen', 'admin', 'logger', 'clock', 'meter', 'debounce', 'limits'];
+const OPTIONS = [
+  'config',
+  'resources',
+  'rateLimits',
+  'rateLimitStore',
+  'listen',
+  'admin',
+  'logger',
+  'clock',
+  'meter',
+  'debounce',
+  'limits',
+];
 
 /**
  * Starts a control plane. Resolves when it listens and has read the configuration once, good or bad: with a bad one it is not ready,
@@ -62,9 +87,11 @@ const OPTIONS = ['config', 'resources', 'listen', 'admin', 'logger', 'clock', 'm
  */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
   knownKeys(record(options, 'options'), 'options', OPTIONS);
-  if ((options.config === undefined) === (options.resources === undefined)) {
+  const { config, resources, rateLimits } = options;
+  if (config !== undefined && resources !== undefined)
     throw new TypeError('startControlPlane: give either config (paths of YAML files) or resources, and not both');
-  }
+  if (config === undefined && resources === undefined && rateLimits === undefined)
+    throw new TypeError('startControlPlane: there is nothing to serve: give config, resources or rateLimits');
   const listen = parseListenAddress(options.listen ?? DEFAULT_LISTEN, 'options.listen');
   const admin = options.admin === undefined ? undefined : parseListenAddress(options.admin, 'options.admin');
   const { loadCodec } = await import('../xds/wire/index.js');
@@ -91,6 +118,7 @@ class RunningControlPlane implements ControlPlane {
   #newest: Snapshot | undefined;
   #admin: AdminServer | undefined;
   #watch: ConfigWatch | undefined;
+  #rateLimits: RateLimitServer | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(
@@ -103,7 +131,11 @@ class RunningControlPlane implements ControlPlane {
     const limits = parseLimits(options.limits, 'options.limits');
     const debounce = parseDebounce(options.debounce, 'options.debounce');
     const common = { clock: this.#clock, logger: this.#logger };
-    this.#ads = new AdsServer({ ...common, codec, identifier: 'inmesh', limits });
+    const addServices = (server: Server): void => {
+      const limits = this.#rateLimits;
+      if (limits !== undefined) server.addService(limits.definition, limits.implementation);
+    };
+    this.#ads = new AdsServer({ ...common, codec, identifier: 'inmesh', limits, addServices });
     this.#lastGood = new LastGood({
       ...common,
       meter,
@@ -116,6 +148,7 @@ class RunningControlPlane implements ControlPlane {
 
   async start(listen: ListenAddress, admin: ListenAddress | undefined): Promise<void> {
     if (this.options.resources !== undefined) this.#lastGood.accept(this.options.resources);
+    if (this.options.rateLimits !== undefined) await this.#startRateLimits(this.options.rateLimits);
     this.port = await this.#ads.listen(listen);
     if (admin !== undefined) await this.#startAdmin(admin);
     if (this.options.config !== undefined) await this.#watchFiles(this.options.config);
@@ -133,7 +166,11 @@ class RunningControlPlane implements ControlPlane {
 
   status(): ControlPlaneStatus {
     const { served: configuration, refused } = this.#lastGood;
-    return { ready: configuration !== undefined, configuration, refused, clients: this.#ads.sessions.size };
+    const rateLimits = this.#rateLimits?.status();
+    const { config, resources } = this.options;
+    const configured = (config ?? resources) === undefined || configuration !== undefined;
+    const ready = configured && rateLimits?.ready !== false;
+    return { ready, configuration, refused, clients: this.#ads.sessions.size, rateLimits };
   }
 
   close(): Promise<void> {
@@ -150,6 +187,13 @@ class RunningControlPlane implements ControlPlane {
 
   #publish(): void {
     if (this.#newest !== undefined) this.#ads.publish(this.#newest);
+  }
+
+  async #startRateLimits(config: string | readonly string[]): Promise<void> {
+    const { rateLimitServer } = await import('./ratelimit/index.js');
+    const { rateLimitStore: store, meter = noMeter } = this.options;
+    const common = { clock: this.#clock, logger: this.#logger, meter };
+    this.#rateLimits = await rateLimitServer({ config, ...common, ...(store && { store }) });
   }
 
   async #startAdmin(listen: ListenAddress): Promise<void> {
@@ -193,6 +237,8 @@ class RunningControlPlane implements ControlPlane {
     this.#watch?.close();
     this.#debounce.close();
     await Promise.all([this.#ads.close(), this.#admin?.close()]);
+    // After the last request that counts.
+    await this.#rateLimits?.close();
     this.#logger.info('control plane closed', { port: this.port });
   }
 }

@@ -7,6 +7,8 @@ export {
   type ControlPlaneStatus,
   startControlPlane,
 } from './control-plane.js';
+export { type RateLimitServer, type RateLimitServerOptions, rateLimitServer } from './ratelimit/index.js';
+export type { RateLimitsStatus } from './ratelimit/rate-limits.js';
 export type { DebounceOptions } from './server/debounce.js';
 export type { AdsServerLimits } from './server/limits.js';
 export type { RefusedConfiguration, ServedConfiguration } from './server/last-good.js';

@@ -4,6 +4,8 @@ import { dirname, join, normalize } from 'node:path';
 import type { Clock } from '../../core/clock.js';
 import type { Logger } from '../../core/log.js';
 import type { CompileOptions, CompileResult } from '../compile/compile.js';
+import type { Problem } from '../yaml/problem.js';
+import type { SourceFile } from '../yaml/read.js';
 import { compileText } from './compile-text.js';
 import { CONFIG_FILE, type Found, findFiles, readFiles } from './read.js';
 
@@ -14,27 +16,43 @@ const CONFIRM_MS = 150;
 /** Where the system gives no notice (network file systems, some containers) changes are found by looking. */
 const POLL_MS = 500;
 
-export interface WatchOptions extends Pick<CompileOptions, 'danglingBackends'> {
+export interface WatchFilesOptions<R> {
   /** Told of the first state, good or broken, and of every later one that differs in content. */
-  readonly onChange: (result: CompileResult) => void;
+  readonly onChange: (result: R) => void;
   readonly clock: Clock;
   readonly logger: Logger;
 }
+
+export interface WatchOptions extends Pick<CompileOptions, 'danglingBackends'>, WatchFilesOptions<CompileResult> {}
 
 export interface ConfigWatch {
   /** Ends every timer and file handle; `onChange` is not called any more. */
   close(): void;
 }
 
+/** Makes something of files that were read, and of what is wrong with others. */
+type Make<R> = (files: readonly SourceFile[], problems: readonly Problem[]) => R;
+
 /**
  * Keeps compiling the files and folders at `paths`. It follows renames and link swaps (Kubernetes' `..data`), since it watches
  * folders and compares what it reads. Does not keep the process alive.
  */
 export function watchConfig(paths: string | readonly string[], options: WatchOptions): ConfigWatch {
-  return new Watch((typeof paths === 'string' ? [paths] : paths).map(normalize), options);
+  const { danglingBackends } = options;
+  const compiled = { ...(danglingBackends && { danglingBackends }) };
+  return watchFiles(paths, (files, problems) => compileText(files, compiled, problems), options);
 }
 
-class Watch implements ConfigWatch {
+/** The same for files of another kind. */
+export function watchFiles<R extends { readonly problems: readonly Problem[] }>(
+  paths: string | readonly string[],
+  make: Make<R>,
+  options: WatchFilesOptions<R>,
+): ConfigWatch {
+  return new Watch((typeof paths === 'string' ? [paths] : paths).map(normalize), make, options);
+}
+
+class Watch<R extends { readonly problems: readonly Problem[] }> implements ConfigWatch {
   readonly #watchers = new Map<string, FSWatcher>();
   #closed = false;
   #cancelLook: (() => void) | undefined;
@@ -49,7 +67,8 @@ class Watch implements ConfigWatch {
 
   constructor(
     private readonly paths: readonly string[],
-    private readonly options: WatchOptions,
+    private readonly make: Make<R>,
+    private readonly options: WatchFilesOptions<R>,
   ) {
     this.#watchFolders();
     void this.#look();
@@ -166,8 +185,7 @@ class Watch implements ConfigWatch {
       this.#suspect = undefined;
       return;
     }
-    const { danglingBackends } = this.options;
-    const result = compileText(files, { ...(danglingBackends && { danglingBackends }) }, problems);
+    const result = this.make(files, problems);
     const first = this.#told === undefined;
     if (result.problems.length > 0 && !first && content !== this.#suspect) {
       this.#suspect = content;

@@ -23,6 +23,8 @@ export interface AdsServerOptions {
   readonly logger: Logger;
   readonly identifier: string;
   readonly limits?: Partial<AdsServerLimits>;
+  /** Adds what else is served on the same port. */
+  readonly addServices?: ((server: Server) => void) | undefined;
 }
 
 /** One turn of the loop pushes to clients for no longer than this, in milliseconds, and then lets others run. */
@@ -86,6 +88,7 @@ export class AdsServer {
         },
       );
     }
+    this.#options.addServices?.(server);
     this.#server = server;
     return new Promise((resolve, reject) => {
       server.bindAsync(address, grpc.ServerCredentials.createInsecure(), (error, bound) => {

@@ -24,6 +24,8 @@ export interface RawDocument {
   readonly locate: (path: Path) => Place;
   /** Place of a key itself, for fields that should not be there. */
   readonly locateKey: (path: Path) => Place;
+  /** A scalar as it is written, before YAML makes a number or a truth of it; undefined where there is none. */
+  readonly written: (path: Path) => string | undefined;
 }
 
 /**
@@ -89,6 +91,10 @@ function withPlaces(file: string, lines: LineCounter, document: YamlDocument, va
     value: data,
     locate: (path) => placeOf(find(document, [...prefix, ...path]).value),
     locateKey: (path) => placeOf(find(document, [...prefix, ...path]).key),
+    written: (path) => {
+      const { value: node } = find(document, [...prefix, ...path]);
+      return isScalar(node) ? node.source : undefined;
+    },
   });
   const items = listItems(value);
   return items === undefined ? [from([], value)] : items.map((item, index) => from(['items', index], item));

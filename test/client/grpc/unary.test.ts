@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { encodeFrame } from '../../../src/client/grpc/framing.js';
 import { unary } from '../../../src/client/grpc/unary.js';
-import { StreamBody } from '../../../src/core/body.js';
+import { BytesBody, StreamBody } from '../../../src/core/body.js';
 import type { Call } from '../../../src/core/call.js';
 import { CancelledError, MeshClosedError, type MeshError } from '../../../src/core/errors.js';
 import { type HeaderFields, headerFields } from '../../../src/core/headers.js';
