@@ -49,6 +49,12 @@ export function grpcStatusOfHttp(httpStatus: number): number {
   }
 }
 
+/** By status number, what it says over HTTP (google/rpc/code.proto, "HTTP Mapping"). */
+const HTTP_STATUSES = [200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401] as const;
+
+/** What a gRPC status means to an HTTP caller; 500 for a number that gRPC does not define. */
+export const httpStatusOfGrpc = (status: number): number => HTTP_STATUSES[status] ?? 500;
+
 /** For `grpc-message`: "Percent-Encoded → 1*(Percent-Byte-Unencoded / Percent-Byte-Encoded)", unencoded: %x20-%x24 / %x26-%x7E. */
 export function percentEncoded(message: Uint8Array | string): string {
   let text = '';

@@ -59,10 +59,11 @@ export type MeshEvent =
   | { readonly kind: 'limit:queued'; readonly rule: string; readonly waitedMs: number }
   /** A store of limits stopped answering, or does again. */
   | { readonly kind: 'limit:store-lost' | 'limit:store-back'; readonly store: string }
+  /** Something went wrong on purpose; `overflow`: it would have, and `max_active_faults` were under way already. */
   | {
       readonly kind: 'fault';
       readonly policy: string;
-      readonly fault: 'delay' | 'abort' | 'reset' | 'throttle' | 'truncate';
+      readonly fault: 'delay' | 'abort' | 'reset' | 'throttle' | 'truncate' | 'overflow';
     }
   /** `reason`: the guard that was crossed, or `time`. */
   | {
