@@ -4,7 +4,9 @@ import { Cancellation } from '../core/cancellation.js';
 import { type Clock, systemClock } from '../core/clock.js';
 import { CancelledError } from '../core/errors.js';
 import { PRIORITY_HEADER, parsePriority } from '../core/mesh-headers.js';
+import type { HeaderFields } from '../core/headers.js';
 import { isRetried } from '../core/retry-mark.js';
+import type { InboundView } from './view.js';
 import type { RequestMetrics } from './orca/request-metrics.js';
 import { timeLeftMs } from './time-left.js';
 import { validBaggage, validTraceparent, validTracestate } from './trace-headers.js';
@@ -26,8 +28,13 @@ export class InboundContext implements Ambient, Lifetime {
   metrics: RequestMetrics | undefined;
   /** Whether the request is served however full the server is. Written before it is let in. */
   exempt = false;
+  /** The request itself, for policies that look at it; undefined where there are none. Written by the middleware, once. */
+  view: InboundView | undefined;
+  /** What policies have to say in the head of the reply. Written by gates, sent by the middleware. */
+  replyHeaders: HeaderFields | undefined;
   #over = false;
   #onOver: Set<() => void> | undefined;
+  #onReleased: (() => void)[] | undefined;
 
   constructor(
     headers: InboundHeaders,
@@ -57,6 +64,35 @@ export class InboundContext implements Ambient, Lifetime {
 
   offOver(listener: () => void): void {
     this.#onOver?.delete(listener);
+  }
+
+  get isOver(): boolean {
+    return this.#over;
+  }
+
+  /** Runs `listener` when the request no longer takes a place: once `over`, and before that where its reply turns out to be a stream of events. */
+  onReleased(listener: () => void): void {
+    this.#onReleased ??= [];
+    this.#onReleased.push(listener);
+    this.onOver(listener);
+  }
+
+  /** Whether somebody wants to hear of `released`. */
+  get takesPlace(): boolean {
+    return this.#onReleased !== undefined;
+  }
+
+  /** The reply has begun and goes on for as long as its client likes. */
+  released(): void {
+    const listeners = this.#onReleased;
+    this.#onReleased = undefined;
+    if (listeners !== undefined) for (const listener of listeners) listener();
+  }
+
+  /** For the head of the reply; a field that is there already is replaced. */
+  addReplyHeaders(headers: HeaderFields | undefined): void {
+    if (headers === undefined) return;
+    this.replyHeaders = this.replyHeaders === undefined ? headers : Object.assign(this.replyHeaders, headers);
   }
 
   /** The answer is out, or nobody waits for it: what was set up for the request can go. */

@@ -11,6 +11,15 @@ export function downstreamOf(socket: Socket | undefined, protocol: Downstream['p
   };
 }
 
+/** The other end of a connection; undefined once it is gone. */
+export interface Peer {
+  readonly remoteAddress?: string | undefined;
+}
+
+/** The client's IP address, without its port. */
+export const peerAddress = (peer: Peer | undefined): string | undefined =>
+  peer?.remoteAddress === undefined ? undefined : unmapped(peer.remoteAddress);
+
 const address = (host: string | undefined, port: number | undefined): string | undefined =>
   host === undefined || port === undefined ? undefined : addressKey({ host: unmapped(host), port });
 

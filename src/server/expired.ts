@@ -4,7 +4,8 @@ import { DecodeError, number, shown } from '../core/decode.js';
 import type { Meter } from '../core/meter.js';
 import { RetryBudget } from '../resilience/retry/budget.js';
 import type { InboundContext } from './context.js';
-import type { Gate, Refusal } from './refusal.js';
+import type { Gate } from './gate.js';
+import type { Refusal } from './refusal.js';
 
 export interface ExpiredOptions {
   /**

@@ -18,5 +18,5 @@ export function meshMiddleware(
   options?: InboundOptions,
 ): (request: InboundRequest, response: InboundResponse, next: () => void) => void {
   const inbound = new Inbound(options);
-  return (request, response, next) => enter(inbound, request, response, next);
+  return (request, response, next) => void enter(inbound, request, response, next);
 }

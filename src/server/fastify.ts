@@ -1,5 +1,6 @@
 import { withAmbient } from '../core/ambient.js';
-import { contextFor, type InboundRequest, type InboundResponse } from './http.js';
+import type { Passage } from './gate.js';
+import { contextFor, type InboundRequest, type InboundResponse, letIn } from './http.js';
 import { Inbound, type InboundOptions } from './inbound.js';
 import { refusalReply } from './refusal.js';
 
@@ -9,7 +10,7 @@ export type { InboundOptions } from './inbound.js';
 interface Reply {
   readonly raw: InboundResponse;
   code(status: number): unknown;
-  headers(values: Readonly<Record<string, string>>): unknown;
+  headers(values: Readonly<Record<string, string | string[]>>): unknown;
   send(body: string): unknown;
 }
 
@@ -24,16 +25,21 @@ function plugin(fastify: FastifyInstanceLike, options: InboundOptions, done: () 
   const inbound = new Inbound(options);
   const enter: Hook = (request, reply, next) => {
     const context = contextFor(inbound, request.raw, reply.raw);
-    const refusal = inbound.refusal(context, 'http');
-    if (refusal === undefined) {
-      withAmbient(context, next);
-      return;
-    }
-    // Through Fastify, which has hooks of its own for what is answered.
-    const { status, headers, body } = refusalReply(refusal);
-    reply.code(status);
-    reply.headers(headers);
-    reply.send(body);
+    const go = (refusal: Passage): void => {
+      if (refusal === undefined) {
+        letIn(reply.raw, context);
+        withAmbient(context, next);
+        return;
+      }
+      // Through Fastify, which has hooks of its own for what is answered.
+      const { status, headers, body } = refusalReply(refusal);
+      reply.code(status);
+      reply.headers(headers);
+      reply.send(body);
+    };
+    const passage = inbound.refusal(context, 'http');
+    if (passage instanceof Promise) void passage.then(go);
+    else go(passage);
   };
   fastify.addHook('onRequest', enter);
   // Again once the body is there: it is parsed in events of the socket, outside of what the first hook entered, and may have been long in coming.

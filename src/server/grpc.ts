@@ -9,12 +9,15 @@ import { withAmbient } from '../core/ambient.js';
 import { isGrpcFailure } from '../core/classify.js';
 import type { Clock } from '../core/clock.js';
 import { ORCA_TRAILER } from '../core/orca.js';
-import type { InboundContext, InboundHeaders } from './context.js';
+import type { HeaderFields } from '../core/headers.js';
+import type { InboundContext } from './context.js';
+import type { Passage } from './gate.js';
+import { textFields } from './grpc-view.js';
 import { Inbound, type InboundOptions } from './inbound.js';
 import type { LoadReporting } from './orca/reporting.js';
 import { RequestMetrics } from './orca/request-metrics.js';
 import { STREAM_CORE_METRICS } from './orca/stream-core-metrics.js';
-import type { Refusal } from './refusal.js';
+import { grpcRefusalMetadata, type Refusal } from './refusal.js';
 
 /**
  * Interceptor for a grpc-js server: mesh calls made by its handlers carry the call's trace, deadline, priority and cancellation.
@@ -34,22 +37,27 @@ export function meshServerInterceptor(options?: InboundOptions): ServerIntercept
     // grpc-js tells of a cancellation at the end of every call, also of one that was answered.
     let answered = false;
     const inside = (next: () => void): void => (context === undefined ? next() : withAmbient(context, next));
-    /** Goes on with the call, unless it is not to be served. */
-    const admit = (next: () => void): void => {
-      const refusal = context && inbound.refusal(context, 'grpc');
+    const go = (refusal: Passage, next: () => void): void => {
       if (refusal === undefined) return inside(next);
+      // Cancelled while it waited: there is nobody to answer.
+      if (answered) return;
       answered = true;
       context?.over();
       refuse(call, refusal);
+    };
+    /** Goes on with the call, unless it is not to be served. */
+    const admit = (next: () => void): void => {
+      const passage = context && inbound.refusal(context, 'grpc');
+      if (passage instanceof Promise) void passage.then((refusal) => go(refusal, next));
+      else go(passage, next);
     };
     return new ServerInterceptingCall(call, {
       start: (next) =>
         next({
           onReceiveMetadata(metadata, forward) {
-            context = inbound.context(headersOf(metadata), 'grpc', monotonic(call.getDeadline(), inbound.clock));
+            context = inbound.context(textFields(metadata), 'grpc', monotonic(call.getDeadline(), inbound.clock));
             context.metrics = metrics;
-            // A stream takes as long as it likes, and a server that is full is well.
-            if (method.responseStream || method.path === HEALTH_CHECK) context.exempt = true;
+            if (isExempt(method)) context.exempt = true;
             admit(() => forward(metadata));
           },
           onReceiveMessage: (message, forward) => inside(() => forward(message)),
@@ -62,7 +70,13 @@ export function meshServerInterceptor(options?: InboundOptions): ServerIntercept
             context?.callerGone();
           },
         }),
-      sendStatus(status, forward) {
+      sendMetadata(metadata, forward) {
+        forward(withHeaders(metadata, takeReplyHeaders(context)));
+      },
+      sendStatus(sent, forward) {
+        // Trailers-only, where no message came before it.
+        const headers = takeReplyHeaders(context);
+        const status = headers === undefined ? sent : { ...sent, metadata: withHeaders(sent.metadata, headers) };
         if (!answered) reporting?.recorder.finished(isGrpcFailure(status.code));
         answered = true;
         context?.over();
@@ -75,10 +89,29 @@ export function meshServerInterceptor(options?: InboundOptions): ServerIntercept
 /** "grpc.health.v1.Health" - grpc/doc/health-checking.md. */
 const HEALTH_CHECK = '/grpc.health.v1.Health/Check';
 
-function refuse(call: ServerInterceptingCallInterface, { grpcStatus, message, retryAfterMs }: Refusal): void {
-  const metadata = new Metadata();
-  if (retryAfterMs !== undefined) metadata.set('grpc-retry-pushback-ms', String(Math.ceil(retryAfterMs)));
-  call.sendStatus({ code: grpcStatus, details: message, metadata });
+/** A stream takes as long as it likes, and a server that is full is well. */
+export const isExempt = (method: { readonly path: string; readonly responseStream: boolean }): boolean =>
+  method.responseStream || method.path === HEALTH_CHECK;
+
+/** Ends a call in the handler's place. */
+export function refuse(call: Pick<ServerInterceptingCallInterface, 'sendStatus'>, refusal: Refusal): void {
+  const metadata = withHeaders(new Metadata(), grpcRefusalMetadata(refusal));
+  call.sendStatus({ code: refusal.grpcStatus, details: refusal.message, metadata });
+}
+
+/** Said once: in the head, or with the status where there is no head. */
+export function takeReplyHeaders(context: InboundContext | undefined): HeaderFields | undefined {
+  const headers = context?.replyHeaders;
+  if (context !== undefined) context.replyHeaders = undefined;
+  return headers;
+}
+
+/** A copy: a handler may use its own for other calls. */
+export function withHeaders(metadata: Metadata | null | undefined, headers: HeaderFields | undefined): Metadata {
+  if (headers === undefined) return metadata ?? new Metadata();
+  const copy = metadata?.clone() ?? new Metadata();
+  for (const name in headers) for (const value of [headers[name] as string | string[]].flat()) copy.add(name, value);
+  return copy;
 }
 
 /** What a server has sent as the end of a call. */
@@ -93,17 +126,7 @@ function withReport(status: Status, reporting: LoadReporting, request: RequestMe
 }
 
 /** grpc-js has read `grpc-timeout` by now and taken it out of the metadata; what it gives is wall time. */
-function monotonic(deadline: Date | number, clock: Clock): number {
+export function monotonic(deadline: Date | number, clock: Clock): number {
   const at = typeof deadline === 'number' ? deadline : deadline.getTime();
   return at === Number.POSITIVE_INFINITY ? at : clock.now() + at - clock.wallTime();
-}
-
-/** Metadata as header fields. Binary ones say nothing to the mesh. */
-function headersOf(metadata: Metadata): InboundHeaders {
-  const headers: Record<string, string[]> = Object.create(null);
-  for (const name of Object.keys(metadata.getMap())) {
-    const values = metadata.get(name).filter((value): value is string => typeof value === 'string');
-    if (values.length > 0) headers[name] = values;
-  }
-  return headers;
 }

@@ -1,5 +1,7 @@
 import { withAmbient } from '../core/ambient.js';
+import type { HeaderFields } from '../core/headers.js';
 import type { InboundContext, InboundHeaders } from './context.js';
+import { isEventStream } from './event-stream.js';
 import { contextFor, type InboundRequest, type InboundResponse } from './http.js';
 import { Inbound, type InboundOptions } from './inbound.js';
 import { refusalReply } from './refusal.js';
@@ -9,6 +11,8 @@ export type { InboundOptions } from './inbound.js';
 /** As much of Hono's context as is read. */
 export interface HonoContextLike {
   readonly req: { readonly raw: Request };
+  header(name: string, value: string, options?: { readonly append: boolean }): void;
+  readonly res: Response;
   /** `@hono/node-server` puts Node's own two objects here. */
   readonly env: unknown;
 }
@@ -30,13 +34,17 @@ export function meshMiddleware(
     const node = nodeObjects(c.env);
     const context =
       node === undefined ? webContext(inbound, c.req.raw) : contextFor(inbound, node.incoming, node.outgoing);
-    const refusal = inbound.refusal(context, 'http');
+    const passage = inbound.refusal(context, 'http');
+    const refusal = passage instanceof Promise ? await passage : passage;
     if (refusal !== undefined) {
       const { status, headers, body } = refusalReply(refusal);
-      return new Response(body, { status, headers });
+      return new Response(body, { status, headers: new Headers(pairs(headers)) });
     }
     try {
       await withAmbient(context, next);
+      // Hono makes the response last: what was said before it may be lost.
+      for (const [name, value] of pairs(context.replyHeaders ?? {})) c.header(name, value);
+      if (context.takesPlace && isEventStream(c.res.headers.get('content-type'))) context.released();
     } finally {
       // No other server tells when the answer is out.
       if (node === undefined) inbound.handled(context);
@@ -44,6 +52,12 @@ export function meshMiddleware(
     return undefined;
   };
 }
+
+/** Name and value, one pair for each value. */
+const pairs = (fields: HeaderFields): [string, string][] =>
+  Object.keys(fields).flatMap((name) =>
+    [fields[name] as string | string[]].flat().map((value): [string, string] => [name, value]),
+  );
 
 interface NodeObjects {
   readonly incoming: InboundRequest;

@@ -1,6 +1,8 @@
 import { withAmbient } from '../core/ambient.js';
 import type { InboundContext, InboundHeaders } from './context.js';
 import { Inbound, type InboundOptions } from './inbound.js';
+import { type HeadedResponse, releaseEventStream } from './event-stream.js';
+import type { Passage } from './gate.js';
 import { type ReportingResponse, reportInHead } from './orca/http.js';
 import { type Refusal, refusalReply } from './refusal.js';
 
@@ -10,13 +12,14 @@ export interface InboundRequest {
 }
 
 /** As much of a response as is watched, or written to. */
-export interface InboundResponse extends ReportingResponse {
+export interface InboundResponse extends ReportingResponse, HeadedResponse {
   readonly writableEnded: boolean;
   readonly writableFinished: boolean;
   /** HTTP/1.1: `close` has been told. */
   readonly closed?: boolean;
   /** HTTP/2, whose responses do not say that themselves. */
   readonly stream?: { readonly closed: boolean } | undefined;
+  setHeader(name: string, value: string | string[]): unknown;
   end(body: string): unknown;
 }
 
@@ -43,23 +46,40 @@ export function contextFor(inbound: Inbound, request: InboundRequest, response: 
   return context;
 }
 
-/** Runs `serve` for the request, inside of its context; or answers it, when it is not to be served. */
+/** Runs `serve` for the request, inside of its context; or answers it, when it is not to be served. At once, unless a gate makes it wait. */
 export function enter<R>(
   inbound: Inbound,
   request: InboundRequest,
   response: InboundResponse,
   serve: () => R,
-): R | undefined {
+): R | undefined | Promise<R | undefined> {
   const context = contextFor(inbound, request, response);
-  const refusal = inbound.refusal(context, 'http');
-  if (refusal === undefined) return withAmbient(context, serve);
-  answer(response, refusal);
-  return undefined;
+  const go = (refusal: Passage): R | undefined => {
+    if (refusal === undefined) {
+      letIn(response, context);
+      return withAmbient(context, serve);
+    }
+    answer(response, refusal);
+    return undefined;
+  };
+  const passage = inbound.refusal(context, 'http');
+  return passage instanceof Promise ? passage.then(go) : go(passage);
 }
 
-function answer(response: InboundResponse, refusal: Refusal): void {
+/** What the gates want of the response of a request that has passed them. */
+export function letIn(response: InboundResponse, context: InboundContext): void {
+  const { replyHeaders } = context;
+  if (replyHeaders !== undefined) {
+    context.replyHeaders = undefined;
+    for (const name in replyHeaders) response.setHeader(name, replyHeaders[name] as string | string[]);
+  }
+  releaseEventStream(response, context);
+}
+
+/** Answers in the handler's place. */
+export function answer(response: InboundResponse, refusal: Refusal): void {
   const { status, headers, body } = refusalReply(refusal);
-  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  for (const name in headers) response.setHeader(name, headers[name] as string | string[]);
   response.writeHead(status);
   response.end(body);
 }
@@ -74,7 +94,7 @@ function answer(response: InboundResponse, refusal: Refusal): void {
 export function meshHandler<Q extends InboundRequest, S extends InboundResponse, R>(
   handler: (request: Q, response: S) => R,
   options?: InboundOptions,
-): (request: Q, response: S) => R | undefined {
+): (request: Q, response: S) => R | undefined | Promise<R | undefined> {
   const inbound = new Inbound(options);
   return (request, response) => enter(inbound, request, response, () => handler(request, response));
 }

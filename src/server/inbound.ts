@@ -4,7 +4,7 @@ import type { Meter } from '../core/meter.js';
 import { type InboundContext, type InboundHeaders, inboundContext } from './context.js';
 import { Expired, type ExpiredOptions } from './expired.js';
 import { type LoadReporting, loadReporting, type OrcaOptions } from './orca/reporting.js';
-import type { Gate, Refusal } from './refusal.js';
+import { type Gate, type Passage, pass } from './gate.js';
 import type { ShedOptions } from './shedding/options.js';
 import { Shedding } from './shedding/shedding.js';
 
@@ -60,11 +60,8 @@ export class Inbound {
     for (const gate of this.#gates) gate.handled?.(context);
   }
 
-  refusal(context: InboundContext, protocol: Protocol): Refusal | undefined {
-    for (const gate of this.#gates) {
-      const refusal = gate.refusal(context, protocol);
-      if (refusal !== undefined) return refusal;
-    }
-    return undefined;
+  /** Why a request is not served; undefined: it is. A promise where somebody has to be asked or waited for. */
+  refusal(context: InboundContext, protocol: Protocol): Passage | Promise<Passage> {
+    return pass(this.#gates, context, protocol);
   }
 }

@@ -1,6 +1,6 @@
-import type { Protocol } from '../core/call.js';
 import type { ResponseFlag } from '../core/errors.js';
-import type { InboundContext, InboundHeaders } from './context.js';
+import { percentEncoded } from '../core/grpc-status.js';
+import { type HeaderFields, headerFields } from '../core/headers.js';
 
 /** Why a request is answered without its handler. */
 export interface Refusal {
@@ -12,30 +12,46 @@ export interface Refusal {
   readonly message: string;
   /** When to come again, in milliseconds: `Retry-After`, and `grpc-retry-pushback-ms` (gRFC A6). Absent: the answer does not say. */
   readonly retryAfterMs?: number | undefined;
+  /** What the answer says besides: of a rate limit, say. Absent: nothing. */
+  readonly headers?: HeaderFields | undefined;
 }
 
-/** Decides about requests before their handlers run. */
-export interface Gate {
-  /** A request has come; once for each. */
-  arrived?(context: InboundContext, protocol: Protocol, headers: InboundHeaders): void;
-  /** Its handler is done; only from servers that do not tell when the answer is out. */
-  handled?(context: InboundContext): void;
-  /** Why it is not served, as far as can be told now; undefined: it is. Asked again when the request has waited, for its body for example. */
-  refusal(context: InboundContext, protocol: Protocol): Refusal | undefined;
-}
+/** For a request that nobody waits for any more, and whose answer nobody sees. */
+export const NOBODY_WAITS: Refusal = {
+  status: 499,
+  grpcStatus: 1,
+  code: 'CANCELLED',
+  flag: 'DC',
+  message: 'the caller went away before the request was served',
+};
 
 /** The answer over HTTP: like one of the proxy's own, and `mesh-error` tells it from one of the handler's. */
-export function refusalReply({ status, code, flag, message, retryAfterMs }: Refusal): {
+export function refusalReply({ status, code, flag, message, retryAfterMs, headers: said }: Refusal): {
   readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: HeaderFields;
   readonly body: string;
 } {
   const body = `${JSON.stringify({ code, origin: 'mesh', message })}\n`;
-  const headers: Record<string, string> = {
-    'content-type': 'application/json',
-    'content-length': String(Buffer.byteLength(body)),
-    'mesh-error': flag,
-  };
-  if (retryAfterMs !== undefined) headers['retry-after'] = String(Math.ceil(retryAfterMs / 1_000));
+  const headers = headerFields(said);
+  headers['content-type'] = 'application/json';
+  headers['content-length'] = String(Buffer.byteLength(body));
+  headers['mesh-error'] = flag;
+  if (retryAfterMs !== undefined) headers['retry-after'] ??= String(Math.ceil(retryAfterMs / 1_000));
   return { status, headers, body };
 }
+
+/** What a gRPC client is told beside status and message; `grpc-retry-pushback-ms` in its own unit. */
+export function grpcRefusalMetadata({ retryAfterMs, headers: said }: Refusal): HeaderFields {
+  const headers = headerFields(said);
+  if (retryAfterMs !== undefined) headers['grpc-retry-pushback-ms'] = String(Math.ceil(retryAfterMs));
+  return headers;
+}
+
+/** Trailers-only: status and message in the one header block (gRPC over HTTP/2, "Responses"). */
+export const grpcRefusalHeaders = (refusal: Refusal): HeaderFields =>
+  Object.assign(grpcRefusalMetadata(refusal), {
+    'content-type': 'application/grpc',
+    'grpc-status': String(refusal.grpcStatus),
+    'grpc-message': percentEncoded(refusal.message),
+    'mesh-error': refusal.flag,
+  });

@@ -19,6 +19,8 @@ export interface GradientControllerOptions {
   readonly jitter?: number;
   /** `min_rtt_calc_params.buffer`: how much longer than without load requests may take, as a share. Default 0.25. */
   readonly buffer?: number;
+  /** `min_rtt_calc_params.fixed_value`: the time without load, in milliseconds, which then is not measured. Default: it is. */
+  readonly fixedMinRttMs?: number | undefined;
 }
 
 /** Envoy, gradient_controller.cc and adaptive_concurrency.proto. */
@@ -39,7 +41,8 @@ const KEPT = 1_024;
  * much longer they take with it. Its two timers are looked at when a request comes or ends.
  */
 export class GradientController implements Limit {
-  readonly #options: Required<GradientControllerOptions>;
+  readonly #options: Required<Omit<GradientControllerOptions, 'fixedMinRttMs'>>;
+  readonly #fixedMinRttMs: number | undefined;
   #limit: number;
   #minRttMs = 0;
   /** The limit to go back to; undefined: the time without load is not being measured. */
@@ -54,9 +57,10 @@ export class GradientController implements Limit {
   #seen = 0;
 
   constructor(
-    options: GradientControllerOptions,
+    { fixedMinRttMs, ...options }: GradientControllerOptions,
     private readonly random: Random,
   ) {
+    this.#fixedMinRttMs = fixedMinRttMs;
     this.#options = {
       percentile: DEFAULT_PERCENTILE,
       maxLimit: DEFAULT_MAX_LIMIT,
@@ -74,9 +78,11 @@ export class GradientController implements Limit {
     return this.#limit;
   }
 
-  sample(startedAt: number, rttMs: number): void {
+  sample(startedAt: number, rttMs: number, _inFlight = 1, dropped = false): void {
     const now = startedAt + rttMs;
     this.#advance(now);
+    // How long who left has waited is no time of a request (`cancelLatencySample`).
+    if (dropped) return;
     // "Disregard samples from requests started in the previous minRTT window."
     if (startedAt < (this.#epoch as number)) return;
     this.#keep(rttMs);
@@ -84,13 +90,21 @@ export class GradientController implements Limit {
   }
 
   #advance(now: number): void {
-    if (this.#epoch === undefined) this.#measure(now);
+    if (this.#epoch === undefined) this.#begin(now);
     if (this.#deferred !== undefined) return;
     if (now >= this.#nextUpdateAt) {
       this.#nextUpdateAt = now + this.#options.updateIntervalMs;
       if (this.#seen > 0) this.#set(this.#next());
     }
+    if (this.#fixedMinRttMs !== undefined) return;
     if (now >= this.#nextMinRttAt || this.#atMinimum >= WINDOWS_AT_MINIMUM) this.#measure(now);
+  }
+
+  #begin(now: number): void {
+    if (this.#fixedMinRttMs === undefined) return this.#measure(now);
+    this.#minRttMs = this.#fixedMinRttMs;
+    this.#epoch = now;
+    this.#nextUpdateAt = now + this.#options.updateIntervalMs;
   }
 
   #measure(now: number): void {

@@ -13,7 +13,8 @@ export type ShedReason = 'concurrency' | 'event-loop';
 export type Ended = 'served' | 'left';
 
 export interface ShedderConfig {
-  readonly shares: Shares;
+  /** Undefined: all requests are alike, as for Envoy's `adaptive_concurrency`. */
+  readonly shares: Shares | undefined;
   /** Milliseconds that the event loop may be late for requests of priority `default`; Infinity: it is not watched. */
   readonly maxLagMs: number;
 }
@@ -91,7 +92,7 @@ export class LoadShedder {
     }
     const limit = this.limiter.at(now);
     // "rounding up and ensuring the value is at least 1" - Partition.updateLimit.
-    const share = Math.max(1, Math.ceil(limit * shares[priority]));
+    const share = shares === undefined ? 0 : Math.max(1, Math.ceil(limit * shares[priority]));
     if (this.#inFlight >= limit && this.#under[priority] >= share) return 'concurrency';
     this.#under[priority]++;
     return new Permit(this, priority, now, ++this.#inFlight);

@@ -6,6 +6,7 @@ import type { FormatEnv } from '../../routing/format/values.js';
 import type { RequestView } from '../../routing/request.js';
 import { RouteTable } from '../../routing/table/table.js';
 import { VirtualHosts } from '../../routing/virtual-host.js';
+import type { Gate } from '../gate.js';
 import { type BindChanges, compileChanges } from './header-changes.js';
 
 /** What becomes of a request. */
@@ -18,6 +19,8 @@ export interface Serve {
   readonly responseHeaders: BindChanges | undefined;
   /** What it makes of requests from browsers; not for gRPC servers either. */
   readonly cors: Cors | undefined;
+  /** What has to let the request through, in order; undefined: nothing. */
+  readonly gates: readonly Gate[] | undefined;
 }
 
 /** gRPC callers get UNAVAILABLE in every case (gRFC A36), others a 404 for `no-route`, as from Envoy, and else a 503. */
@@ -56,6 +59,7 @@ export class ChainRoutes {
   constructor(
     readonly chain: FilterChain,
     private readonly env: FormatEnv,
+    private readonly gates: (chain: FilterChain, route: Route) => readonly Gate[] | undefined,
   ) {}
 
   /** What is wrong with the configuration, though it applies: gRFC A36, "configuration error logging". Empty: nothing. */
@@ -82,7 +86,7 @@ export class ChainRoutes {
     const hosts = config.virtualHosts.map(({ domains, routes: own }) => ({
       domains,
       routes: new RouteTable(
-        own.map((route) => ({ match: route.match, value: decision(route, this.env) })),
+        own.map((route) => ({ match: route.match, value: this.#decision(route) })),
         { random: this.env.random },
       ),
     }));
@@ -103,15 +107,18 @@ export class ChainRoutes {
     if (this.#config === undefined || this.#config instanceof Error) return NO_CONFIGURATION;
     return this.#hosts.find(request.host)?.routes.find(request) ?? NO_ROUTE;
   }
-}
 
-/** "a Route with an inappropriate `action` causes RPCs matching that route ... to fail with UNAVAILABLE" - gRFC A36. */
-function decision({ action, requestHeaders, responseHeaders, cors }: Route, env: FormatEnv): Decision {
-  if (action.kind !== 'non_forwarding') return UNSUPPORTED;
-  return {
-    kind: 'serve',
-    requestHeaders: compileChanges(requestHeaders, env),
-    responseHeaders: compileChanges(responseHeaders, env),
-    cors: cors === undefined ? undefined : compileCors(cors, env.random),
-  };
+  /** "a Route with an inappropriate `action` causes RPCs matching that route ... to fail with UNAVAILABLE" - gRFC A36. */
+  #decision(route: Route): Decision {
+    const { action, requestHeaders, responseHeaders, cors } = route;
+    if (action.kind !== 'non_forwarding') return UNSUPPORTED;
+    const { env } = this;
+    return {
+      kind: 'serve',
+      requestHeaders: compileChanges(requestHeaders, env),
+      responseHeaders: compileChanges(responseHeaders, env),
+      cors: cors === undefined ? undefined : compileCors(cors, env.random),
+      gates: this.gates(this.chain, route),
+    };
+  }
 }

@@ -4,6 +4,7 @@ import type { FilterChain } from '../../core/model/server.js';
 import type { Random } from '../../core/random.js';
 import { ChainRoutes } from './chain-routes.js';
 import { chainChooser, type Peer } from './choose-chain.js';
+import type { ServerPolicies } from '../policies.js';
 import type { ServerConfig } from '../../core/server-config.js';
 import type { Acceptor } from './face.js';
 import { parseIp } from './ip.js';
@@ -27,13 +28,13 @@ export class Generation {
   constructor(
     config: ServerConfig,
     private readonly acceptor: Acceptor,
-    private readonly env: { readonly clock: Clock; readonly random: Random },
+    private readonly env: { readonly clock: Clock; readonly random: Random; readonly policies: ServerPolicies },
   ) {
     const { listener } = config;
-    for (const chain of listener.filterChains) this.#chains.set(chain, new ChainRoutes(chain, env));
-    const { defaultFilterChain } = listener;
-    if (defaultFilterChain !== undefined) {
-      this.#chains.set(defaultFilterChain, new ChainRoutes(defaultFilterChain, env));
+    env.policies.update(listener);
+    for (const chain of [...listener.filterChains, listener.defaultFilterChain]) {
+      if (chain === undefined) continue;
+      this.#chains.set(chain, new ChainRoutes(chain, env, (...of) => env.policies.gates(...of)));
     }
     this.#choose = chainChooser(listener);
     this.gone = new Promise((resolve) => {

@@ -1,8 +1,10 @@
-import { type Metadata, ServerInterceptingCall, type ServerInterceptor, status } from '@grpc/grpc-js';
-import type { Protocol, Scheme } from '../../core/call.js';
+import { ServerInterceptingCall, type ServerInterceptor, status } from '@grpc/grpc-js';
 import type { DeadlineEntry } from '../../core/deadlines.js';
-import { type HeaderFields, headerFields } from '../../core/headers.js';
-import type { RequestView } from '../../routing/request.js';
+import { type InboundContext, inboundContext } from '../context.js';
+import { pass } from '../gate.js';
+import { isExempt, monotonic, refuse, takeReplyHeaders, withHeaders } from '../grpc.js';
+import { GrpcView } from '../grpc-view.js';
+import type { Refusal } from '../refusal.js';
 import type { Connection, FaceEnv } from './face.js';
 
 type ServerCall = ConstructorParameters<typeof ServerInterceptingCall>[0];
@@ -39,38 +41,68 @@ export function routing(connections: GrpcConnections): ServerInterceptor {
   return (method, call) => {
     let limit: DeadlineEntry | undefined;
     let overdue = false;
+    // Where gates ask for one.
+    let context: InboundContext | undefined;
     const limited = new LimitedCall(call, {
       start: (next) =>
         next({
           onReceiveMetadata(metadata, forward) {
             const connection = connections.find(call.getConnectionInfo());
-            const problem = connection === undefined ? NOT_OURS : refusal(connection, method.path, call, metadata);
-            if (connection === undefined || problem !== undefined) {
-              call.sendStatus({ code: status.UNAVAILABLE, details: problem ?? NOT_OURS });
-              return;
-            }
+            if (connection === undefined) return unavailable(call, NOT_OURS);
+            const view = new GrpcView(method.path, call.getHost(), metadata, connection.socket);
+            const decision = connection.routes.decide(view);
+            if (decision.kind === 'refuse') return unavailable(call, decision.message);
             const { maxDurationMs } = connection.routes;
             if (maxDurationMs !== undefined) {
               const { deadlines, clock } = connection.env;
               limited.limitAt = clock.wallTime() + maxDurationMs;
               limit = deadlines.watch(clock.now() + maxDurationMs, () => {
                 overdue = true;
+                context?.over();
                 call.sendStatus({
                   code: status.DEADLINE_EXCEEDED,
                   details: 'the call took longer than max_stream_duration',
                 });
               });
             }
-            forward(metadata);
+            const { gates } = decision;
+            if (gates === undefined) return forward(metadata);
+            const { clock } = connection.env;
+            const made = inboundContext(view.headers, clock, undefined, monotonic(limited.getDeadline(), clock));
+            context = made;
+            made.view = view;
+            made.exempt = isExempt(method);
+            const passage = pass(gates, made, 'grpc');
+            const go = (refusal: Refusal | undefined): void => {
+              // Cancelled, or answered, while it waited.
+              if (made.isOver) return;
+              if (refusal === undefined) return forward(metadata);
+              limit?.stop();
+              made.over();
+              refuse(call, refusal);
+            };
+            if (passage instanceof Promise) void passage.then(go);
+            else go(passage);
           },
-          onCancel: () => limit?.stop(),
+          onCancel() {
+            limit?.stop();
+            // grpc-js tells of a cancellation at the end of every call, also of one that was answered.
+            if (context?.isOver === false) context.callerGone();
+          },
         }),
+      sendMetadata(sent, forward) {
+        forward(withHeaders(sent, takeReplyHeaders(context)));
+      },
       sendMessage(message, forward) {
         if (!overdue) forward(message);
       },
       sendStatus(sent, forward) {
         limit?.stop();
-        if (!overdue) forward(sent);
+        context?.over();
+        const headers = takeReplyHeaders(context);
+        if (overdue) return;
+        // Trailers-only, where no message came before it.
+        forward(headers === undefined ? sent : { ...sent, metadata: withHeaders(sent.metadata, headers) });
       },
     });
     return limited;
@@ -79,11 +111,7 @@ export function routing(connections: GrpcConnections): ServerInterceptor {
 
 const NOT_OURS = 'the connection was not accepted by the xDS server, or is gone';
 
-/** Undefined when the call is to be served. */
-function refusal(connection: Connection, path: string, call: ServerCall, metadata: Metadata): string | undefined {
-  const decision = connection.routes.decide(new GrpcView(path, call.getHost(), metadata));
-  return decision.kind === 'refuse' ? decision.message : undefined;
-}
+const unavailable = (call: ServerCall, details: string): void => call.sendStatus({ code: status.UNAVAILABLE, details });
 
 /** Handlers and later interceptors see the server's limit as the caller's deadline, when it is the sooner one (gRFC A31). */
 class LimitedCall extends ServerInterceptingCall {
@@ -94,33 +122,4 @@ class LimitedCall extends ServerInterceptingCall {
     const deadline = super.getDeadline();
     return Math.min(typeof deadline === 'number' ? deadline : deadline.getTime(), this.limitAt);
   }
-}
-
-/** A gRPC call as routes see it. Metadata is read when a route asks for a header. */
-class GrpcView implements RequestView {
-  readonly protocol: Protocol = 'grpc';
-  readonly scheme: Scheme = 'http';
-  readonly method = 'POST';
-  #headers: HeaderFields | undefined;
-
-  constructor(
-    readonly path: string,
-    readonly host: string,
-    private readonly metadata: Metadata,
-  ) {}
-
-  get headers(): HeaderFields {
-    this.#headers ??= textFields(this.metadata);
-    return this.#headers;
-  }
-}
-
-/** Binary fields are invisible to routes (gRFC A28). */
-function textFields(metadata: Metadata): HeaderFields {
-  const fields = headerFields();
-  for (const name of Object.keys(metadata.getMap())) {
-    const values = metadata.get(name).filter((value): value is string => typeof value === 'string');
-    if (values.length > 0) fields[name] = values;
-  }
-  return fields;
 }

@@ -1,11 +1,16 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { DeadlineEntry } from '../../core/deadlines.js';
-import type { Refuse } from './chain-routes.js';
+import type { HeaderFields } from '../../core/headers.js';
+import { type InboundContext, inboundContext } from '../context.js';
+import { goOn, pass } from '../gate.js';
+import { answer, letIn } from '../http.js';
+import { refusalReply } from '../refusal.js';
+import { Http1View } from '../view.js';
+import type { Refuse, Serve } from './chain-routes.js';
 import type { Connection, FaceEnv } from './face.js';
 import { replacing } from './header-changes.js';
 import { changeRequest, changeResponse } from './http1-headers.js';
-import { Http1View } from './http-view.js';
 
 /** One HTTP/1.1 connection: which responses are under way on it, and whether it is to go. */
 export class Http1Connection {
@@ -27,8 +32,8 @@ export class Http1Connection {
     this.#endWhenIdle();
   }
 
-  /** False when the request was answered here. */
-  request(request: IncomingMessage, response: ServerResponse): boolean {
+  /** False when the request was answered here, or has to wait: `later` hands it on. */
+  request(request: IncomingMessage, response: ServerResponse, later: () => void): boolean {
     // A listener for `checkContinue` may hand the request on as `request`.
     if (this.#responses.has(response)) return true;
     this.#responses.add(response);
@@ -54,27 +59,59 @@ export class Http1Connection {
       response.end();
       return false;
     }
-    if (decision.requestHeaders !== undefined) changeRequest(request, decision.requestHeaders(view));
+    limit = this.#limit(() => this.#overdue(request, response));
     // What is put around it last changes the head first: what browsers are told stands (Envoy's filters, the router before CORS).
     if (browser !== undefined) changeResponse(response, replacing(browser.headers));
-    if (decision.responseHeaders !== undefined) changeResponse(response, decision.responseHeaders(view));
-    limit = this.#limit(() => this.#overdue(request, response));
-    return true;
+    const { gates } = decision;
+    if (gates === undefined) {
+      routed(decision, view, request, response);
+      return true;
+    }
+    const context = this.#context(view);
+    response.once('close', () => (response.writableFinished ? context.over() : context.callerGone()));
+    return goOn(pass(gates, context, 'http'), later, (refusal) => {
+      if (refusal !== undefined) answer(response, refusal);
+      else {
+        letIn(response, context);
+        routed(decision, view, request, response);
+      }
+    });
+  }
+
+  #context(view: Http1View): InboundContext {
+    const context = inboundContext(view.headers, this.env.clock);
+    context.view = view;
+    return context;
   }
 
   /** A request to use the socket for something else: `Upgrade`, or CONNECT. */
-  upgrade(request: IncomingMessage, socket: Duplex): boolean {
+  upgrade(request: IncomingMessage, socket: Duplex, later: () => void): boolean {
     const view = new Http1View(request);
     const decision = this.connection.routes.decide(view);
     if (decision.kind === 'refuse') {
       endWith(socket, refusalStatus(decision), decision.message);
       return false;
     }
-    if (decision.requestHeaders !== undefined) changeRequest(request, decision.requestHeaders(view));
     this.#upgraded = true;
     const limit = this.#limit(() => socket.destroy());
     if (limit !== undefined) socket.once('close', () => limit.stop());
-    return true;
+    const take = (): void => {
+      if (decision.requestHeaders !== undefined) changeRequest(request, decision.requestHeaders(view));
+    };
+    const { gates } = decision;
+    if (gates === undefined) {
+      take();
+      return true;
+    }
+    const context = this.#context(view);
+    // A tunnel stays open for as long as it likes.
+    context.exempt = true;
+    socket.once('close', () => context.callerGone());
+    return goOn(pass(gates, context, 'http'), later, (refusal) => {
+      if (refusal === undefined) return take();
+      const { status, headers } = refusalReply(refusal);
+      endWith(socket, status, refusal.message, headers);
+    });
   }
 
   #limit(expired: () => void): DeadlineEntry | undefined {
@@ -101,18 +138,22 @@ export class Http1Connection {
   }
 }
 
+function routed(decision: Serve, view: Http1View, request: IncomingMessage, response: ServerResponse): void {
+  if (decision.requestHeaders !== undefined) changeRequest(request, decision.requestHeaders(view));
+  if (decision.responseHeaders !== undefined) changeResponse(response, decision.responseHeaders(view));
+}
+
 export const refusalStatus = ({ reason }: Refuse): number => (reason === 'no-route' ? 404 : 503);
 
-const REASONS: Readonly<Record<number, string>> = {
-  404: 'Not Found',
-  408: 'Request Timeout',
-  503: 'Service Unavailable',
-  504: 'Gateway Timeout',
-};
-
 /** A whole response and the end of the connection. */
-function endWith(socket: Duplex, status: number, message: string): void {
+function endWith(socket: Duplex, status: number, message: string, more: HeaderFields = {}): void {
   socket.on('error', () => socket.destroy());
-  const head = `HTTP/1.1 ${status} ${REASONS[status]}\r\nconnection: close\r\ncontent-type: text/plain\r\n`;
-  socket.end(`${head}content-length: ${message.length + 1}\r\n\r\n${message}\n`, () => socket.destroy());
+  const headers: HeaderFields = { ...more, connection: 'close', 'content-type': 'text/plain' };
+  headers['content-length'] = String(Buffer.byteLength(message) + 1);
+  const lines = Object.keys(headers).flatMap((name) =>
+    [headers[name] as string | string[]].flat().map((value) => `${name}: ${value}\r\n`),
+  );
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n${message}\n`, () =>
+    socket.destroy(),
+  );
 }

@@ -2,7 +2,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Acceptor, Connection, Face, FaceEnv } from './face.js';
-import { gateEvents } from './gate.js';
+import { gateEvents } from './event-gate.js';
 import { Http1Connection } from './http1-connection.js';
 import { watchSlowRequests } from './slow-requests.js';
 
@@ -18,10 +18,10 @@ export class Http1Face implements Face {
     private readonly server: Server,
     private readonly env: FaceEnv,
   ) {
-    const request = (incoming: IncomingMessage, response: ServerResponse): boolean =>
-      this.#connections.get(incoming.socket)?.request(incoming, response) ?? true;
-    const upgrade = (incoming: IncomingMessage, socket: Duplex): boolean =>
-      this.#connections.get(socket)?.upgrade(incoming, socket) ?? true;
+    const request = (later: () => void, incoming: IncomingMessage, response: ServerResponse): boolean =>
+      this.#connections.get(incoming.socket)?.request(incoming, response, later) ?? true;
+    const upgrade = (later: () => void, incoming: IncomingMessage, socket: Duplex): boolean =>
+      this.#connections.get(socket)?.upgrade(incoming, socket, later) ?? true;
     this.#removeGates = gateEvents(server, {
       request,
       checkContinue: request,

@@ -6,13 +6,19 @@ import type {
   ServerHttp2Stream,
 } from 'node:http2';
 import type { Socket } from 'node:net';
+import type { Protocol } from '../../core/call.js';
+import { headerValue } from '../../core/headers.js';
+import { type InboundContext, inboundContext } from '../context.js';
+import { isEventStream } from '../event-stream.js';
+import { goOn, pass } from '../gate.js';
 import { Http2Drain } from '../http2-drain.js';
+import { grpcRefusalHeaders, type Refusal, refusalReply } from '../refusal.js';
+import { Http2View } from '../view.js';
 import type { Refuse } from './chain-routes.js';
 import type { Acceptor, Connection, Face, FaceEnv } from './face.js';
-import { gateEvents } from './gate.js';
-import { changeFields, replacing } from './header-changes.js';
+import { gateEvents } from './event-gate.js';
+import { changeFields, type HeaderChanges, replacing } from './header-changes.js';
 import { changeResponse } from './http2-headers.js';
-import { Http2View } from './http-view.js';
 import { refusalStatus } from './http1-connection.js';
 
 /** RFC 9113 section 7. */
@@ -35,9 +41,14 @@ export class Http2Face implements Face {
     private readonly env: FaceEnv,
   ) {
     this.#removeGates = gateEvents(server, {
-      session: (session: ServerHttp2Session) => this.#session(session),
-      stream: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, raw: string[]) =>
-        this.#stream(stream, headers, raw),
+      session: (_later: () => void, session: ServerHttp2Session) => this.#session(session),
+      stream: (
+        later: () => void,
+        stream: ServerHttp2Stream,
+        headers: IncomingHttpHeaders,
+        _flags: number,
+        raw: string[],
+      ) => this.#stream(stream, headers, raw, later),
     });
   }
 
@@ -82,7 +93,7 @@ export class Http2Face implements Face {
     return true;
   }
 
-  #stream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, raw: string[]): boolean {
+  #stream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, raw: string[], later: () => void): boolean {
     const connection =
       stream.session === undefined ? undefined : this.#sessions.get(stream.session as ServerHttp2Session);
     if (connection === undefined) return true;
@@ -98,10 +109,6 @@ export class Http2Face implements Face {
       answer(stream, { ':status': 200, ...browser.headers });
       return false;
     }
-    if (decision.requestHeaders !== undefined) changeFields(headers, raw, decision.requestHeaders(view));
-    // What is put around it last changes the head first: what browsers are told stands (Envoy's filters, the router before CORS).
-    if (browser !== undefined) changeResponse(stream, replacing(browser.headers));
-    if (decision.responseHeaders !== undefined) changeResponse(stream, decision.responseHeaders(view));
     const { maxDurationMs } = routes;
     if (maxDurationMs !== undefined) {
       const { deadlines, clock } = this.env;
@@ -109,8 +116,50 @@ export class Http2Face implements Face {
       const limit = deadlines.watch(clock.now() + maxDurationMs, () => stream.close(CANCEL));
       stream.once('close', () => limit.stop());
     }
-    return true;
+    // What is put around it last changes the head first: what browsers are told stands (Envoy's filters, the router before CORS).
+    if (browser !== undefined) changeResponse(stream, replacing(browser.headers));
+    const routed = (): void => {
+      if (decision.requestHeaders !== undefined) changeFields(headers, raw, decision.requestHeaders(view));
+      if (decision.responseHeaders !== undefined) changeResponse(stream, decision.responseHeaders(view));
+    };
+    const { gates } = decision;
+    if (gates === undefined) {
+      routed();
+      return true;
+    }
+    const context = this.#context(stream, view);
+    return goOn(pass(gates, context, view.protocol), later, (refusal) => {
+      if (refusal !== undefined) return refuseBy(stream, refusal, view.protocol === 'grpc');
+      letIn(stream, context, view.protocol);
+      routed();
+    });
   }
+
+  #context(stream: ServerHttp2Stream, view: Http2View): InboundContext {
+    const context = inboundContext(view.headers, this.env.clock);
+    context.view = view;
+    stream.once('close', () => (stream.rstCode === NO_ERROR ? context.over() : context.callerGone()));
+    return context;
+  }
+}
+
+/** What the gates want of the response of a request that has passed them. */
+function letIn(stream: ServerHttp2Stream, context: InboundContext, protocol: Protocol): void {
+  if (context.replyHeaders !== undefined) changeResponse(stream, replacing(context.replyHeaders));
+  if (!context.takesPlace) return;
+  const apply: HeaderChanges['apply'] = (_, response) => {
+    // Whether a gRPC call is a stream nobody says; one that is none ends with its head, or soon after.
+    const type = response && headerValue(response.headers, 'content-type');
+    if (protocol === 'grpc' || isEventStream(type)) context.released();
+  };
+  changeResponse(stream, { names: new Set(), apply });
+}
+
+/** A refusal by a gate. */
+function refuseBy(stream: ServerHttp2Stream, refusal: Refusal, grpc: boolean): void {
+  if (grpc) return answer(stream, { ':status': 200, ...grpcRefusalHeaders(refusal) });
+  const { status, headers, body } = refusalReply(refusal);
+  answer(stream, { ':status': status, ...headers }, body);
 }
 
 function refuse(stream: ServerHttp2Stream, decision: Refuse, grpc: boolean): void {

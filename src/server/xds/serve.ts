@@ -6,6 +6,7 @@ import type { Clock } from '../../core/clock.js';
 import type { Deadlines } from '../../core/deadlines.js';
 import { DecodeError, number } from '../../core/decode.js';
 import type { Logger } from '../../core/log.js';
+import type { Meter } from '../../core/meter.js';
 import type { Random } from '../../core/random.js';
 import type { WatchServer } from '../../core/server-config.js';
 import { FACE, type Face, type FaceEnv, type HasFace } from './face.js';
@@ -38,6 +39,7 @@ export interface ServeEnv {
   readonly random: Random;
   readonly logger: Logger;
   readonly deadlines: Deadlines;
+  readonly meter: Meter;
 }
 
 /**
@@ -61,6 +63,7 @@ export function serveXds(server: ServableServer, options: ServeOptions, env: Ser
     clock: env.clock,
     random: env.random,
     logger: env.logger,
+    meter: env.meter,
   });
   serving.start();
   return serving;

@@ -5,6 +5,8 @@ import { ConfigUnavailableError, MeshClosedError, type MeshError } from '../../c
 import type { Logger } from '../../core/log.js';
 import { type Address, addressKey } from '../../core/model/endpoint.js';
 import type { Random } from '../../core/random.js';
+import type { Meter } from '../../core/meter.js';
+import { ServerPolicies } from '../policies.js';
 import type { ServerConfig, WatchServer } from '../../core/server-config.js';
 import type { Face } from './face.js';
 import { Generation } from './generation.js';
@@ -27,6 +29,7 @@ export interface ServingOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  readonly meter: Meter;
 }
 
 /** Between attempts to open a port that cannot be: "must be retried automatically (e.g., retry every minute)" - gRFC A36. */
@@ -35,6 +38,7 @@ const REOPEN: Backoff = { baseMs: 1_000, maxMs: 60_000 };
 /** A server under configuration from xDS, at one address (gRFC A36). */
 export class Serving {
   readonly #port: Port;
+  readonly #policies: ServerPolicies;
   /** Resolves when `close` was called and all connections are gone. */
   readonly #closed: Promise<void>;
   #finish: () => void = () => {};
@@ -55,6 +59,7 @@ export class Serving {
 
   constructor(private readonly options: ServingOptions) {
     const { address, face, clock } = options;
+    this.#policies = new ServerPolicies(options);
     this.#closed = new Promise((resolve) => {
       this.#finish = resolve;
     });
@@ -120,6 +125,7 @@ export class Serving {
       this.#waiting.clear();
       void Promise.all([...this.#draining].map(({ gone }) => gone)).then(() => {
         this.options.face.close();
+        this.#policies.close();
         this.#finish();
       });
     }
@@ -143,7 +149,7 @@ export class Serving {
     // "it does not apply to an updated RouteConfiguration provided by reference via `rds` field" - gRFC A36
     if (old !== undefined && this.#config?.listener === config.listener) old.update(config);
     else {
-      this.#current = new Generation(config, face.open(), { clock, random });
+      this.#current = new Generation(config, face.open(), { clock, random, policies: this.#policies });
       // "the listening port must not be closed as part of the process" - gRFC A36
       if (old !== undefined) this.#drain(old, 'keep', drainGraceMs);
     }

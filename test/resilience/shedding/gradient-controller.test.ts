@@ -122,3 +122,28 @@ test('is a whole number within its bounds, whatever comes when', () => {
     { numRuns: 100 },
   );
 });
+
+test('a time without load that is given is never measured', () => {
+  const limit = controller({ fixedMinRttMs: 10, minRttIntervalMs: Number.POSITIVE_INFINITY });
+  expect(limit.at(0)).toBe(3);
+  // 3 × 2 + √6, with the first window.
+  requests(limit, 1, 10, 5);
+  expect(limit.at(110)).toBe(8);
+  requests(limit, 1, 110, 5);
+  expect(limit.at(220)).toBe(20);
+  // Five windows at the minimum would have it measured.
+  for (let window = 3; window < 20; window++) requests(limit, 1, window * 110, 10_000);
+  expect(limit.at(300_000)).toBe(3);
+  requests(limit, 1, 300_000, 5);
+  expect(limit.at(400_000)).toBe(8);
+});
+
+test('who leaves says nothing of how long requests take', () => {
+  const limit = controller();
+  limit.at(0);
+  for (let i = 0; i < 5; i++) limit.sample(0, 90_000, 1, true);
+  requests(limit, 5, 0, 10);
+  requests(limit, 1, 10, 10);
+  // The gradient is 1: 3 + √3.
+  expect(limit.at(110)).toBe(4);
+});

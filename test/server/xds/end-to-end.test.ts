@@ -74,7 +74,7 @@ function start(server: ServableServer, failOnDataErrors = true): Serving {
   serving = serveXds(
     server,
     { address: addressKey(address), onServingMode: (mode) => modes.push(mode) },
-    { ...env, watch, deadlines },
+    { ...env, watch, deadlines, meter: noMeter },
   );
   return serving;
 }

@@ -3,6 +3,7 @@ import { Deadlines } from '../../../src/core/deadlines.js';
 import { ConfigUnavailableError, type MeshError } from '../../../src/core/errors.js';
 import type { Logger } from '../../../src/core/log.js';
 import { silentLogger } from '../../../src/core/log.js';
+import { noMeter } from '../../../src/core/meter.js';
 import type { Address } from '../../../src/core/model/endpoint.js';
 import type { Route, RouteAction, RouteConfiguration } from '../../../src/core/model/route.js';
 import type { FilterChain, FilterChainMatch, ServerListener } from '../../../src/core/model/server.js';
@@ -132,7 +133,7 @@ export function serve(server: ServableServer, address: Address, options: Partial
       onServingMode: (mode, error) => modes.push(error === undefined ? mode : `${mode}: ${error.message}`),
       ...options,
     },
-    { watch: config.watch, clock, random: seededRandom(1), logger, deadlines },
+    { watch: config.watch, clock, random: seededRandom(1), logger, deadlines, meter: noMeter },
   );
   const close = async (): Promise<void> => {
     await serving.close({ graceMs: 0 });

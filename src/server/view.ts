@@ -1,13 +1,22 @@
 import type { IncomingMessage } from 'node:http';
-import type { IncomingHttpHeaders } from 'node:http2';
+import type { Http2ServerRequest, IncomingHttpHeaders } from 'node:http2';
 import type { Socket } from 'node:net';
-import type { Downstream, Protocol, Scheme } from '../../core/call.js';
-import { type HeaderFields, headerFields } from '../../core/headers.js';
-import type { RequestView } from '../../routing/request.js';
-import { downstreamOf } from '../downstream.js';
+import type { Downstream, Protocol, Scheme } from '../core/call.js';
+import { type HeaderFields, headerFields } from '../core/headers.js';
+import type { RequestView } from '../routing/request.js';
+import { downstreamOf, peerAddress } from './downstream.js';
 
-/** A node:http request as routes see it. Header fields are read when a route asks for one. */
-export class Http1View implements RequestView {
+/** A request that came in, as routes and policies see it. */
+export interface InboundView extends RequestView {
+  /** IP address at the other end of the connection; undefined where it is not known. */
+  readonly peer: string | undefined;
+}
+
+/** Of a node:http request as much as is read. Express puts the whole target into `originalUrl` where it cuts `url` for a router. */
+type Request1 = IncomingMessage & { readonly originalUrl?: string };
+
+/** A node:http request. Header fields are read when somebody asks for one. */
+export class Http1View implements InboundView {
   readonly protocol: Protocol = 'http';
   readonly scheme: Scheme = 'http';
   readonly method: string;
@@ -15,14 +24,18 @@ export class Http1View implements RequestView {
   readonly path: string;
   #headers: HeaderFields | undefined;
 
-  constructor(private readonly request: IncomingMessage) {
-    const target = request.url ?? '/';
+  constructor(private readonly request: Request1) {
+    const target = request.originalUrl ?? request.url ?? '/';
     this.method = request.method ?? 'GET';
     // "a server MUST ignore the received Host header field ... and instead use the host information of the request-target" - RFC 9112 3.2.2
     const absolute = /^https?:\/\/([^/?#]*)(.*)$/i.exec(target);
     this.host = absolute?.[1] ?? request.headers.host ?? '';
     const rest = absolute?.[2] ?? target;
     this.path = absolute !== null && !rest.startsWith('/') ? `/${rest}` : rest;
+  }
+
+  get peer(): string | undefined {
+    return peerAddress(this.request.socket);
   }
 
   get downstream(): Downstream {
@@ -36,8 +49,8 @@ export class Http1View implements RequestView {
   }
 }
 
-/** A node:http2 request as routes see it. */
-export class Http2View implements RequestView {
+/** A node:http2 request. */
+export class Http2View implements InboundView {
   readonly protocol: Protocol;
   readonly scheme: Scheme = 'http';
   readonly method: string;
@@ -55,6 +68,10 @@ export class Http2View implements RequestView {
     this.path = received[':path'] ?? '/';
   }
 
+  get peer(): string | undefined {
+    return peerAddress(this.socket);
+  }
+
   get downstream(): Downstream {
     return downstreamOf(this.socket, 'HTTP/2');
   }
@@ -64,6 +81,34 @@ export class Http2View implements RequestView {
     return this.#headers;
   }
 }
+
+/** A request of a web server that is not Node's. Nobody says who is at the other end. */
+export class WebView implements InboundView {
+  readonly protocol: Protocol = 'http';
+  readonly scheme: Scheme;
+  readonly method: string;
+  readonly host: string;
+  readonly path: string;
+  readonly peer = undefined;
+  #headers: HeaderFields | undefined;
+
+  constructor(private readonly request: Request) {
+    const url = new URL(request.url);
+    this.scheme = url.protocol === 'https:' ? 'https' : 'http';
+    this.method = request.method;
+    this.host = request.headers.get('host') ?? url.host;
+    this.path = url.pathname + url.search;
+  }
+
+  get headers(): HeaderFields {
+    this.#headers ??= headerFields(Object.fromEntries(this.request.headers));
+    return this.#headers;
+  }
+}
+
+/** A request of node:http or of node:http2's interface that is like it. */
+export const viewOf = (request: Request1 | Http2ServerRequest): InboundView =>
+  'stream' in request ? new Http2View(request.headers, request.socket) : new Http1View(request);
 
 /** `application/grpc`, alone or with `+proto` or a parameter; not `application/grpc-web`. */
 const isGrpc = (contentType: string | undefined): boolean =>
