@@ -44,10 +44,26 @@ metadata: { name: ${name} }
 spec: { targetRefs: [{ ${target} }]${spec === '' ? '' : `, ${spec}`} }
 `;
 
+/** A policy of requests for what `target` names: `kind: Service, name: a`. */
+export const requestPolicyYaml = (
+  kind: 'RateLimitPolicy' | 'QuotaPolicy' | 'FaultPolicy',
+  name: string,
+  target: string,
+  spec: string,
+  namespace = 'default',
+): string => `
+---
+apiVersion: inmesh.dev/v1alpha1
+kind: ${kind}
+metadata: { name: ${name}, namespace: ${namespace} }
+spec: { targetRefs: [{ ${target} }], ${spec} }
+`;
+
 const GROUPS = {
   HTTPRoute: 'gateway.networking.k8s.io',
   GRPCRoute: 'gateway.networking.k8s.io',
   TrafficPolicy: 'inmesh.dev',
+  RateLimitPolicy: 'inmesh.dev',
 };
 
 /** A ReferenceGrant in `namespace` for one kind of `from`, to one Service or to all. */

@@ -5,16 +5,19 @@ import type { SalvagedDocument } from '../yaml/read.js';
 import type { MeshConfigSpec } from '../yaml/schema/mesh-config.js';
 import { advise } from './advice.js';
 import { resolveBackends } from './backends.js';
+import { candidatesOf } from './candidates.js';
 import { cluster, discoveryType } from './cluster.js';
 import { loadAssignment } from './endpoints.js';
 import { resolveFallbacks } from './fallbacks.js';
 import { Grants } from './grants.js';
 import { listenerFilters } from './http-filters.js';
+import { inboundListener, inboundRoutes } from './inbound.js';
 import { apiListener } from './listener.js';
 import { listenerNames, shortNames } from './names.js';
 import { attach } from './parents.js';
 import { compareText } from './precedence.js';
 import { References, type Unreadable } from './references.js';
+import { RequestFilters } from './request-filters.js';
 import { resolveRoutePolicies } from './route-policies.js';
 import { routesOf } from './routes.js';
 import { checkSalvaged } from './salvaged.js';
@@ -79,7 +82,10 @@ export function compile(documents: readonly Document[], options: CompileOptions 
   const dangling = options.danglingBackends === 'answer-500' ? references.into(warnings) : references;
   checkSlices(endpointSlices, dangling);
   const backends = resolveBackends([...httpRoutes, ...grpcRoutes], dangling, policies);
-  const routePolicies = resolveRoutePolicies(of('RoutePolicy'), [...httpRoutes, ...grpcRoutes], backends, references);
+  const allRoutes = [...httpRoutes, ...grpcRoutes];
+  const routePolicies = resolveRoutePolicies(of('RoutePolicy'), allRoutes, backends, references);
+  const limits = [...of('RateLimitPolicy'), ...of('QuotaPolicy')];
+  const filters = new RequestFilters({ limits, faults: of('FaultPolicy'), routes: allRoutes }, references, dangling);
   const fallbacks = resolveFallbacks(ownPolicies, dangling);
   if (options.salvaged !== undefined) checkSalvaged(options.salvaged, distinct, references, problems);
   const owners = shortNames(services);
@@ -95,12 +101,19 @@ export function compile(documents: readonly Document[], options: CompileOptions 
       const policy = policies.get(service)?.spec;
       clusters.set(name, cluster(port, policy, fallbacks.get(service)));
       if (discoveryType(port) === 'EDS') endpoints.set(name, loadAssignment(port, policy?.loadBalancer));
-      const table = routesOf(port, attachments, backends, policy, routePolicies);
+      const candidates = candidatesOf(port, attachments, routePolicies);
+      const table = routesOf({ service, port }, candidates, { backends, policy, routePolicies, filters });
       tables.set(port, table);
       routes.set(name, { name, virtual_hosts: [{ name, domains: ['*'], routes: table }] });
-      const filters = listenerFilters(table);
-      for (const form of listenerNames(service, port, owners.has(service)))
-        listeners.set(form, apiListener(form, name, filters));
+      const httpFilters = listenerFilters(table);
+      const forms = listenerNames(service, port, owners.has(service));
+      for (const form of forms) listeners.set(form, apiListener(form, name, httpFilters));
+      const inbound = inboundRoutes(service, candidates, routePolicies, filters);
+      if (inbound === undefined) continue;
+      for (const form of forms) {
+        const listener = inboundListener(form, port, inbound);
+        listeners.set(String(listener['name']), listener);
+      }
     }
   }
   const settings = meshSettings(of('MeshConfig'), references);

@@ -1,12 +1,17 @@
 import type { DocumentOf } from '../yaml/document.js';
 
 /** What refers to Services, perhaps of other namespaces. */
-export type Referrer = DocumentOf<'HTTPRoute'> | DocumentOf<'GRPCRoute'> | DocumentOf<'TrafficPolicy'>;
+export type Referrer =
+  | DocumentOf<'HTTPRoute'>
+  | DocumentOf<'GRPCRoute'>
+  | DocumentOf<'TrafficPolicy'>
+  | DocumentOf<'RateLimitPolicy'>;
 
 const GROUPS: Readonly<Record<Referrer['kind'], string>> = {
   HTTPRoute: 'gateway.networking.k8s.io',
   GRPCRoute: 'gateway.networking.k8s.io',
   TrafficPolicy: 'inmesh.dev',
+  RateLimitPolicy: 'inmesh.dev',
 };
 
 /** No name of a Service. */

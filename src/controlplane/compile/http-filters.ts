@@ -1,36 +1,53 @@
 import type { Resource } from '../../core/resources.js';
 import type { CorsSpec } from '../yaml/schema/cors.js';
 import type { SessionSpec } from '../yaml/schema/session.js';
+import { compareText } from './precedence.js';
 import { any, duration } from './proto.js';
+import { LIMITS, optional } from './request-filters.js';
 
 /** Names of the filters in listeners, by which routes speak to them. */
 const CORS = 'envoy.filters.http.cors';
 const SESSION = 'envoy.filters.http.stateful_session';
 const STATEFUL_SESSION = 'envoy.extensions.filters.http.stateful_session.v3';
 
-/** What a route says to the filters of its listener: `typed_per_filter_config`. */
-export function filterOverrides(cors: CorsSpec | undefined, session: Session | undefined): Resource {
+/** What a route says to the filters of its listener: `typed_per_filter_config`. `policies`: entries of policies of requests. */
+export function filterOverrides(
+  cors: CorsSpec | undefined,
+  session: Session | undefined,
+  policies: Resource,
+): Resource {
   const overrides = {
+    ...policies,
     ...(cors !== undefined && { [CORS]: optional(corsPolicy(cors)) }),
     ...(session !== undefined && { [SESSION]: optional(sessionOverride(session)) }),
   };
   return Object.keys(overrides).length === 0 ? {} : { typed_per_filter_config: overrides };
 }
 
-/** "is_optional … the filter config will be ignored" by those that do not know it - gRFC A39. */
-const optional = (config: Resource): Resource =>
-  any('envoy.config.route.v3.FilterConfig', { config, is_optional: true });
-
-/** The filters that these routes speak to, for `http_filters`; they do nothing for other routes. */
+/**
+ * The filters that these routes speak to, for `http_filters`, in the order in which requests meet them: limits before faults, and each policy of faults by
+ * itself. They do nothing for other routes.
+ */
 export function listenerFilters(routes: readonly Resource[]): Resource[] {
-  const used = new Set(routes.flatMap((route) => Object.keys((route['typed_per_filter_config'] as Resource) ?? {})));
-  const kinds = [
-    [CORS, 'envoy.extensions.filters.http.cors.v3.Cors'],
-    [SESSION, `${STATEFUL_SESSION}.StatefulSession`],
-  ] as const;
-  return kinds
-    .filter(([name]) => used.has(name))
-    .map(([name, type]) => ({ name, typed_config: any(type), is_optional: true }));
+  const used = new Map<string, Resource>();
+  for (const route of routes)
+    for (const [name, override] of Object.entries((route['typed_per_filter_config'] as Resource | undefined) ?? {}))
+      used.set(name, (override as Resource)['config'] as Resource);
+  return [...used]
+    .map(([name, config]) => ({ name, typed_config: filterConfig(name, config) }))
+    .sort((a, b) => order(a.name) - order(b.name) || compareText(a.name, b.name))
+    .map((filter) => ({ ...filter, is_optional: true }));
+}
+
+/** Filters of faults have the names of their policies. */
+const order = (name: string): number => (name === CORS ? 0 : name === LIMITS ? 1 : name === SESSION ? 3 : 2);
+
+/** The same filter without anything to do, for the routes that say nothing to it. */
+function filterConfig(name: string, override: Resource): Resource {
+  if (name === CORS) return any('envoy.extensions.filters.http.cors.v3.Cors');
+  if (name === SESSION) return any(`${STATEFUL_SESSION}.StatefulSession`);
+  const { '@type': type, type_url } = override;
+  return { '@type': type as string, ...(type_url !== undefined && { type_url: type_url as string }) };
 }
 
 export interface Session {

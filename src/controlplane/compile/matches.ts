@@ -79,7 +79,7 @@ function headerConditions(headers: readonly ValueMatch[] | undefined, method: st
   return matchers.length === 0 ? {} : { headers: matchers };
 }
 
-function queryConditions(params: readonly ValueMatch[] | undefined): Resource {
+export function queryConditions(params: readonly ValueMatch[] | undefined): Resource {
   const matchers = firstByName(params ?? [], (name) => name).map((param) => ({
     name: param.name,
     string_match: stringMatch(param),

@@ -1,6 +1,6 @@
 import { nearest } from '../../core/decode.js';
 import type { Resource } from '../../core/resources.js';
-import type { DocumentOf } from '../yaml/document.js';
+import type { Document, DocumentOf } from '../yaml/document.js';
 import type { Path } from '../yaml/problem.js';
 import type { RoutePolicySpec } from '../yaml/schema/route-policy.js';
 import type { Backends } from './backends.js';
@@ -61,9 +61,9 @@ function targetsOf(policies: readonly DocumentOf<'RoutePolicy'>[]) {
 
 /** The rules that a target means; a name that the route does not have is reported. */
 export function rulesNamed(
-  policy: DocumentOf<'RoutePolicy'>,
+  policy: Document,
   path: Path,
-  { sectionName }: TargetRef,
+  { sectionName }: Pick<TargetRef, 'sectionName'>,
   route: RouteDocument,
   references: References,
 ): number[] {
@@ -79,9 +79,9 @@ export function rulesNamed(
 
 /** The route that a target means; one that is not there is reported. */
 export function routeNamed(
-  policy: DocumentOf<'RoutePolicy'>,
+  policy: Document,
   path: Path,
-  { kind, name }: TargetRef,
+  { kind, name }: Pick<TargetRef, 'kind' | 'name'>,
   routes: readonly RouteDocument[],
   references: References,
 ): RouteDocument | undefined {

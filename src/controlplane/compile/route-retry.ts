@@ -1,5 +1,6 @@
 import type { Resource } from '../../core/resources.js';
-import type { RetryHeaderMatch, RouteRetrySpec } from '../yaml/schema/route-retry.js';
+import type { RouteRetrySpec } from '../yaml/schema/route-retry.js';
+import { headerMatcher } from './header-matcher.js';
 import { any, duration } from './proto.js';
 import { type RetrySpec, retryPolicy } from './retry.js';
 import type { Timeouts } from '../yaml/schema/route.js';
@@ -54,25 +55,4 @@ function backOff(base: number | undefined, max: number | undefined): Resource {
   if (max === undefined) return {};
   const from = Math.min(base ?? DEFAULT_BASE_MS, max);
   return { retry_back_off: { base_interval: duration(from), max_interval: duration(max) } };
-}
-
-function headerMatcher({ name, type, value = '', invert }: RetryHeaderMatch): Resource {
-  return { name: name.toLowerCase(), ...specifier(type, value), ...(invert === true && { invert_match: true }) };
-}
-
-function specifier(type: RetryHeaderMatch['type'], value: string): Resource {
-  switch (type) {
-    case 'Present':
-      return { present_match: true };
-    case 'Exact':
-      return { string_match: { exact: value } };
-    case 'Prefix':
-      return { string_match: { prefix: value } };
-    case 'Suffix':
-      return { string_match: { suffix: value } };
-    case 'Contains':
-      return { string_match: { contains: value } };
-    case 'RegularExpression':
-      return { string_match: { safe_regex: { regex: value } } };
-  }
 }

@@ -1,61 +1,55 @@
 import type { Resource } from '../../core/resources.js';
-import type { DocumentOf } from '../yaml/document.js';
-import type { HttpMatch } from '../yaml/schema/http-route.js';
+import type { GrpcRule } from '../yaml/schema/grpc-route.js';
+import type { HttpMatch, HttpRule } from '../yaml/schema/http-route.js';
 import type { HttpFilter, Timeouts } from '../yaml/schema/route.js';
 import type { RoutePolicySpec } from '../yaml/schema/route-policy.js';
 import type { SessionSpec } from '../yaml/schema/session.js';
 import type { TrafficPolicySpec } from '../yaml/schema/traffic-policy.js';
 import { type Backend, type Backends, clusterSpecifier, danglingShare } from './backends.js';
+import type { Candidate } from './candidates.js';
 import { headerFields, pathFields, redirectAction } from './filters.js';
 import { hashPolicies } from './hash-policies.js';
 import { withFormats } from './header-formats.js';
 import { filterOverrides, type Session } from './http-filters.js';
-import { type CompiledMatch, grpcMatch, httpMatches } from './matches.js';
+import type { CompiledMatch } from './matches.js';
 import { mirrorPolicies } from './mirrors.js';
-import type { Attachments, RouteDocument } from './parents.js';
-import { compareMatches, grpcSpecificity, httpSpecificity, type Origin, type Specificity } from './precedence.js';
+import type { RouteDocument } from './parents.js';
+import type { RequestFilters } from './request-filters.js';
 import { type RetrySpec, requestTimeout } from './retry.js';
-import {
-  actionFields,
-  conditions,
-  isConditional,
-  type RoutePolicies,
-  routeMetadata,
-  subsetFields,
-} from './route-policies.js';
+import { actionFields, conditions, type RoutePolicies, routeMetadata, subsetFields } from './route-policies.js';
 import { routeRetryPolicy } from './route-retry.js';
-import type { MeshPort } from './services.js';
+import type { MeshPort, MeshService } from './services.js';
 
-type BackendsByRoute = ReadonlyMap<RouteDocument, readonly Backends[]>;
 const NONE: Backends = { valid: [], danglingWeight: 0, mirrors: [] };
-
-interface Candidate {
-  readonly specificity: Specificity;
-  readonly origin: Origin;
-  readonly routes: readonly Resource[];
-}
 
 /** The routes of one port in order of precedence: the first that matches wins. Without any attached, all goes to the port itself. */
 export function routesOf(
-  port: MeshPort,
-  attachments: Attachments,
-  backends: BackendsByRoute,
-  policy: TrafficPolicySpec | undefined,
-  routePolicies: RoutePolicies,
+  { service, port }: { readonly service: MeshService; readonly port: MeshPort },
+  candidates: readonly Candidate[] | undefined,
+  { backends, policy, routePolicies, filters }: RouteParts,
 ): Resource[] {
-  const candidates: Candidate[] = [
-    ...(attachments.grpc.get(port) ?? []).flatMap((route) =>
-      grpcCandidates(route, port, backends, routePolicies.get(route)),
-    ),
-    ...(attachments.http.get(port) ?? []).flatMap((route) =>
-      httpCandidates(route, port, backends, routePolicies.get(route)),
-    ),
-  ];
-  if (!attachments.grpc.has(port) && !attachments.http.has(port)) return [defaultRoute(port, policy)];
-  return candidates.sort(compareMatches).flatMap((candidate) => candidate.routes);
+  if (candidates === undefined) return [defaultRoute(port, policy, filters.overrides('client', service))];
+  return candidates.flatMap(({ route, rule, matches }) => {
+    const target = {
+      ...targetOf(route, rule, backends),
+      port,
+      policy: routePolicies.get(route)?.get(rule),
+      overrides: filters.overrides('client', service, { route, rule }),
+    };
+    return matches.flatMap((match) => compileRoute(match, target));
+  });
 }
 
-function defaultRoute(port: MeshPort, policy: TrafficPolicySpec | undefined): Resource {
+/** What routes are made with beside their own documents. */
+export interface RouteParts {
+  readonly backends: ReadonlyMap<RouteDocument, readonly Backends[]>;
+  /** Of the Service. */
+  readonly policy: TrafficPolicySpec | undefined;
+  readonly routePolicies: RoutePolicies;
+  readonly filters: RequestFilters;
+}
+
+function defaultRoute(port: MeshPort, policy: TrafficPolicySpec | undefined, overrides: Resource): Resource {
   const backend: Backend = { port, weight: 1, filters: [], policy };
   return {
     name: 'default',
@@ -65,69 +59,19 @@ function defaultRoute(port: MeshPort, policy: TrafficPolicySpec | undefined): Re
       ...hostFields([], [backend]),
       ...hashPolicies([policy?.loadBalancer?.consistentHash]),
     },
-    ...filterOverrides(undefined, sessionOf(undefined, [backend], port.resourceName, '/')),
+    ...filterOverrides(undefined, sessionOf(undefined, [backend], port.resourceName, '/'), overrides),
   };
 }
 
-/** "If no matches are specified, the default is a prefix path match on /" - HTTPRouteRule. */
-const EVERY_REQUEST: HttpMatch = { path: { type: 'PathPrefix', value: '/' } };
-
-function httpCandidates(
-  route: DocumentOf<'HTTPRoute'>,
-  port: MeshPort,
-  backends: BackendsByRoute,
-  policies: ReadonlyMap<number, RoutePolicySpec> | undefined,
-): Candidate[] {
-  return route.spec.rules.flatMap((rule, index) => {
-    const target = {
-      name: nameOf(route, index),
-      port,
-      rule,
-      backends: backends.get(route)?.[index] ?? NONE,
-      policy: policies?.get(index),
-      failure: 500,
-      cookiePath: cookiePath(rule.matches),
-    };
-    return (rule.matches.length > 0 ? rule.matches : [EVERY_REQUEST]).map((match, number) => ({
-      specificity: [...httpSpecificity(match), isConditional(target.policy) ? 1 : 0],
-      origin: originOf(route, index, number),
-      routes: httpMatches(match).flatMap((compiled) => compileRoute(compiled, target)),
-    }));
-  });
+function targetOf(route: RouteDocument, rule: number, backends: RouteParts['backends']) {
+  const common = { name: nameOf(route, rule), backends: backends.get(route)?.[rule] ?? NONE };
+  if (route.kind === 'HTTPRoute') {
+    const found = route.spec.rules[rule] as HttpRule;
+    return { ...common, rule: found, failure: 500, cookiePath: cookiePath(found.matches) };
+  }
+  // "an UNAVAILABLE status" - GRPCRouteRule; 503 is what becomes one (grpc/doc/http-grpc-status-mapping.md).
+  return { ...common, rule: route.spec.rules[rule] as GrpcRule, failure: 503, cookiePath: '/' };
 }
-
-function grpcCandidates(
-  route: DocumentOf<'GRPCRoute'>,
-  port: MeshPort,
-  backends: BackendsByRoute,
-  policies: ReadonlyMap<number, RoutePolicySpec> | undefined,
-): Candidate[] {
-  return route.spec.rules.flatMap((rule, index) => {
-    // "an UNAVAILABLE status" - GRPCRouteRule; 503 is what becomes one (grpc/doc/http-grpc-status-mapping.md).
-    const target = {
-      name: nameOf(route, index),
-      port,
-      rule,
-      backends: backends.get(route)?.[index] ?? NONE,
-      policy: policies?.get(index),
-      failure: 503,
-      cookiePath: '/',
-    };
-    return (rule.matches.length > 0 ? rule.matches : [{}]).map((match, number) => ({
-      specificity: [...grpcSpecificity(match), isConditional(target.policy) ? 1 : 0],
-      origin: originOf(route, index, number),
-      routes: compileRoute(grpcMatch(match), target),
-    }));
-  });
-}
-
-const originOf = ({ createdAt, namespace, name }: RouteDocument, rule: number, match: number): Origin => ({
-  createdAt,
-  namespace,
-  name,
-  rule,
-  match,
-});
 
 /** `default/reviews/canary`, or the rule's place when it has no name: what logs and metrics show. */
 export const nameOf = (route: RouteDocument, rule: number): string =>
@@ -146,6 +90,8 @@ interface Target {
   /** What the paths have in common that it is for. */
   readonly cookiePath: string;
   readonly policy: RoutePolicySpec | undefined;
+  /** What policies of requests say to filters. */
+  readonly overrides: Resource;
   readonly backends: Backends;
   /** HTTP status when there is no backend to go to. */
   readonly failure: number;
@@ -153,7 +99,7 @@ interface Target {
 
 /** One route; two when a share of the traffic has nowhere to go. */
 function compileRoute(compiled: CompiledMatch, target: Target): Resource[] {
-  const { name, port, rule, backends, failure, policy } = target;
+  const { name, port, rule, backends, failure, policy, overrides } = target;
   const [first, ...others] = backends.valid;
   // Of a single backend the filters are those of the route.
   const filters = first !== undefined && others.length === 0 ? [...rule.filters, ...first.filters] : rule.filters;
@@ -161,7 +107,7 @@ function compileRoute(compiled: CompiledMatch, target: Target): Resource[] {
   const cors = filters.find((filter) => filter.cors !== undefined)?.cors;
   const session = sessionOf(rule.sessionPersistence, backends.valid, name, target.cookiePath, policy?.strictSession);
   const formats = { request: policy?.requestHeaders, response: policy?.responseHeaders };
-  const headers = { ...withFormats(headerFields(rule.filters), formats), ...filterOverrides(cors, session) };
+  const headers = { ...withFormats(headerFields(rule.filters), formats), ...filterOverrides(cors, session, overrides) };
   const redirect = redirectAction(filters, compiled, port);
   if (redirect !== undefined) return [{ name, match, redirect, ...headers }];
   if (policy?.directResponse !== undefined)

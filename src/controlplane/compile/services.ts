@@ -17,6 +17,8 @@ export interface MeshPort {
   /** Name of its cluster, endpoints and routes. */
   readonly resourceName: string;
   readonly endpoints: readonly MeshEndpoint[];
+  /** Where its servers listen, unless endpoints say otherwise. */
+  readonly targetPort: number;
   /** The DNS name whose addresses are the endpoints, and that servers expect as Host; undefined for listed endpoints. */
   readonly dnsName: string | undefined;
 }
@@ -52,6 +54,7 @@ export function meshService(
         tls: port.appProtocol === 'https',
         resourceName: portResourceName(namespace, name, port.port),
         endpoints: unique(listed),
+        targetPort: numericTarget(port),
         dnsName,
       };
     });

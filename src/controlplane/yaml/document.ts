@@ -1,9 +1,12 @@
 import type { Path, Place } from './problem.js';
 import type { BackendTrafficPolicySpec } from './schema/backend-traffic-policy.js';
 import type { SliceSpec } from './schema/endpoint-slice.js';
+import type { FaultPolicySpec } from './schema/fault-policy.js';
 import type { GrpcRouteSpec } from './schema/grpc-route.js';
 import type { HttpRouteSpec } from './schema/http-route.js';
 import type { MeshConfigSpec } from './schema/mesh-config.js';
+import type { QuotaPolicySpec } from './schema/quota-policy.js';
+import type { RateLimitPolicySpec } from './schema/rate-limit-policy.js';
 import type { ReferenceGrantSpec } from './schema/reference-grant.js';
 import type { RoutePolicySpec } from './schema/route-policy.js';
 import type { ServiceSpec } from './schema/service.js';
@@ -19,6 +22,9 @@ export interface Specs {
   readonly TrafficPolicy: TrafficPolicySpec;
   readonly XBackendTrafficPolicy: BackendTrafficPolicySpec;
   readonly RoutePolicy: RoutePolicySpec;
+  readonly RateLimitPolicy: RateLimitPolicySpec;
+  readonly QuotaPolicy: QuotaPolicySpec;
+  readonly FaultPolicy: FaultPolicySpec;
   readonly MeshConfig: MeshConfigSpec;
 }
 

@@ -2,9 +2,12 @@ import type * as v from 'valibot';
 import type { Kind } from './document.js';
 import { backendTrafficPolicy } from './schema/backend-traffic-policy.js';
 import { endpointSlice } from './schema/endpoint-slice.js';
+import { faultPolicy } from './schema/fault-policy.js';
 import { grpcRoute } from './schema/grpc-route.js';
 import { httpRoute } from './schema/http-route.js';
 import { meshConfig } from './schema/mesh-config.js';
+import { quotaPolicy } from './schema/quota-policy.js';
+import { rateLimitPolicy } from './schema/rate-limit-policy.js';
 import { referenceGrant } from './schema/reference-grant.js';
 import { routePolicy } from './schema/route-policy.js';
 import { service } from './schema/service.js';
@@ -20,6 +23,9 @@ export const SCHEMAS = {
   TrafficPolicy: trafficPolicy,
   XBackendTrafficPolicy: backendTrafficPolicy,
   RoutePolicy: routePolicy,
+  RateLimitPolicy: rateLimitPolicy,
+  QuotaPolicy: quotaPolicy,
+  FaultPolicy: faultPolicy,
   MeshConfig: meshConfig,
 } as const satisfies Record<Kind, v.GenericSchema>;
 
@@ -30,12 +36,9 @@ export const LATER_KINDS: readonly string[] = [
   'AuthenticationPolicy',
   'AuthorizationPolicy',
   'BackendTLSPolicy',
-  'FaultPolicy',
   'FilterPolicy',
   'Gateway',
   'GatewayClass',
-  'QuotaPolicy',
-  'RateLimitPolicy',
   'ServiceEntry',
   'TCPRoute',
   'TelemetryPolicy',

@@ -12,6 +12,7 @@ import {
 import { decoders } from '../../support/decoders.js';
 import { loadCodec } from '../../../src/xds/wire/index.js';
 import { bookinfo, everything } from '../../support/mesh-examples.js';
+import { requestPolicies } from '../../support/mesh-requests.js';
 import { grants } from '../../support/mesh-grants.js';
 import { asJson, compileYaml } from '../../support/mesh-yaml.js';
 
@@ -32,6 +33,17 @@ for (const name of ['round-robin', 'typed-struct', 'wrr-locality', 'pick-first']
 }
 require('@grpc/grpc-js-xds/build/src/http-filter/router-filter.js').setup();
 
+/** A `google.protobuf.Struct` or `Value` as what it stands for. */
+function withoutStructs(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  const [[key, inner] = [], ...others] = Object.entries(value);
+  if (others.length > 0) return value;
+  if (key === 'fields') return inner;
+  if (key === 'null_value') return null;
+  if (key === 'list_value') return (inner as { readonly values?: readonly unknown[] }).values ?? [];
+  return /^(number|string|bool|struct)_value$/.test(key ?? '') ? withoutStructs(inner) : value;
+}
+
 const each = (text: string, visit: (type: ResourceType, name: string, resource: Resource) => void): void => {
   const { resources } = compileYaml(text);
   for (const type of RESOURCE_TYPES) for (const [name, resource] of resources[type]) visit(type, name, resource);
@@ -41,6 +53,7 @@ describe('what is compiled', () => {
   test.each([
     ['bookinfo', bookinfo],
     ['every field', everything],
+    ['policies of requests', requestPolicies],
   ])('is taken by our own decoders: %s', (_, text) => {
     let count = 0;
     each(text, (type, name, resource) => {
@@ -53,6 +66,7 @@ describe('what is compiled', () => {
   test.each([
     ['bookinfo', bookinfo],
     ['every field', everything],
+    ['policies of requests', requestPolicies],
   ])('is the same after a trip over the wire: %s', async (_, text) => {
     const codec = await loadCodec();
     each(text, (type, name, resource) => {
@@ -71,8 +85,11 @@ describe('what is compiled', () => {
     });
   });
 
-  test('does not depend on the order of files', () => {
-    const documents = everything.split('\n---\n').filter((text) => text.trim() !== '');
+  test.each([
+    ['every field', everything],
+    ['policies of requests', requestPolicies],
+  ])('does not depend on the order of files: %s', (_, text) => {
+    const documents = text.split('\n---\n').filter((document) => document.trim() !== '');
     const forwards = compileYaml(documents.join('\n---\n'));
     const backwards = compileYaml([...documents].reverse().join('\n---\n'));
     expect(JSON.stringify(asJson(backwards))).toBe(JSON.stringify(asJson(forwards)));
@@ -84,5 +101,15 @@ describe('what is compiled', () => {
     ['grants', grants],
   ])('stays what it is: %s', async (name, text) => {
     await expect(`${JSON.stringify(asJson(compileYaml(text)), null, 1)}\n`).toMatchFileSnapshot(`golden/${name}.txt`);
+  });
+
+  test('stays what it is: requests, with each Struct as the value that it holds', async () => {
+    const all = asJson(compileYaml(requestPolicies));
+    const routes = all[ROUTE];
+    const listeners = Object.fromEntries(
+      ['a', 'inmesh.dev/inbound/a', 'inmesh.dev/inbound/a:90'].map((name) => [name, all[LISTENER]?.[name]]),
+    );
+    const text = JSON.stringify({ routes, listeners }, (_, value) => withoutStructs(value), 1);
+    await expect(`${text}\n`).toMatchFileSnapshot('golden/requests.txt');
   });
 });

@@ -5,6 +5,7 @@ import { type CompileResult, compileText, formatProblem } from '../../../src/con
 import { RESOURCE_TYPES } from '../../../src/core/resources.js';
 import { decoders } from '../../support/decoders.js';
 import { bookinfo, everything } from '../../support/mesh-examples.js';
+import { requestPolicies } from '../../support/mesh-requests.js';
 
 const RUNS = 300;
 /** Of a test, in milliseconds: each run compiles a whole mesh, on machines that may have other things to do. */
@@ -61,7 +62,7 @@ describe('whatever is written', () => {
     });
     fc.assert(
       fc.property(
-        fc.constantFrom(bookinfo, everything),
+        fc.constantFrom(bookinfo, everything, requestPolicies),
         fc.array(edit, { minLength: 1, maxLength: 4 }),
         (source, edits) => {
           let text = source;
@@ -76,7 +77,8 @@ describe('whatever is written', () => {
     );
   });
 
-  const samples = parseAllDocuments(everything).map((document) => document.toJS() as unknown);
+  const samplesOf = (text: string) => parseAllDocuments(text).map((document) => document.toJS() as unknown);
+  const samples = [everything, requestPolicies].map(samplesOf);
   const value = fc.oneof(
     fc.constantFrom(
       null,
@@ -105,11 +107,15 @@ describe('whatever is written', () => {
 
   test('documents of which one value is another', { timeout: TIMEOUT }, () => {
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.nat(10_000), value), { minLength: 1, maxLength: 3 }), (edits) => {
-        const copy = structuredClone(samples);
-        for (const [at, replacement] of edits) replaceNth(copy, at, replacement);
-        compiled(copy.map((document) => stringify(document)).join('---\n'));
-      }),
+      fc.property(
+        fc.constantFrom(...samples),
+        fc.array(fc.tuple(fc.nat(10_000), value), { minLength: 1, maxLength: 3 }),
+        (sample, edits) => {
+          const copy = structuredClone(sample);
+          for (const [at, replacement] of edits) replaceNth(copy, at, replacement);
+          compiled(copy.map((document) => stringify(document)).join('---\n'));
+        },
+      ),
       { numRuns: RUNS },
     );
   });

@@ -35,7 +35,7 @@ spec: { from: ${from}, to: ${to} }
 const FROM = '[{ group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: x }]';
 const TO = '[{ group: "", kind: Service }]';
 const KINDS =
-  'Service, EndpointSlice, HTTPRoute, GRPCRoute, ReferenceGrant, TrafficPolicy, XBackendTrafficPolicy, RoutePolicy, MeshConfig';
+  'Service, EndpointSlice, HTTPRoute, GRPCRoute, ReferenceGrant, TrafficPolicy, XBackendTrafficPolicy, RoutePolicy, RateLimitPolicy, QuotaPolicy, FaultPolicy, MeshConfig';
 const SHAPE = 'host:port, such as 127.0.0.1:9001, [::1]:9001 or reviews.example.com:443';
 const DURATION = 'must be a duration such as 250ms, 10s, 1m30s or 0s (GEP-2257)';
 

@@ -47,13 +47,16 @@ const PATH_RULES: readonly [RegExp, string][] = [
   [/(%(?![0-9a-f]{2})|[^-A-Za-z0-9/._~!$&'()*+,;=:@%])/i, 'must be percent-encoded where it is not a plain URL path'],
 ];
 
-function checkHttpMatch(match: HttpMatch, at: Path, report: Report): void {
-  const { type, value } = match.path;
-  if (type === 'RegularExpression') checkRegex(value, [...at, 'path', 'value'], report);
+export function checkPath({ type, value }: HttpMatch['path'], at: Path, report: Report): void {
+  if (type === 'RegularExpression') checkRegex(value, at, report);
   else {
     const broken = PATH_RULES.find(([rule]) => rule.test(value));
-    if (broken !== undefined) report([...at, 'path', 'value'], `${broken[1]}, got "${value}"`);
+    if (broken !== undefined) report(at, `${broken[1]}, got "${value}"`);
   }
+}
+
+function checkHttpMatch(match: HttpMatch, at: Path, report: Report): void {
+  checkPath(match.path, [...at, 'path', 'value'], report);
   checkValues(match.headers, [...at, 'headers'], report);
   checkValues(match.queryParams, [...at, 'queryParams'], report);
 }

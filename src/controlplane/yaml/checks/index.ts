@@ -1,8 +1,11 @@
 import type { Kind, Specs } from '../document.js';
 import type { Report } from '../problem.js';
 import { checkEndpointSlice } from './endpoint-slice.js';
+import { checkFaultPolicy } from './fault-policy.js';
 import { checkGrpcRoute } from './grpc-route.js';
 import { checkHttpRoute } from './http-route.js';
+import { checkQuotaPolicy } from './quota-policy.js';
+import { checkRateLimitPolicy } from './rate-limit-policy.js';
 import { checkRoutePolicy } from './route-policy.js';
 import { checkService } from './service.js';
 import { checkBackendTrafficPolicy, checkTrafficPolicy } from './traffic-policy.js';
@@ -16,4 +19,7 @@ export const CHECKS: { readonly [K in Kind]?: (spec: Specs[K], report: Report) =
   TrafficPolicy: checkTrafficPolicy,
   XBackendTrafficPolicy: checkBackendTrafficPolicy,
   RoutePolicy: checkRoutePolicy,
+  RateLimitPolicy: checkRateLimitPolicy,
+  QuotaPolicy: checkQuotaPolicy,
+  FaultPolicy: checkFaultPolicy,
 };

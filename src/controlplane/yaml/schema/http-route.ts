@@ -5,7 +5,7 @@ import { sessionPersistence } from './session.js';
 
 export const HTTP_METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'] as const;
 
-const path = v.strictObject({
+export const path = v.strictObject({
   type: about(
     v.optional(oneOf(['Exact', 'PathPrefix', 'RegularExpression']), 'PathPrefix'),
     'PathPrefix compares whole segments: /a matches /a and /a/b, not /ab. RegularExpression is RE2 and covers the whole path. Default PathPrefix.',
@@ -22,7 +22,7 @@ const header = v.strictObject({
   value: about(text(1, 4096), 'Value, or expression.'),
 });
 
-const queryParam = v.strictObject({
+export const queryParam = v.strictObject({
   type: about(
     v.optional(oneOf(['Exact', 'RegularExpression']), 'Exact'),
     'RegularExpression is RE2 and covers the whole value. Default Exact.',

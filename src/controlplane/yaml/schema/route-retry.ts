@@ -1,5 +1,6 @@
 import * as v from 'valibot';
-import { about, duration, headerName, integer, listOf, oneOf, text } from './fields.js';
+import { about, duration, headerName, integer, listOf, oneOf } from './fields.js';
+import { headerMatch } from './header-match.js';
 
 /** Envoy's `retry_on` and gRPC's statuses (gRFC A44). */
 const CONDITIONS = [
@@ -17,16 +18,6 @@ const CONDITIONS = [
   'resource-exhausted',
   'unavailable',
 ] as const;
-
-const headerMatch = v.strictObject({
-  name: about(headerName, 'Name of the header, in any case.'),
-  type: about(
-    v.optional(oneOf(['Exact', 'Prefix', 'Suffix', 'Contains', 'RegularExpression', 'Present']), 'Exact'),
-    'How `value` is compared; RegularExpression is RE2 and covers the whole value. Default Exact.',
-  ),
-  value: about(v.optional(text(1, 4096)), 'Value, or part of it, or expression; none for Present.'),
-  invert: about(v.optional(v.boolean()), 'It matches when the header does not. Default false.'),
-});
 
 const resetHeader = v.strictObject({
   name: about(headerName, 'Name of a header of the reply.'),
@@ -74,4 +65,3 @@ export const routeRetry = v.strictObject({
 });
 
 export type RouteRetrySpec = v.InferOutput<typeof routeRetry>;
-export type RetryHeaderMatch = v.InferOutput<typeof headerMatch>;

@@ -1,0 +1,65 @@
+import type { Resource } from '../../core/resources.js';
+import type { Candidate } from './candidates.js';
+import { listenerFilters } from './http-filters.js';
+import { any } from './proto.js';
+import type { RequestFilters } from './request-filters.js';
+import { conditions, type RoutePolicies } from './route-policies.js';
+import { nameOf } from './routes.js';
+import type { MeshPort, MeshService } from './services.js';
+
+/**
+ * What stands before every form of a Service's name in the names of its inbound listeners. They are served to those who ask for them by name; to name
+ * everything (`*`) does not mean them, or an Envoy would listen on their ports.
+ */
+export const INBOUND_PREFIX = 'inmesh.dev/inbound/';
+
+const EVERYTHING = { match: { prefix: '/' } };
+
+/**
+ * What a server does to requests for one port of the Service that it is, where policies with `side: server` meet them: the matches of the port's routes, in
+ * their order, and after them all others. The requests are its own to answer (`non_forwarding_action`, gRFC A36). Undefined: no policy meets any.
+ */
+export function inboundRoutes(
+  service: MeshService,
+  candidates: readonly Candidate[] | undefined,
+  routePolicies: RoutePolicies,
+  filters: RequestFilters,
+): Resource[] | undefined {
+  const routes = (candidates ?? []).flatMap(({ route, rule, matches }) => {
+    const asked = conditions(routePolicies.get(route)?.get(rule));
+    const overrides = perFilter(filters.overrides('server', service, { route, rule }));
+    const name = nameOf(route, rule);
+    return matches.map(({ match }) => ({
+      name,
+      match: { ...match, ...asked },
+      non_forwarding_action: {},
+      ...overrides,
+    }));
+  });
+  const rest = perFilter(filters.overrides('server', service));
+  const all = [...routes, { name: 'default', ...EVERYTHING, non_forwarding_action: {}, ...rest }];
+  return all.some((route) => 'typed_per_filter_config' in route) ? all : undefined;
+}
+
+const perFilter = (overrides: Resource): Resource =>
+  Object.keys(overrides).length === 0 ? {} : { typed_per_filter_config: overrides };
+
+/** A server's listener for one form of the Service's name; servers find it by that name, and its address says which port it is for. */
+export function inboundListener(form: string, port: MeshPort, routes: readonly Resource[]): Resource {
+  const name = port.resourceName;
+  const manager = any('envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager', {
+    stat_prefix: name,
+    route_config: { name, virtual_hosts: [{ name, domains: ['*'], routes }] },
+    http_filters: [
+      ...listenerFilters(routes),
+      { name: 'envoy.filters.http.router', typed_config: any('envoy.extensions.filters.http.router.v3.Router') },
+    ],
+  });
+  return {
+    name: `${INBOUND_PREFIX}${form}`,
+    address: { socket_address: { address: '0.0.0.0', port_value: port.targetPort } },
+    default_filter_chain: {
+      filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config: manager }],
+    },
+  };
+}
