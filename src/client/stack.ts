@@ -5,11 +5,12 @@ import { type CircuitLimits, requestLimit } from '../resilience/concurrency/circ
 import type { RetryEnv } from '../resilience/retry/attempt.js';
 import { fallingBack, type FallbackEnv } from '../resilience/fallback/fallback.js';
 import { ownFallback } from '../resilience/fallback/own.js';
+import { faults } from '../resilience/fault/faults.js';
 import { ReplayBody } from '../resilience/retry/replay.js';
 import { retry } from '../resilience/retry/retry.js';
 import type { ClusterLoad } from '../core/load-reports.js';
 import type { ClusterConfig } from '../core/model/cluster.js';
-import { DEFAULT_RETRY, type ForwardAction } from '../core/model/route.js';
+import { DEFAULT_RETRY, type ForwardAction, type Route } from '../core/model/route.js';
 import type { Filter } from '../core/service.js';
 import { anyHeader } from '../routing/match/any-header.js';
 import { carryDeadline } from './endpoints/carry.js';
@@ -22,7 +23,7 @@ import { observe } from './observe.js';
 /*
  * The request path, in order, on one page. Composed when configuration changes, run for every call; what is not configured is not in it.
  *
- *   callFilters -> destination (client/destinations.ts) -> route (client/router/) -> routeFilters -> attemptFilters -> clusterFilters -> pick -> transport
+ *   callFilters -> destination (client/destinations.ts) -> route (client/router/) -> entryFilters -> routeFilters -> attemptFilters -> clusterFilters -> pick -> transport
  */
 
 /** Once per call, before its destination is looked up. */
@@ -31,6 +32,31 @@ export const callFilters = (env: ClientEnv): Filter[] => [
   callDeadline(env), // above the destination: the time limit covers waiting for configuration as well
   ownFallback(env), // likewise, below the deadline: what a call brings along answers where nothing is known of its destination, too
 ];
+
+/**
+ * Once per call, for the route and the cluster that it chose, before the route changes anything about the call: what stands in front of Envoy's router
+ * sees it as it came, too. `replies`: what the route changes about replies, for those that are made here.
+ */
+export const entryFilters = (
+  action: ForwardAction,
+  policies: Pick<Route, 'faults'>,
+  cluster: Pick<Upstream, 'hold'> & { readonly name: string },
+  replies: Filter | undefined,
+  env: ClientEnv,
+): Filter[] =>
+  present([
+    callIdleTimeout(action.idleTimeoutMs, env), // above retry: a back-off is no life either
+    routeDeadline(action, env), // above all that waits: one deadline covers delays, every attempt and every backoff
+    faults(policies.faults, {
+      clock: env.clock,
+      random: env.random,
+      meter: env.meter,
+      headers: anyHeader,
+      cluster: cluster.name,
+      hold: (call) => cluster.hold(call),
+      replies,
+    }), // above fallback and retry: what goes wrong on purpose, the application sees
+  ]);
 
 /** Once per call, for the route and the cluster that it chose, which may be an aggregate. `own`: by policies that calls bring along. */
 export const routeFilters = (
@@ -41,8 +67,6 @@ export const routeFilters = (
   own: { readonly extra: ExtraLoad; readonly fallback: boolean },
 ): Filter[] =>
   present([
-    callIdleTimeout(action.idleTimeoutMs, env), // above retry: a back-off is no life either
-    routeDeadline(action, env), // above retry: one deadline covers every attempt and every backoff
     fallingBack(cluster.fallback, {
       clock: env.clock,
       meter: env.meter,

@@ -4,7 +4,7 @@ import { type Filter, type Service, stack } from '../../core/service.js';
 import { actionFor, byCallPolicy } from '../call-policy.js';
 import type { ClientEnv } from '../env.js';
 import { ExtraLoad } from '../hedging.js';
-import { attemptFilters, routeFilters } from '../stack.js';
+import { attemptFilters, entryFilters, routeFilters } from '../stack.js';
 import { countAttempts } from './attempt-count.js';
 import { chooseByWeight } from './choose.js';
 import type { Meaning } from './cluster-ref.js';
@@ -78,16 +78,19 @@ function compose(
     };
     return changeReplies([weighted.responseHeaders, route.responseHeaders], env)?.(fails) ?? fails;
   }
-  const { session } = weighted.own ?? route;
+  const policies = weighted.own ?? route;
+  const { session } = policies;
+  const replies = changeReplies([weighted.responseHeaders, route.responseHeaders], env);
   const filters = [
     choice(cluster.statName, subsetOf(action, weighted), action.priority),
+    ...entryFilters(action, policies, { name, hold: (call) => cluster.hold(call) }, replies, env),
     session === undefined ? undefined : keepEndpoint(session, name, action.clusters.length > 1), // sees the call as it came
     countAttempts(route.attemptCount),
     changeRequests([weighted.requestHeaders, route.requestHeaders], env), // before rewrites: formats see the path as it came (Envoy)
     rewrite(action, weighted, route.match.path),
     action.weightedByHash ? undefined : hashCalls(action.hashPolicies, cluster, env), // of what is sent (Envoy hashes then)
     mirrorCalls(action, (mirrored) => clusters.use(mirrored), env), // copies what is sent, once for all attempts
-    changeReplies([weighted.responseHeaders, route.responseHeaders], env), // innermost: cookies of ours are not the route's to remove
+    replies, // innermost: cookies of ours are not the route's to remove
   ];
   const extra = new ExtraLoad(env);
   const use = (fallback: string): Exclude<Meaning, MeshError> => upstreamOf(clusters.use(fallback));
