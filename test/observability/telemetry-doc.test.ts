@@ -83,6 +83,8 @@ describe('metrics', () => {
     registry.record('grpc.lb.wrr.endpoint_weights', { 'mesh.cluster': 'c' }, 1);
     registry.event({ kind: 'deadline:expired', protocol: 'http', refused: true });
     registry.event({ kind: 'shed', protocol: 'http', priority: 'batch', reason: 'concurrency' });
+    registry.event({ kind: 'fault', policy: 'p', fault: 'abort' });
+    registry.event({ kind: 'experiment:stopped', policy: 'p', reason: 'latency' });
     registry.event({ kind: 'xds:update', type: 'Cluster', resources: 1 });
     registry.event({ kind: 'xds:nack', type: 'Cluster', detail: '' });
     registry.event({ kind: 'xds:connected', server: 'cp' });

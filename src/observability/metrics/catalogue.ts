@@ -96,6 +96,18 @@ export const SHED = instrument(
   '{request}',
   'Requests refused because the server was full, by what told.',
 );
+export const FAULTS = instrument(
+  'mesh.faults',
+  'counter',
+  '{fault}',
+  'Faults injected on purpose, by policy and kind.',
+);
+export const EXPERIMENTS_STOPPED = instrument(
+  'mesh.experiments.stopped',
+  'counter',
+  '{experiment}',
+  'Experiments with faults that ended, by what ended them.',
+);
 export const XDS_UPDATES = instrument(
   'mesh.xds.updates',
   'counter',
@@ -180,6 +192,8 @@ export const INSTRUMENTS: readonly Instrument[] = [
   BREAKER_MOVES,
   EXPIRED,
   SHED,
+  FAULTS,
+  EXPERIMENTS_STOPPED,
   XDS_UPDATES,
   XDS_NACKS,
   XDS_CONNECTED,

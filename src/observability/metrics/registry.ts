@@ -51,6 +51,8 @@ export class Registry implements Meter {
   readonly breakerMoves;
   readonly expired;
   readonly shed;
+  readonly faults;
+  readonly experimentsStopped;
   readonly xdsUpdates;
   readonly xdsNacks;
   readonly configChanges;
@@ -88,6 +90,8 @@ export class Registry implements Meter {
     this.breakerMoves = counterTable(pool, ['mesh.cluster', 'mesh.breaker.state', 'mesh.breaker.reason']);
     this.expired = counterTable(pool, ['mesh.protocol', 'mesh.refused']);
     this.shed = counterTable(pool, ['mesh.protocol', 'mesh.priority', 'mesh.shed.reason']);
+    this.faults = counterTable(pool, ['mesh.fault.policy', 'mesh.fault']);
+    this.experimentsStopped = counterTable(pool, ['mesh.fault.policy', 'mesh.experiment.reason']);
     this.xdsUpdates = counterTable(pool, ['mesh.xds.type']);
     this.xdsNacks = counterTable(pool, ['mesh.xds.type']);
     this.configChanges = counterTable(pool, ['mesh.config.source']);
@@ -167,6 +171,12 @@ export class Registry implements Meter {
         break;
       case 'shed':
         this.shed.find(event.protocol, event.priority, event.reason, undefined).value++;
+        break;
+      case 'fault':
+        this.faults.find(event.policy, event.fault, undefined, undefined).value++;
+        break;
+      case 'experiment:stopped':
+        this.experimentsStopped.find(event.policy, event.reason, undefined, undefined).value++;
         break;
       case 'xds:update':
         this.xdsUpdates.find(event.type, undefined, undefined, undefined).value++;
