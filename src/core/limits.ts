@@ -95,6 +95,8 @@ export type LimitVerdict =
       readonly kind: 'allowed';
       /** For the reply; undefined: nothing to say. */
       readonly headers: HeaderFields | undefined;
+      /** For the request that goes on: what a rate limit service asks for. Absent: nothing. */
+      readonly requestHeaders?: HeaderFields | undefined;
     }
   | {
       readonly kind: 'refused';
@@ -104,8 +106,11 @@ export type LimitVerdict =
       readonly flag: 'RL' | 'RLSE';
       readonly status: number;
       readonly grpcStatus: number;
+      /** Undefined: it will not be let through later either, or nobody knows. */
       readonly retryAfterMs: number | undefined;
       readonly headers: HeaderFields;
+      /** What a rate limit service wants in the body. Absent: nothing. */
+      readonly body?: Uint8Array | undefined;
     };
 
 /** The limits of one route, compiled. Decides at once wherever no one has to be asked or waited for. Never rejects. */

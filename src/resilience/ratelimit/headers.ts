@@ -1,0 +1,91 @@
+import { type HeaderFields, headerFields } from '../../core/headers.js';
+import type { LimitState } from '../../core/limits.js';
+import type { Limit, RouteLimits } from '../../core/model/limit.js';
+
+/** What one rule has to say of a request. */
+export interface Said {
+  readonly rule: string;
+  /** Undefined: nobody knows. */
+  readonly limit: Limit | undefined;
+  readonly state: LimitState;
+}
+
+const CALENDAR_SECONDS = { minute: 60, hour: 3_600, day: 86_400, week: 604_800, month: undefined, year: undefined };
+
+/**
+ * The fields that a reply carries; undefined when there is nothing to say. `x-ratelimit-*` are those of one rule: `refusing`, else the one that leaves the
+ * least (Envoy, XRateLimitHeaderUtils). `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10) list all.
+ */
+export function limitHeaders(
+  config: RouteLimits['headers'],
+  said: readonly Said[],
+  wallTime: () => number,
+  refusing?: Said,
+): HeaderFields | undefined {
+  const strictest = refusing ?? leastLeft(said);
+  if (strictest === undefined) return undefined;
+  if (config.xRateLimit === 'off' && !config.standard) return undefined;
+  const fields = headerFields();
+  if (config.xRateLimit !== 'off' && Number.isFinite(strictest.state.limit)) {
+    const { limit, remaining, resetMs } = strictest.state;
+    const from = config.xRateLimit === 'epoch' ? wallTime() : 0;
+    fields['x-ratelimit-limit'] = String(limit);
+    fields['x-ratelimit-remaining'] = String(remaining);
+    fields['x-ratelimit-reset'] = String(seconds(from + resetMs));
+  }
+  if (config.standard) {
+    let policies = '';
+    let limits = '';
+    for (const { rule, limit, state } of said) {
+      if (!Number.isFinite(state.limit)) continue;
+      const name = quoted(rule);
+      policies += `${policies === '' ? '' : ', '}${name}${limit === undefined ? `;q=${state.limit}` : parameters(limit)}`;
+      limits += `${limits === '' ? '' : ', '}${name};r=${state.remaining};t=${seconds(state.resetMs)}`;
+    }
+    if (policies !== '') {
+      fields['ratelimit-policy'] = policies;
+      fields['ratelimit'] = limits;
+    }
+  }
+  return fields;
+}
+
+/** Whole seconds, rounded up: who comes then is not too early. */
+export const seconds = (ms: number): number => Math.ceil(ms / 1_000);
+
+function leastLeft(said: readonly Said[]): Said | undefined {
+  let least = said[0];
+  for (const one of said) if (one.state.remaining < (least as Said).state.remaining) least = one;
+  return least;
+}
+
+const parametersOf = new WeakMap<Limit, string>();
+
+/** `;q=60;w=60`: of a token bucket what it holds, and the time in which it fills. */
+function parameters(limit: Limit): string {
+  let text = parametersOf.get(limit);
+  if (text !== undefined) return text;
+  if (limit.algorithm === 'token_bucket') {
+    const { requests, burst, perMs } = limit;
+    text = requests === 0 ? ';q=0' : `;q=${burst};w=${seconds((burst * perMs) / requests)}`;
+  } else {
+    const window = limit.algorithm === 'calendar' ? CALENDAR_SECONDS[limit.per] : seconds(limit.perMs);
+    text = `;q=${limit.requests}${window === undefined ? '' : `;w=${window}`}`;
+  }
+  parametersOf.set(limit, text);
+  return text;
+}
+
+/** Names seen; rules are few. */
+const names = new Map<string, string>();
+const MAX_NAMES = 10_000;
+
+/** A String of Structured Fields (RFC 9651 section 3.3.3), which is ASCII. */
+function quoted(name: string): string {
+  let text = names.get(name);
+  if (text === undefined) {
+    text = `"${name.replace(/[^\x20-\x7e]/g, '?').replace(/["\\]/g, '\\$&')}"`;
+    if (names.size < MAX_NAMES) names.set(name, text);
+  }
+  return text;
+}

@@ -1,0 +1,35 @@
+import type { Clock } from '../../../core/clock.js';
+import { Line, type Turn, type WaitFor } from './line.js';
+
+/** The lines of one mesh, by count: each is there while somebody waits in it. */
+export class Lines {
+  readonly #lines = new Map<string, Line>();
+  #closed = false;
+
+  constructor(private readonly clock: Pick<Clock, 'now' | 'after'>) {}
+
+  /** Whether somebody waits for the count of this name. */
+  has(name: string): boolean {
+    return this.#lines.has(name);
+  }
+
+  /** Waits for a turn. `turnMs`: until the count lets it through, if it is the first. */
+  wait(name: string, what: WaitFor, turnMs: number): Turn | Promise<Turn> {
+    if (this.#closed) return { kind: 'gone' };
+    let line = this.#lines.get(name);
+    if (line === undefined) {
+      line = new Line(this.clock, () => this.#lines.delete(name));
+      const turn = line.wait(what, turnMs);
+      // Who is refused at once leaves no line behind.
+      if (line.length > 0) this.#lines.set(name, line);
+      return turn;
+    }
+    return line.wait(what, turnMs);
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const line of this.#lines.values()) line.close();
+    this.#lines.clear();
+  }
+}
