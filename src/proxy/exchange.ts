@@ -49,6 +49,8 @@ export abstract class Exchange implements BodySink {
   protected abstract sendRefusal(refusal: Refusal): void;
   /** The reply broke off after its head: the client must not take it for whole. */
   protected abstract breakOff(error: MeshError | undefined): void;
+  /** There is no reply, not even a head: a fault on purpose, which is to look like a lost connection. */
+  protected abstract cut(): void;
   /** The request's body; undefined when it has none. */
   protected abstract requestBody(accepted: Accepted): InboundBody | undefined;
 
@@ -134,6 +136,7 @@ export abstract class Exchange implements BodySink {
 
   #rejected(error: unknown): void {
     const refusal = refusalOf(error);
+    if (refusal.code === 'FAULT_INJECTED') return this.#cut();
     if (refusal.code === 'INTERNAL') {
       this.env.logger.error('a call failed with an error that is no MeshError', {
         error: error instanceof Error ? (error.stack ?? error.message) : String(error),
@@ -169,6 +172,12 @@ export abstract class Exchange implements BodySink {
 
   fail(error: MeshError): void {
     if (!this.#over) this.#break(error);
+  }
+
+  #cut(): void {
+    if (this.#over) return;
+    this.#finish();
+    this.cut();
   }
 
   #break(error: MeshError | undefined): void {

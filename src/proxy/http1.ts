@@ -97,6 +97,11 @@ class Http1Exchange extends Exchange {
   protected override breakOff(_error: MeshError | undefined): void {
     this.response.destroy();
   }
+
+  protected override cut(): void {
+    // A reset, not an end: what a server that died is to its clients.
+    this.request.socket.resetAndDestroy();
+  }
 }
 
 /** Serves one request of a `node:http` server. `expectsContinue`: the client waits for `100 Continue` before it sends its body. */

@@ -115,6 +115,11 @@ class Http2Exchange extends Exchange {
     } else stream.close(constants.NGHTTP2_INTERNAL_ERROR);
   }
 
+  protected override cut(): void {
+    // The stream alone: those beside it were not to be harmed.
+    this.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+  }
+
   /**
    * The answer is complete and the request is not: "A server MAY request that the client abort transmission of a request without error"
    * (RFC 9113 section 8.1). Not at once, because nghttp2 drops what is queued for a stream that it resets; after a round trip all of it
