@@ -12,6 +12,12 @@ export const ROUTE = `${TYPE_PREFIX}envoy.config.route.v3.RouteConfiguration`;
 export const CLUSTER = `${TYPE_PREFIX}envoy.config.cluster.v3.Cluster`;
 export const ENDPOINT = `${TYPE_PREFIX}envoy.config.endpoint.v3.ClusterLoadAssignment`;
 
+/**
+ * What stands before a form of a Service's name in the name of a listener that is for the Service's own servers (gRFC A36), wherever they listen: what
+ * policies with `side: server` say. Served to those who ask for it by name; to ask for everything (`*`) does not mean it, or an Envoy would listen there.
+ */
+export const INBOUND_PREFIX = 'inmesh.dev/inbound/';
+
 /** The four that a client needs, in the order in which a server sends additions: make before break. */
 export const RESOURCE_TYPES = [CLUSTER, ENDPOINT, LISTENER, ROUTE] as const;
 export type ResourceType = (typeof RESOURCE_TYPES)[number];

@@ -1,4 +1,4 @@
-import type { Resource } from '../../core/resources.js';
+import { INBOUND_PREFIX, type Resource } from '../../core/resources.js';
 import type { Candidate } from './candidates.js';
 import { listenerFilters } from './http-filters.js';
 import { any } from './proto.js';
@@ -6,12 +6,6 @@ import type { RequestFilters } from './request-filters.js';
 import { conditions, type RoutePolicies } from './route-policies.js';
 import { nameOf } from './routes.js';
 import type { MeshPort, MeshService } from './services.js';
-
-/**
- * What stands before every form of a Service's name in the names of its inbound listeners. They are served to those who ask for them by name; to name
- * everything (`*`) does not mean them, or an Envoy would listen on their ports.
- */
-export const INBOUND_PREFIX = 'inmesh.dev/inbound/';
 
 const EVERYTHING = { match: { prefix: '/' } };
 
@@ -44,7 +38,11 @@ export function inboundRoutes(
 const perFilter = (overrides: Resource): Resource =>
   Object.keys(overrides).length === 0 ? {} : { typed_per_filter_config: overrides };
 
-/** A server's listener for one form of the Service's name; servers find it by that name, and its address says which port it is for. */
+/**
+ * `inmesh.dev/inbound/<form>`: a server's listener (gRFC A36) for each form of the Service's name and port that callers may use, so that a server finds it by
+ * whatever name it has for itself. The address is where the Service's `targetPort` says; one listens where it likes, and goes by the name. Its routes are inline, and
+ * its only filter chain is the default one: plaintext, for any connection. Absent where no policy has `side: server`.
+ */
 export function inboundListener(form: string, port: MeshPort, routes: readonly Resource[]): Resource {
   const name = port.resourceName;
   const manager = any('envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager', {

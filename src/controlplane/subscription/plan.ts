@@ -31,7 +31,9 @@ export function plan(subscription: Subscription, available: Available): Plan | u
   const { changed, gone } = difference;
   if (divisible) return { version, resources: changed, absent: gone, difference };
   // Absence means deletion, so a response holds everything that is wanted, changed or not.
-  const resources = subscription.wildcard ? [...available.values()] : existing(names, available);
+  const resources = subscription.wildcard
+    ? [...available.values()].filter(({ name }) => subscription.wants(name))
+    : existing(names, available);
   return { version, resources, absent: gone.filter((name) => names.has(name)), difference };
 }
 

@@ -1,4 +1,4 @@
-import { CLUSTER, LISTENER, type ResourceType } from '../../core/resources.js';
+import { CLUSTER, INBOUND_PREFIX, LISTENER, type ResourceType } from '../../core/resources.js';
 import type { SnapshotResource, TypeSnapshot } from '../snapshot/snapshot.js';
 import type { TypeChanges } from './changes.js';
 import { type Available, HeldResources } from './held.js';
@@ -60,7 +60,7 @@ export const isFullSet = (type: ResourceType): boolean => type === LISTENER || t
  * whose state at the client may be wrong are `due`; all others are right, and nobody looks at them.
  */
 export class Subscription {
-  /** Everything of the type is wanted, whatever its name. LDS and CDS only. */
+  /** Everything of the type is wanted, whatever its name, but for listeners that are for servers of a Service (`INBOUND_PREFIX`). LDS and CDS only. */
   wildcard = false;
   /** State of the world: something was named on this stream, so that to name nothing no longer means everything. */
   hasNamed = false;
@@ -108,7 +108,7 @@ export class Subscription {
   }
 
   wants(name: string): boolean {
-    return this.wildcard || this.names.has(name);
+    return this.names.has(name) || (this.wildcard && !name.startsWith(INBOUND_PREFIX));
   }
 
   /** Asks for `name`, or asks again: the client is told, whatever it was sent before. */
@@ -122,7 +122,7 @@ export class Subscription {
   drop(name: string): void {
     if (!this.names.delete(name)) return;
     this.absent.delete(name);
-    if (!this.wildcard) this.#letGo(name);
+    if (!this.wants(name)) this.#letGo(name);
     else if (this.incremental) {
       // "it does not know whether or not to continue to cache the resource. To address this, the server must send a response that
       // includes the specific resource in either the removed_resources field […] or in the resources field" - xds_protocol

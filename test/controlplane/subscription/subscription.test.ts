@@ -115,6 +115,24 @@ describe('what is wanted', () => {
     }
   });
 
+  it('listeners for servers of a Service are for who names them, and not part of everything', () => {
+    const inbound = 'inmesh.dev/inbound/a';
+    const withInbound = meshOf({ a: ['c1'], [inbound]: ['c1'] });
+    const listing = new Listing(LISTENER).configure(withInbound);
+    listing.ask(['*']);
+    expect(listing.due).toEqual(['a']);
+    listing.send('1').ask(['*'], '1');
+    expect(listing.due).toBeUndefined();
+    listing.ask(['*', inbound], '1');
+    expect(listing.due).toEqual(['a', inbound]);
+    listing.send('2').ask(['*'], '2');
+    expect(listing.subscription.size).toBe(0);
+    expect([...listing.subscription.sent.keys()]).toEqual(['a']);
+    expect(listing.due).toBeUndefined();
+    listing.configure(meshOf({ a: ['c1'], [inbound]: ['c2'] }));
+    expect(listing.due).toBeUndefined();
+  });
+
   it('the newest request is the whole subscription', () => {
     const listing = new Listing(ENDPOINT);
     listing.ask(['c1']);
