@@ -3,9 +3,10 @@ import { attemptIdleTimeout, attemptTimeout, callIdleTimeout } from '../resilien
 import { breaking, type DestinationBreaker } from '../resilience/breaker/filter.js';
 import { type CircuitLimits, requestLimit } from '../resilience/concurrency/circuit-limits.js';
 import type { RetryEnv } from '../resilience/retry/attempt.js';
-import { fallingBack, type FallbackEnv } from '../resilience/fallback/fallback.js';
+import { type Fallback, fallingBack, type FallbackEnv } from '../resilience/fallback/fallback.js';
 import { ownFallback } from '../resilience/fallback/own.js';
 import { faults } from '../resilience/fault/faults.js';
+import { limited } from '../resilience/ratelimit/filter.js';
 import { ReplayBody } from '../resilience/retry/replay.js';
 import { retry } from '../resilience/retry/retry.js';
 import type { ClusterLoad } from '../core/load-reports.js';
@@ -39,7 +40,7 @@ export const callFilters = (env: ClientEnv): Filter[] => [
  */
 export const entryFilters = (
   action: ForwardAction,
-  policies: Pick<Route, 'faults'>,
+  policies: Pick<Route, 'limits' | 'faults'>,
   cluster: Pick<Upstream, 'hold'> & { readonly name: string },
   replies: Filter | undefined,
   env: ClientEnv,
@@ -47,6 +48,7 @@ export const entryFilters = (
   present([
     callIdleTimeout(action.idleTimeoutMs, env), // above retry: a back-off is no life either
     routeDeadline(action, env), // above all that waits: one deadline covers delays, every attempt and every backoff
+    limited(policies.limits, env.limits, (call) => cluster.hold(call)), // above faults: what is refused is no part of an experiment
     faults(policies.faults, {
       clock: env.clock,
       random: env.random,
@@ -67,16 +69,27 @@ export const routeFilters = (
   own: { readonly extra: ExtraLoad; readonly fallback: boolean },
 ): Filter[] =>
   present([
-    fallingBack(cluster.fallback, {
-      clock: env.clock,
-      meter: env.meter,
-      cluster: cluster.statName,
-      use,
-      overruled: own.fallback,
-      replay: (body) => new ReplayBody(body),
-    }), // above retry: when all attempts have failed; below the deadline: it covers the fallback too
+    fallback(cluster.fallback, cluster.statName, use, own.fallback, env), // above retry: when all attempts have failed; below the deadline: it covers the fallback too
     retries(action, cluster, own.extra, env), // above the balancer: each attempt may choose another endpoint
   ]);
+
+/** The same, where the cluster cannot be called, and what stands in for it is known. */
+export const troubleFilters = (
+  action: ForwardAction,
+  trouble: { readonly cluster: string; readonly fallback: Fallback | undefined },
+  use: FallbackEnv['use'],
+  env: ClientEnv,
+  overruled: boolean,
+): Filter[] => present([routeDeadline(action, env), fallback(trouble.fallback, trouble.cluster, use, overruled, env)]);
+
+const fallback = (
+  of: Fallback | undefined,
+  cluster: string,
+  use: FallbackEnv['use'],
+  overruled: boolean,
+  { clock, meter }: ClientEnv,
+): Filter | undefined =>
+  fallingBack(of, { clock, meter, cluster, use, overruled, replay: (body) => new ReplayBody(body) });
 
 /** One attempt after the other, or one beside the other. */
 function retries(action: ForwardAction, cluster: Upstream, extra: ExtraLoad, env: ClientEnv): Filter {

@@ -1,14 +1,19 @@
+import type { Call } from '../../core/call.js';
 import { MeshError } from '../../core/errors.js';
 import { changedKeys } from '../../core/layered-map.js';
 import type { TargetConfig } from '../../core/model/target.js';
+import { TroubledCluster } from '../../core/model/troubled-cluster.js';
 import type { Aggregate } from '../endpoints/aggregate.js';
 import type { Cluster } from '../endpoints/cluster.js';
 import type { ClusterRegistry, Keep } from '../endpoints/registry.js';
+import type { ClientEnv } from '../env.js';
 import { ClusterRef, type Meaning } from './cluster-ref.js';
+import { LateClusters } from './late-clusters.js';
 
 /** The clusters of a target at run time: each made with the first call to it, kept as long as the target names it. */
 export class RouterClusters {
   #config: TargetConfig;
+  readonly #late: LateClusters;
   readonly #refs = new Map<string, ClusterRef>();
   readonly #clusters = new Map<string, Cluster>();
   readonly #aggregates = new Map<string, Aggregate>();
@@ -18,8 +23,10 @@ export class RouterClusters {
   constructor(
     config: TargetConfig,
     private readonly registry: ClusterRegistry,
+    env: Pick<ClientEnv, 'clock' | 'deadlines'>,
   ) {
     this.#config = config;
+    this.#late = new LateClusters(env);
     // Those that linger for the sake of a late call are named here though no route may name them.
     for (const state of config.clusters.values()) if (isLeaf(state)) registry.refresh(state);
   }
@@ -32,8 +39,8 @@ export class RouterClusters {
   claim(name: string): void {
     this.#claim(name);
     const state = this.#config.clusters.get(name);
-    if (state === undefined || state instanceof MeshError) return;
-    for (const fallback of state.fallback ?? []) if (fallback.kind === 'service') this.#claim(fallback.cluster);
+    const fallbacks = state instanceof MeshError && !(state instanceof TroubledCluster) ? undefined : state?.fallback;
+    for (const fallback of fallbacks ?? []) if (fallback.kind === 'service') this.#claim(fallback.cluster);
   }
 
   #claim(name: string): void {
@@ -73,6 +80,15 @@ export class RouterClusters {
   }
 
   /**
+   * The cluster that a call may fall back to, which over ADS may be heard of later than the one that it was for: the call waits for it, since it has no
+   * other answer. Undefined when there is none.
+   */
+  async late(name: string, call: Call): Promise<Meaning> {
+    if (!this.#config.clusters.has(name) && this.#released === undefined) await this.#late.heard(name, call);
+    return this.use(name);
+  }
+
+  /**
    * Takes over what differs, at the cost of what differs: a cluster that comes into trouble, or out of it, becomes something else, and leaves the
    * others alone. False when routes differ: then what was composed of them is void. `keep`: for clusters that calls may still need.
    */
@@ -82,6 +98,7 @@ export class RouterClusters {
     const changed = changedKeys(before.clusters, config.clusters);
     this.#config = config;
     for (const name of changed) {
+      this.#late.tell(name);
       const state = config.clusters.get(name);
       if (!isSameLeaf(before.clusters.get(name), state)) this.#replace(name, keep);
       if (isLeaf(state)) this.registry.refresh(state);
@@ -91,6 +108,7 @@ export class RouterClusters {
 
   release(keep: Keep | undefined): void {
     this.#released = { keep };
+    this.#late.close();
     for (const ref of this.#refs.values()) ref.unfix();
     for (const aggregate of this.#aggregates.values()) this.registry.releaseAggregate(aggregate);
     for (const cluster of this.#clusters.values()) this.registry.release(cluster, keep);

@@ -1,10 +1,12 @@
 import { MeshError, NoRouteError } from '../../core/errors.js';
 import type { ForwardAction, Route, SubsetCriteria, WeightedCluster } from '../../core/model/route.js';
+import { TroubledCluster } from '../../core/model/troubled-cluster.js';
 import { type Filter, type Service, stack } from '../../core/service.js';
+import { createFallback, type FallbackEnv } from '../../resilience/fallback/fallback.js';
 import { actionFor, byCallPolicy } from '../call-policy.js';
 import type { ClientEnv } from '../env.js';
 import { ExtraLoad } from '../hedging.js';
-import { attemptFilters, entryFilters, routeFilters } from '../stack.js';
+import { attemptFilters, entryFilters, routeFilters, troubleFilters } from '../stack.js';
 import { countAttempts } from './attempt-count.js';
 import { chooseByWeight } from './choose.js';
 import type { Meaning } from './cluster-ref.js';
@@ -69,6 +71,10 @@ function compose(
   env: ClientEnv,
 ): Service {
   const { name } = weighted;
+  const use: FallbackEnv['use'] = (fallback, call) => {
+    const meaning = clusters.use(fallback);
+    return meaning === undefined ? clusters.late(fallback, call).then(upstreamOf) : upstreamOf(meaning);
+  };
   if (cluster === undefined || cluster instanceof MeshError) {
     const error = cluster ?? new NoRouteError(`route "${route.name}" names cluster "${name}", which does not exist`);
     const trouble = new ClusterTrouble(error);
@@ -76,7 +82,13 @@ function compose(
       call.record.cluster = name;
       return Promise.reject(call.waitForReady ? trouble : error);
     };
-    return changeReplies([weighted.responseHeaders, route.responseHeaders], env)?.(fails) ?? fails;
+    const answers = changeReplies([weighted.responseHeaders, route.responseHeaders], env);
+    const standIn = error instanceof TroubledCluster ? createFallback(error.fallback, env) : undefined;
+    const send = byCallPolicy((policy) => {
+      const own = { cluster: name, fallback: standIn };
+      return stack(troubleFilters(action, own, use, env, policy?.ownFallback === true), fails);
+    });
+    return answers?.(send) ?? send;
   }
   const policies = weighted.own ?? route;
   const { session } = policies;
@@ -93,7 +105,6 @@ function compose(
     replies, // innermost: cookies of ours are not the route's to remove
   ];
   const extra = new ExtraLoad(env);
-  const use = (fallback: string): Exclude<Meaning, MeshError> => upstreamOf(clusters.use(fallback));
   // Looked up per attempt: an update of the cluster replaces its service.
   const attempt: Service = (call) => cluster.service(call);
   const send = byCallPolicy((policy) => {

@@ -45,7 +45,7 @@ export class Router {
     registry: ClusterRegistry,
     private readonly env: ClientEnv,
   ) {
-    this.#clusters = new RouterClusters(config, registry);
+    this.#clusters = new RouterClusters(config, registry, env);
     const make = (route: Route): Service => this.#serviceOf(route);
     this.#routes = new RouteTable(
       config.routes.map((route) => ({ match: route.match, value: new LazyRoute(route, make) })),

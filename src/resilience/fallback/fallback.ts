@@ -8,6 +8,7 @@ import { type FunctionEnv, FunctionKind } from './function.js';
 import type { Kind } from './kind.js';
 import { type AskService, askService, type Replay, type ServiceEnv } from './service.js';
 import { type StandInEnv, standIn } from './stand-in.js';
+import { type Memory, memoryOf } from './memory.js';
 import { StaleKind } from './stale.js';
 import { staticKind } from './static.js';
 
@@ -16,11 +17,11 @@ export class Fallback {
   /** In the order in which they are asked. */
   readonly kinds: readonly (Kind | AskService)[];
   /** Wants to see good replies. */
-  readonly stale: StaleKind | undefined;
+  readonly stale: Memory | undefined;
 
   constructor(config: readonly FallbackConfig[], env: FunctionEnv) {
     this.kinds = config.map((one) => kindOf(one, env));
-    this.stale = this.kinds.find((kind) => kind instanceof StaleKind);
+    this.stale = memoryOf(this.kinds.filter((kind) => kind instanceof StaleKind));
   }
 }
 
@@ -80,7 +81,7 @@ export const fallingBack = (fallback: Fallback | undefined, env: FallbackEnv): F
         if (reason !== undefined) return instead({ reason, error: undefined, reply, key });
         replay?.commit();
         if (changing !== undefined) stale?.changed(changing, reply);
-        return asked === undefined ? reply : (stale as StaleKind).watch(asked, call, reply);
+        return asked === undefined ? reply : (stale as Memory).watch(asked, call, reply);
       },
       (error: unknown) => {
         if (error instanceof MeshError && isFailure(call, error)) {

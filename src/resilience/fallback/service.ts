@@ -25,9 +25,15 @@ export interface AskService {
   readonly cluster: string;
 }
 
+/** Another cluster. */
+export interface StandBy {
+  readonly statName: string;
+  readonly service: Service;
+}
+
 export interface ServiceEnv {
-  /** The cluster of that name now; undefined when there is none. */
-  use(cluster: string): { readonly statName: string; readonly service: Service } | undefined;
+  /** The cluster of that name, now or as soon as it is heard of; undefined when there is none. */
+  use(cluster: string, call: Call): StandBy | undefined | Promise<StandBy | undefined>;
 }
 
 /**
@@ -44,10 +50,11 @@ export async function askService(
   replay: Replay | undefined,
   env: ServiceEnv,
 ): Promise<Reply | undefined> {
-  const upstream = env.use(cluster);
   const seen = failure.error?.reached !== 'no';
-  if (upstream === undefined || (seen && !isIdempotent(call))) return undefined;
-  if (replay !== undefined && !replay.replayable) return undefined;
+  if ((seen && !isIdempotent(call)) || (replay !== undefined && !replay.replayable)) return undefined;
+  const upstream = await env.use(cluster, call);
+  // Who has waited for it may be gone.
+  if (upstream === undefined || call.cancellation.cancelled) return undefined;
   const { record } = call;
   const attempt = call.attemptOf(++record.attempts, undefined);
   if (replay !== undefined) attempt.body = replay.attempt();

@@ -1,5 +1,6 @@
 import { ConfigUnavailableError, MeshError } from '../../core/errors.js';
 import type { AggregateClusterConfig } from '../../core/model/cluster.js';
+import { TroubledCluster } from '../../core/model/troubled-cluster.js';
 import type { AggregateMembers, NodeState } from './cluster-node.js';
 
 /** "The tree of aggregate clusters has a depth limit of 16" - gRFC A37; the aggregate itself and the leaf count. */
@@ -68,7 +69,8 @@ export function aggregateState(
     const messages = [...parts].map((part) => troubles.get(part)?.message ?? '');
     const rest = messages.length > SHOWN_TROUBLES ? `; and ${messages.length - SHOWN_TROUBLES} more` : '';
     const shown = messages.slice(0, SHOWN_TROUBLES).join('; ');
-    return new ConfigUnavailableError(`aggregate cluster "${name}": no cluster of it can be used: ${shown}${rest}`);
+    const message = `aggregate cluster "${name}": no cluster of it can be used: ${shown}${rest}`;
+    return new TroubledCluster(message, settings.fallback);
   }
   const { statName, limits, retryBudget, fallback } = settings;
   const { maxRetries, activeRetryBudget } = limits;

@@ -1,6 +1,7 @@
 import type { DnsOptions } from '../../core/dns.js';
-import { ConfigUnavailableError, MeshError } from '../../core/errors.js';
-import type { ClusterConfig } from '../../core/model/cluster.js';
+import type { MeshError } from '../../core/errors.js';
+import type { ClusterConfig, FallbackConfig } from '../../core/model/cluster.js';
+import { TroubledCluster } from '../../core/model/troubled-cluster.js';
 import { CLUSTER, ENDPOINT } from '../../core/resources.js';
 import type { ResourceCache } from '../resource-cache.js';
 import type { Cluster } from '../resources/cluster.js';
@@ -117,20 +118,20 @@ export class ClusterNode {
   #endpointTrouble(discovery: Discovery, error: Error): void {
     const what =
       discovery.kind === 'eds' ? `its ClusterLoadAssignment "${discovery.serviceName}"` : 'the addresses of its hosts';
-    const trouble = this.#unavailable(what, error);
+    const trouble = this.#unavailable(what, error, this.#cds.value?.settings.fallback);
     const serving = this.#state !== undefined && !(this.#state instanceof Error);
     if (this.#warming && serving) this.#ambient(trouble);
     else this.#become(trouble);
   }
 
-  #unavailable(what: string, cause: Error): MeshError {
-    return new ConfigUnavailableError(`cluster "${this.name}": ${what} cannot be used: ${cause.message}`, { cause });
+  #unavailable(what: string, cause: Error, fallback?: readonly FallbackConfig[]): TroubledCluster {
+    return new TroubledCluster(`cluster "${this.name}": ${what} cannot be used: ${cause.message}`, fallback, { cause });
   }
 
   #become(state: NodeState): void {
     if (state === this.#state) return;
     // Trouble that goes on, such as a name that still cannot be resolved, is told of once.
-    if (state instanceof MeshError && this.#state instanceof MeshError && state.message === this.#state.message) return;
+    if (state instanceof TroubledCluster && state.equals(this.#state)) return;
     this.#state = state;
     for (const listener of [...this.#listeners]) listener.changed();
   }

@@ -1,6 +1,7 @@
 import { MeshError } from '../../core/errors.js';
 import { LayeredMap } from '../../core/layered-map.js';
 import type { AggregateClusterConfig, ClusterConfig } from '../../core/model/cluster.js';
+import { TroubledCluster } from '../../core/model/troubled-cluster.js';
 import { retain } from '../resources/share.js';
 import { type AggregateGraph, aggregateState, followAggregate, isMembers, reachable } from './aggregates.js';
 import type { NodeState } from './cluster-node.js';
@@ -184,6 +185,7 @@ function isSame(before: ClusterState | undefined, state: ClusterState): boolean 
 
 /** The state from before when it is equal, so that nobody is told of a change that is none. */
 function sameTrouble(previous: ClusterState | undefined, next: ClusterState): ClusterState {
+  if (next instanceof TroubledCluster) return next.equals(previous) ? (previous as TroubledCluster) : next;
   if (next instanceof MeshError)
     return previous instanceof MeshError && previous.message === next.message ? previous : next;
   return retain(previous instanceof MeshError ? undefined : previous, next);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { LATE_CLUSTER_MS } from '../../../src/client/router/late-clusters.js';
 import { ClusterRegistry } from '../../../src/client/endpoints/registry.js';
 import { Router } from '../../../src/client/router/router.js';
 import {
@@ -9,11 +10,15 @@ import {
   DEFAULT_RETRY_BUDGET,
   type FallbackConfig,
 } from '../../../src/core/model/cluster.js';
+import { readCallPolicy } from '../../../src/core/call-policy.js';
+import { CancelledError, ConfigUnavailableError } from '../../../src/core/errors.js';
+import { TroubledCluster } from '../../../src/core/model/troubled-cluster.js';
 import { headerFields } from '../../../src/core/headers.js';
 import { DEFAULT_RETRY, type SessionPersistence } from '../../../src/core/model/route.js';
 import type { TargetConfig } from '../../../src/core/model/target.js';
 import { localReply, type Reply } from '../../../src/core/reply.js';
 import { aCall, aReply } from '../../support/calls.js';
+import { settle } from '../../support/fake-clock.js';
 import { memoryEnv } from '../../support/client-env.js';
 import { aCluster, aForward, aRoute } from '../../support/targets.js';
 
@@ -50,6 +55,10 @@ function routing(answers: Record<string, () => Reply>) {
   return { ...memory, registry, target, ask, use, names: () => registry.list().map(({ statName }) => statName) };
 }
 
+const inTrouble = (config: TargetConfig, trouble: TroubledCluster): TargetConfig => ({
+  ...config,
+  clusters: new Map([...config.clusters, ['reviews', trouble]]),
+});
 const reviews = (more: Partial<ClusterConfig> = {}): ClusterConfig => aCluster('reviews', [REVIEWS], more);
 const down = { [REVIEWS]: () => aReply(503) };
 
@@ -87,6 +96,76 @@ test('a fallback comes, changes and goes with the configuration, and connections
   update(undefined);
   expect(await ask(router)).toBe('503 reviews');
   expect(opened.filter((one) => one.endsWith(REVIEWS)).length).toBe(1);
+});
+
+describe('a cluster that cannot be called, whose own resource is known', () => {
+  const trouble = (...fallback: FallbackConfig[]) => new TroubledCluster('cluster "reviews": no endpoints', fallback);
+
+  test('is fallen back from all the same, and from its trouble as it is now', async () => {
+    const { use, target, ask, names } = routing({});
+    const router = use(inTrouble(target(reviews()), trouble(STATIC)));
+    expect(await ask(router)).toBe('200 reviews static');
+    router.update(inTrouble(router.config, trouble(SERVICE)));
+    expect(await ask(router)).toBe('200 ratings service');
+    expect(names()).toEqual(['ratings']);
+    router.update(inTrouble(router.config, trouble()));
+    expect(await ask(router)).toBe('CONFIG_UNAVAILABLE');
+    router.update(target(reviews()));
+    expect(await ask(router)).toBe('200 reviews');
+  });
+
+  test('is not fallen back from by a call that brings its own fallback, or wants none', async () => {
+    const { use, target } = routing({});
+    const router = use(inTrouble(target(reviews()), trouble(STATIC)));
+    const call = aCall(readCallPolicy({ fallback: false }, 'mesh'));
+    await expect(router.service(call)).rejects.toMatchObject({ code: 'CONFIG_UNAVAILABLE' });
+  });
+});
+
+describe('a cluster to fall back to that is heard of late', () => {
+  const failing = () => routing(down);
+  const alone = (config: TargetConfig): TargetConfig => ({
+    ...config,
+    clusters: new Map([...config.clusters].filter(([name]) => name === 'reviews')),
+  });
+
+  test('is waited for by the call that has failed, which it then answers', async () => {
+    const { use, target, ask } = failing();
+    const whole = target(reviews({ fallback: [SERVICE, STATIC] }));
+    const router = use(alone(whole));
+    const answer = ask(router);
+    await settle();
+    router.update(whole);
+    expect(await answer).toBe('200 ratings service');
+  });
+
+  test('is not waited for when it is known that there is none', async () => {
+    const { use, target, ask } = failing();
+    const router = use(alone(target(reviews({ fallback: [SERVICE, STATIC] }))));
+    const answer = ask(router);
+    await settle();
+    const none = new ConfigUnavailableError('no such cluster');
+    router.update({ ...router.config, clusters: new Map([...router.config.clusters, ['ratings', none]]) });
+    expect(await answer).toBe('200 reviews static');
+  });
+
+  test('is waited for 15 s, until the call is given up, or the destination is', async () => {
+    const { use, target, ask, clock } = failing();
+    const config = alone(target(reviews({ fallback: [SERVICE, STATIC] })));
+    const router = use(config);
+    const long = ask(router);
+    await clock.advance(LATE_CLUSTER_MS + 10);
+    expect(await long).toBe('200 reviews static');
+    const call = aCall();
+    const given = router.service(call);
+    await settle();
+    call.cancel(new CancelledError('gone'));
+    expect((await given).headers['inmesh-fallback']).toBe('static');
+    const last = ask(router);
+    await settle();
+    router.release();
+    expect(await last).toBe('200 reviews static');
+  });
 });
 
 test('what is kept for the stale fallback outlives a change of something else', async () => {

@@ -1,4 +1,5 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -283,6 +284,31 @@ describe('two requests on one gRPC connection', () => {
 });
 
 describe('what is sent for a request later on', () => {
+  test('because it waited for a connection is sent in its own context: instrumentation of undici sees whose it is', async () => {
+    const endpoint = await httpServer((_, reply) => setImmediate(() => reply.end('ok')));
+    const mesh = configured(
+      endpoint,
+      '[]',
+      'retry: {}',
+      `---
+apiVersion: inmesh.dev/v1alpha1
+kind: TrafficPolicy
+metadata: { name: reviews }
+spec:
+  targetRefs: [{ kind: Service, group: "", name: reviews }]
+  connectionPool: { maxConnections: 1 }
+`,
+    );
+    await mesh.ready('reviews');
+    const seen: unknown[] = [];
+    const created = (): void => void seen.push(now());
+    subscribe('undici:request:create', created);
+    closing.push(() => unsubscribe('undici:request:create', created));
+    const ask = async (): Promise<string> => (await mesh.fetch('http://reviews/')).text();
+    await Promise.all([serving('alice', ask), serving('bob', ask), ask(), serving('carol', ask)]);
+    expect(seen).toEqual(['user=alice', BOB, undefined, 'user=carol']);
+  });
+
   test('as a hedge bears its own baggage, or none, though another armed the timer', async () => {
     const seen: string[] = [];
     const endpoint = await httpServer((incoming, reply) => {

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { BytesBody, StreamBody } from '../../../src/core/body.js';
 import type { Call, CallInit } from '../../../src/core/call.js';
+import type { FallbackConfig } from '../../../src/core/model/cluster.js';
 import { type HeaderFields, headerFields } from '../../../src/core/headers.js';
 import { localReply, type Reply } from '../../../src/core/reply.js';
 import { cacheControl, keeping } from '../../../src/resilience/fallback/cache-rules.js';
@@ -15,8 +16,10 @@ const reply = (body: string, headers: Record<string, string | string[]> = {}, st
   localReply(status, headerFields(headers), Buffer.from(body));
 
 /** A destination that gives `replies` and is gone after that. */
-function thenGone(...replies: Reply[]) {
-  const fixture = withFallbacks([STALE], async () => {
+const thenGone = (...replies: Reply[]) => gone([STALE], ...replies);
+
+function gone(kinds: readonly FallbackConfig[], ...replies: Reply[]) {
+  const fixture = withFallbacks(kinds, async () => {
     const next = replies.shift();
     if (next === undefined) throw new Refused('gone');
     return next;
@@ -35,6 +38,31 @@ function thenGone(...replies: Reply[]) {
   };
   return { ...fixture, ask };
 }
+
+describe('several stale fallbacks', () => {
+  const fresh: FallbackConfig = { ...STALE, maxAgeMs: 10_000, maxEntryBytes: 200 };
+  const old: FallbackConfig = { ...STALE, maxAgeMs: 60_000 };
+
+  test('each keep what they are told to keep, and are asked in their order', async () => {
+    const { ask, clock, events } = gone([fresh, old], reply('short'), reply('x'.repeat(500)));
+    await ask();
+    await ask({ path: '/long' });
+    expect(await ask()).toBe('short (stale, 0 s)');
+    expect(await ask({ path: '/long' })).toMatch(/^x+ \(stale, 0 s\)$/);
+    await clock.advance(20_000);
+    expect(await ask()).toBe('short (stale, 20 s)');
+    await clock.advance(50_000);
+    expect(await ask()).toBe('CONNECT_FAILED');
+    expect(events).toHaveLength(3);
+  });
+
+  test('all forget what is changed', async () => {
+    const { ask } = gone([fresh, old], reply('kept'), reply('done'));
+    await ask();
+    await ask({ method: 'DELETE' });
+    expect(await ask()).toBe('CONNECT_FAILED');
+  });
+});
 
 describe('the stale fallback', () => {
   test('gives the last good reply to the same request, with its age', async () => {

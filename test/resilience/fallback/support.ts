@@ -68,4 +68,9 @@ export const STATIC: Extract<FallbackConfig, { kind: 'static' }> = {
   grpcStatus: 0,
 };
 
-export const STALE: FallbackConfig = { kind: 'stale', maxAgeMs: 60_000, maxEntries: 3, maxEntryBytes: 1_000 };
+export const STALE: Extract<FallbackConfig, { kind: 'stale' }> = {
+  kind: 'stale',
+  maxAgeMs: 60_000,
+  maxEntries: 3,
+  maxEntryBytes: 1_000,
+};

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { struct } from '../../../src/controlplane/compile/proto.js';
 import type { ConfigSource } from '../../../src/core/config-source.js';
+import { TroubledCluster } from '../../../src/core/model/troubled-cluster.js';
 import { MeshError } from '../../../src/core/errors.js';
 import { CLUSTER, ENDPOINT, LISTENER, type Resource, ROUTE } from '../../../src/core/resources.js';
 import { aggregateResource } from '../../support/aggregate-resource.js';
@@ -56,6 +57,32 @@ describe('a cluster that calls fall back to', () => {
     source.watch('reviews', watcher);
     expect(watcher.events).toEqual(['config']);
     expect(known()).toEqual(['a', 'b']);
+  });
+
+  test('stands in for one whose endpoints cannot be used, and changes with it', async () => {
+    bring('a', fallingBack('b'));
+    for (const name of ['b', 'c']) bring(name);
+    source.watch('reviews', watcher);
+    cache.fail(ENDPOINT, 'a');
+    await settle();
+    const fallback = (): unknown => (watcher.last.clusters.get('a') as TroubledCluster).fallback;
+    expect(watcher.last.clusters.get('a')).toBeInstanceOf(TroubledCluster);
+    expect(fallback()).toEqual([{ kind: 'service', cluster: 'b' }]);
+    expect(known()).toEqual(['a', 'b']);
+    cache.put(CLUSTER, clusterResource('a', fallingBack('c')));
+    await settle();
+    expect(fallback()).toEqual([{ kind: 'service', cluster: 'c' }]);
+    expect(known()).toEqual(['a', 'c']);
+  });
+
+  test('stands in for an aggregate of which no cluster can be used', async () => {
+    cache.put(CLUSTER, { ...aggregateResource('a', 'l'), ...fallingBack('b') });
+    bring('b');
+    source.watch('reviews', watcher);
+    cache.fail(CLUSTER, 'l');
+    await settle();
+    expect(watcher.last.clusters.get('a')).toMatchObject({ fallback: [{ kind: 'service', cluster: 'b' }] });
+    expect(watcher.last.clusters.get('a')).toBeInstanceOf(TroubledCluster);
   });
 
   test('is found when the cluster before it comes late', async () => {

@@ -1,3 +1,4 @@
+import type { AsyncResource } from 'node:async_hooks';
 import { type BodyProducer, BytesBody, StreamBody } from '../../../core/body.js';
 import type { Call } from '../../../core/call.js';
 import { CancelledError, type MeshError } from '../../../core/errors.js';
@@ -55,6 +56,8 @@ export const BODY_TIMEOUT_MS = 300_000;
 export class Exchange implements WireHandler, Reply, UnreadHeaders, BodyProducer {
   status = 0;
   body!: StreamBody;
+  /** That of the call, when it had to wait for a connection. Written by the pool. */
+  context: AsyncResource | undefined;
   /** Holds one of the cluster's places in line. Written by the pool. */
   inLine = false;
   readonly #ending = new ReplyEnding();

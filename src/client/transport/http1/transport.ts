@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Call } from '../../../core/call.js';
-import { outsideOfCalls } from '../../../core/context.js';
+import { callersContext, outsideOfCalls } from '../../../core/context.js';
 import { asMeshError, type MeshError } from '../../../core/errors.js';
 import type { Reply } from '../../../core/reply.js';
 import type { Transport, TransportOptions } from '../../../core/transport.js';
@@ -98,7 +98,7 @@ class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner, WarmO
 
   idle(connection: Connection): void {
     const next = this.#next();
-    if (next !== undefined) connection.send(next);
+    if (next !== undefined) this.#serve(connection, next);
     else if (this.#closing !== undefined) connection.close();
     else this.#idle.push(connection);
   }
@@ -156,6 +156,7 @@ class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner, WarmO
 
   #connectFor(exchange: Exchange): void {
     const { limits } = this.options;
+    exchange.context ??= callersContext();
     if (limits.tryOpen(this.held === 0)) {
       this.#line.add(exchange);
       this.#connect(exchange);
@@ -217,7 +218,14 @@ class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner, WarmO
       return;
     }
     this.#open.add(connection);
-    connection.send(exchange);
+    this.#serve(connection, exchange);
+  }
+
+  /** What has waited is sent in its own async context, where instrumentation of undici looks for whose it is; events of a connection are nobody's. */
+  #serve(connection: Connection, exchange: Exchange): void {
+    const { context } = exchange;
+    if (context === undefined) connection.send(exchange);
+    else context.runInAsyncScope(connection.send, connection, exchange);
   }
 
   #unreachable(opener: Exchange | undefined, error: MeshError): void {
