@@ -36,6 +36,15 @@ export class Lease {
     }
   }
 
+  /** Uses as many, the first whose turn is not over; false: there are fewer. */
+  use(cost: number, now: number): boolean {
+    const usable = this.usable(now);
+    if (usable < cost) return false;
+    // Those whose turn is over are gone: the bucket has worked them off.
+    this.left = usable - cost;
+    return true;
+  }
+
   usable(now: number): number {
     if (now >= this.until) return 0;
     if (this.#turnMs === 0) return this.left;

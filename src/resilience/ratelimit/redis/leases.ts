@@ -113,14 +113,16 @@ export class LeasedStore implements LimitStore {
       if (now >= refused.until) held.refused = undefined;
       else if (cost >= refused.cost) return this.#state(held, false, refused.until - now, now, undefined);
     }
-    for (const lease of held.leases) {
-      if (cost === 0 || lease.usable(now) < cost) continue;
-      lease.left -= cost;
-      // Half of it is used: fetch the next one before anybody has to wait for it.
-      if (!held.asking && this.#usable(held, now) * 2 < held.size) this.#ask(held, now);
-      return this.#state(held, true, 0, now, lease);
-    }
-    return undefined;
+    const lease = this.#useLease(held, cost, now);
+    if (lease === undefined) return undefined;
+    // Half of it is used: fetch the next one before anybody has to wait for it.
+    if (!held.asking && this.#usable(held, now) * 2 < held.size) this.#ask(held, now);
+    return this.#state(held, true, 0, now, lease);
+  }
+
+  /** The lease that pays for it, the oldest that can; undefined: none. A request that counts nothing looks, and Redis knows better. */
+  #useLease(held: Held, cost: number, now: number): Lease | undefined {
+    return cost === 0 ? undefined : held.leases.find((lease) => lease.use(cost, now));
   }
 
   #wait(held: Held, cost: number, now: number): Promise<LimitState> {
@@ -179,17 +181,22 @@ export class LeasedStore implements LimitStore {
     held.answer = answer;
     // There was less than that to be had: the next one starts from here.
     held.size = Math.min(held.size, answer.ahead);
-    let { taken } = answer;
     const served: Waiting[] = [];
-    for (let next = held.waiting[0]; next !== undefined && next.cost <= taken; next = held.waiting[0]) {
-      held.waiting.shift();
-      if (next.gone) continue;
-      taken -= next.cost;
-      served.push(next);
-    }
+    let { taken } = answer;
+    const serve = (canPay: (cost: number) => boolean): void => {
+      for (let next = held.waiting[0]; next !== undefined && (next.gone || canPay(next.cost)); next = held.waiting[0]) {
+        held.waiting.shift();
+        if (!next.gone) served.push(next);
+      }
+    };
+    serve((cost) => {
+      if (cost > taken) return false;
+      taken -= cost;
+      return true;
+    });
     const permits = taken + answer.ahead;
-    const lease = permits > 0 ? new Lease(permits, held.limit, answer, this.#options.ttlMs) : undefined;
-    if (lease !== undefined) held.leases.push(lease);
+    if (permits > 0) held.leases.push(new Lease(permits, held.limit, answer, this.#options.ttlMs));
+    serve((cost) => this.#useLease(held, cost, now) !== undefined);
     for (const { resolve } of served) resolve(this.#state(held, true, 0, now, undefined));
     if (answer.taken < need) this.#refuse(held, need, answer, now);
     if (this.#closed) this.#letGo(held);
