@@ -7,6 +7,7 @@ import type { Locality } from '../core/model/endpoint.js';
 import type { Random } from '../core/random.js';
 import type { TransportFactory } from '../core/transport.js';
 import type { FallbackFunction } from '../core/fallback.js';
+import type { LimitedEnv } from '../resilience/ratelimit/filter.js';
 import type { Hash64 } from '../routing/hash/hash.js';
 import type { Source } from '../routing/request.js';
 
@@ -34,5 +35,7 @@ export interface ClientEnv {
   readonly peer?: { readonly index: number; readonly count: number } | undefined;
   /** The application's own fallbacks, by name. */
   readonly fallbacks?: Readonly<Record<string, FallbackFunction>> | undefined;
+  /** Counts of limits. Undefined: limits of routes are not kept. */
+  readonly limits?: LimitedEnv | undefined;
   readonly transports: { readonly http1: TransportFactory; readonly http2: TransportFactory };
 }

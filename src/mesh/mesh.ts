@@ -23,10 +23,12 @@ import type { WatchServer } from '../core/server-config.js';
 import type { Service } from '../core/service.js';
 import { VERSION } from '../core/version.js';
 import type { Observability } from '../observability/observability.js';
+import type { RedisOption } from '../resilience/ratelimit/redis/options.js';
 import type { ServableServer, ServeOptions, Serving } from '../server/xds/index.js';
 import type { ConfigDumpJson } from '../xds/csds/index.js';
 import { HashLoader } from './hash-source.js';
 import { noServers } from './late-source.js';
+import { meshLimits } from './limits.js';
 import { createScope, type Scope } from './scope.js';
 import type { MeshSource } from './source.js';
 
@@ -114,17 +116,28 @@ export interface MeshParts {
   readonly unknownHosts: PassthroughOptions;
   /** This service as others call it; undefined: nobody knows. */
   readonly localCluster?: string | undefined;
-  readonly env: Omit<ClientEnv, 'deadlines' | 'meter' | 'tracer' | 'loads' | 'hash64'>;
+  /** The Redis servers that limits name. */
+  readonly redis?: Readonly<Record<string, RedisOption>> | undefined;
+  readonly env: Omit<ClientEnv, 'deadlines' | 'meter' | 'tracer' | 'loads' | 'hash64' | 'limits'>;
   readonly observability: Observability;
 }
 
 /** Wires the parts into a mesh. */
-export function createMesh({ source, unknownHosts, localCluster, env: parts, observability }: MeshParts): Mesh {
+export function createMesh({ source, unknownHosts, localCluster, redis, env: parts, observability }: MeshParts): Mesh {
   const deadlines = new Deadlines(parts.clock);
   const hash = new HashLoader(parts.logger);
   const localZones = localCluster === undefined ? undefined : new LocalZones(source, localCluster);
+  const limits = meshLimits({
+    ...parts,
+    meter: observability.meter,
+    source: parts.source,
+    service: localCluster,
+    redis,
+    pipeline: (call) => service(call),
+  });
   const env: ClientEnv = {
     ...parts,
+    limits,
     localZones: localZones && (() => localZones.counts()),
     deadlines,
     meter: observability.meter,
@@ -160,6 +173,7 @@ export function createMesh({ source, unknownHosts, localCluster, env: parts, obs
   const close = async (): Promise<void> => {
     await Promise.all([...servings].map((serving) => serving.close({ graceMs: 0 })));
     await destinations.close();
+    await limits.stores.close();
     localZones?.close();
     await source.close();
     deadlines.close();

@@ -71,7 +71,7 @@ async function askService(counted: readonly Counting[], ref: RlsRef, stores: Lim
   if (answer === undefined) {
     return { refusals: counted.map((counting) => withoutStore(counting, counting.limit, { stores })) };
   }
-  const refusals: (Refusal | undefined)[] = counted.map((counting, i) => {
+  const refusals = counted.map<Refusal | undefined>((counting, i) => {
     const state = answer.states[i];
     counting.state = state;
     if (state === undefined || state.allowed) return undefined;
@@ -79,7 +79,7 @@ async function askService(counted: readonly Counting[], ref: RlsRef, stores: Lim
     return { rule, reason: 'limit', said: { rule, limit: state.of, state }, retryAfterMs: state.retryAfterMs };
   });
   // One that refuses without saying by which descriptor.
-  if (!answer.allowed && refusals.every((refusal) => refusal === undefined)) {
+  if (!answer.allowed && !refusals.some((refusal) => refusal !== undefined)) {
     const rule = (counted[0] as Counting).rule.name;
     refusals.push({ rule, reason: 'limit', said: undefined, retryAfterMs: undefined });
   }

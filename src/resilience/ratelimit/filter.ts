@@ -14,14 +14,23 @@ export interface LimitedEnv extends LimitEnv {
   readonly principal?: string | undefined;
 }
 
-/** Counts calls before any attempt of them, and refuses those beyond a limit. Undefined: there is no limit. */
-export function limited(limits: RouteLimits | undefined, env: LimitedEnv): Filter | undefined {
-  if (limits === undefined || limits.rules.length === 0) return undefined;
+/**
+ * Counts calls before any attempt of them, and refuses those beyond a limit. Undefined: there is no limit, or nobody to count. `hold`: has the mesh end the
+ * call when it closes, and lets go of it.
+ */
+export function limited(
+  limits: RouteLimits | undefined,
+  env: LimitedEnv | undefined,
+  hold: (call: Call) => () => void,
+): Filter | undefined {
+  if (limits === undefined || limits.rules.length === 0 || env === undefined) return undefined;
   const checks = requestLimits(limits, env);
   return (next) => (call) => {
     const verdict = checks.check(new CallView(call, env.principal));
     if (!(verdict instanceof Promise)) return decided(verdict, call, next);
+    const release = hold(call);
     return verdict.then((later) => {
+      release();
       // Its caller gave up while it waited.
       const { reason } = call.cancellation;
       return reason === undefined ? decided(later, call, next) : Promise.reject(reason);
