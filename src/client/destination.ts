@@ -84,6 +84,11 @@ export class Destination {
     return this.#wait(call);
   };
 
+  /** `Router.beside` of the configuration that serves now. */
+  beside(cluster: string): Service | undefined {
+    return this.#router?.beside(cluster);
+  }
+
   /** Resolves when its configuration is there, and the connections that it wants ahead of calls are open or cannot be had for now; else rejects. */
   async ready(): Promise<void> {
     if (this.#router === undefined && this.#failure === undefined) await this.#heard();

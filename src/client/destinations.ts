@@ -20,6 +20,11 @@ export class Destinations {
   readonly #destinations = new Map<string, Destination>();
   readonly clusters: ClusterRegistry;
   readonly service: Service;
+  /**
+   * For calls that the mesh itself makes of what routes name beside the clusters that they lead to: the authority is the cluster's name, or where no
+   * destination knows such a cluster, an authority like any other.
+   */
+  readonly beside: Service;
   #closed = false;
 
   constructor(
@@ -28,12 +33,14 @@ export class Destinations {
     private readonly unknownHosts: PassthroughOptions,
   ) {
     this.clusters = new ClusterRegistry(env);
-    this.service = stack(callFilters(env), (call) => {
+    const send: Service = (call) => {
       if (this.#closed) return Promise.reject(new MeshClosedError());
       const destination = this.#of(call);
       destination.lastUsed = call.record.startedAt;
       return destination.service(call);
-    });
+    };
+    this.service = stack(callFilters(env), send);
+    this.beside = stack(callFilters(env), (call) => (this.#beside(call.authority) ?? send)(call));
   }
 
   /** Begins to watch an authority ahead of calls; resolves as `Destination.ready` does. */
@@ -64,6 +71,15 @@ export class Destinations {
     const target = named.target ?? named.authority;
     const key = named.scheme === 'https' ? `https:${target}` : target;
     return this.#destinations.get(key) ?? this.#add(key, named);
+  }
+
+  /** Of whichever destination knows the cluster: it is one cluster for all of them. */
+  #beside(cluster: string): Service | undefined {
+    for (const destination of this.#destinations.values()) {
+      const service = destination.beside(cluster);
+      if (service !== undefined) return service;
+    }
+    return undefined;
   }
 
   #add(key: string, { authority, target, scheme }: Named): Destination {

@@ -8,6 +8,7 @@ import { directReply, redirectReply } from '../../routing/local.js';
 import { RouteTable } from '../../routing/table/table.js';
 import type { ClusterRegistry, Keep } from '../endpoints/registry.js';
 import type { ClientEnv } from '../env.js';
+import { besideService } from './beside.js';
 import { RouterClusters } from './clusters.js';
 import { forwardService } from './forward.js';
 
@@ -39,6 +40,7 @@ const NOBODY = { labels: {}, principal: undefined };
 export class Router {
   readonly #routes: RouteTable<LazyRoute>;
   readonly #clusters: RouterClusters;
+  readonly #beside = new Map<string, Service>();
 
   constructor(
     config: TargetConfig,
@@ -81,6 +83,17 @@ export class Router {
     call.record.route = route.name;
     return route.service(call);
   };
+
+  /** For calls of the mesh's own to a cluster that routes name beside those that they lead to. Undefined: this target knows none of that name. */
+  beside(cluster: string): Service | undefined {
+    if (!this.config.clusters.has(cluster)) return undefined;
+    let service = this.#beside.get(cluster);
+    if (service === undefined) {
+      service = besideService(cluster, this.#clusters, this.env);
+      this.#beside.set(cluster, service);
+    }
+    return service;
+  }
 
   /** A newer configuration serves from now on; calls under way keep what they have. `keep`: for clusters that they may still need. */
   release(keep?: Keep): void {

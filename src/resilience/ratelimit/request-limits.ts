@@ -1,5 +1,6 @@
 import type { LimitRequest, LimitVerdict, RequestLimits } from '../../core/limits.js';
 import type { RouteLimits } from '../../core/model/limit.js';
+import { RLS_METHOD } from '../../core/rls.js';
 import { mergedHeaders } from './add-headers.js';
 import { type Asking, askAll } from './ask-all.js';
 import type { LimitEnv } from './env.js';
@@ -41,6 +42,8 @@ class Limits implements RequestLimits {
   check(request: LimitRequest): LimitVerdict | Promise<LimitVerdict> {
     let counted: Counting[] | undefined;
     for (const rule of this.rules) {
+      // Whoever is asked for limits is not asked whether he may be asked.
+      if (request.path === RLS_METHOD && rule.config.store.kind === 'rls') continue;
       const counting = rule.counting(request);
       if (counting === undefined) continue;
       if (counted === undefined) counted = [counting];
