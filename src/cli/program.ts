@@ -68,6 +68,35 @@ function describe(io: Io, done: (code: ExitCode) => void): Command {
     .option('--trust-priority', 'believe inmesh-priority of requests: all clients are services of the mesh')
     .addOption(
       new Option(
+        '--trusted-hops <number>',
+        'proxies in front of this one that are believed about the client (x-forwarded-for); default: 0',
+      ).argParser(whole(16)),
+    )
+    .addOption(
+      new Option(
+        '--reserve <ms>',
+        'how much of the time that a client waits is kept from what is called for it; default: 5 %, 1 to 5 ms',
+      ).argParser(whole(60_000)),
+    )
+    .addOption(
+      new Option(
+        '--shed [algorithm]',
+        'refuse requests that could not be answered in time; default: off, and gradient2',
+      ).choices(['gradient2', 'vegas', 'aimd']),
+    )
+    .addOption(
+      new Option('--shed-max <requests>', 'most requests under way at once; default: that of the algorithm').argParser(
+        whole(100_000, 1),
+      ),
+    )
+    .addOption(
+      new Option(
+        '--shed-lag <ms>',
+        'how late the event loop may be before requests are refused, 0 for never mind; default: 70',
+      ).argParser(whole(60_000)),
+    )
+    .addOption(
+      new Option(
         '--admin <host:port>',
         'where the admin pages are served, /metrics and /ready among them; default: nowhere',
       ).argParser(hostPort),
@@ -121,3 +150,12 @@ function seconds(value: string): number {
     throw new InvalidArgumentError('It must be a number from 0 to 3600.');
   return parsed;
 }
+
+const whole =
+  (max: number, min = 0) =>
+  (value: string): number => {
+    const parsed = Number(value);
+    if (!/^\d+$/.test(value) || parsed < min || parsed > max)
+      throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
+    return parsed;
+  };

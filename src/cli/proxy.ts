@@ -1,3 +1,4 @@
+import type { ShedOptions } from '../proxy/index.js';
 import { EXIT, type ExitCode, type Io, type LogLevelName, messageOf, type OutputFormat, withPort } from './io.js';
 import type { ProxyAdmin } from './proxy-admin.js';
 
@@ -8,6 +9,14 @@ export interface ProxyCommandOptions {
   readonly service?: string;
   readonly unknownHosts?: 'passthrough' | 'deny';
   readonly trustPriority?: boolean;
+  readonly trustedHops?: number;
+  /** Milliseconds. */
+  readonly reserve?: number;
+  /** `true`: by the algorithm that there is by default. */
+  readonly shed?: true | 'gradient2' | 'vegas' | 'aimd';
+  readonly shedMax?: number;
+  /** Milliseconds; 0: the event loop is not watched. */
+  readonly shedLag?: number;
   readonly accessLog?: string;
   readonly admin?: string;
   /** Seconds that requests under way have when it is told to stop. */
@@ -45,6 +54,10 @@ export async function proxy(options: ProxyCommandOptions, io: Io): Promise<ExitC
       listen,
       logger,
       trustPriority: options.trustPriority ?? false,
+      trustedHops: options.trustedHops ?? 0,
+      ...(options.reserve === undefined ? {} : { reserveMs: options.reserve }),
+      shed: shedOptions(options),
+      meter: mesh.meter,
     });
     const stopped = io.stopped();
     const admin =
@@ -70,4 +83,15 @@ export async function proxy(options: ProxyCommandOptions, io: Io): Promise<ExitC
     await pages?.close();
     await mesh.close();
   }
+}
+
+/** What was said of shedding means it. */
+function shedOptions({ shed, shedMax, shedLag }: ProxyCommandOptions): false | ShedOptions {
+  if (shed === undefined && shedMax === undefined && shedLag === undefined) return false;
+  return {
+    ...(shed === undefined || shed === true ? {} : { algorithm: shed }),
+    // Some algorithms go no lower than 20 by themselves: who wants fewer says so.
+    ...(shedMax === undefined ? {} : { maxLimit: shedMax, minLimit: 1 }),
+    ...(shedLag === undefined ? {} : { maxLagMs: shedLag === 0 ? false : shedLag }),
+  };
 }

@@ -5,8 +5,11 @@ import type { MeshError } from '../core/errors.js';
 import { endToEndHeaders, type HeaderFields } from '../core/headers.js';
 import { PRIORITY_HEADER } from '../core/mesh-headers.js';
 import { localReply, type Reply } from '../core/reply.js';
+import { defaultReserveMs } from '../resilience/deadline/reserve.js';
+import type { Permit } from '../resilience/shedding/shedder.js';
 import { downstreamOf } from '../server/downstream.js';
-import { passedBefore, signForwarded } from './forwarded.js';
+import { isEventStream } from '../server/event-stream.js';
+import { forwardedClient, passedBefore, signForwarded } from './forwarded.js';
 import { clientGone, type InboundBody } from './inbound-body.js';
 import type { ProxyEnv } from './options.js';
 import { loopDetected, type Refusal, refusalOf } from './refusal.js';
@@ -28,6 +31,8 @@ export abstract class Exchange implements BodySink {
   #call: Call | undefined;
   #requestBody: InboundBody | undefined;
   #reply: Reply | undefined;
+  /** The place that the request takes, where requests are shed. */
+  #permit: Permit | undefined;
   #flow: BodyFlow | undefined;
   /** Nothing more is sent. Written by the first of the four ends. */
   #over = false;
@@ -63,12 +68,26 @@ export abstract class Exchange implements BodySink {
     const { protocol, scheme, authority, path, headers, timeoutMs } = accepted;
     if (passedBefore(headers, env.name)) return this.refuse(loopDetected(authority));
     if (!env.trustPriority) delete headers[PRIORITY_HEADER];
+    const permit = env.shedding?.admit(protocol, path, headers);
+    if (permit !== undefined && 'status' in permit) return this.refuse(permit);
+    this.#permit = permit;
+    const downstream = downstreamOf(socket, head.version === '2.0' ? 'HTTP/2' : `HTTP/${head.version}`);
+    const remote = forwardedClient(downstream.remote, headers['x-forwarded-for'], env.trustedHops);
     signForwarded(headers, head.version, env.name, socket?.remoteAddress);
     const body = this.requestBody(accepted);
     this.#requestBody = body;
     const { method } = head;
-    const downstream = downstreamOf(socket, head.version === '2.0' ? 'HTTP/2' : `HTTP/${head.version}`);
-    const call = new Call({ protocol, scheme, authority, method, path, headers, body, timeoutMs, downstream });
+    const call = new Call({
+      protocol,
+      scheme,
+      authority,
+      method,
+      path,
+      headers,
+      body,
+      timeoutMs: timeoutMs === undefined ? undefined : timeoutMs - (env.reserveMs ?? defaultReserveMs(timeoutMs)),
+      downstream: remote === downstream.remote ? downstream : { ...downstream, remote },
+    });
     this.#call = call;
     env.service(call).then(
       (reply) => this.#answer(reply, method),
@@ -96,6 +115,7 @@ export abstract class Exchange implements BodySink {
 
   /** The connection or the stream is closed. */
   protected gone(): void {
+    this.#permit?.end('left');
     if (this.#over) return;
     this.#over = true;
     const reason = clientGone();
@@ -130,6 +150,9 @@ export abstract class Exchange implements BodySink {
     }
     this.#bodyless = empty;
     this.#flow = reply.body.pipe(this);
+    // Nobody says whether a gRPC call is a stream, and one that is none ends with its head, or soon after. Envoy counts streams until their end
+    // (AdaptiveConcurrencyFilter::encodeComplete), so that a few clients that listen for long shut out all others.
+    if (this.#call?.protocol === 'grpc' || isEventStream(headers['content-type'])) this.#permit?.end('served');
     // The body may take its time: the client has the head now.
     if (!this.#over) this.flushHead();
   }
@@ -181,6 +204,7 @@ export abstract class Exchange implements BodySink {
   }
 
   #break(error: MeshError | undefined): void {
+    this.#permit?.end('left');
     this.#finish();
     this.#reply?.body.cancel(error);
     this.breakOff(error);
@@ -189,6 +213,7 @@ export abstract class Exchange implements BodySink {
   /** The answer is complete: what the client still sends has no taker. */
   #finish(): void {
     this.#over = true;
+    this.#permit?.end('served');
     this.#requestBody?.cancel();
   }
 }

@@ -3,6 +3,7 @@ import { pseudonym } from './forwarded.js';
 import { Listener } from './listener.js';
 import { type ProxyOptions, proxyEnv } from './options.js';
 
+export type { ShedOptions } from '../server/shedding/options.js';
 export type { ProxyLimits, ProxyOptions } from './options.js';
 
 /** A proxy that is listening. */
@@ -40,7 +41,10 @@ export async function startProxy(options: ProxyOptions): Promise<MeshProxy> {
       draining = true;
       const closed = listener.close(graceMs <= 0);
       const stop = env.clock.after(graceMs, () => void listener.close(true), { background: true });
-      return closed.finally(stop);
+      return closed.finally(() => {
+        stop();
+        env.shedding?.close();
+      });
     },
   };
 }

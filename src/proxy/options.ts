@@ -2,7 +2,11 @@ import { type Clock, systemClock } from '../core/clock.js';
 import { DecodeError, knownKeys, number, record, shown, string } from '../core/decode.js';
 import { type Logger, silentLogger } from '../core/log.js';
 import { type Random, systemRandom } from '../core/random.js';
+import type { Meter } from '../core/meter.js';
 import type { Service } from '../core/service.js';
+import { MAX_TRUSTED_HOPS } from '../server/remote-address.js';
+import type { ShedOptions } from '../server/shedding/options.js';
+import { ProxyShedding } from './shedding.js';
 
 export interface ProxyOptions {
   /** Where every request goes: `mesh.service`. */
@@ -19,6 +23,20 @@ export interface ProxyOptions {
    * Envoy does with its own for what comes from outside. True where all clients are services of the mesh.
    */
   readonly trustPriority?: boolean;
+  /**
+   * How many proxies in front of this one are believed about the client's address (`x-forwarded-for`), 0 to 16: Envoy's `xff_num_trusted_hops`. Default 0: the
+   * client is who is at the other end of the connection.
+   */
+  readonly trustedHops?: number;
+  /**
+   * How much of the time that a client waits is kept from what is called for it, in milliseconds, 0 to 60_000, so that the reason of a failure reaches a client that
+   * still waits. Default: 5 % of it, 1 ms at least and 5 ms at most, as services keep it. 0 is what Envoy does without `grpc_timeout_offset`.
+   */
+  readonly reserveMs?: number;
+  /** Whether requests are refused that could not be answered in time, as the middleware of servers does it. Default: none is. */
+  readonly shed?: boolean | ShedOptions;
+  /** Where requests that were shed are counted: `mesh.meter`. Default: nowhere. */
+  readonly meter?: Meter;
 }
 
 /** What one client, or all of them, may cost. */
@@ -70,12 +88,33 @@ export interface ProxyEnv {
   readonly random: Random;
   readonly limits: ProxyLimits;
   readonly trustPriority: boolean;
+  readonly trustedHops: number;
+  readonly reserveMs: number | undefined;
+  /** Undefined: no request is shed. */
+  readonly shedding: ProxyShedding | undefined;
 }
+
+const KEYS = [
+  'service',
+  'listen',
+  'logger',
+  'clock',
+  'random',
+  'limits',
+  'trustPriority',
+  'trustedHops',
+  'reserveMs',
+  'shed',
+  'meter',
+] as const satisfies readonly (keyof ProxyOptions)[];
+
+/** Nobody who keeps more than a minute means it. */
+const MAX_RESERVE_MS = 60_000;
 
 /** Checks what the application gave. Throws DecodeError. */
 export function proxyEnv(options: ProxyOptions): ProxyEnv {
   const o = record(options, 'startProxy(options)');
-  knownKeys(o, 'options', ['service', 'listen', 'logger', 'clock', 'random', 'limits', 'trustPriority']);
+  knownKeys(o, 'options', KEYS);
   if (typeof options.service !== 'function') {
     throw new DecodeError('options.service', `must be a service such as mesh.service, got ${shown(options.service)}`);
   }
@@ -89,14 +128,22 @@ export function proxyEnv(options: ProxyOptions): ProxyEnv {
   if (typeof trustPriority !== 'boolean') {
     throw new DecodeError('options.trustPriority', `must be true or false, got ${shown(trustPriority)}`);
   }
+  const trustedHops = number(options.trustedHops ?? 0, 'options.trustedHops', 0, MAX_TRUSTED_HOPS);
+  if (!Number.isInteger(trustedHops))
+    throw new DecodeError('options.trustedHops', `must be a whole number, got ${trustedHops}`);
+  const { reserveMs, shed = false, clock = systemClock } = options;
+  if (reserveMs !== undefined) number(reserveMs, 'options.reserveMs', 0, MAX_RESERVE_MS);
   return {
     service: options.service,
     ...listenAddress(options.listen, 'options.listen'),
     logger: options.logger ?? silentLogger,
-    clock: options.clock ?? systemClock,
+    clock,
     random: options.random ?? systemRandom,
     limits,
     trustPriority,
+    trustedHops,
+    reserveMs,
+    shedding: shed === false ? undefined : new ProxyShedding(shed === true ? {} : shed, clock, options.meter),
   };
 }
 

@@ -14,6 +14,9 @@ export interface Refusal {
   readonly message: string;
   /** What the route that took the call changes about replies. Absent: nothing. */
   readonly changes?: readonly ReplyChange[] | undefined;
+  /** What the answer says besides, and what it says over gRPC in place of that. Absent: nothing. */
+  readonly headers?: HeaderFields | undefined;
+  readonly grpcHeaders?: HeaderFields | undefined;
 }
 
 const downstream = (status: number, code: string, message: string): Refusal => ({
@@ -91,7 +94,7 @@ export const refusalOf = (error: unknown): Refusal =>
 export function refusalReply(refusal: Refusal): { headers: HeaderFields; body: Buffer } {
   const { code, origin, flag, message } = refusal;
   const body = Buffer.from(`${JSON.stringify({ code, origin, message })}\n`);
-  const headers = changed(refusal, refusal.status);
+  const headers = changed(refusal, refusal.status, refusal.headers);
   headers['content-type'] = 'application/json';
   headers['content-length'] = String(body.byteLength);
   headers['mesh-error'] = flag;
@@ -99,19 +102,19 @@ export function refusalReply(refusal: Refusal): { headers: HeaderFields; body: B
 }
 
 /** What the route says first: what this reply is made of, it cannot change. */
-function changed({ changes = [], flag }: Refusal, status: number): HeaderFields {
-  const headers = headerFields();
+function changed({ changes = [], flag }: Refusal, status: number, said: HeaderFields | undefined): HeaderFields {
+  const headers = headerFields(said);
   if (OVERLOADED.has(flag)) headers['x-envoy-overloaded'] = 'true';
   for (const change of changes) change({ status, headers });
   return endToEndHeaders(headers);
 }
 
 /** "set ... if the request was dropped due to either maintenance mode or upstream circuit breaking" - Envoy, x-envoy-overloaded. */
-const OVERLOADED: ReadonlySet<ResponseFlag> = new Set(['UO', 'MA']);
+const OVERLOADED: ReadonlySet<ResponseFlag> = new Set(['UO']);
 
 /** Trailers-only: status and message in the one header block (gRPC over HTTP/2, "Responses"). */
 export const grpcRefusalHeaders = (refusal: Refusal): HeaderFields =>
-  Object.assign(changed(refusal, 200), {
+  Object.assign(changed(refusal, 200, refusal.grpcHeaders ?? refusal.headers), {
     'content-type': 'application/grpc',
     'grpc-status': String(refusal.grpcStatus),
     'grpc-message': percentEncoded(refusal.message),

@@ -73,6 +73,10 @@ describe('arguments', () => {
     [['proxy', '--unknown-hosts', 'ask'], 2],
     [['proxy', '--drain', '-1'], 2],
     [['proxy', '--wat'], 2],
+    [['proxy', '--shed', 'tcp'], 2],
+    [['proxy', '--shed-max', '0'], 2],
+    [['proxy', '--trusted-hops', '17'], 2],
+    [['proxy', '--reserve', '1.5'], 2],
     [['analyze', '-o', 'xml', 'x'], 2],
   ])('%j ends with exit code %i', async (args, code) => {
     const command = start(...args);
@@ -171,6 +175,47 @@ describe('inmesh controlplane and inmesh proxy', () => {
     await expect(get(port, { headers: { host: 'reviews' } })).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   });
 
+  test('the proxy believes clients how important they are with --trust-priority only, and keeps the time of --reserve', async () => {
+    const { port } = await listening(
+      cleanup,
+      http.createServer(({ headers }, response) =>
+        response.end(`${headers['inmesh-priority']} ${headers['inmesh-timeout-ms']}`),
+      ),
+    );
+    const config = file('trust.yaml', service(`127.0.0.1:${port}`));
+    const heard = async (...flags: string[]): Promise<string> => {
+      const command = start('proxy', '--config', config, '--listen', '127.0.0.1:0', '-o', 'json', ...flags);
+      const { url } = JSON.parse(await command.first);
+      const headers = { host: 'reviews', 'inmesh-priority': 'high', 'inmesh-timeout-ms': '60000' };
+      return (await get(Number(new URL(url).port), { headers })).text;
+    };
+    expect(await heard()).toMatch(/^undefined 59/);
+    const [priority, leftMs] = (await heard('--trust-priority', '--reserve', '50000')).split(' ');
+    expect(priority).toBe('high');
+    expect(Number(leftMs)).toBeLessThanOrEqual(10_000);
+  });
+
+  test('the proxy sheds with --shed, and shows its limit', async () => {
+    const arrived = deferred<void>();
+    const { port } = await listening(
+      cleanup,
+      http.createServer(() => arrived.resolve()),
+    );
+    const config = file('shed.yaml', service(`127.0.0.1:${port}`));
+    const listen = ['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0'];
+    const shed = ['--shed', 'vegas', '--shed-max', '1', '--shed-lag', '0', '--drain', '0'];
+    const command = start('proxy', '--config', config, ...listen, '-o', 'json', ...shed);
+    const { url, admin } = JSON.parse(await command.first);
+    const ask = () => get(Number(new URL(url).port), { headers: { host: 'reviews' } });
+    const first = ask();
+    first.catch(() => {});
+    await arrived.promise;
+    expect((await ask()).status).toBe(503);
+    const metrics = await get(Number(new URL(admin).port), { path: '/metrics' });
+    expect(metrics.text).toMatch(/mesh_server_concurrency_limit\{mesh_limiter="proxy"\} 1/);
+    expect(metrics.text).toMatch(/mesh_server_shed_total\{[^}]*\} 1/);
+  });
+
   test('the proxy routes by what the control plane serves', async () => {
     const config = file('served.yaml', service(`127.0.0.1:${await upstream()}`));
     const plane = start(
@@ -265,6 +310,32 @@ describe('inmesh controlplane and inmesh proxy', () => {
     expect(await plane.code).toBe(0);
   });
 
+  test('the control plane serves rate limits by files of envoyproxy/ratelimit, with configuration or without', async () => {
+    const limits = file('limits.yaml', '{ domain: edge, descriptors: [{ key: user, rate_limit: { unit: day, requests_per_unit: 0 } }] }');
+    const listen = ['--listen', '127.0.0.1:0'];
+    const alone = start('controlplane', '--rate-limits', limits, ...listen);
+    expect(await alone.first).toMatch(/^control plane: rate limits on 127\.0\.0\.1:\d+$/);
+    alone.stop();
+    expect(await alone.code).toBe(0);
+    const config = file('beside.yaml', service('127.0.0.1:1'));
+    const both = start('controlplane', '--config', config, '--rate-limits', limits, ...listen, '-o', 'json');
+    const { xds, ready } = JSON.parse(await both.first);
+    expect(ready).toBe(true);
+    const client = new RlsClient(Number(xds.split(':')[1]));
+    cleanup.push(() => client.close());
+    expect((await client.ask(requestOf('edge', 'user=ann'))).overallCode).toBe(2);
+    both.stop();
+    expect(await both.code).toBe(0);
+  });
+
+  test('the control plane waits for broken rate limits to be mended', async () => {
+    const command = start('controlplane', '--rate-limits', file('broken-limits.yaml', 'domain: ""'), '--listen', '127.0.0.1:0', '-o', 'json');
+    expect(JSON.parse(await command.first)).toMatchObject({ ready: false });
+    expect(command.printed.err).toContain('domain: must not be empty');
+    command.stop();
+    expect(await command.code).toBe(0);
+  });
+
   test.each(['controlplane', 'proxy'])('%s fails when its port is taken', async (name) => {
     const { port } = await listening(cleanup, http.createServer());
     const config = file('taken.yaml', service('127.0.0.1:1'));
@@ -276,6 +347,10 @@ describe('inmesh controlplane and inmesh proxy', () => {
   test('the control plane fails for a path that is not there', async () => {
     const command = start('controlplane', '--config', join(folder, 'missing'));
     expect(await command.code).toBe(1);
+    expect(command.printed.err).toContain('--config');
     expect(command.printed.err).toContain('missing cannot be read');
+    const limits = start('controlplane', '--rate-limits', join(folder, 'missing'));
+    expect(await limits.code).toBe(1);
+    expect(limits.printed.err).toContain('--rate-limits');
   });
 });

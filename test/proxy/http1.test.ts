@@ -91,7 +91,7 @@ describe('a request over HTTP/1.1', () => {
     expect(String(headers['via'])).toMatch(/^1\.1 other,1\.1 inmesh-[0-9a-f]{8}$/);
   });
 
-  test("carries its caller's time limit into the call, the shortest of several", async () => {
+  test("carries its caller's time limit into the call, the shortest of several, less what is kept to tell of a failure", async () => {
     const { proxy, calls } = await recording();
     await get(proxy.port, { headers: { host: 'a', 'x-envoy-expected-rq-timeout-ms': '250' } });
     await get(proxy.port, {
@@ -102,7 +102,7 @@ describe('a request over HTTP/1.1', () => {
     });
     await get(proxy.port, { headers: { host: 'a', 'x-envoy-upstream-rq-timeout-ms': '0' } });
     await get(proxy.port, { headers: { host: 'a', 'x-envoy-expected-rq-timeout-ms': 'soon' } });
-    expect(calls.map((call) => call.timeoutMs)).toEqual([250, 100, 90, undefined, undefined]);
+    expect(calls.map((call) => call.timeoutMs)).toEqual([245, 95, 85.5, undefined, undefined]);
     for (const { headers } of calls)
       expect(Object.keys(headers).filter((name) => name.includes('timeout'))).toEqual([]);
   });

@@ -37,7 +37,7 @@ describe('a request over HTTP/2', () => {
     expect(answer.body.toString()).toBe('ok');
     expect(other.text).toBe('ok');
     const call = calls.find(({ authority }) => authority === 'reviews:8080');
-    expect(call).toMatchObject({ protocol: 'http', scheme: 'http', method: 'PUT', path: '/a?b', timeoutMs: 70 });
+    expect(call).toMatchObject({ protocol: 'http', scheme: 'http', method: 'PUT', path: '/a?b', timeoutMs: 66.5 });
     expect(call?.headers).toMatchObject({
       'x-one': ['1', '2'],
       cookie: 'a=1; b=2',
@@ -262,7 +262,7 @@ describe('gRPC', () => {
         .end(),
     );
     const call = await called.promise;
-    expect(call).toMatchObject({ protocol: 'grpc', timeoutMs: 1500, path: '/s/m' });
+    expect(call).toMatchObject({ protocol: 'grpc', timeoutMs: 1495, path: '/s/m' });
     expect(call.headers).toMatchObject({ te: 'trailers', 'content-type': 'application/grpc' });
     expect(call.headers['grpc-timeout']).toBeUndefined();
     // Trailers-only: one header block.

@@ -75,7 +75,7 @@ export class ChainRoutes {
   /** Takes over what its chain names; an inline configuration is the chain's own. */
   update(routes: ReadonlyMap<string, RouteConfiguration | MeshError>): void {
     const { routes: source } = this.chain;
-    const config = source.kind === 'inline' ? source.config : routes.get(source.name);
+    const config = source.kind === 'inline' ? source.config : routes.get(source.key ?? source.name);
     if (config === undefined || config === this.#config) return;
     this.#config = config;
     if (config instanceof Error) {
