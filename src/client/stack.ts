@@ -7,7 +7,6 @@ import { type Fallback, fallingBack, type FallbackEnv } from '../resilience/fall
 import { ownFallback } from '../resilience/fallback/own.js';
 import { faults } from '../resilience/fault/faults.js';
 import { limited } from '../resilience/ratelimit/filter.js';
-import { limited } from '../resilience/ratelimit/filter.js';
 import { ReplayBody } from '../resilience/retry/replay.js';
 import { retry } from '../resilience/retry/retry.js';
 import type { ClusterLoad } from '../core/load-reports.js';
@@ -49,7 +48,6 @@ export const entryFilters = (
   present([
     callIdleTimeout(action.idleTimeoutMs, env), // above retry: a back-off is no life either
     routeDeadline(action, env), // above all that waits: one deadline covers delays, every attempt and every backoff
-    limited(policies.limits, env.limits, (call) => cluster.hold(call)), // above faults: what is refused is no part of an experiment
     limited(policies.limits, env.limits, (call) => cluster.hold(call)), // above faults: what is refused is no part of an experiment
     faults(policies.faults, {
       clock: env.clock,
