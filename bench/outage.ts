@@ -125,18 +125,28 @@ const wellAt = performance.now();
 await load(AFTER_MS);
 await Promise.all(pending);
 
-const results: Record<string, { calls: number; requests: number; load: number; recoveryMs: number }> = {};
-const bound = 1.2 + (10 * OUTAGE_MS) / 1_000 / calls;
+interface Result {
+  readonly calls: number;
+  readonly requests: number;
+  readonly load: number;
+  readonly beyondFloor: number;
+  readonly recoveryMs: number;
+}
+const results: Record<string, Result> = {};
+/** Retries that the budget grants whatever the load: 10 a second. */
+const floor = (10 * OUTAGE_MS) / 1_000;
 for (const [i, { name }] of sides.entries()) {
   const got = requests[i] as number;
   const last = Math.max(...(failed[i] as number[]).map((at) => at - wellAt), 0);
-  results[name] = { calls, requests: got, load: got / calls, recoveryMs: last };
-  const factor = (got / calls).toFixed(2);
+  // "load on the failing service ≤ 1.2 × + the floor"
+  const beyondFloor = Math.max(calls, got - floor) / calls;
+  results[name] = { calls, requests: got, load: got / calls, beyondFloor, recoveryMs: last };
   console.log(
-    `  ${name.padEnd(18)} ${factor} times the load in the outage; the last call that failed was made ${last.toFixed(0)} ms after it`,
+    `  ${name.padEnd(18)} ${(got / calls).toFixed(2)} times the load in the outage, ${beyondFloor.toFixed(2)} without the floor; ` +
+      `the last call that failed was made ${last.toFixed(0)} ms after it`,
   );
 }
-console.log(`  1.2 times and the floor of 10 a second: ${bound.toFixed(2)}`);
+console.log(`  at most: 1.20 times, and the floor of ${floor} retries for ${calls} calls`);
 for (const side of sides) await side.close();
 peer.stop();
 rmSync(folder, { recursive: true });

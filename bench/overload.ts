@@ -8,10 +8,10 @@ import { SMOKE } from './lib/compare.js';
 import { type Peer, startPeer } from './lib/peers.js';
 
 const LOADS = SMOKE ? [0.5, 3] : [0.5, 0.75, 1, 1.5, 2, 3];
-const STEP_MS = SMOKE ? 300 : 4_000;
+const STEP_MS = SMOKE ? 300 : 2_500;
 /** At the beginning of each step, not counted. */
-const WARM_UP_MS = SMOKE ? 50 : 1_000;
-const CALIBRATE_MS = SMOKE ? 200 : 2_000;
+const WARM_UP_MS = SMOKE ? 50 : 750;
+const CALIBRATE_MS = SMOKE ? 200 : 1_500;
 const PATIENCE_MS = 500;
 const TICK_MS = 5;
 const CONNECTIONS = 512;

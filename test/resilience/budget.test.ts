@@ -49,6 +49,36 @@ describe('RetryBudget', () => {
     expect(b.balance).toBe(0);
   });
 
+  test('a withdrawal counts for ttlMs at least, and a tenth more at most', async () => {
+    for (const phase of [0, 1, 999]) {
+      const clock = new FakeClock(phase);
+      const b = budget(clock, { minRetriesPerSecond: 0.1 });
+      expect([b.tryWithdraw(), b.balance]).toEqual([true, 0]);
+      await clock.advance(9_999);
+      expect(b.balance).toBe(0);
+      await clock.advance(1_001);
+      expect(b.balance).toBe(1);
+    }
+  });
+
+  test('under a steady load no ttlMs sees more than its share and the floor, whenever the outage begins', async () => {
+    for (let phase = 0; phase < 1_000; phase += 111) {
+      const clock = new FakeClock(phase);
+      const b = budget(clock, { minRetriesPerSecond: 10 });
+      const run = async (ms: number, failing: boolean): Promise<number> => {
+        let granted = 0;
+        for (let at = 0; at < ms; at += 10) {
+          b.deposit();
+          if (failing) for (let i = 0; i < 3; i++) if (b.tryWithdraw()) granted++;
+          await clock.advance(10);
+        }
+        return granted;
+      };
+      await run(10_000, false);
+      expect(await run(30_000, true), `outage at ${phase} ms`).toBeLessThanOrEqual(0.2 * 3_000 + 10 * 30);
+    }
+  });
+
   test('a refused withdrawal leaves the balance untouched', () => {
     const clock = new FakeClock();
     const b = budget(clock, { retryRatio: 0.5 });
@@ -83,13 +113,14 @@ describe('RetryBudget', () => {
               const sure = log.filter((entry) => entry.at > clock.now() - 9_000);
               const deposits = (entries: typeof log): number =>
                 entries.filter((entry) => entry.kind === 'deposit').length;
-              const grants = (entries: typeof log): number => entries.filter((entry) => entry.kind === 'grant').length;
+              const grantsIn = (ms: number): number =>
+                log.filter((entry) => entry.kind === 'grant' && entry.at > clock.now() - ms).length;
               const granted = b.tryWithdraw();
               // Upper bound: all that may still count, less what was surely taken. Lower bound: the other way round.
               const most =
-                minRetriesPerSecond * 10 + Math.round(deposits(recent) * retryRatio * 1_000) / 1_000 - grants(sure);
+                minRetriesPerSecond * 10 + Math.round(deposits(recent) * retryRatio * 1_000) / 1_000 - grantsIn(10_000);
               const least =
-                minRetriesPerSecond * 10 + Math.round(deposits(sure) * retryRatio * 1_000) / 1_000 - grants(recent);
+                minRetriesPerSecond * 10 + Math.round(deposits(sure) * retryRatio * 1_000) / 1_000 - grantsIn(11_000);
               if (granted) expect(most).toBeGreaterThanOrEqual(1);
               else expect(least).toBeLessThan(1);
               if (granted) log.push({ at: clock.now(), kind: 'grant' });
