@@ -124,8 +124,27 @@ export const NEWER_TYPES = {
   [`${LB_TYPE}.common.v3.LocalityLbConfig.ZoneAwareLbConfig.ForceLocalZone`]: {
     fields: { min_size: { type: 'google.protobuf.UInt32Value', id: 1 } },
   },
+  // Envoy 1.33 and later: what limits count by, how much, and when.
+  'envoy.config.route.v3.RateLimit.Action.QueryParameters': {
+    fields: {
+      query_parameter_name: { type: 'string', id: 1 },
+      descriptor_key: { type: 'string', id: 2 },
+      skip_if_absent: { type: 'bool', id: 3 },
+    },
+  },
+  'envoy.config.route.v3.RateLimit.HitsAddend': {
+    fields: { number: { type: 'google.protobuf.UInt64Value', id: 1 }, format: { type: 'string', id: 2 } },
+  },
 };
 export const NEWER_FIELDS = {
+  'envoy.config.route.v3.RateLimit.Action': { query_parameters: { type: 'QueryParameters', id: 12 } },
+  'envoy.config.route.v3.RateLimit': {
+    hits_addend: { type: 'HitsAddend', id: 5 },
+    apply_on_stream_done: { type: 'bool', id: 6 },
+  },
+  'envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit': {
+    rate_limits: { rule: 'repeated', type: 'envoy.config.route.v3.RateLimit', id: 17 },
+  },
   // The cluster that a call is sent to follows its hash, so that one user sees one version.
   'envoy.config.route.v3.WeightedCluster': { use_hash_policy: { type: 'google.protobuf.BoolValue', id: 5 } },
   'envoy.config.route.v3.RouteAction.RequestMirrorPolicy': {

@@ -9,7 +9,7 @@ import type { ServerListener } from './model/server.js';
  */
 export interface ServerConfig {
   readonly listener: ServerListener;
-  /** By name. */
+  /** By name, or by `key` where the source has one. */
   readonly routes: ReadonlyMap<string, RouteConfiguration | MeshError>;
 }
 

@@ -48,7 +48,8 @@ export interface AdaptiveConcurrency {
 
 /** Where a listener's routes come from: by name over RDS, or with the listener. */
 export type RouteSource =
-  | { readonly kind: 'rds'; readonly name: string }
+  /** `key`: what `ServerConfig.routes` has it under, as the filters of a chain may change it. Absent: its name. */
+  | { readonly kind: 'rds'; readonly name: string; readonly key?: string | undefined }
   | { readonly kind: 'inline'; readonly config: RouteConfiguration };
 
 /** Envoy `FilterChainMatch`, the criteria of gRFC A36. An empty list means any. */

@@ -1,6 +1,8 @@
+import type { RouteLimits } from '../../core/model/limit.js';
 import type { Route } from '../../core/model/route.js';
-import { type ConfiguredRoute, type RouteFilters, withFilters } from '../resources/filter-overrides.js';
+import { type ConfiguredRoute, withFilters } from '../resources/filter-overrides.js';
 import type { ClientListener } from '../resources/listener.js';
+import { NO_ROUTE_FILTERS } from '../resources/route-filters.js';
 import { retain } from '../resources/share.js';
 
 /** Every cluster that the routes may send calls to, each once. */
@@ -12,13 +14,20 @@ export function clusterNames(routes: readonly Route[]): readonly string[] {
   return [...names];
 }
 
-/** Every cluster that gets copies of calls, each once. No call waits for one. */
-export function mirrorNames(routes: readonly Route[]): readonly string[] {
+/** Every cluster that gets copies of calls, and every one that answers for limits, each once. No call waits for one. */
+export function besideNames(routes: readonly Route[]): readonly string[] {
   const names = new Set<string>();
-  for (const { action } of routes) {
-    if (action.kind === 'forward') for (const { cluster } of action.mirrors ?? []) names.add(cluster);
+  for (const { action, limits } of routes) {
+    addServices(names, limits);
+    if (action.kind !== 'forward') continue;
+    for (const { cluster } of action.mirrors ?? []) names.add(cluster);
+    for (const { own } of action.clusters) addServices(names, own?.limits);
   }
   return [...names];
+}
+
+function addServices(names: Set<string>, limits: RouteLimits | undefined): void {
+  for (const { store } of limits?.rules ?? []) if (store.kind === 'rls') names.add(store.service);
 }
 
 /** A listener's word on routes, which come to it by name or with it. */
@@ -30,7 +39,7 @@ export type ListenerWord = Pick<ClientListener, 'maxStreamDurationMs' | 'filters
  */
 export function targetRoutes(
   routes: readonly ConfiguredRoute[],
-  { maxStreamDurationMs, filters = NO_FILTERS }: ListenerWord,
+  { maxStreamDurationMs, filters = NO_ROUTE_FILTERS }: ListenerWord,
   previous: readonly Route[] | undefined,
 ): readonly Route[] {
   const filtered = mapped(routes, (route) => withFilters(route, filters));
@@ -38,8 +47,6 @@ export function targetRoutes(
     maxStreamDurationMs === undefined ? filtered : mapped(filtered, (route) => withCap(route, maxStreamDurationMs));
   return retain(previous, own);
 }
-
-const NO_FILTERS: RouteFilters = { cors: undefined, session: undefined };
 
 /** The list itself when nothing in it becomes another. */
 function mapped(routes: readonly ConfiguredRoute[], to: (route: ConfiguredRoute) => Route): readonly Route[] {

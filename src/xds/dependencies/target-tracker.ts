@@ -9,7 +9,7 @@ import { chooseVirtualHost } from '../../routing/virtual-host.js';
 import type { ResourceCache } from '../resource-cache.js';
 import type { Listener } from '../resources/listener.js';
 import type { Clusters } from './clusters.js';
-import { clusterNames, mirrorNames, targetRoutes } from './routes.js';
+import { besideNames, clusterNames, targetRoutes } from './routes.js';
 import { Slot, type SlotOwner, type Trouble } from './slot.js';
 import { type ClusterState, TargetClusters } from './target-clusters.js';
 
@@ -28,8 +28,8 @@ type ApiListener = Extract<Listener, { readonly kind: 'api' }>;
 interface Routes {
   readonly routes: readonly Route[];
   readonly names: readonly string[];
-  /** Clusters that get copies of calls: nobody waits for them. */
-  readonly mirrors: readonly string[];
+  /** Clusters that get copies of calls, or answer for limits: nobody waits for them. */
+  readonly beside: readonly string[];
   readonly rdsName: string | undefined;
 }
 
@@ -216,25 +216,25 @@ export class TargetTracker {
     const routes = targetRoutes(virtualHost.routes, listener, active?.routes);
     const isSame = active?.routes === routes;
     const names = isSame ? active.names : clusterNames(routes);
-    const mirrors = isSame ? active.mirrors : mirrorNames(routes);
-    const serving = active === undefined ? [] : [...active.names, ...active.mirrors];
-    this.#clusters.hold(names, [...this.#extra.keys(), ...mirrors, ...serving]);
+    const beside = isSame ? active.beside : besideNames(routes);
+    const serving = active === undefined ? [] : [...active.names, ...active.beside];
+    this.#clusters.hold(names, [...this.#extra.keys(), ...beside, ...serving]);
     if (!this.#clusters.complete) {
       this.#warming = true;
       if (this.#clusters.unfinished) this.#goOn();
       return true;
     }
-    this.#active = { routes, names, mirrors, rdsName: this.#rds.name };
+    this.#active = { routes, names, beside, rdsName: this.#rds.name };
     this.#toldTrouble = undefined;
-    if (!isSame) this.#clusters.hold(names, [...this.#extra.keys(), ...mirrors]);
+    if (!isSame) this.#clusters.hold(names, [...this.#extra.keys(), ...beside]);
     return true;
   }
 
   #publish(): void {
     if (this.#active === undefined) return;
-    const { routes, names, mirrors } = this.#active;
+    const { routes, names, beside } = this.#active;
     const last = this.#published;
-    const clusters = this.#clusters.collect([...names, ...mirrors, ...this.#extra.keys()], last?.clusters);
+    const clusters = this.#clusters.collect([...names, ...beside, ...this.#extra.keys()], last?.clusters);
     if (last !== undefined && last.routes === routes && sameEntries(last.clusters, clusters)) return;
     this.#tell(routes, clusters);
   }

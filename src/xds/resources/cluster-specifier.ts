@@ -26,7 +26,12 @@ export type Plugins = ReadonlySet<string>;
  * The clusters that a `route.v3.RouteAction` sends to. Undefined when it names them in a way that a client ignores with the whole
  * route: not at all, by a header of the request, or by an optional plugin (gRFC A28, A42).
  */
-export function clusterSpecifier(action: Message, plugins: Plugins, around: Overrides): Specified | undefined {
+export function clusterSpecifier(
+  action: Message,
+  plugins: Plugins,
+  around: Overrides,
+  scope: string,
+): Specified | undefined {
   switch (
     action.oneof(
       'cluster',
@@ -41,7 +46,7 @@ export function clusterSpecifier(action: Message, plugins: Plugins, around: Over
         clusters: [{ name: action.requiredText('cluster'), weight: 1, request: undefined, response: undefined }],
       };
     case 'weighted_clusters':
-      return weightedClusters(action.required('weighted_clusters'), around);
+      return weightedClusters(action.required('weighted_clusters'), around, scope);
     case 'cluster_specifier_plugin': {
       const name = action.text('cluster_specifier_plugin');
       if (!plugins.has(name))
@@ -76,13 +81,13 @@ function requireOptional(plugin: Message): void {
     throw plugin.error('', 'cluster specifier plugins are not supported; set is_optional to have their routes ignored');
 }
 
-function weightedClusters(weighted: Message, around: Overrides): Specified | undefined {
+function weightedClusters(weighted: Message, around: Overrides, scope: string): Specified | undefined {
   const found: ClusterWeight[] = [];
   let sum = 0;
   let byHeader = false;
   for (const cluster of weighted.messages('clusters')) {
     checkFilterOverrides(cluster);
-    const overrides = filterOverrides(cluster, around);
+    const overrides = filterOverrides(cluster, around, `${scope}/${cluster.text('name')}`);
     const weight = cluster.uint32Value('weight') ?? 0;
     sum += weight;
     if (cluster.oneof('name', 'cluster_header') === 'cluster_header') {

@@ -33,7 +33,9 @@ export type Decoders = { readonly [T in ResourceType]: Decoder<Models[T]> };
 export function decodersFor(context: DecoderContext): Decoders {
   return {
     [LISTENER]: decoder(LISTENER, context, listener),
-    [ROUTE]: decoder(ROUTE, context, (message, { origin }) => routeConfiguration(message, origin)),
+    [ROUTE]: decoder(ROUTE, context, (message, { origin }) =>
+      routeConfiguration(message, origin, message.text('name')),
+    ),
     [CLUSTER]: decoder(CLUSTER, context, cluster),
     [ENDPOINT]: decoder(ENDPOINT, context, (message) => loadAssignment(message, { hosts: 'ip', eds: true })),
   };

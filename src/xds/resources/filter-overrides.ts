@@ -1,37 +1,58 @@
-import type { CorsPolicy, Route, SessionPersistence, WeightedCluster } from '../../core/model/route.js';
+import type {
+  CorsPolicy,
+  Route,
+  RouteConfiguration,
+  SessionPersistence,
+  VirtualHost,
+  WeightedCluster,
+} from '../../core/model/route.js';
+import type { Steps } from '../../core/steps.js';
 import { extension } from './any.js';
+import { faultsUnder } from './fault-filters.js';
 import { corsPolicy } from './filter-cors.js';
-import { CORS_POLICY, OVERRIDE_WRAPPER, SESSION_OVERRIDE } from './filter-kinds.js';
+import { httpFault } from './filter-fault.js';
+import {
+  CORS_POLICY,
+  FAULT,
+  LOCAL_LIMITS,
+  OVERRIDE_WRAPPER,
+  RATE_LIMIT_OVERRIDE,
+  SESSION_OVERRIDE,
+} from './filter-kinds.js';
+import { localLimits } from './filter-local-limits.js';
+import { serviceOverride } from './filter-rate-limit.js';
 import { sessionOverride } from './filter-session.js';
+import { type LimitOverride, limitsUnder } from './limit-filters.js';
+import { OWN_LIMITS, ownLimits } from './limits.js';
 import type { Message } from './message.js';
+import { OWN_FAULT, ownFault, type OwnFaults } from './own-faults.js';
+import type { RateLimits } from './rate-limit.js';
+import type { RouteFilters } from './route-filters.js';
+import { deepFreeze } from './share.js';
 
-/** A listener's filters that count for routes, most because these have something to say to them. */
-export interface RouteFilters {
-  /** Name of the filter for CORS; undefined: there is none, and policies do not count. */
-  readonly cors: string | undefined;
-  /** The filter for sessions, by its name in the listener; `session` undefined: for routes that have one of their own. */
-  readonly session: { readonly filter: string; readonly session: SessionPersistence | undefined } | undefined;
-}
-
-/** What a level says to one of a listener's filters. `session` undefined: no session. */
+/** What a level says to one of a listener's filters. `session` undefined: no session; `faults` undefined: no faults. */
 type Override =
   | { readonly kind: 'off' }
   | { readonly kind: 'cors'; readonly policy: CorsPolicy }
-  | { readonly kind: 'session'; readonly session: SessionPersistence | undefined };
+  | { readonly kind: 'session'; readonly session: SessionPersistence | undefined }
+  | { readonly kind: 'limits'; readonly limits: LimitOverride }
+  | { readonly kind: 'faults'; readonly faults: OwnFaults | undefined };
 
 /** By the name of the filter. */
 export type Overrides = ReadonlyMap<string, Override>;
 
-/** What a route says to the filter of this name: another session, or that there is none. */
+/** What a route says to the filter of this name. */
 interface RouteOverride {
   readonly filter: string;
-  readonly session: SessionPersistence | undefined;
+  readonly said: Exclude<Override, { readonly kind: 'cors' }>;
 }
 
 /** What a route, or one of its clusters, says to filters. */
 interface Overridden {
   readonly cors?: CorsPolicy | undefined;
   readonly overrides?: readonly RouteOverride[];
+  /** Absent: none. */
+  readonly rateLimits?: RateLimits;
 }
 
 /** A route as its RouteConfiguration has it: what it says to filters is there, and which filters there are is the listener's word. */
@@ -45,14 +66,14 @@ export interface ConfiguredCluster extends WeightedCluster {
 
 /**
  * `typed_per_filter_config` of a level over that of the levels around it: "the most specific config" counts, whole, for each filter (gRFC A39); but
- * policies for CORS go field by field (Envoy). They have been checked (`checkFilterOverrides`).
+ * policies for CORS go field by field (Envoy). They have been checked (`checkFilterOverrides`). `scope` names the level.
  */
-export function filterOverrides(level: Message, around: Overrides): Overrides {
+export function filterOverrides(level: Message, around: Overrides, scope: string): Overrides {
   const entries = level.map('typed_per_filter_config');
   if (entries.length === 0) return around;
   const found = new Map(around);
   for (const [filter, value] of entries) {
-    const override = overrideOf(value, around.get(filter));
+    const override = overrideOf(value, around.get(filter), `${scope}/${filter}`);
     // One of another kind takes the place of what the outer levels say, and is not looked at any further.
     if (override === undefined) found.delete(filter);
     else found.set(filter, override);
@@ -60,40 +81,75 @@ export function filterOverrides(level: Message, around: Overrides): Overrides {
   return found;
 }
 
-function overrideOf(value: Message, around: Override | undefined): Override | undefined {
+function overrideOf(value: Message, around: Override | undefined, scope: string): Override | undefined {
   const wrapped = extension(value).type === OVERRIDE_WRAPPER;
   if (wrapped && value.flag('disabled')) return { kind: 'off' };
   const config = wrapped ? value.message('config') : value;
   if (config === undefined) return undefined;
-  switch (extension(config).type) {
+  const found = extension(config);
+  switch (found.type) {
     case CORS_POLICY:
       return { kind: 'cors', policy: corsPolicy(config, around?.kind === 'cors' ? around.policy : undefined) };
     case SESSION_OVERRIDE:
       return { kind: 'session', session: sessionOverride(config) };
+    case OWN_LIMITS:
+      return { kind: 'limits', limits: { kind: 'own', limits: ownLimits(found) } };
+    case LOCAL_LIMITS:
+      return { kind: 'limits', limits: { kind: 'local', limits: localLimits(config, true), scope } };
+    case RATE_LIMIT_OVERRIDE:
+      return { kind: 'limits', limits: { kind: 'service-override', override: serviceOverride(config) } };
+    case FAULT:
+      return { kind: 'faults', faults: httpFault(config) };
+    case OWN_FAULT:
+      return { kind: 'faults', faults: ownFault(found) };
     default:
       return undefined;
   }
 }
 
 /** The parts of a route that come from overrides; `inline` is the deprecated `cors` of route action or virtual host. */
-export function overriddenParts(overrides: Overrides, inline: CorsPolicy | undefined): Overridden {
+export function overriddenParts(
+  overrides: Overrides,
+  inline: CorsPolicy | undefined,
+  rateLimits: RateLimits | undefined,
+): Overridden {
   let cors = inline;
   const others: RouteOverride[] = [];
-  for (const [filter, override] of overrides) {
-    if (override.kind === 'cors') cors = override.policy;
-    else others.push({ filter, session: override.kind === 'session' ? override.session : undefined });
+  for (const [filter, said] of overrides) {
+    if (said.kind === 'cors') cors = said.policy;
+    else others.push({ filter, said });
   }
-  return others.length === 0 ? { cors } : { cors, overrides: others };
+  return {
+    cors,
+    ...(others.length > 0 && { overrides: others }),
+    ...(rateLimits !== undefined && { rateLimits }),
+  };
 }
 
 /** The route as it serves under a listener with these filters. */
 export function withFilters(route: ConfiguredRoute, filters: RouteFilters): Route {
-  const { cors, session } = partsUnder(filters, route);
+  const parts = partsUnder(filters, route);
+  const { cors, session, limits, faults } = parts;
   const action = withClusterFilters(route.action, filters);
   const isSame = route.session === session && route.cors === cors && route.action === action;
-  if (route.overrides === undefined && isSame) return route;
-  const { overrides: _, ...plain } = route;
-  return Object.freeze({ ...plain, action, session, cors });
+  const isPlain = route.overrides === undefined && route.rateLimits === undefined;
+  if (isPlain && isSame && limits === undefined && faults === undefined) return route;
+  const { overrides: _, rateLimits: __, ...plain } = route;
+  return Object.freeze({ ...plain, action, ...parts });
+}
+
+/** All routes as they serve under these filters. */
+export function* configurationUnder(config: RouteConfiguration, filters: RouteFilters): Steps<RouteConfiguration> {
+  const virtualHosts: VirtualHost[] = [];
+  for (const host of config.virtualHosts) {
+    const routes: Route[] = [];
+    for (const route of host.routes) {
+      routes.push(withFilters(route, filters));
+      yield;
+    }
+    virtualHosts.push(Object.freeze({ ...host, routes: Object.freeze(routes) }));
+  }
+  return Object.freeze({ ...config, virtualHosts: Object.freeze(virtualHosts) });
 }
 
 /** Its clusters, each with what it has in place of the route's. */
@@ -109,12 +165,38 @@ function withClusterFilters(action: Route['action'], filters: RouteFilters): Rou
   return Object.freeze({ ...action, clusters: Object.freeze([first, ...others] as const) });
 }
 
-function partsUnder({ cors, session }: RouteFilters, said: Overridden): Pick<Route, 'cors' | 'session'> {
-  const overrideOf = (name: string): RouteOverride | undefined => said.overrides?.find(({ filter }) => filter === name);
+type Parts = Pick<Route, 'cors' | 'session' | 'limits' | 'faults'>;
+
+function partsUnder({ cors, session, limits, faults }: RouteFilters, said: Overridden): Parts {
+  const overrideOf = (name: string): RouteOverride['said'] | undefined =>
+    said.overrides?.find(({ filter }) => filter === name)?.said;
   const own = session && overrideOf(session.filter);
+  const limited = limits && limitsUnder(limits, (name) => limitOverride(overrideOf(name)), said.rateLimits);
+  const faulty = faults && faultsUnder(faults, (name) => faultOverride(overrideOf(name)));
   return {
     // Only a FilterConfig that switches it off says anything to the filter for CORS here.
-    cors: cors !== undefined && overrideOf(cors) === undefined ? said.cors : undefined,
-    session: own === undefined ? session?.session : own.session,
+    cors: cors !== undefined && overrideOf(cors)?.kind !== 'off' ? said.cors : undefined,
+    session: sessionUnder(session?.session, own),
+    ...(limited !== undefined && { limits: deepFreeze(limited) }),
+    ...(faulty !== undefined && { faults: deepFreeze(faulty) }),
   };
+}
+
+/** What is said of something else is not said to the filter. */
+function sessionUnder(
+  session: SessionPersistence | undefined,
+  said: RouteOverride['said'] | undefined,
+): SessionPersistence | undefined {
+  if (said?.kind === 'off') return undefined;
+  return said?.kind === 'session' ? said.session : session;
+}
+
+function limitOverride(said: RouteOverride['said'] | undefined): LimitOverride | 'off' | undefined {
+  if (said?.kind === 'off') return 'off';
+  return said?.kind === 'limits' ? said.limits : undefined;
+}
+
+function faultOverride(said: RouteOverride['said'] | undefined) {
+  if (said?.kind === 'off') return 'off';
+  return said?.kind === 'faults' ? said : undefined;
 }

@@ -17,6 +17,7 @@ import { isHeaderName, isHost } from './header-name.js';
 import type { Message } from './message.js';
 import { mirrorPolicies } from './mirror-policy.js';
 import { pathRewrite } from './path-rewrite.js';
+import type { RateLimits } from './rate-limit.js';
 import { retryPolicy } from './retry-policy.js';
 import { regexSubstitute } from './string-match.js';
 import { metadataMatch } from './subset.js';
@@ -33,6 +34,9 @@ export interface Surroundings {
   readonly hedge: Message | undefined;
   /** What the route and the levels around it say to filters. */
   readonly overrides: Overrides;
+  /** Names the route. */
+  readonly scope: string;
+  readonly rateLimits: RateLimits | undefined;
   /** The deprecated `cors` of the route, else of the virtual host. */
   readonly cors: CorsPolicy | undefined;
 }
@@ -44,12 +48,12 @@ export interface Forward {
 }
 
 /**
- * The `route.v3.RouteAction` of a route; undefined when the route is to be ignored. Not read, because they only tune what a client does not do: rate
- * limits, upgrades, internal redirects.
+ * The `route.v3.RouteAction` of a route; undefined when the route is to be ignored. Not read, because they only tune what a client does not do: upgrades,
+ * internal redirects.
  */
 export function forwardAction(route: Message, around: Surroundings, match: PathMatch): Forward | undefined {
   const action = route.required('route');
-  const specified = clusterSpecifier(action, around.plugins, around.overrides);
+  const specified = clusterSpecifier(action, around.plugins, around.overrides, around.scope);
   const own = action.message('retry_policy');
   // What gRPC checks is checked in a route that is ignored too; what only we do not support does no harm there.
   const retry = own === undefined ? around.retry : retryPolicy(own);
@@ -61,7 +65,7 @@ export function forwardAction(route: Message, around: Surroundings, match: PathM
   };
   if (specified === undefined) return undefined;
   const { clusters, ...choice } = specified;
-  const configured = clusters.map((cluster) => configuredCluster(cluster, around.cors));
+  const configured = clusters.map((cluster) => configuredCluster(cluster, around));
   const [first, ...others] = configured as [WeightedCluster, ...WeightedCluster[]];
   return {
     action: {
@@ -86,10 +90,10 @@ export function forwardAction(route: Message, around: Surroundings, match: PathM
 /** Without header mutations, which `withClusterHeaders` adds. */
 function configuredCluster(
   { request: _, response: __, overrides, ...cluster }: ClusterWeight,
-  cors: CorsPolicy | undefined,
+  { cors, rateLimits }: Surroundings,
 ): ConfiguredCluster {
   const plain = { ...cluster, requestHeaders: undefined, responseHeaders: undefined };
-  return overrides === undefined ? plain : { ...plain, overridden: overriddenParts(overrides, cors) };
+  return overrides === undefined ? plain : { ...plain, overridden: overriddenParts(overrides, cors, rateLimits) };
 }
 
 /**

@@ -131,15 +131,18 @@ function condition(match: Message): NonNullable<LimitRule['when']>[number] {
   return found;
 }
 
+type LimitOverride = NonNullable<LimitRule['overrides']>[number];
+
 function limitOverrides(rule: Message, entries: number): LimitRule['overrides'] {
   if (!rule.has('overrides')) return undefined;
-  return boundedMessages(rule, 'overrides', MAX_OVERRIDES).map((override) => {
+  return boundedMessages(rule, 'overrides', MAX_OVERRIDES).map((override): LimitOverride => {
     onlyFields(override, ['values', 'limit']);
     const values = override.textsOrNulls('values');
     if (values.length !== entries)
       throw override.error('values', `must have one for each entry of key (${entries}), got ${values.length}`);
     if (!override.isText('limit')) return { values, limit: limitOf(override.required('limit')) };
-    return { values, limit: override.choice('limit', ['unlimited', 'skip']) };
+    const limit = override.choice('limit', ['unlimited', 'skip']);
+    return { values, limit };
   });
 }
 

@@ -18,12 +18,16 @@ export interface ConnectionManager {
   readonly filters: HttpFilters;
 }
 
-/** `HttpConnectionManager`, by the rules of gRFC A27, A39 and A41. "Independent of the Listener type" (A41), but for its filters. */
+/**
+ * `HttpConnectionManager`, by the rules of gRFC A27, A39 and A41. "Independent of the Listener type" (A41), but for its filters. `scope` names the
+ * listener, or the chain of it.
+ */
 export function* connectionManager(
   hcm: Message,
   side: Side,
   unsupported: Unsupported,
   { origin }: ReadContext,
+  scope: string,
 ): Steps<ConnectionManager> {
   // gRFC A41: "must be unset or zero", as the address of the peer is taken to be that of the connection.
   if (hcm.uint32('xff_num_trusted_hops') !== 0)
@@ -31,15 +35,15 @@ export function* connectionManager(
   // gRFC A41: "must be empty"
   if (hcm.messages('original_ip_detection_extensions').length > 0)
     throw hcm.error('original_ip_detection_extensions', 'must be empty (gRFC A41)');
-  const filters = yield* httpFilters(hcm, side, unsupported);
+  const filters = yield* httpFilters(hcm, side, unsupported, scope);
   return {
     filters,
-    routes: yield* routeSource(hcm, origin),
+    routes: yield* routeSource(hcm, origin, scope),
     maxStreamDurationMs: hcm.message('common_http_protocol_options')?.duration('max_stream_duration'),
   };
 }
 
-function* routeSource(hcm: Message, origin: ResourceOrigin): Steps<RouteSource> {
+function* routeSource(hcm: Message, origin: ResourceOrigin, scope: string): Steps<RouteSource> {
   switch (hcm.oneof('rds', 'route_config', 'scoped_routes')) {
     case 'rds': {
       const rds = hcm.required('rds');
@@ -47,7 +51,8 @@ function* routeSource(hcm: Message, origin: ResourceOrigin): Steps<RouteSource> 
       return { kind: 'rds', name: rds.requiredText('route_config_name') };
     }
     case 'route_config':
-      return { kind: 'inline', config: yield* routeConfiguration(hcm.required('route_config'), origin) };
+      // A name that it has is its own only within its listener.
+      return { kind: 'inline', config: yield* routeConfiguration(hcm.required('route_config'), origin, scope) };
     default:
       throw hcm.error('', 'must have rds or route_config');
   }

@@ -1,10 +1,10 @@
 import type { RouteSource, ServerListener } from '../../core/model/server.js';
 import type { Steps } from '../../core/steps.js';
 import type { ReadContext } from './context.js';
-import type { RouteFilters } from './filter-overrides.js';
 import { connectionManager, HCM } from './listener-http.js';
 import { Unsupported } from './listener-unsupported.js';
 import type { Message } from './message.js';
+import type { RouteFilters } from './route-filters.js';
 import { serverListener } from './server-listener.js';
 
 /** `listener.v3.Listener`: an API listener is a client's and says where the routes are; one with an address is a server's (gRFC A36). */
@@ -34,9 +34,9 @@ function* clientListener(message: Message, api: Message, context: ReadContext): 
   // gRFC A27: "must be … HttpConnectionManager"
   if (hcm.type !== `type.googleapis.com/${HCM}`) throw api.error('api_listener', `must be a ${HCM}, got "${hcm.type}"`);
   const unsupported = new Unsupported();
-  const { filters, ...manager } = yield* connectionManager(hcm, 'client', unsupported, context);
+  const { filters, ...manager } = yield* connectionManager(hcm, 'client', unsupported, context, message.text('name'));
   unsupported.throwIfAny();
   const { routes } = filters;
-  const isPlain = routes.cors === undefined && routes.session === undefined;
+  const isPlain = Object.values(routes).every((filter) => filter === undefined);
   return { kind: 'api', name: message.text('name'), ...manager, filters: isPlain ? undefined : routes };
 }

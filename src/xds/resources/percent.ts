@@ -4,8 +4,12 @@ const DENOMINATORS = { HUNDRED: 100, TEN_THOUSAND: 10_000, MILLION: 1_000_000 } 
 
 /** `type.v3.FractionalPercent` as a share in [0, 1]; more than the whole is the whole, as in Envoy. */
 export function fractionalPercent(percent: Message): number {
-  const denominator = DENOMINATORS[percent.choice('denominator', ['HUNDRED', 'TEN_THOUSAND', 'MILLION'])];
-  return Math.min(1, percent.uint32('numerator') / denominator);
+  return Math.min(1, percent.uint32('numerator') / denominator(percent));
+}
+
+/** What it counts in: 100, 10_000 or 1_000_000. */
+export function denominator(percent: Message): number {
+  return DENOMINATORS[percent.choice('denominator', ['HUNDRED', 'TEN_THOUSAND', 'MILLION'])];
 }
 
 /** `core.v3.RuntimeFractionalPercent`: there is no runtime layer here, so that its "default_value" is the value (gRFC A28). 1 when not set. */

@@ -20,6 +20,7 @@ import { checkFilterOverrides } from './http-filters.js';
 import { directResponseAction, redirectAction } from './local-action.js';
 import type { Message } from './message.js';
 import { mirrorPolicies } from './mirror-policy.js';
+import { distinct, type RateLimit, type RateLimits, rateLimits } from './rate-limit.js';
 import { retryPolicy } from './retry-policy.js';
 import { routeMatch } from './route-match.js';
 
@@ -43,6 +44,8 @@ interface Level {
   readonly specificWins: boolean;
   /** What the levels around say to filters. */
   readonly overrides: Overrides;
+  /** Names the level, for counts that are its own. */
+  readonly scope: string;
   readonly mirrors: readonly MirrorPolicy[] | undefined;
 }
 
@@ -52,11 +55,12 @@ interface HostLevel extends Level {
   readonly hedge: Message | undefined;
   /** The deprecated field. */
   readonly cors: CorsPolicy | undefined;
+  readonly rateLimits: readonly RateLimit[];
   readonly attemptCount: { readonly request: boolean; readonly response: boolean } | undefined;
 }
 
-/** `route.v3.RouteConfiguration`. Pauses after each route and each domain. */
-export function* routeConfiguration(config: Message, origin: ResourceOrigin): Steps<RouteConfiguration> {
+/** `route.v3.RouteConfiguration`. Pauses after each route and each domain. `scope` names it among all that there are. */
+export function* routeConfiguration(config: Message, origin: ResourceOrigin, scope: string): Steps<RouteConfiguration> {
   if (config.has('vhds'))
     throw config.error('vhds', 'on-demand virtual hosts are not supported; list them in virtual_hosts');
   const level: Level = {
@@ -65,7 +69,8 @@ export function* routeConfiguration(config: Message, origin: ResourceOrigin): St
     maxBody: config.uint32Value('max_direct_response_body_size_bytes') ?? MAX_DIRECT_RESPONSE_BODY,
     outer: { request: [headerMutation(config, 'request')], response: [headerMutation(config, 'response')] },
     specificWins: config.flag('most_specific_header_mutations_wins'),
-    overrides: checkedOverrides(config, NO_OVERRIDES),
+    scope,
+    overrides: checkedOverrides(config, NO_OVERRIDES, scope),
     mirrors: mirrorPolicies(config),
   };
   const domains = new Set<string>();
@@ -77,9 +82,9 @@ export function* routeConfiguration(config: Message, origin: ResourceOrigin): St
 
 const NO_OVERRIDES: Overrides = new Map();
 
-function checkedOverrides(level: Message, around: Overrides): Overrides {
+function checkedOverrides(level: Message, around: Overrides, scope: string): Overrides {
   checkFilterOverrides(level);
-  return filterOverrides(level, around);
+  return filterOverrides(level, around, scope);
 }
 
 function* decodeVirtualHost(virtualHost: Message, level: Level, taken: Set<string>): Steps<VirtualHost> {
@@ -87,24 +92,30 @@ function* decodeVirtualHost(virtualHost: Message, level: Level, taken: Set<strin
   const domains = yield* decodeDomains(virtualHost, taken);
   const retry = virtualHost.message('retry_policy');
   const cors = virtualHost.message('cors');
+  const scope = `${level.scope}/${virtualHost.text('name')}`;
   const inner: HostLevel = {
     ...level,
     outer: {
       request: [headerMutation(virtualHost, 'request'), ...level.outer.request],
       response: [headerMutation(virtualHost, 'response'), ...level.outer.response],
     },
-    overrides: checkedOverrides(virtualHost, level.overrides),
+    scope,
+    overrides: checkedOverrides(virtualHost, level.overrides, scope),
     mirrors: mirrorPolicies(virtualHost) ?? level.mirrors,
     retry: retry === undefined ? undefined : retryPolicy(retry),
     hedge: hedgePolicy(virtualHost),
     cors: cors === undefined ? undefined : corsPolicy(cors),
+    rateLimits: rateLimits(virtualHost),
     attemptCount: attemptCount(virtualHost),
   };
   const routes: ConfiguredRoute[] = [];
+  const names = new Set<string>();
   let index = 0;
   for (const message of virtualHost.each('routes')) {
     yield;
-    const route = decodeRoute(message, index++, inner);
+    const name = message.text('name') || `route-${index}`;
+    const route = decodeRoute(message, name, { ...inner, scope: `${scope}/${distinct(name, names)}` });
+    index++;
     if (route !== undefined) routes.push(route);
   }
   return { name: virtualHost.text('name'), domains, routes };
@@ -136,8 +147,9 @@ function* decodeDomains(virtualHost: Message, taken: Set<string>): Steps<readonl
 }
 
 /** `route.v3.Route`; undefined when a client has to ignore it. */
-function decodeRoute(route: Message, index: number, level: HostLevel): ConfiguredRoute | undefined {
-  const overrides = checkedOverrides(route, level.overrides);
+function decodeRoute(route: Message, name: string, level: HostLevel): ConfiguredRoute | undefined {
+  const overrides = checkedOverrides(route, level.overrides, level.scope);
+  const limits = routeRateLimits(route.message('route'), level);
   const match = routeMatch(route.required('match'));
   const own = { request: headerMutation(route, 'request'), response: headerMutation(route, 'response') };
   const levels = (cluster: HeaderMutation | undefined, direction: 'request' | 'response') => {
@@ -154,7 +166,7 @@ function decodeRoute(route: Message, index: number, level: HostLevel): Configure
     case 'route': {
       const own = route.required('route').message('cors');
       if (own !== undefined) cors = corsPolicy(own, level.cors);
-      const forward = forwardAction(route, { ...level, overrides, cors }, path);
+      const forward = forwardAction(route, { ...level, overrides, cors, rateLimits: limits }, path);
       if (forward === undefined) return undefined;
       ({ action, perCluster: inClusters } = withClusterHeaders(forward, levels));
       break;
@@ -177,12 +189,19 @@ function decodeRoute(route: Message, index: number, level: HostLevel): Configure
   }
   if (match === undefined) return undefined;
   return {
-    name: route.text('name') || `route-${index}`,
+    name,
     match,
     action,
     requestHeaders: inClusters.request ? undefined : mergeMutations(levels(undefined, 'request')),
     responseHeaders: inClusters.response ? undefined : mergeMutations(levels(undefined, 'response')),
-    ...overriddenParts(overrides, cors),
+    ...overriddenParts(overrides, cors, limits),
     attemptCount: level.attemptCount,
   };
+}
+
+function routeRateLimits(action: Message | undefined, level: HostLevel): RateLimits | undefined {
+  const route = action === undefined ? [] : rateLimits(action);
+  const host = level.rateLimits;
+  if (route.length + host.length === 0) return undefined;
+  return { route, host, includeHost: action?.boolValue('include_vh_rate_limits') ?? false };
 }

@@ -1,28 +1,49 @@
-import type { FilterChain } from '../../core/model/server.js';
+import type { FilterChain, RouteSource } from '../../core/model/server.js';
 import type { Steps } from '../../core/steps.js';
 import { extension } from './any.js';
 import type { ReadContext } from './context.js';
+import { configurationUnder } from './filter-overrides.js';
 import { connectionManager, HCM } from './listener-http.js';
 import type { Unsupported } from './listener-unsupported.js';
 import type { Message } from './message.js';
+import type { RouteFilters } from './route-filters.js';
 import { checkDownstreamTls } from './tls-downstream.js';
 
 type Parts = Omit<FilterChain, 'name' | 'match'>;
 
 /** `listener.v3.FilterChain` without its match: its one network filter, and how connections are protected. */
-export function* filterChain(chain: Message, context: ReadContext, unsupported: Unsupported): Steps<Parts> {
+export function* filterChain(
+  chain: Message,
+  context: ReadContext,
+  unsupported: Unsupported,
+  scope: string,
+): Steps<Parts> {
   // It puts a listener filter in front (listener_components.proto), and gRFC A36 has none.
   if (chain.boolValue('use_proxy_proto') === true)
     throw chain.error('use_proxy_proto', 'must be false or not set: listener filters are not supported (gRFC A36)');
-  const { filters, ...manager } = yield* connectionManager(networkFilter(chain), 'server', unsupported, context);
+  const { filters, ...manager } = yield* connectionManager(networkFilter(chain), 'server', unsupported, context, scope);
   const socket = chain.message('transport_socket');
   if (socket !== undefined) checkDownstreamTls(socket, context, unsupported);
-  const { routes, adaptiveConcurrency } = filters;
+  const { adaptiveConcurrency } = filters;
+  // A server has no endpoint to choose.
+  const { session: _, ...own } = filters.routes;
   return {
     ...manager,
-    ...(routes.cors !== undefined && { cors: true }),
+    routes: yield* routesUnder({ ...own, session: undefined }, manager.routes, scope),
+    ...(own.cors !== undefined && { cors: true }),
     ...(adaptiveConcurrency !== undefined && { adaptiveConcurrency }),
   };
+}
+
+/** Routes that come by name, and what makes them those of this chain. */
+export type FilteredSource = Extract<RouteSource, { readonly kind: 'rds' }> & { readonly filters?: RouteFilters };
+
+/** A chain's routes as they serve under its filters: those that came with it at once, others when they are there (`ServerTracker`). */
+function* routesUnder(filters: RouteFilters, routes: RouteSource, scope: string): Steps<RouteSource> {
+  if (routes.kind === 'inline') return { kind: 'inline', config: yield* configurationUnder(routes.config, filters) };
+  const changes = filters.limits !== undefined || filters.faults !== undefined;
+  const found: FilteredSource = { ...routes, key: `${routes.name} in ${scope}`, filters };
+  return changes ? found : routes;
 }
 
 /** gRFC A36: "exactly one entry for the … HttpConnectionManager filter … as the last entry in the list"; there is no other that is supported. */

@@ -12,6 +12,7 @@ export function* serverListener(message: Message, context: ReadContext): Steps<S
   checkUnsupportedFields(message);
   const address = socketAddress(message.required('address'), 'ip');
   const unsupported = new Unsupported();
+  const scope = (chain: Message): string => `${message.text('name')}/${chain.text('name') || chain.path}`;
   const names = new Set<string>();
   const matches = new ChainMatches();
   const filterChains: FilterChain[] = [];
@@ -19,7 +20,7 @@ export function* serverListener(message: Message, context: ReadContext): Steps<S
   for (const chain of message.each('filter_chains')) {
     requireUniqueName(chain, names);
     const match = yield* matches.read(chain);
-    const parts = yield* filterChain(chain, context, unsupported);
+    const parts = yield* filterChain(chain, context, unsupported, scope(chain));
     // gRFC A36: "an always-failing matcher may be pruned"
     if (match !== undefined) filterChains.push({ name: chain.text('name') || chain.path, match, ...parts });
     yield;
@@ -28,7 +29,7 @@ export function* serverListener(message: Message, context: ReadContext): Steps<S
   let defaultFilterChain: FilterChain | undefined;
   if (other !== undefined) {
     requireUniqueName(other, names);
-    const parts = yield* filterChain(other, context, unsupported);
+    const parts = yield* filterChain(other, context, unsupported, scope(other));
     defaultFilterChain = { name: other.text('name') || other.path, match: ANY_CONNECTION, ...parts };
   }
   if (filterChains.length === 0 && defaultFilterChain === undefined) {

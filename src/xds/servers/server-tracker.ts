@@ -8,6 +8,8 @@ import type { ServerConfig, ServerConfigWatcher } from '../../core/server-config
 import { Slot, type SlotOwner, type Trouble } from '../dependencies/slot.js';
 import type { ResourceCache } from '../resource-cache.js';
 import { retain } from '../resources/share.js';
+import type { FilteredSource } from '../resources/server-filter-chain.js';
+import { FilteredRoutes } from './filtered-routes.js';
 import { RouteSlots } from './route-slots.js';
 
 export interface ServerTrackerOptions {
@@ -34,6 +36,7 @@ export class ServerTracker {
   };
   readonly #lds: Slot<typeof LISTENER>;
   readonly #rds: RouteSlots;
+  readonly #filtered = new FilteredRoutes();
   /** The listener that serves. */
   #active: ServerListener | undefined;
   /** The one that was read last, and what was made of it. */
@@ -113,10 +116,11 @@ export class ServerTracker {
 
   #publish(listener: ServerListener): void {
     const routes = new Map<string, RouteConfiguration | MeshError>();
-    for (const name of routeNames(listener)) {
-      const known = this.#rds.known(name);
-      if (known !== undefined) routes.set(name, known);
+    for (const source of rdsSources(listener)) {
+      const known = this.#rds.known(source.name);
+      if (known !== undefined) routes.set(source.key ?? source.name, this.#filtered.of(source, known));
     }
+    this.#filtered.keep(routes);
     const last = this.#published;
     if (last !== undefined && last.listener === listener && sameEntries(last.routes, routes)) return;
     this.#told = undefined;
@@ -145,9 +149,12 @@ export class ServerTracker {
 const CLIENT_LISTENER = 'it is one for clients (api_listener): a server needs one with an address and filter chains';
 
 /** Every RouteConfiguration that a chain names, each once. */
-function routeNames({ filterChains, defaultFilterChain }: ServerListener): ReadonlySet<string> {
+const routeNames = (listener: ServerListener): ReadonlySet<string> =>
+  new Set(rdsSources(listener).map(({ name }) => name));
+
+function rdsSources({ filterChains, defaultFilterChain }: ServerListener): FilteredSource[] {
   const chains = defaultFilterChain === undefined ? filterChains : [...filterChains, defaultFilterChain];
-  return new Set(chains.flatMap(({ routes }) => (routes.kind === 'rds' ? [routes.name] : [])));
+  return chains.flatMap(({ routes }) => (routes.kind === 'rds' ? [routes] : []));
 }
 
 /** `0:0:0:0:0:0:0:0` is `::`; what is no IP address stays as it is. */

@@ -83,12 +83,6 @@ const RULES: readonly Rule[] = [
     resource: overridden(typedStruct(RBAC_OVERRIDE)),
     problem: `${AT}: must be a ${RBAC_OVERRIDE} itself`,
   },
-  {
-    rule: 'a fault is to be injected, which this version does not do',
-    source: 'A33',
-    resource: overridden(any(FAULT, { abort: { grpc_status: 14 } })),
-    problem: `${AT}: override for filter "${FAULT}" is not supported: faults are not injected`,
-  },
 ];
 
 const ACCEPTED: readonly Leniency[] = [
@@ -114,6 +108,11 @@ const ACCEPTED: readonly Leniency[] = [
     resource: wrapped({ config: any(RBAC_OVERRIDE, { rbac: { rules: { action: 'DENY' } } }) }),
   },
   { rule: 'a fault does nothing', source: 'A33', resource: overridden(any(FAULT)) },
+  {
+    rule: 'a fault is to be injected by an override',
+    source: 'A33',
+    resource: overridden(any(FAULT, { abort: { grpc_status: 14 } })),
+  },
   {
     rule: 'a fault is to be injected by an override that is optional',
     source: 'A39',

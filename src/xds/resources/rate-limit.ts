@@ -1,0 +1,90 @@
+import type { LimitKey, LimitRule } from '../../core/model/limit.js';
+import type { Message } from './message.js';
+import { boundedMessages } from './own-config.js';
+import { limitAction } from './rate-limit-action.js';
+
+/** One entry of `rate_limits`: what makes up a descriptor, for the filters of its stage. */
+export interface RateLimit {
+  readonly stage: number;
+  readonly key: readonly LimitKey[];
+  readonly cost: LimitRule['cost'];
+}
+
+/** What a route and the virtual host around it say: neither counts without a filter. */
+export interface RateLimits {
+  readonly route: readonly RateLimit[];
+  readonly host: readonly RateLimit[];
+  /** `include_vh_rate_limits`. */
+  readonly includeHost: boolean;
+}
+
+/** Which of the virtual host's limits count (`VhRateLimitsOptions`). */
+export type HostLimits = 'OVERRIDE' | 'INCLUDE' | 'IGNORE';
+
+export const hostLimits = (filter: Message): HostLimits =>
+  filter.choice('vh_rate_limits', ['OVERRIDE', 'INCLUDE', 'IGNORE']);
+
+/** "lte: 10" - the protos that have a stage */
+const MAX_STAGE = 10;
+const MAX_ACTIONS = 16;
+/** More for one route are a mistake. */
+const MAX_RATE_LIMITS = 64;
+const MAX_COST = 1_000_000;
+
+/** `route.v3.RateLimit`, of a route action, a virtual host or a filter. Its `limit` comes from dynamic metadata, which no request has; `disable_key` is a runtime key. */
+export const rateLimits = (owner: Message, field = 'rate_limits'): readonly RateLimit[] =>
+  boundedMessages(owner, field, MAX_RATE_LIMITS).map((entry) => {
+    if (entry.flag('apply_on_stream_done'))
+      throw entry.error(
+        'apply_on_stream_done',
+        'is not supported: requests are counted when they come; set it to false',
+      );
+    const actions = boundedMessages(entry, 'actions', MAX_ACTIONS);
+    // "min_items: 1" - route_components.proto
+    if (actions.length === 0) throw entry.error('actions', 'must have at least one');
+    return {
+      stage: checkedStage(entry, entry.uint32Value('stage') ?? 0),
+      key: actions.map(limitAction),
+      cost: hitsAddend(entry),
+    };
+  });
+
+export function checkedStage(owner: Message, stage: number): number {
+  if (stage > MAX_STAGE) throw owner.error('stage', `must be at most ${MAX_STAGE}, got ${stage}`);
+  return stage;
+}
+
+/** `HitsAddend`: a number, or a header of the request. */
+function hitsAddend(entry: Message): LimitRule['cost'] {
+  const hits = entry.message('hits_addend');
+  if (hits === undefined) return undefined;
+  const number = hits.uint64Value('number');
+  const format = hits.text('format');
+  if (number !== undefined && format !== '') throw hits.error('', 'only one of number, format may be set');
+  if (number !== undefined) {
+    if (number > MAX_COST) throw hits.error('number', `must be at most ${MAX_COST}, got ${number}`);
+    return number;
+  }
+  if (format === '') return undefined;
+  const header = /^%REQ\(([!#$%&'*+\-.^_`|~0-9A-Za-z]+)\)%$/i.exec(format)?.[1];
+  if (header === undefined) throw hits.error('format', 'must name a header of the request, as %REQ(x-cost)% does');
+  return { header: header.toLowerCase() };
+}
+
+/** Those of the stage that count for a route: "Use the virtual host rate limits unless the route has a rate limit policy." */
+export function applicable(limits: RateLimits | undefined, stage: number, host: HostLimits): readonly RateLimit[] {
+  if (limits === undefined) return [];
+  const withHost = limits.includeHost || host === 'INCLUDE' || (host === 'OVERRIDE' && limits.route.length === 0);
+  return [...limits.route, ...(withHost ? limits.host : [])].filter((entry) => entry.stage === stage);
+}
+
+/** Names of a descriptor's entries: rules of one filter that have the same count together, whatever route they are of. */
+export const shapeOf = (key: readonly LimitKey[]): string => key.map(({ as }) => as).join('+');
+
+/** The same name only once: in one route, two entries may look alike. */
+export function distinct(name: string, taken: Set<string>): string {
+  let found = name;
+  for (let i = 2; taken.has(found); i++) found = `${name}#${i}`;
+  taken.add(found);
+  return found;
+}

@@ -1,0 +1,87 @@
+import type { AdaptiveConcurrency } from '../../core/model/server.js';
+import type { SessionPersistence } from '../../core/model/route.js';
+import { extension } from './any.js';
+import type { FaultFilter } from './fault-filters.js';
+import { adaptiveConcurrency } from './filter-adaptive-concurrency.js';
+import { httpFault } from './filter-fault.js';
+import { ADAPTIVE_CONCURRENCY, CORS, FAULT, LOCAL_LIMITS, RATE_LIMIT, SESSION } from './filter-kinds.js';
+import { localLimits } from './filter-local-limits.js';
+import { serviceLimits } from './filter-rate-limit.js';
+import { statefulSession } from './filter-session.js';
+import type { LimitConfig, LimitFilter } from './limit-filters.js';
+import { OWN_LIMITS, ownLimits } from './limits.js';
+import type { Message } from './message.js';
+import { OWN_FAULT, ownFault } from './own-faults.js';
+
+/** A listener's filters that count for routes, most because these have something to say to them. */
+export interface RouteFilters {
+  /** Name of the filter for CORS; undefined: there is none, and policies do not count. */
+  readonly cors: string | undefined;
+  /** The filter for sessions, by its name in the listener; `session` undefined: for routes that have one of their own. */
+  readonly session: { readonly filter: string; readonly session: SessionPersistence | undefined } | undefined;
+  /** In their order; absent: none. */
+  readonly limits?: readonly LimitFilter[];
+  readonly faults?: readonly FaultFilter[];
+}
+
+/** A listener's filters, none of which routes have anything to say to. */
+export const NO_ROUTE_FILTERS: RouteFilters = { cors: undefined, session: undefined };
+
+/** Reads filters that have been checked. Of several for sessions the first counts: the next would find that an endpoint has been chosen. */
+export function routeFilters(filters: readonly Message[], scope: string): RouteFilters {
+  const typed = (type: string): Message | undefined => filters.find((filter) => typeOf(filter) === type);
+  const session = typed(SESSION);
+  const limits = filters.flatMap((filter) => limitFilter(filter, scope) ?? []);
+  const faults = filters.flatMap((filter) => faultFilter(filter) ?? []);
+  return {
+    cors: typed(CORS)?.text('name'),
+    session: session && {
+      filter: session.text('name'),
+      // One that is disabled can be switched on by a route (http_connection_manager.proto).
+      session: session.flag('disabled') ? undefined : statefulSession(session.required('typed_config')),
+    },
+    ...(limits.length > 0 && { limits }),
+    ...(faults.length > 0 && { faults }),
+  };
+}
+
+const typeOf = (filter: Message): string => extension(filter.required('typed_config')).type;
+
+function limitFilter(filter: Message, around: string): LimitFilter | undefined {
+  const name = filter.text('name');
+  const config = limitConfig(filter.required('typed_config'), `${around}/${name}`);
+  return config === undefined ? undefined : { filter: name, config, disabled: filter.flag('disabled') };
+}
+
+function limitConfig(config: Message, scope: string): LimitConfig | undefined {
+  const found = extension(config);
+  switch (found.type) {
+    case OWN_LIMITS:
+      return { kind: 'own', limits: ownLimits(found) };
+    case LOCAL_LIMITS:
+      return { kind: 'local', limits: localLimits(config, false), scope };
+    case RATE_LIMIT:
+      return { kind: 'service', limits: serviceLimits(config), scope };
+    default:
+      return undefined;
+  }
+}
+
+function faultFilter(filter: Message): FaultFilter | undefined {
+  const config = filter.required('typed_config');
+  const found = extension(config);
+  const name = filter.text('name');
+  const disabled = filter.flag('disabled');
+  if (found.type === FAULT) return { filter: name, faults: disabled ? undefined : httpFault(config) };
+  return found.type === OWN_FAULT ? { filter: name, faults: disabled ? undefined : ownFault(found) } : undefined;
+}
+
+/** Of the first that is on. */
+export function concurrencyOf(filters: readonly Message[]): AdaptiveConcurrency | undefined {
+  for (const filter of filters) {
+    if (typeOf(filter) !== ADAPTIVE_CONCURRENCY || filter.flag('disabled')) continue;
+    const found = adaptiveConcurrency(filter.required('typed_config'));
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
