@@ -1,0 +1,120 @@
+import { readFileSync } from 'node:fs';
+import { Redis } from 'ioredis';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { LimitStore } from '../../../../src/core/limits.js';
+import { hasRedis, RedisServer, scratch } from '../../../support/redis.js';
+import { selfSigned } from '../../../support/self-signed.js';
+import { allowedOf, perYear, REF, storesOf } from './support.js';
+
+const LIMIT = perYear(100);
+
+const closing: (() => Promise<unknown> | unknown)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close();
+});
+
+async function start(args: readonly string[] = [], options: { readonly tls?: boolean } = {}): Promise<RedisServer> {
+  const redis = await RedisServer.start(args, options);
+  closing.push(() => redis.stop());
+  return redis;
+}
+
+function open(option: unknown): LimitStore {
+  const store = storesOf(option).open(REF);
+  closing.push(() => store.close());
+  return store;
+}
+
+describe.skipIf(!hasRedis())('a connection to Redis', () => {
+  it('is one for all rules that name the same, and ends with the last of them', async () => {
+    const redis = await start();
+    const stores = storesOf(redis.url);
+    const [a, b] = [
+      stores.open(REF),
+      stores.open({ ...REF, timeoutMs: 5_000, lease: { maxPermits: 2, ttlMs: 1_000 } }),
+    ];
+    await Promise.all([a.take('k', LIMIT, 1), b.take('k', LIMIT, 1)]);
+    const named = async (): Promise<number> =>
+      String(await redis.admin.client('LIST'))
+        .split('\n')
+        .filter((line) => line.includes('name=inmesh')).length;
+    expect(await named()).toBe(1);
+    await a.close();
+    expect((await b.take('k', LIMIT, 1)).allowed).toBe(true);
+    await b.close();
+    await expect(b.take('other', LIMIT, 1)).rejects.toThrow('closed');
+    while ((await named()) > 0);
+  });
+
+  it('sends the decisions of one tick together', async () => {
+    const redis = await start();
+    const store = open(redis.url);
+    await store.take('k', LIMIT, 1);
+    const reads = async (): Promise<number> =>
+      Number(/total_reads_processed:(\d+)/.exec(await redis.admin.info('stats'))?.[1]);
+    const before = await reads();
+    const states = await Promise.all(Array.from({ length: 200 }, () => store.take('k', LIMIT, 1)));
+    expect(allowedOf(states)).toBe(99);
+    // A few: what one write holds is read in pieces of 16 KiB.
+    expect((await reads()) - before).toBeLessThan(20);
+  });
+
+  it('sends a script again to a server that has forgotten it, and counts once', async () => {
+    const redis = await start();
+    const store = open(redis.url);
+    expect((await store.take('k', LIMIT, 1)).remaining).toBe(99);
+    await redis.admin.script('FLUSH');
+    expect((await store.take('k', LIMIT, 1)).remaining).toBe(98);
+  });
+
+  it('signs in with the user and the password of the URL or of the options', async () => {
+    const redis = await start(['--user', 'default', 'off', '--user', 'limits', 'on', '>p@ss', '~inmesh:*', '+@all']);
+    const at = `127.0.0.1:${redis.port}`;
+    const own = open(`redis://limits:p%40ss@${at}`);
+    expect((await own.take('k', LIMIT, 1)).allowed).toBe(true);
+    const options = open({ url: `redis://${at}`, username: 'limits', password: 'p@ss' });
+    expect((await options.take('k', LIMIT, 1)).remaining).toBe(98);
+    const wrong = open(`redis://limits:secret@${at}`);
+    const refused = Promise.resolve(wrong.take('k', LIMIT, 1));
+    await expect(refused).rejects.toThrow(/not connected: WRONGPASS/);
+    await expect(refused).rejects.not.toThrow('secret');
+  });
+
+  it('speaks TLS, and gives a certificate where the server asks for one', async (context) => {
+    const { folder, remove } = await scratch('redis-tls');
+    closing.push(remove);
+    const server = selfSigned(folder, 'server');
+    const client = selfSigned(folder, 'client');
+    if (server === undefined || client === undefined) return context.skip('no openssl');
+    const files = ['--tls-cert-file', server.cert, '--tls-key-file', server.key, '--tls-ca-cert-file', client.cert];
+    const redis = await start([...files, '--tls-auth-clients', 'yes'], { tls: true });
+    const url = `rediss://127.0.0.1:${redis.port}`;
+    const ca = readFileSync(server.cert);
+    const tls = { ca, cert: readFileSync(client.cert), key: readFileSync(client.key) };
+    expect((await open({ url, tls }).take('k', LIMIT, 1)).allowed).toBe(true);
+    await expect(open({ url, tls: { ...tls, ca: tls.cert } }).take('k', LIMIT, 1)).rejects.toThrow(/not connected: /);
+    await expect(open({ url, tls: { ca } }).take('k', LIMIT, 1)).rejects.toThrow('redis "default"');
+    await expect(open(`redis://127.0.0.1:${redis.port}`).take('k', LIMIT, 1)).rejects.toThrow('redis "default"');
+  });
+
+  it("uses a client of the application's, whatever its options, and leaves it open", async () => {
+    const redis = await start();
+    const client = new Redis(redis.port, '127.0.0.1');
+    closing.push(() => client.disconnect());
+    const store = open(client);
+    expect((await store.take('k', LIMIT, 1)).remaining).toBe(99);
+    await store.close();
+    expect(await client.ping()).toBe('PONG');
+  });
+
+  it('refuses at once when too many wait already', async () => {
+    const redis = await start();
+    const store = open(redis.url);
+    await store.take('k', LIMIT, 1);
+    redis.stall();
+    const waiting = Array.from({ length: 10_000 }, () => Promise.resolve(store.take('k', LIMIT, 1)));
+    await expect(store.take('k', LIMIT, 1)).rejects.toThrow('10000 decisions wait for it already');
+    redis.goOn();
+    expect(allowedOf(await Promise.all(waiting))).toBe(99);
+  });
+});
