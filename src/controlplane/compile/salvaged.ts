@@ -4,6 +4,7 @@ import type { SalvagedDocument } from '../yaml/read.js';
 import { resolveBackends } from './backends.js';
 import { parentPorts, type RouteDocument } from './parents.js';
 import type { References } from './references.js';
+import type { RequestPolicy } from './request-policies.js';
 import { routeNamed, rulesNamed } from './route-policies.js';
 
 const isRoute = (document: Document): document is RouteDocument =>
@@ -27,7 +28,7 @@ export function checkSalvaged(
   }
   const wrongRoutes = new Set<Document>(salvaged.map(({ document }) => document));
   for (const document of documents) {
-    if (document.kind !== 'RoutePolicy') continue;
+    if (!hasRouteTargets(document)) continue;
     // What it says of routes without mistakes has been looked at.
     const wrong = routes.filter((route) => wrongRoutes.has(route));
     checkRules(document, references, wrong, doubtful, () => {});
@@ -57,14 +58,24 @@ function checkReferences(
     });
     resolveBackends([document], references, new Map());
   }
-  if (document.kind === 'RoutePolicy')
-    checkRules(document, references, routes, doubtful, (target, path) => {
-      routeNamed(document, path, target, routes, references);
+  if (document.kind === 'RateLimitPolicy') {
+    document.spec.limits.forEach(({ store }, index) => {
+      const at = ['spec', 'limits', index, 'store', 'rateLimitService'];
+      if (store?.rateLimitService !== undefined) references.backend(document, at, store.rateLimitService);
+    });
+  }
+  if (hasRouteTargets(document))
+    checkRules(document, references, routes, doubtful, ({ kind, name }, path) => {
+      if (kind === 'Service') references.service(document, path, namespace, name);
+      else routeNamed(document, path, { kind, name }, routes, references);
     });
 }
 
-type RoutePolicy = Extract<Document, { readonly kind: 'RoutePolicy' }>;
+type RoutePolicy = Extract<Document, { readonly kind: 'RoutePolicy' }> | RequestPolicy;
 type TargetRef = RoutePolicy['spec']['targetRefs'][number];
+
+const ROUTE_POLICIES: readonly string[] = ['RoutePolicy', 'RateLimitPolicy', 'QuotaPolicy', 'FaultPolicy'];
+const hasRouteTargets = (document: Document): document is RoutePolicy => ROUTE_POLICIES.includes(document.kind);
 
 function checkRules(
   policy: RoutePolicy,
@@ -73,7 +84,7 @@ function checkRules(
   doubtful: ReadonlySet<Document>,
   missing: (target: TargetRef, path: Path) => void,
 ): void {
-  policy.spec.targetRefs.forEach((target, index) => {
+  policy.spec.targetRefs.forEach((target: TargetRef, index: number) => {
     const at = ['spec', 'targetRefs', index];
     const route = routes.find(
       (it) => it.kind === target.kind && it.name === target.name && it.namespace === policy.namespace,

@@ -1,6 +1,9 @@
 /** GEP-2257: one to four components, each one to five digits and a unit. */
 export const DURATION_PATTERN = /^([0-9]{1,5}(h|m|s|ms)){1,4}$/;
 
+/** A duration, or a part of the calendar. */
+export const PERIOD_PATTERN = /^(([0-9]{1,5}(h|m|s|ms)){1,4}|minute|hour|day|week|month|year)$/;
+
 const UNIT_MS: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1_000, ms: 1 };
 
 /** Milliseconds of a text that matches `DURATION_PATTERN`: the sum of its components, in whatever order. */

@@ -1,5 +1,5 @@
 import { toJsonSchema } from '@valibot/to-json-schema';
-import { DURATION_PATTERN } from '../../../src/controlplane/yaml/duration.js';
+import { DURATION_PATTERN, PERIOD_PATTERN } from '../../../src/controlplane/yaml/duration.js';
 import { KINDS, SCHEMAS } from '../../../src/controlplane/yaml/kinds.js';
 
 interface JsonSchema {
@@ -110,7 +110,7 @@ function withoutNull(schema: JsonSchema): JsonSchema {
 /** The object that a field holds, or that each entry of its list may be. */
 function innerOf(field: JsonSchema): JsonSchema | undefined {
   const item = withoutNull(field.items ?? field);
-  return [item, ...(item.anyOf ?? [])].find(({ properties }) => properties !== undefined);
+  return [item, ...(item.anyOf ?? [])].find(({ properties = {} }) => Object.keys(properties).length > 0);
 }
 
 function defaultOf({ default: value }: JsonSchema, description: string): string {
@@ -130,7 +130,8 @@ function valueText(field: JsonSchema): string {
       return `list${of}, ${minItems > 0 ? `${minItems} to` : 'at most'} ${maxItems}`;
     }
     case 'object':
-      return field.properties === undefined ? 'map' : 'object';
+      if (field.properties === undefined) return 'map';
+      return Object.keys(field.properties).length === 0 ? '`{}`' : 'object';
     case 'integer':
       return `${grouped(minimum as number)} to ${grouped(maximum as number)}`;
     case 'string':
@@ -142,6 +143,7 @@ function valueText(field: JsonSchema): string {
 
 function textOf({ pattern, minLength, maxLength }: JsonSchema): string {
   if (pattern === DURATION_PATTERN.source) return 'duration';
+  if (pattern === PERIOD_PATTERN.source) return 'duration or word';
   if (maxLength === undefined) return pattern === undefined ? 'text' : 'name';
   return `text, ${minLength ?? 0} to ${grouped(maxLength)} characters`;
 }

@@ -18,7 +18,7 @@ export function checkTargets(targets: readonly RequestTarget[], report: Report):
     const at = ['spec', 'targetRefs', index];
     const expected = kind === 'Service' ? '' : 'gateway.networking.k8s.io';
     if (group !== undefined && group !== expected)
-      report([...at, 'group'], `must be "${expected}" for a ${kind}, got "${group}"`, { expected: `"${expected}"` });
+      report([...at, 'group'], `must be "${expected}" for kind ${kind}, got "${group}"`, { expected: `"${expected}"` });
     if (kind === 'Service' && sectionName !== undefined)
       report([...at, 'sectionName'], 'means nothing for a Service: name a route, or remove it');
   });
@@ -87,10 +87,6 @@ export function checkStore(
   between(report, [...here, 'rateLimitService', 'timeout'], rateLimitService?.timeout, 1, MINUTE_MS);
   if (onStoreFailure !== undefined && store === undefined)
     report([...at, 'onStoreFailure'], 'means nothing without a store, as each process counts by itself: remove it');
-  if (onStoreFailure === 'local' && rateLimitService !== undefined)
-    report([...at, 'onStoreFailure'], 'must be allow or deny: only the rate limit service knows the limit', {
-      expected: 'allow, deny',
-    });
 }
 
 /** `did you mean "x"?`, or the names that there are. */

@@ -9,8 +9,6 @@ export function checkQuotaPolicy(spec: QuotaPolicySpec, report: Report): void {
   checkTargets(spec.targetRefs, report);
   checkKeys(spec.subject, ['spec', 'subject'], report);
   checkStore(store, onStoreFailure, ['spec'], report);
-  if (store?.rateLimitService !== undefined)
-    report(['spec', 'store', 'rateLimitService'], 'cannot count a quota, whose limits stand here: use redis');
   const names = new Set<string>();
   plans.forEach((each, index) => {
     const at = ['spec', 'plans', index];

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { parseDuration } from '../duration.js';
+import { PERIOD_PATTERN, parseDuration } from '../duration.js';
 import {
   about,
   count,
@@ -26,10 +26,7 @@ const isCalendarUnit = (text: string): text is CalendarUnit => (CALENDAR as read
 export const limit = v.strictObject({
   requests: about(count(0), 'So many requests (Envoy Gateway `limit.requests`); 0 lets none through.'),
   per: v.pipe(
-    pattern(
-      /^(([0-9]{1,5}(h|m|s|ms)){1,4}|minute|hour|day|week|month|year)$/,
-      'a duration such as 10s or 1m, or one of minute, hour, day, week, month, year',
-    ),
+    pattern(PERIOD_PATTERN, 'a duration such as 10s or 1m, or one of minute, hour, day, week, month, year'),
     v.description(
       'In so much time: a duration, or `minute`, `hour`, `day`, `week` (from Monday), `month`, `year` of the calendar.',
     ),
@@ -156,9 +153,15 @@ export const limitStore = about(
   'Where the counts are. Default: in each process.',
 );
 
+/** Limits that stand here nobody else can know. */
+export const quotaStore = about(
+  v.optional(v.strictObject({ redis: about(redis, 'Redis, shared by all that name the same.') })),
+  'Where the counts are. Default: in each process.',
+);
+
 export const onStoreFailure = about(
   v.optional(oneOf(['allow', 'deny', 'local'])),
-  'When the store does not answer in time: let through, refuse, or count in this process until it is back. Default `local`; with a rate limit service `allow` (Envoy).',
+  'When the store does not answer in time: let through, refuse, or count in this process until it is back. Default `local`, with a rate limit service `allow` (Envoy).',
 );
 
 export const mode = about(

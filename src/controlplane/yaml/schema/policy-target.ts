@@ -3,7 +3,7 @@ import { about, label, listOf, oneOf, subdomain } from './fields.js';
 
 const targetRef = v.strictObject({
   group: about(
-    v.optional(oneOf(['', 'gateway.networking.k8s.io'])),
+    v.optional(v.string()),
     'Group of the target: `""` for a Service, `gateway.networking.k8s.io` for a route.',
   ),
   kind: about(oneOf(['Service', 'HTTPRoute', 'GRPCRoute']), 'Kind of the target.'),

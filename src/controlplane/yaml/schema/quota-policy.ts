@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { about, headerName, label, listOf, resource, text } from './fields.js';
-import { limit, limitKey, limitReply, limitStore, mode, onStoreFailure } from './limit.js';
+import { limit, limitKey, limitReply, mode, onStoreFailure, quotaStore } from './limit.js';
 import { requestTargets, side } from './policy-target.js';
 
 const planSource = v.strictObject({
@@ -31,7 +31,7 @@ const spec = v.strictObject({
     'Plan of those who name none of them. Default: they have no quota, unless there is one plan only.',
   ),
   mode,
-  store: limitStore,
+  store: quotaStore,
   onStoreFailure,
   ...limitReply,
 });

@@ -11,9 +11,12 @@ const kind = pattern(/^[a-zA-Z]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$/, 'a kind, such
 const from = v.strictObject({
   group: about(
     group,
-    'Group of what refers: `gateway.networking.k8s.io` for routes, `inmesh.dev` for a TrafficPolicy with a fallback.',
+    'Group of what refers: `gateway.networking.k8s.io` for routes, `inmesh.dev` for a TrafficPolicy with a fallback, or a RateLimitPolicy that asks a rate limit service.',
   ),
-  kind: about(kind, 'Kind of what refers: HTTPRoute, GRPCRoute, TrafficPolicy. Another one permits nothing here.'),
+  kind: about(
+    kind,
+    'Kind of what refers: HTTPRoute, GRPCRoute, TrafficPolicy, RateLimitPolicy. Another one permits nothing here.',
+  ),
   namespace: about(label, 'Namespace of what refers.'),
 });
 
