@@ -5,11 +5,15 @@ import type { HeaderMatch, QueryMatch, RouteMatch } from './match.js';
  * asked, and in metrics. A request that lacks it is treated as `absent` says: `empty` counts all such together under '' (the default: who leaves a header
  * out escapes nothing), `skip-entry` counts it by the other entries (`skip_if_absent`), `skip-rule` does not count it at all (Envoy's default).
  */
-export type LimitKey = { readonly as: string; readonly absent?: 'empty' | 'skip-entry' | 'skip-rule' | undefined } & (
+export type LimitKey = {
+  readonly as: string;
+  readonly absent?: 'empty' | 'skip-entry' | 'skip-rule' | undefined;
+} & /** Also `:path` (with its query), `:method`, `:authority` and `:scheme`. */
+(
   | { readonly kind: 'header'; readonly name: string }
   /** As written, not decoded; the first of several. */
   | { readonly kind: 'query'; readonly name: string }
-  /** Of the peer, or of the client that trusted proxies tell of; masked to so many bits (`masked_remote_address`). Default: 32 and 128, all of it. */
+  /** Of the peer, or of the client that trusted proxies tell of; masked to so many bits where any are given, and then with them: `10.1.0.0/16` (`masked_remote_address`). */
   | { readonly kind: 'remote_address'; readonly v4Bits?: number | undefined; readonly v6Bits?: number | undefined }
   /** SPIFFE ID of the caller, verified. */
   | { readonly kind: 'identity' }

@@ -10,7 +10,7 @@ export function maskedAddress(text: string, v4Bits: number, v6Bits: number): str
   const mapped = groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff;
   if (mapped) return v4Text((((groups[6] as number) << 16) | (groups[7] as number)) >>> 0, v4Bits);
   const masked = groups.map((group, i) => group & mask16(v6Bits - 16 * i));
-  return masked.map((group) => group.toString(16)).join(':');
+  return ipv6Text(masked);
 }
 
 function ipv4(text: string): number | undefined {
@@ -48,6 +48,19 @@ function groupsOf(text: string): number[] | undefined {
     else return undefined;
   }
   return groups;
+}
+
+/** RFC 5952: the longest run of two zero groups or more, the first of several, is left out. */
+function ipv6Text(groups: readonly number[]): string {
+  let [from, length] = [0, 0];
+  for (let i = 0; i < groups.length; i++) {
+    let end = i;
+    while (groups[end] === 0) end++;
+    if (end - i > length) [from, length] = [i, end - i];
+    i = Math.max(i, end);
+  }
+  const text = (part: readonly number[]): string => part.map((group) => group.toString(16)).join(':');
+  return length < 2 ? text(groups) : `${text(groups.slice(0, from))}::${text(groups.slice(from + length))}`;
 }
 
 function v4Text(value: number, bits: number): string {

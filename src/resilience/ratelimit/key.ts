@@ -29,7 +29,8 @@ export function keyReader(
       if (value === undefined && absent === 'skip-rule') return undefined;
       values.push(value === undefined && absent === 'empty' ? '' : value);
     }
-    return values;
+    // A descriptor without entries is none (Envoy, ratelimit.cc).
+    return values.every((value) => value === undefined) ? undefined : values;
   };
 }
 
@@ -51,14 +52,16 @@ function reader(key: LimitKey, env: Pick<LimitEnv, 'matching' | 'service'>): Rea
   switch (key.kind) {
     case 'header': {
       const name = key.name.toLowerCase();
-      return (request) => headerValue(request.headers, name);
+      return PSEUDO_HEADERS[name] ?? ((request) => headerValue(request.headers, name));
     }
     case 'query':
       // A gRPC path has none (gRFC A28).
       return ({ protocol, path }) => (protocol === 'grpc' ? undefined : env.matching.queryValue(path, key.name));
     case 'remote_address': {
-      const { v4Bits = 32, v6Bits = 128 } = key;
-      return ({ remote }) => (remote === undefined ? undefined : (maskedAddress(remote, v4Bits, v6Bits) ?? remote));
+      const { v4Bits, v6Bits } = key;
+      if (v4Bits === undefined && v6Bits === undefined)
+        return ({ remote }) => (remote === undefined ? undefined : (maskedAddress(remote, 32, 128) ?? remote));
+      return ({ remote }) => (remote === undefined ? undefined : (addressRange(remote, v4Bits, v6Bits) ?? remote));
     }
     case 'identity':
       return (request) => request.principal;
@@ -86,6 +89,20 @@ function reader(key: LimitKey, env: Pick<LimitEnv, 'matching' | 'service'>): Rea
     }
   }
 }
+
+/** As rate limit services know them from Envoy: `10.1.0.0/16`, `2001:db8::/32`. */
+function addressRange(remote: string, v4Bits = 32, v6Bits = 128): string | undefined {
+  const address = maskedAddress(remote, v4Bits, v6Bits);
+  return address === undefined ? undefined : `${address}/${address.includes(':') ? v6Bits : v4Bits}`;
+}
+
+/** What Envoy's actions may name as a header; `:path` has its query there. */
+const PSEUDO_HEADERS: Readonly<Record<string, Reader | undefined>> = {
+  ':path': ({ path }) => path,
+  ':method': ({ method }) => method,
+  ':authority': ({ host }) => host,
+  ':scheme': ({ scheme }) => scheme,
+};
 
 /** A path without query and fragment. */
 function bare(path: string): string {

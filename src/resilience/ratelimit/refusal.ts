@@ -26,13 +26,14 @@ export function refusedVerdict(
     refusal.said === undefined
       ? headerFields()
       : (limitHeaders(limits.headers, said, wallTime, refusal.said) ?? headerFields());
+  for (const { name, value } of limits.refusalHeaders ?? []) headers[name] = value;
   // RFC 9110 section 10.2.3: whole seconds; 0 would say to come back at once.
   if (retryAfterMs !== undefined) headers['retry-after'] = String(Math.max(1, seconds(retryAfterMs)));
   return {
     kind: 'refused',
     rule,
     flag: reason === 'store' ? 'RLSE' : 'RL',
-    status: limits.status,
+    status: reason === 'store' ? (limits.failureStatus ?? limits.status) : limits.status,
     grpcStatus: limits.grpcStatus,
     retryAfterMs,
     headers,
