@@ -21,7 +21,7 @@ export interface LimitParts {
   readonly service: string | undefined;
   /** `MeshOptions.redis`. */
   readonly redis: Readonly<Record<string, RedisOption>> | undefined;
-  /** The pipeline, by which rate limit services are asked. */
+  /** The pipeline, by which rate limit services are asked: `Destinations.beside`. */
   readonly pipeline: Service;
 }
 

@@ -133,7 +133,7 @@ export function createMesh({ source, unknownHosts, localCluster, redis, env: par
     source: parts.source,
     service: localCluster,
     redis,
-    pipeline: (call) => service(call),
+    pipeline: (call) => destinations.beside(call),
   });
   const env: ClientEnv = {
     ...parts,

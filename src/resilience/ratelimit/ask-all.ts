@@ -69,13 +69,20 @@ async function askService(counted: readonly Counting[], ref: RlsRef, stores: Lim
     .service(ref)
     .ask((service) => service.shouldRateLimit(ref.domain, descriptors, ref.timeoutMs));
   if (answer === undefined) {
-    return { refusals: counted.map((counting) => withoutStore(counting, counting.limit, { stores })) };
+    return {
+      refusals: counted.map((counting) => {
+        const limit = stores.known.of(counting.rule.name, counting.name);
+        return withoutStore(counting, limit, { stores });
+      }),
+    };
   }
   const refusals = counted.map<Refusal | undefined>((counting, i) => {
     const state = answer.states[i];
     counting.state = state;
-    if (state === undefined || state.allowed) return undefined;
     const rule = counting.rule.name;
+    if (state !== undefined && counting.rule.config.onStoreFailure === 'local')
+      stores.known.learn(rule, counting.name, state.of);
+    if (state === undefined || state.allowed) return undefined;
     return { rule, reason: 'limit', said: { rule, limit: state.of, state }, retryAfterMs: state.retryAfterMs };
   });
   // One that refuses without saying by which descriptor.

@@ -2,6 +2,7 @@ import type { LimitStore, RateLimitService } from '../../core/limits.js';
 import type { LimitStoreRef } from '../../core/model/limit.js';
 import { Asked, type AskedEnv } from './asked.js';
 import { LocalStore, type LocalStoreOptions } from './local-store.js';
+import { KnownLimits } from './rls/known-limits.js';
 import { Lines } from './queue/lines.js';
 
 export type RedisRef = Extract<LimitStoreRef, { kind: 'redis' }>;
@@ -22,6 +23,8 @@ export class LimitStores {
   readonly local: LocalStore;
   /** Of requests that wait, whatever the store. */
   readonly lines: Lines;
+  /** Limits of rate limit services. */
+  readonly known = new KnownLimits();
   readonly #redis = new Map<string, Asked<LimitStore>>();
   readonly #services = new Map<string, Asked<RateLimitService>>();
   #closed = false;

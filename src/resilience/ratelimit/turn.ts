@@ -66,7 +66,7 @@ export function withoutStore(
   const { rule, name, cost } = counting;
   const { onStoreFailure } = rule.config;
   if (onStoreFailure === 'deny') return { rule: rule.name, reason: 'store', said: undefined, retryAfterMs: undefined };
-  // A limit that only the service knows cannot be counted here.
+  // What nobody has said of a limit cannot be counted here.
   if (onStoreFailure === 'allow' || limit === undefined) return undefined;
   const state = env.stores.local.take(name, limit, cost);
   counting.state = state;
