@@ -48,6 +48,17 @@ export const entryFilters = (
   present([
     callIdleTimeout(action.idleTimeoutMs, env), // above retry: a back-off is no life either
     routeDeadline(action, env), // above all that waits: one deadline covers delays, every attempt and every backoff
+    ...policyFilters(policies, cluster, replies, env),
+  ]);
+
+/** What a route asks of its calls, whoever answers them. `name`: of the cluster; undefined: the route answers by itself. */
+export const policyFilters = (
+  policies: Pick<Route, 'limits' | 'faults'>,
+  cluster: Pick<Upstream, 'hold'> & { readonly name: string | undefined },
+  replies: Filter | undefined,
+  env: ClientEnv,
+): Filter[] =>
+  present([
     limited(policies.limits, env.limits, (call) => cluster.hold(call)), // above faults: what is refused is no part of an experiment
     faults(policies.faults, {
       clock: env.clock,

@@ -1,3 +1,4 @@
+import type { Call } from '../../core/call.js';
 import type { AggregateClusterConfig, ClusterConfig } from '../../core/model/cluster.js';
 import type { ClientEnv } from '../env.js';
 import { Aggregate } from './aggregate.js';
@@ -123,6 +124,11 @@ export class ClusterRegistry {
 
   list(): readonly Cluster[] {
     return [...this.#clusters.values()].map((entry) => entry.cluster);
+  }
+
+  /** For a call that waits for something else than a cluster: it ends with the mesh as well. The result lets go of it, once. */
+  hold(call: Call): () => void {
+    return this.#underWay.hold(call);
   }
 
   /** Ends every attempt with MESH_CLOSED, those of retired clusters too, and every connection. None begins any more. */

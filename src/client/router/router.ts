@@ -1,16 +1,20 @@
+import type { Call } from '../../core/call.js';
 import { NoRouteError } from '../../core/errors.js';
 import type { HeaderFields } from '../../core/headers.js';
 import type { ForwardAction, Route } from '../../core/model/route.js';
 import type { TargetConfig } from '../../core/model/target.js';
-import type { Service } from '../../core/service.js';
+import type { Reply } from '../../core/reply.js';
+import { type Service, stack } from '../../core/service.js';
 import { compileMutation } from '../../routing/header-mutation.js';
 import { directReply, redirectReply } from '../../routing/local.js';
 import { RouteTable } from '../../routing/table/table.js';
 import type { ClusterRegistry, Keep } from '../endpoints/registry.js';
 import type { ClientEnv } from '../env.js';
+import { policyFilters } from '../stack.js';
 import { besideService } from './beside.js';
 import { RouterClusters } from './clusters.js';
 import { forwardService } from './forward.js';
+import { changeReplies } from './mutate.js';
 
 /** A route whose service is made at the first call that it serves. */
 class LazyRoute {
@@ -44,7 +48,7 @@ export class Router {
 
   constructor(
     config: TargetConfig,
-    registry: ClusterRegistry,
+    private readonly registry: ClusterRegistry,
     private readonly env: ClientEnv,
   ) {
     this.#clusters = new RouterClusters(config, registry, env);
@@ -112,17 +116,26 @@ export class Router {
         return forwardService(route, action, this.#clusters, this.env);
       case 'redirect': {
         const change = this.#replyChange(route);
-        return (call) => Promise.resolve(redirectReply(call, action, match.path, (reply) => change?.(call, reply)));
+        return this.#answering(route, (call) =>
+          redirectReply(call, action, match.path, (reply) => change?.(call, reply)),
+        );
       }
       case 'direct': {
         const change = this.#replyChange(route);
-        return (call) => Promise.resolve(directReply(call, action, (reply) => change?.(call, reply)));
+        return this.#answering(route, (call) => directReply(call, action, (reply) => change?.(call, reply)));
       }
       case 'non_forwarding':
         return () => Promise.reject(new NoRouteError(`route "${route.name}" is for servers: it forwards nothing`));
       case 'unservable':
         return () => Promise.reject(new NoRouteError(`route "${route.name}" cannot serve calls: ${action.reason}`));
     }
+  }
+
+  /** A route that answers by itself. Its policies hold all the same: to Envoy it is the router that answers, at the end of the filters. */
+  #answering(route: Route, answer: (call: Call) => Reply): Service {
+    const replies = changeReplies([route.responseHeaders], this.env);
+    const cluster = { name: undefined, hold: (call: Call) => this.registry.hold(call) };
+    return stack(policyFilters(route, cluster, replies, this.env), (call) => Promise.resolve(answer(call)));
   }
 
   /** What a route changes about a reply of its own. */

@@ -22,7 +22,7 @@ const HUNDRED = 100;
 export function wholeNumber(headers: HeaderFields, name: string): number | undefined {
   const value = headers[name];
   const text = (typeof value === 'object' ? value[0] : value)?.trim();
-  return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+  return text !== undefined && /^\+?\d{1,15}$/.test(text) ? Number(text) : undefined;
 }
 
 /** The share that a percentage field leaves of what is configured. "its maximum value is capped by the value of the numerator" - Envoy, gRFC A33. */
