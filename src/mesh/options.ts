@@ -7,6 +7,7 @@ import type { Logger } from '../core/log.js';
 import type { Random } from '../core/random.js';
 import type { AccessLogTarget } from '../observability/log/access-log.js';
 import type { FallbackFunction } from '../core/fallback.js';
+import { REDIS_URL_VARIABLE, type RedisOption, redisTargets } from '../resilience/ratelimit/redis/options.js';
 
 /** Options of `meshClient`. At most one of `services`, `config` and `xds`. */
 export interface MeshOptions {
@@ -52,6 +53,11 @@ export interface MeshOptions {
   readonly reserveMs?: number;
   /** What answers for a service that cannot, by the name that a TrafficPolicy's `fallback` gives it. */
   readonly fallbacks?: Readonly<Record<string, FallbackFunction>>;
+  /**
+   * The Redis servers that rules of limits name: a URL, several (the first nodes of a cluster), options, or a client of ioredis, which stays the application's
+   * to close. Where `default` is missing, INMESH_REDIS_URL is. Needs the package ioredis.
+   */
+  readonly redis?: Readonly<Record<string, RedisOption>>;
   /** For tests. Defaults are the system's. */
   readonly clock?: Clock;
   readonly random?: Random;
@@ -83,6 +89,7 @@ const KEYS = [
   'peer',
   'reserveMs',
   'fallbacks',
+  'redis',
   'clock',
   'random',
   'resolve',
@@ -114,6 +121,8 @@ export function checkOptions(options: unknown): MeshOptions {
   checkLabels(o['labels']);
   checkPeer(o['peer']);
   checkFallbacks(o['fallbacks']);
+  // What is wrong with INMESH_REDIS_URL is told here as well, and not when the first call is limited.
+  redisTargets(o['redis'], 'options.redis', process.env[REDIS_URL_VARIABLE]);
   if (o['reserveMs'] !== undefined) number(o['reserveMs'], 'options.reserveMs', 0, MAX_RESERVE_MS);
   return o as MeshOptions;
 }

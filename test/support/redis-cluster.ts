@@ -47,8 +47,8 @@ export class RedisCluster {
   /** Which master has the key's slot. */
   async ownerOf(key: string): Promise<number> {
     const slot = await this.slotOf(key);
-    const ranges = (await this.masters[0]?.admin.cluster('SLOTS')) as [number, number, [string, number]][];
-    const port = ranges.find(([from, to]) => slot >= from && slot <= to)?.[2][1];
+    const ranges = (await this.masters[0]?.admin.cluster('SLOTS')) ?? [];
+    const port = ranges.find(([from, to]) => slot >= from && slot <= to)?.[2]?.[1];
     return this.masters.findIndex((master) => master.port === port);
   }
 

@@ -84,8 +84,8 @@ const KEYS = [
 
 /** One element of `MeshOptions.redis`. Throws DecodeError. */
 export function redisTarget(option: unknown, path: string): RedisTarget {
-  if (typeof option === 'string') return servers({ url: option }, path);
-  if (Array.isArray(option)) return servers({ urls: option }, path);
+  if (typeof option === 'string') return servers({ url: option }, path, path);
+  if (Array.isArray(option)) return servers({ urls: option }, path, path);
   if (isClient(option)) return { kind: 'client', client: option, prefix: DEFAULT_REDIS_PREFIX };
   const options = record(option, path);
   knownKeys(options, path, KEYS);
@@ -98,17 +98,22 @@ function isClient(value: unknown): value is RedisClient {
   return typeof evalsha === 'function' && typeof run === 'function';
 }
 
-function servers(options: Record<string, unknown>, path: string): RedisTarget {
+/** `at`: where the URL or the URLs stand, for messages. */
+function servers(
+  options: Record<string, unknown>,
+  path: string,
+  at = options['url'] === undefined ? `${path}.urls` : `${path}.url`,
+): RedisTarget {
   const { url, urls, sentinel, tls } = options;
   if ((url === undefined) === (urls === undefined))
     throw new DecodeError(path, 'give either url, of one server, or urls, of the first nodes of a cluster');
   if (sentinel !== undefined) string(sentinel, `${path}.sentinel`);
   if (sentinel !== undefined && urls === undefined)
     throw new DecodeError(`${path}.sentinel`, 'needs urls: those of the sentinels');
-  const parsed = url === undefined ? several(urls, `${path}.urls`) : [parseUrl(url, `${path}.url`)];
+  const parsed = url === undefined ? several(urls, at) : [parseUrl(url, at)];
   const first = parsed[0] as ParsedUrl;
   if (parsed.some(({ tls: encrypted }) => encrypted !== first.tls))
-    throw new DecodeError(`${path}.urls`, 'must be all redis:// or all rediss://');
+    throw new DecodeError(at, 'must be all redis:// or all rediss://');
   const mode = url !== undefined ? 'single' : sentinel !== undefined ? 'sentinel' : 'cluster';
   const db = options['db'] === undefined ? first.db : number(options['db'], `${path}.db`, 0, MAX_DB);
   if (!Number.isInteger(db)) throw new DecodeError(`${path}.db`, `must be a whole number, got ${shown(db)}`);
