@@ -52,7 +52,7 @@ function reader(key: LimitKey, env: Pick<LimitEnv, 'matching' | 'service'>): Rea
   switch (key.kind) {
     case 'header': {
       const name = key.name.toLowerCase();
-      return PSEUDO_HEADERS[name] ?? ((request) => headerValue(request.headers, name));
+      return PSEUDO_HEADERS.get(name) ?? ((request) => headerValue(request.headers, name));
     }
     case 'query':
       // A gRPC path has none (gRFC A28).
@@ -97,12 +97,12 @@ function addressRange(remote: string, v4Bits = 32, v6Bits = 128): string | undef
 }
 
 /** What Envoy's actions may name as a header; `:path` has its query there. */
-const PSEUDO_HEADERS: Readonly<Record<string, Reader | undefined>> = {
-  ':path': ({ path }) => path,
-  ':method': ({ method }) => method,
-  ':authority': ({ host }) => host,
-  ':scheme': ({ scheme }) => scheme,
-};
+const PSEUDO_HEADERS: ReadonlyMap<string, Reader> = new Map<string, Reader>([
+  [':path', ({ path }) => path],
+  [':method', ({ method }) => method],
+  [':authority', ({ host }) => host],
+  [':scheme', ({ scheme }) => scheme],
+]);
 
 /** A path without query and fragment. */
 function bare(path: string): string {

@@ -134,6 +134,7 @@ function giveBack(counting: Counting, stores: LimitEnv['stores']): void {
   else if (rule.config.store.kind === 'redis') {
     stores.redis(rule.config.store).tell((store) => store.giveBack?.(name, limit, cost, state));
   }
+  stores.lines.wake(name);
 }
 
 function said(enforced: readonly Counting[]): Said[] {

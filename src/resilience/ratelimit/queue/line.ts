@@ -94,6 +94,11 @@ export class Line {
     });
   }
 
+  /** The first asks now. */
+  wake(): void {
+    if (this.#asking === undefined) this.#serve();
+  }
+
   /** Everybody goes. */
   close(): void {
     this.#stopTimer?.();
@@ -109,7 +114,7 @@ export class Line {
       if (!this.#flows.remove(waiter)) return;
       waiter.end(turn);
       // The next may count less, and have its turn now.
-      if (wasFirst && this.#asking === undefined) this.#serve();
+      if (wasFirst) this.wake();
     };
     const gone = (): void => leave({ kind: 'gone' });
     const late = (): void =>

@@ -27,6 +27,11 @@ export class Lines {
     return line.wait(what, turnMs);
   }
 
+  /** Something was given back to the count: the first may have its turn now. */
+  wake(name: string): void {
+    this.#lines.get(name)?.wake();
+  }
+
   close(): void {
     this.#closed = true;
     for (const line of this.#lines.values()) line.close();
