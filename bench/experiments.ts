@@ -3,6 +3,7 @@ import type { BalancerConfig } from '../src/core/model/cluster.js';
 import { beyondRoundRobin } from '../test/experiments/support/beyond-round-robin.js';
 import { fastFailure } from '../test/experiments/support/fast-failure.js';
 import { localityLoss } from '../test/experiments/support/locality-loss.js';
+import { CAPACITY, computing, LIMITS, LOADS, pool } from '../test/experiments/support/overload.js';
 import { POLICIES } from '../test/experiments/support/policies.js';
 import { APERTURES, spreadOf } from '../test/experiments/support/subsetting.js';
 import type { LimitBy } from '../test/experiments/support/simulation.js';
@@ -42,6 +43,10 @@ const localities = await each({ withdrawn: 'withdrawn', refused: 'refused' } as 
   localityLoss(kind, duration(60_000)),
 );
 const apertures = await each(APERTURES, spreadOf);
+const overloaded = await each({ workers: pool, handlers: computing }, (serve) =>
+  each({ without: undefined, ...LIMITS }, (limit) => LOADS.map((load) => serve(load, limit, duration(40_000)))),
+);
+const overload = { capacity: CAPACITY, ...overloaded };
 
 print(
   'Beyond round robin: success rate',
@@ -63,5 +68,11 @@ print(
   'Connections',
   shown(apertures, ({ connections, max }) => `${connections}, busiest ${max.toFixed(2)} × mean`),
 );
+for (const [kind, curves] of Object.entries(overloaded)) {
+  print(
+    `Overload of ${kind}: answered in time, a second, at ${LOADS.join(', ')} times the capacity`,
+    shown(curves, (points) => points.map(({ goodput }) => goodput.toFixed(0)).join(', ')),
+  );
+}
 const rounded = (_: string, value: unknown): unknown => (typeof value === 'number' ? Number(value.toFixed(4)) : value);
-console.log(`JSON ${JSON.stringify({ beyond, byLimit, failing, localities, apertures }, rounded)}`);
+console.log(`JSON ${JSON.stringify({ beyond, byLimit, failing, localities, apertures, overload }, rounded)}`);

@@ -1,4 +1,4 @@
-import { bars, lines } from './svg.mjs';
+import { bars, lines, table } from './svg.mjs';
 
 /* What docs/balancing.md shows of bench/results: plots by file name, and tables by the mark that they stand under. */
 
@@ -6,8 +6,6 @@ const percent = (share, digits = 2) => `${(share * 100).toFixed(digits)} %`;
 const number = (value) => value.toLocaleString('en', { maximumFractionDigits: value < 100 ? 1 : 0 });
 const COMPARED = ['round robin', 'least request', 'peak EWMA'];
 const seconds = (values) => values.map((value, i) => [i, value]);
-const table = (head, rows) =>
-  [head, head.map((_, i) => (i === 0 ? '---' : '--:')), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n');
 /** `A pick by peak EWMA, by number of endpoints` → `peak EWMA`. */
 const subjectOf = ({ question }, before) => question.slice(before.length).replace(/, by number of .*$/, '');
 

@@ -1,5 +1,5 @@
 /*
- * Plots as SVG by hand. Dark or light by `prefers-color-scheme`. Lines differ by dash as well as by colour, and are named where they end, so
+ * Plots as SVG by hand, and tables. Dark or light by `prefers-color-scheme`. Lines differ by dash as well as by colour, and are named where they end, so
  * that nobody needs to tell colours apart.
  */
 const WIDTH = 720;
@@ -24,6 +24,10 @@ ${body.join('\n')}
 </svg>
 `;
 }
+
+/** A table as the documents have it; the first `names` columns are text, the others numbers. */
+export const table = (head, rows, names = 1) =>
+  [head, head.map((_, i) => (i < names ? '---' : '--:')), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n');
 
 /** Horizontal bars from 0: `rows` of a name, a value, and how it is written; `mark` is a line across them all, with its name. */
 export function bars({ title, rows, max, mark }) {

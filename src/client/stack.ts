@@ -80,7 +80,7 @@ export const routeFilters = (
   own: { readonly extra: ExtraLoad; readonly fallback: boolean },
 ): Filter[] =>
   present([
-    fallback(cluster.fallback, cluster.statName, use, own.fallback, env), // above retry: when all attempts have failed; below the deadline: it covers the fallback too
+    fallbacks(cluster.fallback, cluster.statName, use, own.fallback, env), // above retry: when all attempts have failed; below the deadline: it covers the fallback too
     retries(action, cluster, own.extra, env), // above the balancer: each attempt may choose another endpoint
   ]);
 
@@ -91,9 +91,9 @@ export const troubleFilters = (
   use: FallbackEnv['use'],
   env: ClientEnv,
   overruled: boolean,
-): Filter[] => present([routeDeadline(action, env), fallback(trouble.fallback, trouble.cluster, use, overruled, env)]);
+): Filter[] => present([routeDeadline(action, env), fallbacks(trouble.fallback, trouble.cluster, use, overruled, env)]);
 
-const fallback = (
+const fallbacks = (
   of: Fallback | undefined,
   cluster: string,
   use: FallbackEnv['use'],

@@ -42,8 +42,9 @@ describe('the way of a call and of a change', () => {
     const inOrder = [
       'observe(',
       'callDeadline(',
+      'ownFallback(',
       'routeDeadline(',
-      'fallingBack(',
+      'fallbacks(',
       'retries(',
       'attemptTimeout(',
       'drops(',

@@ -3,15 +3,7 @@ import { type Call, CallRecord } from '../../core/call.js';
 import { callersContext } from '../../core/context.js';
 import type { DeadlineEntry } from '../../core/deadlines.js';
 import { discard } from '../../core/discard.js';
-import {
-  CancelledError,
-  furthest,
-  isRefusal,
-  MeshError,
-  type Reached,
-  reachedAtLeast,
-  refusedUnseen,
-} from '../../core/errors.js';
+import { furthest, isRefusal, MeshError, type Reached, reachedAtLeast, refusedUnseen } from '../../core/errors.js';
 import type { HedgeConfig } from '../../core/model/route.js';
 import { markAttempt } from '../../core/retry-mark.js';
 import type { Reply } from '../../core/reply.js';
@@ -19,15 +11,8 @@ import type { Service } from '../../core/service.js';
 import { type HedgeEnv, hedgeDelayMs } from './env.js';
 import { type Ending, type Meaning, meaningOfError, meaningOfReply, NON_FATAL } from './meaning.js';
 import { type Payment, permitted, refund } from './permit.js';
+import { type Runner, tooLate } from './runner.js';
 import { SharedBody } from './shared-body.js';
-
-/** One attempt under way. */
-interface Runner {
-  readonly attempt: Call;
-  readonly startedAt: number;
-  /** Undefined: the first, or a transparent one. */
-  readonly payment: Payment | undefined;
-}
 
 /**
  * The attempts of one call. The next one goes out when the delay is over, or after the back-off when one has failed. With the first answer that stands
@@ -307,5 +292,3 @@ export class Race {
     }
   };
 }
-
-const tooLate = (): MeshError => new CancelledError('another attempt of the call answered first', 'maybe');
