@@ -1,0 +1,38 @@
+import type { Limit, LimitLease } from '../../../../src/core/model/limit.js';
+import { settle } from '../../../support/fake-clock.js';
+import { REF, storesOf } from './support.js';
+
+/** What a process is told to do. */
+export interface Work {
+  readonly url: string;
+  readonly limit: Limit;
+  readonly lease: LimitLease | undefined;
+  readonly calls: number;
+}
+
+/** When calls that were let through began and ended: wall time, the same clock in all processes of a machine. */
+export type Report = readonly (readonly [began: number, ended: number])[];
+
+/** How many calls are under way at once. */
+const WIDTH = 5;
+
+const now = (): number => performance.timeOrigin + performance.now();
+
+async function work({ url, limit, lease, calls }: Work): Promise<Report> {
+  const store = storesOf(url).open({ ...REF, ...(lease && { lease }) });
+  const report: (readonly [number, number])[] = [];
+  for (let done = 0; done < calls; done += WIDTH) {
+    const one = async (): Promise<void> => {
+      const began = now();
+      const { allowed } = await store.take('shared', limit, 1);
+      if (allowed) report.push([began, now()]);
+    };
+    await Promise.all(Array.from({ length: WIDTH }, one));
+    await settle();
+  }
+  await store.close();
+  return report;
+}
+
+process.on('message', (order: Work) => void work(order).then((report) => process.send?.(report)));
+process.send?.('ready');
