@@ -32,6 +32,8 @@ export class RequestFilters {
   readonly #faults: AttachedPolicies<Faults>;
   readonly #rules = new Map<RateLimits | Quotas, readonly Own[]>();
   readonly #compiledFaults: ReadonlyMap<Faults, CompiledFaults>;
+  /** What sets of policies come to. */
+  readonly #made = new Map<string, Resource>();
   readonly #told = new Set<RateLimits | Quotas>();
 
   /** `dangling`: where rate limit services are told that are not there. */
@@ -63,7 +65,14 @@ export class RequestFilters {
       this.references.report(last, ['spec', 'targetRefs'], message);
     }
     if (rules.length === 0) return {};
-    return { [LIMITS]: optional(ownConfig(LIMITS, { rules, ...replyOf(policies.map(({ spec }) => spec)) })) };
+    // Most rules of most routes are met by the same policies.
+    const key = policies.map(({ kind, namespace, name }) => `${kind}/${namespace}/${name}`).join(' ');
+    const known = this.#made.get(key);
+    if (known !== undefined) return known;
+    const config = ownConfig(LIMITS, { rules, ...replyOf(policies.map(({ spec }) => spec)) });
+    const made = { [LIMITS]: optional(config) };
+    this.#made.set(key, made);
+    return made;
   }
 
   #faultOverrides(policies: readonly Faults[]): Resource {
