@@ -21,7 +21,9 @@ export const typedStruct = (type: string, value: unknown = {}): Resource =>
   any('xds.type.v3.TypedStruct', { type_url: `type.googleapis.com/${type}`, value: structOf(value as object) });
 
 const structOf = (value: object): Resource => ({
-  fields: Object.fromEntries(Object.entries(value).map(([name, field]) => [name, fieldOf(field)])),
+  fields: Object.fromEntries(
+    Object.entries(value).flatMap(([name, field]) => (field === undefined ? [] : [[name, fieldOf(field)]])),
+  ),
 });
 
 /** A `google.protobuf.Value`. */
