@@ -142,7 +142,7 @@ export interface RouteLimits {
    * `DRAFT_VERSION_03`). `standard`: the fields `RateLimit-Policy` and `RateLimit` (IETF httpapi draft).
    */
   readonly headers: { readonly xRateLimit: 'off' | 'epoch' | 'seconds'; readonly standard: boolean };
-  /** Added to refusals (Envoy `response_headers_to_add`). Absent: none. */
+  /** Added to refusals, but where a store did not answer (Envoy `response_headers_to_add`). Absent: none. */
   readonly refusalHeaders?: readonly { readonly name: string; readonly value: string }[] | undefined;
   /** HTTP status where a store did not answer and its rule says `deny` (Envoy `status_on_error`). Absent: `status`. */
   readonly failureStatus?: number | undefined;

@@ -1,5 +1,5 @@
 import { type HeaderFields, headerFields } from '../../core/headers.js';
-import type { LimitState } from '../../core/limits.js';
+import type { LimitState, ServiceLimitState } from '../../core/limits.js';
 import type { Limit, RouteLimits } from '../../core/model/limit.js';
 
 /** What one rule has to say of a request. */
@@ -29,7 +29,7 @@ export function limitHeaders(
   if (config.xRateLimit !== 'off' && Number.isFinite(strictest.state.limit)) {
     const { limit, remaining, resetMs } = strictest.state;
     const from = config.xRateLimit === 'epoch' ? wallTime() : 0;
-    fields['x-ratelimit-limit'] = String(limit);
+    fields['x-ratelimit-limit'] = config.xRateLimit === 'epoch' ? String(limit) : `${limit}${servicePolicies(said)}`;
     fields['x-ratelimit-remaining'] = String(remaining);
     fields['x-ratelimit-reset'] = String(seconds(from + resetMs));
   }
@@ -58,6 +58,19 @@ function leastLeft(said: readonly Said[]): Said | undefined {
   for (const one of said) if (one.state.remaining < (least as Said).state.remaining) least = one;
   return least;
 }
+
+/** What a rate limit service says of its limits, all of them, as Envoy's filter appends it (DRAFT_VERSION_03): `, 10;w=1;name="per-ip"`. */
+function servicePolicies(said: readonly Said[]): string {
+  let text = '';
+  for (const { state } of said) {
+    if (!isOfService(state) || state.of?.algorithm !== 'fixed_window') continue;
+    text += `, ${state.of.requests};w=${seconds(state.of.perMs)}`;
+    if (state.name !== undefined) text += `;name=${quoted(state.name)}`;
+  }
+  return text;
+}
+
+const isOfService = (state: LimitState): state is ServiceLimitState => 'of' in state;
 
 const parametersOf = new WeakMap<Limit, string>();
 

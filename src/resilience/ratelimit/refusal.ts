@@ -26,7 +26,8 @@ export function refusedVerdict(
     refusal.said === undefined
       ? headerFields()
       : (limitHeaders(limits.headers, said, wallTime, refusal.said) ?? headerFields());
-  for (const { name, value } of limits.refusalHeaders ?? []) headers[name] = value;
+  // Envoy's filter adds them where a limit is passed, and not where nobody could be asked.
+  if (reason !== 'store') for (const { name, value } of limits.refusalHeaders ?? []) headers[name] = value;
   // RFC 9110 section 10.2.3: whole seconds; 0 would say to come back at once.
   if (retryAfterMs !== undefined) headers['retry-after'] = String(Math.max(1, seconds(retryAfterMs)));
   return {

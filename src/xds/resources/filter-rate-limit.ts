@@ -46,9 +46,18 @@ export function serviceLimits(filter: Message): ServiceLimits {
     timeoutMs: timeout(filter),
     onStoreFailure: filter.flag('failure_mode_deny') ? 'deny' : 'allow',
     reply: {
-      ...limitReply(filter, 'rate_limited_status'),
+      ...marked(filter, limitReply(filter, 'rate_limited_status')),
       failureStatus: errorStatus(filter, 'status_on_error', DEFAULT_FAILURE_STATUS),
     },
+  };
+}
+
+/** "x-envoy-ratelimited: true", unless the filter says not to: retries by `envoy-ratelimited` go by it. */
+function marked(filter: Message, reply: LimitReply): LimitReply {
+  if (filter.flag('disable_x_envoy_ratelimited_header')) return reply;
+  return {
+    ...reply,
+    refusalHeaders: [{ name: 'x-envoy-ratelimited', value: 'true' }, ...(reply.refusalHeaders ?? [])],
   };
 }
 

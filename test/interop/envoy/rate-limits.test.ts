@@ -1,14 +1,14 @@
-import { request } from 'node:http';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ControlPlane, startControlPlane } from '../../../src/controlplane/index.js';
 import type { Resource } from '../../../src/core/resources.js';
-import { routeResource, routerFilter, toCluster } from '../../support/xds-resources.js';
+import { routeResource, routerFilter } from '../../support/xds-resources.js';
 import { Backends } from './backend.js';
 import { Envoy, envoyBinary } from './envoy.js';
 import { staticCluster } from './our-side.js';
+import { type Answer, byUser, get, rateLimitFilter } from './rate-limited.js';
 
 /* An Envoy that asks our rate limit service. Windows are of a year, so that none of them ends while a test runs. */
 
@@ -23,40 +23,6 @@ descriptors:
     descriptors:
       - { key: user, rate_limit: { unit: year, requests_per_unit: 1 } }
 `;
-
-const rateLimitFilter = (domain: string, more: Resource = {}): Resource => ({
-  name: 'envoy.filters.http.ratelimit',
-  typed_config: {
-    '@type': 'type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimit',
-    domain,
-    timeout: '10s',
-    enable_x_ratelimit_headers: 'DRAFT_VERSION_03',
-    rate_limit_service: {
-      transport_api_version: 'V3',
-      grpc_service: { envoy_grpc: { cluster_name: 'rls' } },
-    },
-    ...more,
-  },
-});
-
-/** By the header `x-user`; and where there is one, by `x-plan` and that. */
-const byUser = (name: string): Resource =>
-  toCluster(name, undefined, {
-    rate_limits: [
-      { actions: [{ request_headers: { header_name: 'x-user', descriptor_key: 'user' } }] },
-      {
-        actions: [
-          { request_headers: { header_name: 'x-plan', descriptor_key: 'plan' } },
-          { request_headers: { header_name: 'x-user', descriptor_key: 'user' } },
-        ],
-      },
-    ],
-  });
-
-interface Answer {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-}
 
 describe.skipIf(envoyBinary === undefined)('an Envoy that asks our rate limit service', () => {
   const closing: (() => Promise<unknown>)[] = [];
@@ -75,25 +41,18 @@ describe.skipIf(envoyBinary === undefined)('an Envoy that asks our rate limit se
   });
 
   /** `plane`: undefined is a port where nobody listens. */
-  async function start(plane: ControlPlane | undefined, domain = 'edge', more: Resource = {}) {
+  async function start(plane: ControlPlane | undefined, more: Resource = {}) {
     const rls = staticCluster('rls', [plane?.port ?? 1], { http2_protocol_options: {} });
     const envoy = await Envoy.start({
       binary: envoyBinary as string,
       routes: [routeResource('web', [byUser('web')])],
       clusters: [staticCluster('web', backends.ports), rls],
-      filters: [rateLimitFilter(domain, more), routerFilter],
+      filters: [rateLimitFilter('10s', more), routerFilter],
     });
     closing.push(() => envoy.close());
     expect(envoy.reasons).toEqual([]);
-    return (headers: Readonly<Record<string, string>>): Promise<Answer> =>
-      new Promise((resolve, reject) => {
-        request({ host: '127.0.0.1', port: envoy.ports.get('web'), headers }, (response) => {
-          response.resume();
-          response.on('end', () => resolve({ status: response.statusCode as number, headers: response.headers }));
-        })
-          .on('error', reject)
-          .end();
-      });
+    const port = envoy.ports.get('web') as number;
+    return (headers: Readonly<Record<string, string>>): Promise<Answer> => get(port, headers);
   }
 
   async function serve(): Promise<ControlPlane> {
@@ -135,14 +94,14 @@ describe.skipIf(envoyBinary === undefined)('an Envoy that asks our rate limit se
   });
 
   test('is let through in a domain that nobody configured', async () => {
-    const ask = await start(await serve(), 'elsewhere');
+    const ask = await start(await serve(), { domain: 'elsewhere' });
     for (let i = 0; i < 3; i++) expect((await ask({ 'x-user': 'ann' })).status).toBe(200);
   });
 
   test('does as its own configuration says where the service is not there', async () => {
     const open = await start(undefined);
     expect((await open({ 'x-user': 'ann' })).status).toBe(200);
-    const closed = await start(undefined, 'edge', { failure_mode_deny: true });
+    const closed = await start(undefined, { failure_mode_deny: true });
     expect((await closed({ 'x-user': 'ann' })).status).toBe(500);
   });
 });
