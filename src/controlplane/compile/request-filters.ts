@@ -6,6 +6,7 @@ import type { RouteDocument } from './parents.js';
 import { any, struct } from './proto.js';
 import { quotaRules } from './quota-rules.js';
 import type { References } from './references.js';
+import { adviseRequests } from './request-advice.js';
 import { type AttachedPolicies, attachPolicies, policiesOf, type RuleRef } from './request-policies.js';
 import type { MeshService } from './services.js';
 
@@ -47,6 +48,11 @@ export class RequestFilters {
     for (const policy of limits)
       this.#rules.set(policy, policy.kind === 'QuotaPolicy' ? quotaRules(policy) : rateLimitRules(policy, dangling));
     this.#compiledFaults = new Map(faults.map((policy) => [policy, compileFaults(policy)]));
+  }
+
+  /** Tells what is surely not as meant. */
+  advise(references: References): void {
+    adviseRequests([...this.#rules.keys()], [this.#limits, this.#faults], references);
   }
 
   /** Entries of `typed_per_filter_config` for what a rule matches; without one, for what no rule does. */

@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { compileYaml, httpRouteYaml, policyYaml, routePolicyYaml, serviceYaml } from '../../support/mesh-yaml.js';
+import {
+  compileYaml,
+  httpRouteYaml,
+  policyYaml,
+  requestPolicyYaml,
+  routePolicyYaml,
+  serviceYaml,
+} from '../../support/mesh-yaml.js';
 
 /** Resource and field of each warning. */
 const warned = (text: string): string[] =>
@@ -32,5 +39,24 @@ describe('what is valid and surely not as meant is warned of', () => {
     const route = httpRouteYaml('r', 'name: a', `[${rule.replace('NAME', 'x')}, ${rule.replace('NAME', 'y')}]`);
     const share = routePolicyYaml('p', 'kind: HTTPRoute, name: r, sectionName: x', 'requestPercent: 5');
     expect(warned(A + route + share)).toEqual([]);
+  });
+
+  test('limits by claims where callers see to them, who know of no token', () => {
+    const to = 'kind: Service, name: a';
+    const rule = '{ name: r, key: [{ header: x }, { claim: sub }], limit: { requests: 1, per: 1s } }';
+    const limits = (side: string): string =>
+      requestPolicyYaml('RateLimitPolicy', 'l', to, `side: ${side}, limits: [${rule}]`);
+    expect(warned(A + limits('client'))).toEqual(['RateLimitPolicy/l spec.limits[0].key[1].claim']);
+    expect(warned(A + limits('server'))).toEqual([]);
+    const quota = 'subject: [{ claim: sub }], plan: { claim: plan }, plans: [{ name: all, unlimited: true }]';
+    expect(warned(A + requestPolicyYaml('QuotaPolicy', 'q', to, quota))).toEqual([
+      'QuotaPolicy/q spec.subject[0].claim',
+      'QuotaPolicy/q spec.plan.claim',
+    ]);
+  });
+
+  test('what the servers behind a DNS name are to see to', () => {
+    const fault = requestPolicyYaml('FaultPolicy', 'f', 'kind: Service, name: d', 'side: server, reset: {}');
+    expect(warned(serviceYaml('d', 'dns: "db.example.com:1"') + fault)).toEqual(['FaultPolicy/f spec.side']);
   });
 });
