@@ -74,9 +74,12 @@ describe('what is compiled', () => {
     });
   });
 
-  test('for gRPC services is taken by grpc-js-xds', async () => {
+  test.each([
+    ['gRPC services', bookinfo],
+    ['policies of requests', requestPolicies],
+  ])('is taken by grpc-js-xds: %s', async (_, text) => {
     const codec = await loadCodec();
-    each(bookinfo, (type, name, resource) => {
+    each(text, (type, name, resource) => {
       const value = codec.encodeResource(type, resource);
       const context = { bootstrap: { certificateProviders: {} }, client: {}, server: {} };
       const result = theirs[type].get().decode(context, { type_url: type, value });
