@@ -117,3 +117,22 @@ export type LimitVerdict =
 export interface RequestLimits {
   check(request: LimitRequest): LimitVerdict | Promise<LimitVerdict>;
 }
+
+/** A request that was let through, by a rule that is metered. */
+export interface Use {
+  readonly rule: string;
+  /** Undefined: the rule says none. */
+  readonly plan: string | undefined;
+  /** Names of the entries of the rule's key, and whose request it was: a value for each; undefined for one that was skipped. */
+  readonly names: readonly string[];
+  readonly key: readonly (string | undefined)[];
+  /** What it counted. */
+  readonly cost: number;
+  /** By which it was decided; undefined where the key is not limited, or a service knows the limit. */
+  readonly limit: Limit | undefined;
+}
+
+/** Who is told of uses (resilience/quota). */
+export interface UseSink {
+  used(use: Use): void;
+}

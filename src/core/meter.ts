@@ -57,6 +57,8 @@ export type MeshEvent =
     }
   /** Requests that waited in line for a limit, once each, when it is their turn. */
   | { readonly kind: 'limit:queued'; readonly rule: string; readonly waitedMs: number }
+  /** A request that a metered rule let through; `units`: what it counted. */
+  | { readonly kind: 'quota:used'; readonly plan: string; readonly units: number }
   /** A store of limits stopped answering, or does again. */
   | { readonly kind: 'limit:store-lost' | 'limit:store-back'; readonly store: string }
   /** Something went wrong on purpose; `overflow`: it would have, and `max_active_faults` were under way already. */

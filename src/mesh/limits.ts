@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.js';
+import type { UseSink } from '../core/limits.js';
 import type { Logger } from '../core/log.js';
 import type { Meter } from '../core/meter.js';
 import type { Random } from '../core/random.js';
@@ -21,13 +22,15 @@ export interface LimitParts {
   readonly service: string | undefined;
   /** `MeshOptions.redis`. */
   readonly redis: Readonly<Record<string, RedisOption>> | undefined;
+  /** Who takes down the uses of metered rules. */
+  readonly uses: UseSink;
   /** The pipeline, by which rate limit services are asked: `Destinations.beside`. */
   readonly pipeline: Service;
 }
 
 /** The limits of one mesh: counts that its client and its servers share. Redis and what a rate limit service speaks are loaded when a rule names them. */
 export function meshLimits(parts: LimitParts): LimitedEnv {
-  const { clock, random, meter, logger, source, service, redis, pipeline } = parts;
+  const { clock, random, meter, logger, source, service, redis, uses, pipeline } = parts;
   let redisStores: Promise<RedisStores> | undefined;
   const openRedis = async (): Promise<RedisStores> => {
     const targets = redisTargets(redis, 'options.redis', process.env[REDIS_URL_VARIABLE]);
@@ -52,5 +55,5 @@ export function meshLimits(parts: LimitParts): LimitedEnv {
     },
   });
   const matching = limitMatching({ random, source: source ?? { labels: {}, principal: undefined } });
-  return { clock, meter, stores, matching, service, principal: source?.principal };
+  return { clock, meter, stores, matching, service, principal: source?.principal, uses };
 }

@@ -24,6 +24,7 @@ const KINDS: Readonly<Record<MeshEvent['kind'], true>> = {
   shed: true,
   'limit:refused': true,
   'limit:queued': true,
+  'quota:used': true,
   'limit:store-lost': true,
   'limit:store-back': true,
   fault: true,

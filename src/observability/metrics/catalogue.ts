@@ -108,6 +108,30 @@ export const EXPERIMENTS_STOPPED = instrument(
   '{experiment}',
   'Experiments with faults that ended, by what ended them.',
 );
+export const LIMIT_REFUSED = instrument(
+  'mesh.limit.refused',
+  'counter',
+  '{request}',
+  'Requests beyond a rate limit, by rule and reason; those of shadow rules went on all the same.',
+);
+export const LIMIT_QUEUED = instrument(
+  'mesh.limit.queued',
+  'counter',
+  '{request}',
+  'Requests that waited in line for a rate limit and had their turn.',
+);
+export const LIMIT_STORE_MOVES = instrument(
+  'mesh.limit.store.transitions',
+  'counter',
+  '{transition}',
+  'Times that a store of limits was lost, or came back.',
+);
+export const QUOTA_USED = instrument(
+  'mesh.quota.used',
+  'counter',
+  '{unit}',
+  'What requests that metered rules let through counted, by plan.',
+);
 export const XDS_UPDATES = instrument(
   'mesh.xds.updates',
   'counter',
@@ -194,6 +218,10 @@ export const INSTRUMENTS: readonly Instrument[] = [
   SHED,
   FAULTS,
   EXPERIMENTS_STOPPED,
+  LIMIT_REFUSED,
+  LIMIT_QUEUED,
+  LIMIT_STORE_MOVES,
+  QUOTA_USED,
   XDS_UPDATES,
   XDS_NACKS,
   XDS_CONNECTED,

@@ -53,6 +53,10 @@ export class Registry implements Meter {
   readonly shed;
   readonly faults;
   readonly experimentsStopped;
+  readonly limitRefused;
+  readonly limitQueued;
+  readonly limitStoreMoves;
+  readonly quotaUsed;
   readonly xdsUpdates;
   readonly xdsNacks;
   readonly configChanges;
@@ -92,6 +96,15 @@ export class Registry implements Meter {
     this.shed = counterTable(pool, ['mesh.protocol', 'mesh.priority', 'mesh.shed.reason']);
     this.faults = counterTable(pool, ['mesh.fault.policy', 'mesh.fault']);
     this.experimentsStopped = counterTable(pool, ['mesh.fault.policy', 'mesh.experiment.reason']);
+    this.limitRefused = counterTable(pool, [
+      'mesh.limit.rule',
+      'mesh.protocol',
+      'mesh.limit.shadow',
+      'mesh.limit.reason',
+    ]);
+    this.limitQueued = counterTable(pool, ['mesh.limit.rule']);
+    this.limitStoreMoves = counterTable(pool, ['mesh.limit.store', 'mesh.limit.store.state']);
+    this.quotaUsed = counterTable(pool, ['mesh.quota.plan']);
     this.xdsUpdates = counterTable(pool, ['mesh.xds.type']);
     this.xdsNacks = counterTable(pool, ['mesh.xds.type']);
     this.configChanges = counterTable(pool, ['mesh.config.source']);
@@ -177,6 +190,21 @@ export class Registry implements Meter {
         break;
       case 'experiment:stopped':
         this.experimentsStopped.find(event.policy, event.reason, undefined, undefined).value++;
+        break;
+      case 'limit:refused':
+        this.limitRefused.find(event.rule, event.protocol, String(event.shadow), event.reason).value++;
+        break;
+      case 'limit:queued':
+        this.limitQueued.find(event.rule, undefined, undefined, undefined).value++;
+        break;
+      case 'limit:store-lost':
+        this.limitStoreMoves.find(event.store, 'lost', undefined, undefined).value++;
+        break;
+      case 'limit:store-back':
+        this.limitStoreMoves.find(event.store, 'back', undefined, undefined).value++;
+        break;
+      case 'quota:used':
+        this.quotaUsed.find(event.plan, undefined, undefined, undefined).value += event.units;
         break;
       case 'xds:update':
         this.xdsUpdates.find(event.type, undefined, undefined, undefined).value++;

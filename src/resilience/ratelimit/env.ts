@@ -1,9 +1,8 @@
 import type { Clock } from '../../core/clock.js';
-import type { LimitRequest } from '../../core/limits.js';
+import type { LimitRequest, UseSink } from '../../core/limits.js';
 import type { Meter } from '../../core/meter.js';
 import type { RouteMatch } from '../../core/model/match.js';
 import type { LimitStores } from './stores.js';
-import type { UseSink } from './use.js';
 
 /** What limits ask of a request's path, query and headers; `src/routing` knows how. */
 export interface LimitMatching {
