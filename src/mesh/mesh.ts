@@ -23,7 +23,10 @@ import type { WatchServer } from '../core/server-config.js';
 import type { Service } from '../core/service.js';
 import { VERSION } from '../core/version.js';
 import type { Observability } from '../observability/observability.js';
+import { UsageLedger } from '../resilience/quota/ledger.js';
+import type { UsageSnapshot } from '../resilience/quota/snapshot.js';
 import type { RedisOption } from '../resilience/ratelimit/redis/options.js';
+import { usageWindows } from '../resilience/ratelimit/usage-window.js';
 import type { ServableServer, ServeOptions, Serving } from '../server/xds/index.js';
 import type { ConfigDumpJson } from '../xds/csds/index.js';
 import { HashLoader } from './hash-source.js';
@@ -48,6 +51,8 @@ export interface Mesh extends Scope {
   readonly meter: Meter;
   /** Calls by service and version since the start; `now.since(before)` for a window. */
   stats(): ReturnType<Observability['stats']>;
+  /** Who used how much of which plan, of what rules with `meter` let through here; `now.since(before)` for a span, JSON for export. */
+  usage(): UsageSnapshot;
   /** All metrics as Prometheus or OpenMetrics text. */
   prometheus: Observability['prometheus'];
   /** All metrics for an OpenTelemetry SDK's metric reader. */
@@ -127,12 +132,14 @@ export function createMesh({ source, unknownHosts, localCluster, redis, env: par
   const deadlines = new Deadlines(parts.clock);
   const hash = new HashLoader(parts.logger);
   const localZones = localCluster === undefined ? undefined : new LocalZones(source, localCluster);
+  const ledger = new UsageLedger({ clock: parts.clock, meter: observability.meter, window: usageWindows() });
   const limits = meshLimits({
     ...parts,
     meter: observability.meter,
     source: parts.source,
     service: localCluster,
     redis,
+    uses: ledger,
     pipeline: (call) => destinations.beside(call),
   });
   const env: ClientEnv = {
@@ -197,6 +204,7 @@ export function createMesh({ source, unknownHosts, localCluster, redis, env: par
     ...createScope(env),
     meter: observability.meter,
     stats: () => observability.stats(),
+    usage: () => ledger.snapshot(),
     prometheus: (format) => observability.prometheus(format),
     metricProducer: () => observability.metricProducer(),
     serve: async (server, options) => {
