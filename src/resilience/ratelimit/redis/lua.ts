@@ -32,10 +32,11 @@ const GIVE_BACK = `
 local cost, stamp = tonumber(ARGV[1]), tonumber(ARGV[2])`;
 
 const WRITE = `
-local function write(ttl, ...)
-  redis.call('SET', KEYS[1], table.concat({...}, ' '), 'PX', string.format('%.0f', math.max(1, math.ceil(ttl))))
-end
 local function whole(n) return string.format('%.0f', n) end
+local function shown(n) return math.min(math.ceil(n), ${Number.MAX_SAFE_INTEGER}) end
+local function write(ttl, ...)
+  redis.call('SET', KEYS[1], table.concat({...}, ' '), 'PX', whole(math.max(1, shown(ttl))))
+end
 local function read(n)
   local numbers = {}
   for word in string.gmatch(redis.call('GET', KEYS[1]) or '', '%d+') do numbers[#numbers + 1] = tonumber(word) end
@@ -65,10 +66,11 @@ if late or taken + extra > 0 then save() end
 local retry = 0
 if need > taken then
   retry = -1
-  if requests > 0 and need <= burst then retry = math.ceil((debt + need * per - room) / requests) end
+  if requests > 0 and need <= burst then retry = (debt + need * per - room) / requests end
 end
 local left = requests > 0 and math.floor((room - debt) / per) or 0
-return {taken, extra, left, requests > 0 and math.ceil(debt / requests) or 0, retry, now, now, debt}`;
+local reset = requests > 0 and debt / requests or 0
+return {taken, extra, left, shown(reset), shown(retry), now, now, shown(debt)}`;
 
 /** What the bucket has since worked off anyway is not given back: it may have been full in between. */
 const BUCKET_GIVE_BACK = `

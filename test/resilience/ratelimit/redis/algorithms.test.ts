@@ -217,6 +217,20 @@ describe.skipIf(!hasRedis())('limits in Redis', () => {
       for (const key of keys) expect(await redis.admin.pttl(key)).toBeGreaterThan(0);
     });
 
+    it('the largest limit that can be written is counted, and what it says is a number', async () => {
+      const most = 4_294_967_295;
+      const limit: Limit = { algorithm: 'token_bucket', requests: 1, perMs: 366 * 86_400_000, burst: most };
+      const state = await take(limit, most);
+      expect(state).toMatchObject({ allowed: true, remaining: 0 });
+      expect(state.resetMs).toBeGreaterThan(1e12);
+      const refused = await take(limit);
+      expect(refused.allowed).toBe(false);
+      expect(refused.retryAfterMs).toBeGreaterThan(0);
+      // Of such numbers the last digits are lost: never in favour of the caller, and of a year it is less than a minute.
+      await at(366 * 86_400_000 + 60_000);
+      expect(await free(limit)).toBe(1);
+    });
+
     it('keys that are long, or choose a slot of a cluster, are named by a hash', async () => {
       const limit: Limit = { algorithm: 'fixed_window', requests: 1, perMs: 1_000 };
       const keys = ['{slot}a', '{slot}b', 'x'.repeat(10_000)];
