@@ -1,8 +1,9 @@
 import { afterAll, expect, test } from 'vitest';
-import { CLUSTER, ENDPOINT, type Resource, ROUTE } from '../../../src/core/resources.js';
+import { CLUSTER, ENDPOINT, LISTENER, type Resource, ROUTE } from '../../../src/core/resources.js';
 import { bookinfo, everything } from '../../support/mesh-examples.js';
+import { requestPolicies } from '../../support/mesh-requests.js';
 import { compileYaml } from '../../support/mesh-yaml.js';
-import { any, routerFilter } from '../../support/xds-resources.js';
+import { routerFilter } from '../../support/xds-resources.js';
 import { Envoy, envoyBinary } from './envoy.js';
 
 /* What our compiler makes of YAML with every field of it, taken by a real Envoy: nothing refused, with what only inmesh reads passed over. */
@@ -10,14 +11,20 @@ import { Envoy, envoyBinary } from './envoy.js';
 let envoy: Envoy | undefined;
 afterAll(() => envoy?.close());
 
-const FILTERS: readonly Resource[] = [
-  { name: 'envoy.filters.http.cors', typed_config: any('envoy.extensions.filters.http.cors.v3.Cors') },
-  {
-    name: 'envoy.filters.http.stateful_session',
-    typed_config: any('envoy.extensions.filters.http.stateful_session.v3.StatefulSession'),
-  },
-  routerFilter,
-];
+interface ApiListener {
+  readonly api_listener?: { readonly api_listener: { readonly http_filters: readonly Resource[] } };
+}
+
+/** The filters of all listeners that are for clients: here every listener has them. */
+function filtersOf({ resources }: ReturnType<typeof compileYaml>): Resource[] {
+  const found = new Map<string, Resource>();
+  for (const listener of resources[LISTENER].values()) {
+    const { api_listener: api } = listener as ApiListener;
+    for (const filter of api?.api_listener.http_filters ?? []) found.set(String(filter['name']), filter);
+  }
+  found.delete(String(routerFilter['name']));
+  return [...found.values(), routerFilter];
+}
 
 /** Envoy has checks by gRPC only for clusters that speak HTTP/2 to everybody; with us every endpoint may speak gRPC. */
 function checksFor(cluster: Resource): Resource {
@@ -42,13 +49,14 @@ function selfContained({ resources }: ReturnType<typeof compileYaml>): Resource[
 test.skipIf(envoyBinary === undefined).each([
   ['bookinfo', bookinfo],
   ['every field', everything],
+  ['policies of requests', requestPolicies],
 ])('a real Envoy takes what is compiled: %s', async (_, text) => {
   const compiled = compileYaml(text);
   envoy = await Envoy.start({
     binary: envoyBinary as string,
     routes: [...compiled.resources[ROUTE].values()],
     clusters: selfContained(compiled),
-    filters: FILTERS,
+    filters: filtersOf(compiled),
   });
   expect({ refused: envoy.refused, reasons: envoy.reasons }).toEqual({ refused: [], reasons: [] });
   expect(envoy.ports.size).toBe(compiled.resources[ROUTE].size);
