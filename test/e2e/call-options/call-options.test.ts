@@ -3,7 +3,8 @@ import { request } from 'undici';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type CallPolicyOptions, type GrpcCallOptions, meshMetadata } from '../../../src/index.js';
 import { FakeClock, GrpcFailure, grpcService, type TestMesh, testMesh } from '../../../src/testing/index.js';
-import { ECHO } from '../support/backend.js';
+import { Backend, ECHO } from '../support/backend.js';
+import { CARRIERS, openCarrier } from '../support/carriers.js';
 
 /*
  * What one call says of retries, hedging and fallbacks, over what the configuration says: by fetch, by undici's API and by gRPC.
@@ -97,12 +98,14 @@ interface EchoClient {
 }
 
 /** The status as HTTP has it, so that all faces tell the same. */
-const asked = (client: EchoClient, options: GrpcCallOptions): Promise<string> =>
-  new Promise((resolve) =>
-    client.get({}, meshMetadata(new Metadata(), options), (error, reply) =>
+const asked = (client: EchoClient, options: GrpcCallOptions, headers: Record<string, string> = {}): Promise<string> =>
+  new Promise((resolve) => {
+    const metadata = meshMetadata(new Metadata(), options);
+    for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
+    client.get({}, metadata, (error, reply) =>
       resolve(error === null ? reply.id : error.code === 14 ? '503' : String(error.code)),
-    ),
-  );
+    );
+  });
 
 const reply = (id: string) => ({ body: gRPC ? Buffer.from(JSON.stringify({ id })) : JSON.stringify({ id }) });
 let gRPC = false;
@@ -212,6 +215,44 @@ describe.each(Object.entries(FACES))('one call by %s', (face, openFace) => {
     expect(await inOneGo(clock, ask())).toBe('configured');
     expect(await inOneGo(clock, ask({ fallback: reply('own') }))).toBe('own');
     expect(await inOneGo(clock, ask({ fallback: false }))).toBe('503');
+  });
+});
+
+describe('options of calls over real sockets', () => {
+  const closing: (() => unknown)[] = [];
+  afterEach(async () => {
+    for (const close of closing.splice(0).reverse()) await close();
+  });
+
+  test('hold over HTTP/1.1 and HTTP/2, with configuration from a file and over ADS', async () => {
+    for (const carrier of CARRIERS) {
+      const [http, grpc] = [await Backend.start('a'), await Backend.start('b')];
+      closing.push(
+        () => http.kill(),
+        () => grpc.kill(),
+      );
+      const service = (name: string, port: number): string => `---
+apiVersion: v1
+kind: Service
+metadata: { name: ${name} }
+spec: { endpoints: ["127.0.0.1:${port}"] }
+`;
+      const opened = await openCarrier(carrier, service('reviews', http.httpPort) + service('ratings', grpc.grpcPort));
+      closing.push(() => opened.close());
+      const headers = { 'x-behave': 'fail' };
+      const ask = async (options: CallPolicyOptions): Promise<string> =>
+        outcome(opened.mesh.fetch('http://reviews/get', { headers, mesh: options }));
+      expect(await ask({ retry: false })).toBe('503');
+      expect(http.seen).toHaveLength(1);
+      expect(await ask({ retry: { maxRetries: 2, baseMs: 1 }, fallback: { body: '{"id":"own"}' } })).toBe('own');
+      expect(http.seen).toHaveLength(4);
+      const client = opened.mesh.grpc(makeGenericClientConstructor(ECHO, 'Echo'), 'ratings') as unknown as EchoClient;
+      const options = { idempotent: true, retry: { maxRetries: 2, baseMs: 1 } } as const;
+      expect(await asked(client, { retry: false }, headers)).toBe('503');
+      expect(grpc.seen).toHaveLength(1);
+      expect(await asked(client, { ...options, fallback: { body: Buffer.from('{"id":"own"}') } }, headers)).toBe('own');
+      expect(grpc.seen).toHaveLength(4);
+    }
   });
 });
 
