@@ -23,5 +23,11 @@ export interface ServerConfigWatcher {
   ambient(error: MeshError): void;
 }
 
-/** Watches the configuration for an address that a server listens on, until the result is called. May call back before it returns. */
-export type WatchServer = (address: Address, watcher: ServerConfigWatcher) => () => void;
+/**
+ * A server by the address that it listens on (gRFC A36), or by a name of the service that it is, wherever it listens: the Listener `inmesh.dev/inbound/<name>`,
+ * which holds the policies for requests that come in. There may be none of that name: then it is one that asks nothing of them.
+ */
+export type ServerKey = Address | { readonly service: string };
+
+/** Watches the configuration of a server until the result is called. May call back before it returns. */
+export type WatchServer = (server: ServerKey, watcher: ServerConfigWatcher) => () => void;

@@ -7,9 +7,12 @@ import type { DnsOptions } from '../core/dns.js';
 import { MeshClosedError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
 import type { Meter } from '../core/meter.js';
+import type { ServerConfigWatcher, ServerKey, WatchServer } from '../core/server-config.js';
 import { ResourceStore } from '../xds/resource-store.js';
+import { watchServers } from '../xds/servers/index.js';
 import { type XdsConfigSource, xdsConfigSource } from '../xds/source.js';
 import { ConfigInvalidError } from './errors.js';
+import { noServers } from './servers.js';
 import type { MeshSource } from './source.js';
 
 export interface EmbeddedOptions {
@@ -51,6 +54,7 @@ export function servicesSource(
 class EmbeddedSource implements MeshSource {
   readonly #store = new ResourceStore();
   readonly #inner: XdsConfigSource;
+  readonly #servers: WatchServer;
   readonly #watchers = new Set<ConfigWatcher>();
   /** Those of names that nobody knows. */
   readonly #unknown = new Set<ConfigWatcher>();
@@ -64,6 +68,7 @@ class EmbeddedSource implements MeshSource {
     private readonly name: string,
     private readonly options: EmbeddedOptions,
   ) {
+    this.#servers = watchServers({ cache: this.#store, listenerName: () => undefined, logger: options.logger });
     this.#inner = xdsConfigSource({
       cache: this.#store,
       listenerName: (authority) => authority,
@@ -109,6 +114,13 @@ class EmbeddedSource implements MeshSource {
       this.#unknown.delete(watcher);
       stop();
     };
+  }
+
+  /** By the name of a service: what an address is for, only a control plane knows. */
+  watchServer(server: ServerKey, watcher: ServerConfigWatcher): () => void {
+    if ('service' in server) return this.#servers(server, watcher);
+    watcher.failed(noServers());
+    return () => {};
   }
 
   holdCluster(authority: string, cluster: string): () => void {

@@ -1,9 +1,10 @@
 import type { ConfigWatcher } from '../core/config-source.js';
 import { ConfigUnavailableError, MeshError } from '../core/errors.js';
 import type { LoadRecorder } from '../core/load-reports.js';
-import type { Address, Locality } from '../core/model/endpoint.js';
+import type { Locality } from '../core/model/endpoint.js';
 import type { ResourcesDump } from '../core/resources.js';
-import type { ServerConfigWatcher } from '../core/server-config.js';
+import type { ServerConfigWatcher, ServerKey } from '../core/server-config.js';
+import { serversOf } from './servers.js';
 import type { MeshSource } from './source.js';
 
 /** A source that is still being loaded: watches made before it is there are handed on to it. */
@@ -44,13 +45,9 @@ export class LateSource implements MeshSource {
     return this.#source?.dump?.() ?? [];
   }
 
-  watchServer(address: Address, watcher: ServerConfigWatcher): () => void {
+  watchServer(server: ServerKey, watcher: ServerConfigWatcher): () => void {
     return this.#onceLoaded(
-      (source) => {
-        if (source.watchServer !== undefined) return source.watchServer(address, watcher);
-        watcher.failed(noServers());
-        return () => {};
-      },
+      (source) => serversOf(source)(server, watcher),
       (error) => watcher.failed(error),
     );
   }
@@ -82,13 +79,6 @@ export class LateSource implements MeshSource {
     const source = await this.loading.catch(() => undefined);
     await source?.close();
   }
-}
-
-/** What a server is told that has nobody to configure it. */
-export function noServers(): MeshError {
-  return new ConfigUnavailableError(
-    'mesh.serve takes its configuration from a control plane: give the mesh one by the option xds or by GRPC_XDS_BOOTSTRAP',
-  );
 }
 
 function asConfigError(error: unknown): MeshError {

@@ -19,7 +19,6 @@ import { MeshClosedError } from '../core/errors.js';
 import type { Meter } from '../core/meter.js';
 import type { HealthStatus, Locality } from '../core/model/endpoint.js';
 import type { ResourcesDump } from '../core/resources.js';
-import type { WatchServer } from '../core/server-config.js';
 import type { Service } from '../core/service.js';
 import { VERSION } from '../core/version.js';
 import type { Observability } from '../observability/observability.js';
@@ -27,12 +26,13 @@ import { UsageLedger } from '../resilience/quota/ledger.js';
 import type { UsageSnapshot } from '../resilience/quota/snapshot.js';
 import type { RedisOption } from '../resilience/ratelimit/redis/options.js';
 import { usageWindows } from '../resilience/ratelimit/usage-window.js';
+import type { ServerParts } from '../server/parts.js';
 import type { ServableServer, ServeOptions, Serving } from '../server/xds/index.js';
 import type { ConfigDumpJson } from '../xds/csds/index.js';
 import { HashLoader } from './hash-source.js';
-import { noServers } from './late-source.js';
 import { meshLimits } from './limits.js';
 import { createScope, type Scope } from './scope.js';
+import { serversOf } from './servers.js';
 import type { MeshSource } from './source.js';
 
 /** What an application holds: every face of the mesh, on one pipeline. */
@@ -49,6 +49,8 @@ export interface Mesh extends Scope {
   readonly service: Service;
   /** Where it writes down what it does; for what belongs to this process as well: `meshMiddleware({ mesh })`. */
   readonly meter: Meter;
+  /** What it has for servers of this process: likewise. */
+  readonly servers: ServerParts;
   /** Calls by service and version since the start; `now.since(before)` for a window. */
   stats(): ReturnType<Observability['stats']>;
   /** Who used how much of which plan, of what rules with `meter` let through here; `now.since(before)` for a span, JSON for export. */
@@ -160,6 +162,8 @@ export function createMesh({ source, unknownHosts, localCluster, redis, env: par
       return parts.locality ?? source.locality;
     },
   };
+  const { clock, random, logger } = parts;
+  const servers: ServerParts = { service: localCluster, watch: serversOf(source), limits, clock, random, logger };
   const servings = new Set<Serving>();
   const watched: HoldingSource = {
     watch: hash.watch(source),
@@ -203,6 +207,7 @@ export function createMesh({ source, unknownHosts, localCluster, redis, env: par
     service,
     ...createScope(env),
     meter: observability.meter,
+    servers,
     stats: () => observability.stats(),
     usage: () => ledger.snapshot(),
     prometheus: (format) => observability.prometheus(format),
@@ -210,12 +215,7 @@ export function createMesh({ source, unknownHosts, localCluster, redis, env: par
     serve: async (server, options) => {
       if (closing !== undefined) throw new MeshClosedError();
       const { serveXds } = await import('../server/xds/index.js');
-      const watch: WatchServer = (address, watcher) => {
-        if (source.watchServer !== undefined) return source.watchServer(address, watcher);
-        watcher.failed(noServers());
-        return () => {};
-      };
-      const serving = serveXds(server, options, { ...env, watch });
+      const serving = serveXds(server, options, { ...env, watch: servers.watch });
       servings.add(serving);
       return serving;
     },

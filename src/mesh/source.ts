@@ -5,7 +5,7 @@ import type { WatchServer } from '../core/server-config.js';
 
 /** Where a mesh's configuration comes from, and what else is known there. */
 export interface MeshSource extends ConfigSource, HoldingSource {
-  /** Configures servers (gRFC A36). Undefined: there is no control plane that could. */
+  /** Configures servers (gRFC A36). Undefined: nobody could. */
   readonly watchServer?: WatchServer;
   /** Where this process runs, as the bootstrap's node says. */
   readonly locality?: Locality | undefined;

@@ -4,7 +4,7 @@ import { type Logger, silentLogger } from '../core/log.js';
 import { type Random, systemRandom } from '../core/random.js';
 import type { Meter } from '../core/meter.js';
 import type { Service } from '../core/service.js';
-import { MAX_TRUSTED_HOPS } from '../server/remote-address.js';
+import { hops } from '../server/remote-address.js';
 import type { ShedOptions } from '../server/shedding/options.js';
 import { ProxyShedding } from './shedding.js';
 
@@ -128,9 +128,7 @@ export function proxyEnv(options: ProxyOptions): ProxyEnv {
   if (typeof trustPriority !== 'boolean') {
     throw new DecodeError('options.trustPriority', `must be true or false, got ${shown(trustPriority)}`);
   }
-  const trustedHops = number(options.trustedHops ?? 0, 'options.trustedHops', 0, MAX_TRUSTED_HOPS);
-  if (!Number.isInteger(trustedHops))
-    throw new DecodeError('options.trustedHops', `must be a whole number, got ${trustedHops}`);
+  const trustedHops = hops(options.trustedHops, 'options.trustedHops');
   const { reserveMs, shed = false, clock = systemClock } = options;
   if (reserveMs !== undefined) number(reserveMs, 'options.reserveMs', 0, MAX_RESERVE_MS);
   return {

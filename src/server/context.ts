@@ -4,9 +4,10 @@ import { Cancellation } from '../core/cancellation.js';
 import { type Clock, systemClock } from '../core/clock.js';
 import { CancelledError } from '../core/errors.js';
 import { PRIORITY_HEADER, parsePriority } from '../core/mesh-headers.js';
-import type { HeaderFields } from '../core/headers.js';
+import { type HeaderFields, headerFields } from '../core/headers.js';
 import { isRetried } from '../core/retry-mark.js';
 import type { InboundView } from './view.js';
+import type { Caller } from './caller.js';
 import type { RequestMetrics } from './orca/request-metrics.js';
 import { timeLeftMs } from './time-left.js';
 import { validBaggage, validTraceparent, validTracestate } from './trace-headers.js';
@@ -30,8 +31,15 @@ export class InboundContext implements Ambient, Lifetime {
   exempt = false;
   /** The request itself, for policies that look at it; undefined where there are none. Written by the middleware, once. */
   view: InboundView | undefined;
-  /** What policies have to say in the head of the reply. Written by gates, sent by the middleware. */
+  /** How many proxies are believed about who the client is. Written by the middleware, once. */
+  trustedHops = 0;
+  /** Who makes the request, verified. Written by the gate that asks. */
+  caller: Caller | undefined;
+  /** What policies have to say in the head of the reply, and to the handler. Written by gates, handed on by the middleware. */
   replyHeaders: HeaderFields | undefined;
+  requestHeaders: HeaderFields | undefined;
+  /** Whether the answer was a failure of the server's. Written before the request is over. */
+  failed = false;
   #over = false;
   #onOver: Set<() => void> | undefined;
   #onReleased: (() => void)[] | undefined;
@@ -89,10 +97,9 @@ export class InboundContext implements Ambient, Lifetime {
     if (listeners !== undefined) for (const listener of listeners) listener();
   }
 
-  /** For the head of the reply; a field that is there already is replaced. */
-  addReplyHeaders(headers: HeaderFields | undefined): void {
-    if (headers === undefined) return;
-    this.replyHeaders = this.replyHeaders === undefined ? headers : Object.assign(this.replyHeaders, headers);
+  /** For the handler to see; a field that is there already is replaced. */
+  addRequestHeaders(headers: HeaderFields | undefined): void {
+    if (headers !== undefined) this.requestHeaders = Object.assign(this.requestHeaders ?? headerFields(), headers);
   }
 
   /** The answer is out, or nobody waits for it: what was set up for the request can go. */

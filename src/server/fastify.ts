@@ -1,6 +1,6 @@
 import { withAmbient } from '../core/ambient.js';
 import type { Passage } from './gate.js';
-import { contextFor, type InboundRequest, type InboundResponse, letIn } from './http.js';
+import { answer, contextFor, type InboundRequest, type InboundResponse, letIn } from './http.js';
 import { Inbound, type InboundOptions } from './inbound.js';
 import { refusalReply } from './refusal.js';
 
@@ -11,7 +11,7 @@ interface Reply {
   readonly raw: InboundResponse;
   code(status: number): unknown;
   headers(values: Readonly<Record<string, string | string[]>>): unknown;
-  send(body: string): unknown;
+  send(body: string | Uint8Array): unknown;
 }
 
 type Hook = (request: { readonly raw: InboundRequest }, reply: Reply, done: () => void) => void;
@@ -27,10 +27,11 @@ function plugin(fastify: FastifyInstanceLike, options: InboundOptions, done: () 
     const context = contextFor(inbound, request.raw, reply.raw);
     const go = (refusal: Passage): void => {
       if (refusal === undefined) {
-        letIn(reply.raw, context);
+        letIn(request.raw, reply.raw, context);
         withAmbient(context, next);
         return;
       }
+      if (refusal.reset === true) return answer(reply.raw, refusal);
       // Through Fastify, which has hooks of its own for what is answered.
       const { status, headers, body } = refusalReply(refusal);
       reply.code(status);

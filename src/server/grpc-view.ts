@@ -18,6 +18,10 @@ export class GrpcView implements InboundView {
     private readonly from: Peer,
   ) {}
 
+  get raw(): object {
+    return this.metadata;
+  }
+
   get peer(): string | undefined {
     return peerAddress(this.from);
   }

@@ -12,7 +12,7 @@ import { ORCA_TRAILER } from '../core/orca.js';
 import type { HeaderFields } from '../core/headers.js';
 import type { InboundContext } from './context.js';
 import type { Passage } from './gate.js';
-import { textFields } from './grpc-view.js';
+import { GrpcView, textFields } from './grpc-view.js';
 import { Inbound, type InboundOptions } from './inbound.js';
 import type { LoadReporting } from './orca/reporting.js';
 import { RequestMetrics } from './orca/request-metrics.js';
@@ -34,11 +34,15 @@ export function meshServerInterceptor(options?: InboundOptions): ServerIntercept
     const metrics = reporting === undefined ? undefined : new RequestMetrics();
     // Metadata comes first; a call that is cancelled before has no handler yet.
     let context: InboundContext | undefined;
+    let received: Metadata | undefined;
     // grpc-js tells of a cancellation at the end of every call, also of one that was answered.
     let answered = false;
     const inside = (next: () => void): void => (context === undefined ? next() : withAmbient(context, next));
     const go = (refusal: Passage, next: () => void): void => {
-      if (refusal === undefined) return inside(next);
+      if (refusal === undefined) {
+        addMetadata(received, takeRequestHeaders(context));
+        return inside(next);
+      }
       // Cancelled while it waited: there is nobody to answer.
       if (answered) return;
       answered = true;
@@ -55,7 +59,10 @@ export function meshServerInterceptor(options?: InboundOptions): ServerIntercept
       start: (next) =>
         next({
           onReceiveMetadata(metadata, forward) {
-            context = inbound.context(textFields(metadata), 'grpc', monotonic(call.getDeadline(), inbound.clock));
+            received = metadata;
+            const view = (): GrpcView => new GrpcView(method.path, call.getHost(), metadata, call.getConnectionInfo());
+            const deadline = monotonic(call.getDeadline(), inbound.clock);
+            context = inbound.context(textFields(metadata), 'grpc', view, deadline);
             context.metrics = metrics;
             if (isExempt(method)) context.exempt = true;
             admit(() => forward(metadata));
@@ -79,6 +86,7 @@ export function meshServerInterceptor(options?: InboundOptions): ServerIntercept
         const status = headers === undefined ? sent : { ...sent, metadata: withHeaders(sent.metadata, headers) };
         if (!answered) reporting?.recorder.finished(isGrpcFailure(status.code));
         answered = true;
+        if (context !== undefined) context.failed = isGrpcFailure(status.code);
         context?.over();
         forward(reporting === undefined || metrics === undefined ? status : withReport(status, reporting, metrics));
       },
@@ -104,6 +112,18 @@ export function takeReplyHeaders(context: InboundContext | undefined): HeaderFie
   const headers = context?.replyHeaders;
   if (context !== undefined) context.replyHeaders = undefined;
   return headers;
+}
+
+function takeRequestHeaders(context: InboundContext | undefined): HeaderFields | undefined {
+  const headers = context?.requestHeaders;
+  if (context !== undefined) context.requestHeaders = undefined;
+  return headers;
+}
+
+/** For the handler to see. */
+export function addMetadata(metadata: Metadata | undefined, headers: HeaderFields | undefined): void {
+  if (metadata === undefined || headers === undefined) return;
+  for (const name in headers) metadata.set(name, String(headers[name]));
 }
 
 /** A copy: a handler may use its own for other calls. */

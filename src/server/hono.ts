@@ -1,10 +1,12 @@
 import { withAmbient } from '../core/ambient.js';
+import { isHttpFailure } from '../core/classify.js';
 import type { HeaderFields } from '../core/headers.js';
 import type { InboundContext, InboundHeaders } from './context.js';
 import { isEventStream } from './event-stream.js';
-import { contextFor, type InboundRequest, type InboundResponse } from './http.js';
+import { answer, contextFor, type InboundRequest, type InboundResponse } from './http.js';
 import { Inbound, type InboundOptions } from './inbound.js';
 import { refusalReply } from './refusal.js';
+import { WebView } from './view.js';
 
 export type { InboundOptions } from './inbound.js';
 
@@ -37,6 +39,7 @@ export function meshMiddleware(
     const passage = inbound.refusal(context, 'http');
     const refusal = passage instanceof Promise ? await passage : passage;
     if (refusal !== undefined) {
+      if (refusal.reset === true && node !== undefined) answer(node.outgoing, refusal);
       const { status, headers, body } = refusalReply(refusal);
       return new Response(body, { status, headers: new Headers(pairs(headers)) });
     }
@@ -47,7 +50,10 @@ export function meshMiddleware(
       if (context.takesPlace && isEventStream(c.res.headers.get('content-type'))) context.released();
     } finally {
       // No other server tells when the answer is out.
-      if (node === undefined) inbound.handled(context);
+      if (node === undefined) {
+        context.failed = isHttpFailure(c.res.status);
+        inbound.handled(context);
+      }
     }
     return undefined;
   };
@@ -76,7 +82,7 @@ function webContext(inbound: Inbound, request: Request): InboundContext {
   let context = contexts.get(request);
   if (context === undefined) {
     const headers: InboundHeaders = Object.fromEntries(request.headers);
-    const made = inbound.context(headers, 'http');
+    const made = inbound.context(headers, 'http', () => new WebView(request));
     context = made;
     contexts.set(request, made);
     if (request.signal.aborted) made.callerGone();

@@ -1,10 +1,16 @@
+import type { IncomingMessage } from 'node:http';
+import type { Http2ServerRequest } from 'node:http2';
 import { withAmbient } from '../core/ambient.js';
+import { isHttpFailure } from '../core/classify.js';
 import type { InboundContext, InboundHeaders } from './context.js';
 import { Inbound, type InboundOptions } from './inbound.js';
 import { type HeadedResponse, releaseEventStream } from './event-stream.js';
 import type { Passage } from './gate.js';
 import { type ReportingResponse, reportInHead } from './orca/http.js';
 import { type Refusal, refusalReply } from './refusal.js';
+import { viewOf } from './view.js';
+import { changeFields, replacing } from './xds/header-changes.js';
+import { changeRequest } from './xds/http1-headers.js';
 
 /** As much of a request as is read: node:http, node:http2 and all frameworks on top of them have it. */
 export interface InboundRequest {
@@ -18,9 +24,10 @@ export interface InboundResponse extends ReportingResponse, HeadedResponse {
   /** HTTP/1.1: `close` has been told. */
   readonly closed?: boolean;
   /** HTTP/2, whose responses do not say that themselves. */
-  readonly stream?: { readonly closed: boolean } | undefined;
+  readonly stream?: { readonly closed: boolean; close?(code: number): void } | undefined;
   setHeader(name: string, value: string | string[]): unknown;
-  end(body: string): unknown;
+  end(body: string | Uint8Array): unknown;
+  destroy(): unknown;
 }
 
 /** Contexts by request, so that a middleware that is mounted twice, or again after a body parser, goes on with the same one. */
@@ -30,10 +37,11 @@ const contexts = new WeakMap<InboundRequest, InboundContext>();
 export function contextFor(inbound: Inbound, request: InboundRequest, response: InboundResponse): InboundContext {
   let context = contexts.get(request);
   if (context === undefined) {
-    const made = inbound.context(request.headers, 'http');
+    const made = inbound.context(request.headers, 'http', () => viewOf(request as IncomingMessage));
     context = made;
     contexts.set(request, made);
     const closed = (): void => {
+      made.failed = isHttpFailure(response.statusCode);
       // A response of HTTP/2 is finished when its stream is, also by the client; one of HTTP/1.1 has ended as soon as the handler says so.
       if (response.writableEnded && response.writableFinished) made.over();
       else made.callerGone();
@@ -56,7 +64,7 @@ export function enter<R>(
   const context = contextFor(inbound, request, response);
   const go = (refusal: Passage): R | undefined => {
     if (refusal === undefined) {
-      letIn(response, context);
+      letIn(request, response, context);
       return withAmbient(context, serve);
     }
     answer(response, refusal);
@@ -67,8 +75,15 @@ export function enter<R>(
 }
 
 /** What the gates want of the response of a request that has passed them. */
-export function letIn(response: InboundResponse, context: InboundContext): void {
-  const { replyHeaders } = context;
+export function letIn(request: InboundRequest, response: InboundResponse, context: InboundContext): void {
+  const { replyHeaders, requestHeaders } = context;
+  if (requestHeaders !== undefined) {
+    context.requestHeaders = undefined;
+    const changes = replacing(requestHeaders);
+    const node = request as IncomingMessage | Http2ServerRequest;
+    if ('stream' in node) changeFields(node.headers, node.rawHeaders, changes);
+    else changeRequest(node, changes);
+  }
   if (replyHeaders !== undefined) {
     context.replyHeaders = undefined;
     for (const name in replyHeaders) response.setHeader(name, replyHeaders[name] as string | string[]);
@@ -76,8 +91,18 @@ export function letIn(response: InboundResponse, context: InboundContext): void 
   releaseEventStream(response, context);
 }
 
+/** A response of HTTP/2 is one of many on its connection. */
+function cut(response: InboundResponse): void {
+  if (response.stream !== undefined) response.stream.close?.(INTERNAL_ERROR);
+  else response.destroy();
+}
+
+/** RFC 9113 section 7. */
+const INTERNAL_ERROR = 2;
+
 /** Answers in the handler's place. */
 export function answer(response: InboundResponse, refusal: Refusal): void {
+  if (refusal.reset === true) return cut(response);
   const { status, headers, body } = refusalReply(refusal);
   for (const name in headers) response.setHeader(name, headers[name] as string | string[]);
   response.writeHead(status);

@@ -2,16 +2,23 @@ import type { Priority, Protocol } from '../core/call.js';
 import { type Clock, systemClock } from '../core/clock.js';
 import type { Meter } from '../core/meter.js';
 import { type InboundContext, type InboundHeaders, inboundContext } from './context.js';
+import { type CallerOf, CallerGate } from './caller.js';
+import { Configured } from './configured.js';
 import { Expired, type ExpiredOptions } from './expired.js';
 import { type LoadReporting, loadReporting, type OrcaOptions } from './orca/reporting.js';
 import { type Gate, type Passage, pass } from './gate.js';
+import { ownLimits } from './limits/own.js';
+import type { RateLimitOptions } from './limits/options.js';
+import type { ServerParts } from './parts.js';
+import { hops } from './remote-address.js';
 import type { ShedOptions } from './shedding/options.js';
+import type { InboundView } from './view.js';
 import { Shedding } from './shedding/shedding.js';
 
 /** Options of the middleware of every framework. */
 export interface InboundOptions {
   /** The mesh of this process, whose metrics and events then tell what the middleware found. Default: nothing is counted. */
-  readonly mesh?: { readonly meter: Meter };
+  readonly mesh?: { readonly meter: Meter; readonly servers?: ServerParts | undefined };
   /** What happens to a request whose caller has given up before its handler runs. Default: it is served, and counted (`audit`). */
   readonly expired?: ExpiredOptions['mode'] | ExpiredOptions;
   /**
@@ -26,6 +33,20 @@ export interface InboundOptions {
    * servers of the process share, as do servers that are given the same object. Default: none is.
    */
   readonly shed?: boolean | ShedOptions;
+  /**
+   * The service that this server is, by a name that others call it by: policies of the mesh's configuration for it (`side: server`) then hold. Requests that come
+   * before the configuration has said anything wait for it, for the first second. Default: the mesh's own `service`, and nobody waits.
+   */
+  readonly service?: string;
+  /** Limits of the rate of requests, besides those of the configuration: 429, or RESOURCE_EXHAUSTED, with when to come again. Default: none. */
+  readonly limits?: RateLimitOptions;
+  /** Who makes a request, where the application finds that out: for limits that count by caller. Default: nobody in particular. */
+  readonly caller?: CallerOf;
+  /**
+   * How many proxies in front of this server are believed about the client's address (`x-forwarded-for`), 0 to 16: Envoy's `xff_num_trusted_hops`. Default 0: the
+   * client is who is at the other end of the connection.
+   */
+  readonly trustedProxies?: number;
   /** Default: the system's. */
   readonly clock?: Clock;
 }
@@ -36,21 +57,37 @@ export class Inbound {
   readonly reporting: LoadReporting | undefined;
   readonly #priority: InboundOptions['priority'];
   readonly #gates: readonly Gate[];
+  readonly #trustedHops: number;
+  /** Whether gates look at the request itself. */
+  readonly #looks: boolean;
 
   constructor(options: InboundOptions = {}) {
     this.clock = options.clock ?? systemClock;
     this.reporting = loadReporting(options.orca);
     this.#priority = options.priority;
-    const meter = options.mesh?.meter;
+    const { mesh, caller } = options;
+    const meter = mesh?.meter;
+    this.#trustedHops = hops(options.trustedProxies);
+    const looking = [
+      caller === undefined ? undefined : new CallerGate(caller), // before all that asks who it is
+      ownLimits(options.limits, mesh?.servers, this.clock), // before anything that takes a place
+      Configured.from(options.service, mesh), // what the configuration says, in the same order
+    ];
+    this.#looks = looking.some((gate) => gate !== undefined);
     this.#gates = [
-      Expired.from(options.expired, this.clock, meter),
-      Shedding.from(options.shed, this.clock, meter),
+      Expired.from(options.expired, this.clock, meter), // first: nobody waits for it
+      ...looking,
+      Shedding.from(options.shed, this.clock, meter), // last: what is refused before takes no place
     ].filter((gate) => gate !== undefined);
   }
 
-  /** `deadline`: monotonic milliseconds, where somebody has read it already. */
-  context(headers: InboundHeaders, protocol: Protocol, deadline?: number): InboundContext {
+  /** `view`: of the request itself, when somebody looks. `deadline`: monotonic milliseconds, where somebody has read it already. */
+  context(headers: InboundHeaders, protocol: Protocol, view?: () => InboundView, deadline?: number): InboundContext {
     const context = inboundContext(headers, this.clock, this.#priority, deadline);
+    if (this.#looks) {
+      context.view = view?.();
+      context.trustedHops = this.#trustedHops;
+    }
     for (const gate of this.#gates) gate.arrived?.(context, protocol, headers);
     return context;
   }

@@ -1,32 +1,82 @@
-import type { FilterChain, ServerListener } from '../core/model/server.js';
+import type { Clock } from '../core/clock.js';
+import type { RouteLimits } from '../core/model/limit.js';
+import type { Meter } from '../core/meter.js';
 import type { Route } from '../core/model/route.js';
+import type { FilterChain, ServerListener } from '../core/model/server.js';
+import type { Random } from '../core/random.js';
+import type { LimitEnv } from '../resilience/ratelimit/env.js';
+import { requestLimits } from '../resilience/ratelimit/request-limits.js';
+import { limitMatching } from '../routing/limit-matching.js';
+import { anyHeader } from '../routing/match/any-header.js';
+import { INBOUND_PREFIX } from '../core/resources.js';
+import { enforcing } from './enforced.js';
+import { FaultsGate } from './faults.js';
 import type { Gate } from './gate.js';
-import { type AdaptiveEnv, AdaptiveLimits } from './shedding/adaptive.js';
+import { LimitsGate } from './limits/gate.js';
+import { AdaptiveLimits } from './shedding/adaptive.js';
 
-export type PolicyEnv = AdaptiveEnv;
+export interface PolicyEnv {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly meter: Meter;
+  /** Undefined: nobody counts, and limits of routes are not kept. */
+  readonly limits: LimitEnv | undefined;
+}
 
 /** What a listener asks of requests before their handlers run. One per server: what it has counted and learnt outlives updates. */
 export class ServerPolicies {
   readonly #concurrency: AdaptiveLimits;
+  #mark: Gate | undefined;
+  readonly #limitEnv: LimitEnv | undefined;
+  /** Those of a route that did not change stay, with who waits in their lines. */
+  readonly #limits = new WeakMap<RouteLimits, LimitsGate>();
+  readonly #faults = new WeakMap<NonNullable<Route['faults']>, FaultsGate>();
 
-  constructor(env: PolicyEnv) {
+  constructor(private readonly env: PolicyEnv) {
     this.#concurrency = new AdaptiveLimits(env);
+    // Who makes a request is another one each time.
+    this.#limitEnv = env.limits && { ...env.limits, matching: limitMatching({ random: env.random }) };
   }
 
   /** Takes over a listener; gates that were handed out before go on by the one before. */
   update(listener: ServerListener): void {
     this.#concurrency.update(listener);
+    // A listener for any server of a service is watched by middleware, too.
+    this.#mark = listener.name.startsWith(INBOUND_PREFIX) ? enforcing(listener.name) : undefined;
   }
 
   /** The gates of a route, in the order in which requests come to them; undefined: none. */
-  gates(chain: FilterChain, _route: Route): readonly Gate[] | undefined {
+  gates(chain: FilterChain, route: Route): readonly Gate[] | undefined {
     const gates = [
+      this.#mark,
+      this.#limitsOf(route), // first: what is refused costs nothing more
+      this.#faultsOf(route), // above concurrency: a delay on purpose is no sign of load
       this.#concurrency.of(chain), // last: what is refused before takes no place
     ].filter((gate) => gate !== undefined);
-    return gates.length === 0 ? undefined : gates;
+    return gates.every((gate) => gate === this.#mark) ? undefined : gates;
   }
 
   close(): void {
     this.#concurrency.close();
+  }
+
+  #limitsOf({ limits, name }: Route): LimitsGate | undefined {
+    if (limits === undefined || limits.rules.length === 0 || this.#limitEnv === undefined) return undefined;
+    let gate = this.#limits.get(limits);
+    if (gate === undefined) {
+      gate = new LimitsGate(requestLimits(limits, this.#limitEnv), name);
+      this.#limits.set(limits, gate);
+    }
+    return gate;
+  }
+
+  #faultsOf({ faults }: Route): FaultsGate | undefined {
+    if (faults === undefined || faults.length === 0) return undefined;
+    let gate = this.#faults.get(faults);
+    if (gate === undefined) {
+      gate = new FaultsGate(faults, { ...this.env, headers: anyHeader });
+      this.#faults.set(faults, gate);
+    }
+    return gate;
   }
 }

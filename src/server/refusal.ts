@@ -14,6 +14,10 @@ export interface Refusal {
   readonly retryAfterMs?: number | undefined;
   /** What the answer says besides: of a rate limit, say. Absent: nothing. */
   readonly headers?: HeaderFields | undefined;
+  /** In place of a body that says why; over HTTP. Absent: that one. */
+  readonly body?: Uint8Array | undefined;
+  /** There is no answer: the connection is cut, or the stream reset. Not for gRPC servers, whose calls end with the status. */
+  readonly reset?: boolean | undefined;
 }
 
 /** For a request that nobody waits for any more, and whose answer nobody sees. */
@@ -26,14 +30,16 @@ export const NOBODY_WAITS: Refusal = {
 };
 
 /** The answer over HTTP: like one of the proxy's own, and `mesh-error` tells it from one of the handler's. */
-export function refusalReply({ status, code, flag, message, retryAfterMs, headers: said }: Refusal): {
+export function refusalReply(refusal: Refusal): {
   readonly status: number;
   readonly headers: HeaderFields;
-  readonly body: string;
+  readonly body: string | Uint8Array;
 } {
-  const body = `${JSON.stringify({ code, origin: 'mesh', message })}\n`;
-  const headers = headerFields(said);
-  headers['content-type'] = 'application/json';
+  const { status, code, flag, message, retryAfterMs } = refusal;
+  const body = refusal.body ?? `${JSON.stringify({ code, origin: 'mesh', message })}\n`;
+  const headers = headerFields(refusal.headers);
+  if (refusal.body === undefined) headers['content-type'] = 'application/json';
+  else headers['content-type'] ??= 'text/plain';
   headers['content-length'] = String(Buffer.byteLength(body));
   headers['mesh-error'] = flag;
   if (retryAfterMs !== undefined) headers['retry-after'] ??= String(Math.ceil(retryAfterMs / 1_000));

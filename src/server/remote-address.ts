@@ -1,7 +1,15 @@
 import { isIP } from 'node:net';
+import { DecodeError, number } from '../core/decode.js';
 
-/** Bits of a proxy's word that are believed: more hops than this nobody has. */
+/** More proxies in a row nobody has. */
 export const MAX_TRUSTED_HOPS = 16;
+
+/** How many proxies are trusted. Throws DecodeError. */
+export function hops(value = 0, path = 'trustedProxies'): number {
+  number(value, path, 0, MAX_TRUSTED_HOPS);
+  if (!Number.isInteger(value)) throw new DecodeError(path, `must be a whole number, got ${value}`);
+  return value;
+}
 
 /**
  * The client's address, where so many proxies in front of this server are trusted: the address that the first of them added to `x-forwarded-for`. Each adds

@@ -10,6 +10,8 @@ import { downstreamOf, peerAddress } from './downstream.js';
 export interface InboundView extends RequestView {
   /** IP address at the other end of the connection; undefined where it is not known. */
   readonly peer: string | undefined;
+  /** The request as its server has it; the same object for all who look at the request. */
+  readonly raw: object;
 }
 
 /** Of a node:http request as much as is read. Express puts the whole target into `originalUrl` where it cuts `url` for a router. */
@@ -22,9 +24,11 @@ export class Http1View implements InboundView {
   readonly method: string;
   readonly host: string;
   readonly path: string;
+  readonly raw: object;
   #headers: HeaderFields | undefined;
 
   constructor(private readonly request: Request1) {
+    this.raw = request;
     const target = request.originalUrl ?? request.url ?? '/';
     this.method = request.method ?? 'GET';
     // "a server MUST ignore the received Host header field ... and instead use the host information of the request-target" - RFC 9112 3.2.2
@@ -61,6 +65,8 @@ export class Http2View implements InboundView {
   constructor(
     private readonly received: IncomingHttpHeaders,
     private readonly socket?: Socket,
+    /** Node's stream and its request have these headers in common. */
+    readonly raw: object = received,
   ) {
     this.protocol = isGrpc(received['content-type']) ? 'grpc' : 'http';
     this.method = received[':method'] ?? 'GET';
@@ -90,9 +96,11 @@ export class WebView implements InboundView {
   readonly host: string;
   readonly path: string;
   readonly peer = undefined;
+  readonly raw: object;
   #headers: HeaderFields | undefined;
 
   constructor(private readonly request: Request) {
+    this.raw = request;
     const url = new URL(request.url);
     this.scheme = url.protocol === 'https:' ? 'https' : 'http';
     this.method = request.method;

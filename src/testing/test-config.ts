@@ -1,7 +1,8 @@
 import { compileText, formatProblem } from '../controlplane/config.js';
-import type { ConfigSource } from '../core/config-source.js';
 import type { DnsOptions } from '../core/dns.js';
 import { ResourceStore } from '../xds/resource-store.js';
+import type { MeshSource } from '../mesh/source.js';
+import { watchServers } from '../xds/servers/index.js';
 import { xdsConfigSource } from '../xds/source.js';
 
 /**
@@ -12,7 +13,7 @@ export function testConfig(
   services: Readonly<Record<string, readonly string[]>>,
   yaml: string | undefined,
   dns: DnsOptions,
-): ConfigSource {
+): MeshSource {
   const documents = Object.entries(services).map(([name, endpoints]) =>
     JSON.stringify({ apiVersion: 'v1', kind: 'Service', metadata: { name }, spec: { endpoints } }),
   );
@@ -23,7 +24,7 @@ export function testConfig(
   const mistakes = problems.map(formatProblem);
   if (mistakes.length === 0) mistakes.push(...store.update(resources).map(({ error }) => error.message));
   if (mistakes.length > 0) throw new Error(`testMesh: the configuration is refused:\n${mistakes.join('\n')}`);
-  return xdsConfigSource({
+  const source = xdsConfigSource({
     cache: store,
     listenerName: (authority) => authority,
     dns,
@@ -31,4 +32,5 @@ export function testConfig(
     ready: () => Promise.resolve(),
     close: () => Promise.resolve(),
   });
+  return { ...source, watchServer: watchServers({ cache: store, listenerName: () => undefined, logger: dns.logger }) };
 }

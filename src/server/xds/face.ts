@@ -8,6 +8,8 @@ import type { ChainRoutes } from './chain-routes.js';
 export interface Connection {
   readonly socket: Socket;
   readonly routes: ChainRoutes;
+  /** Proxies that are believed about the client's address. */
+  readonly trustedHops: number;
 }
 
 /** What serves the connections of one version of the listener. */

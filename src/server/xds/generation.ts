@@ -28,7 +28,12 @@ export class Generation {
   constructor(
     config: ServerConfig,
     private readonly acceptor: Acceptor,
-    private readonly env: { readonly clock: Clock; readonly random: Random; readonly policies: ServerPolicies },
+    private readonly env: {
+      readonly clock: Clock;
+      readonly random: Random;
+      readonly policies: ServerPolicies;
+      readonly trustedHops: number;
+    },
   ) {
     const { listener } = config;
     env.policies.update(listener);
@@ -68,7 +73,7 @@ export class Generation {
       this.#connections.delete(socket);
       this.#finishWhenGone();
     });
-    this.acceptor.accept({ socket, routes });
+    this.acceptor.accept({ socket, routes, trustedHops: this.env.trustedHops });
     return true;
   }
 

@@ -1,8 +1,9 @@
 import { ServerInterceptingCall, type ServerInterceptor, status } from '@grpc/grpc-js';
+import { isGrpcFailure } from '../../core/classify.js';
 import type { DeadlineEntry } from '../../core/deadlines.js';
 import { type InboundContext, inboundContext } from '../context.js';
 import { pass } from '../gate.js';
-import { isExempt, monotonic, refuse, takeReplyHeaders, withHeaders } from '../grpc.js';
+import { addMetadata, isExempt, monotonic, refuse, takeReplyHeaders, withHeaders } from '../grpc.js';
 import { GrpcView } from '../grpc-view.js';
 import type { Refusal } from '../refusal.js';
 import type { Connection, FaceEnv } from './face.js';
@@ -71,12 +72,16 @@ export function routing(connections: GrpcConnections): ServerInterceptor {
             const made = inboundContext(view.headers, clock, undefined, monotonic(limited.getDeadline(), clock));
             context = made;
             made.view = view;
+            made.trustedHops = connection.trustedHops;
             made.exempt = isExempt(method);
             const passage = pass(gates, made, 'grpc');
             const go = (refusal: Refusal | undefined): void => {
               // Cancelled, or answered, while it waited.
               if (made.isOver) return;
-              if (refusal === undefined) return forward(metadata);
+              if (refusal === undefined) {
+                addMetadata(metadata, made.requestHeaders);
+                return forward(metadata);
+              }
               limit?.stop();
               made.over();
               refuse(call, refusal);
@@ -98,6 +103,7 @@ export function routing(connections: GrpcConnections): ServerInterceptor {
       },
       sendStatus(sent, forward) {
         limit?.stop();
+        if (context !== undefined) context.failed = isGrpcFailure(sent.code);
         context?.over();
         const headers = takeReplyHeaders(context);
         if (overdue) return;

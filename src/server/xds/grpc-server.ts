@@ -65,9 +65,9 @@ export class XdsServer extends Server implements HasFace {
     // Plaintext: listeners with a transport socket are refused when they are decoded.
     let injector: ConnectionInjector | undefined = this.createConnectionInjector(ServerCredentials.createInsecure());
     return {
-      accept: ({ socket, routes }) => {
-        this.#connections.add({ socket, routes, env });
-        injector?.injectConnection(socket);
+      accept: (connection) => {
+        this.#connections.add({ ...connection, env });
+        injector?.injectConnection(connection.socket);
       },
       drain: () => {
         // GOAWAY on every session; calls under way finish. (`drain` would do so too, and leave a timer of its own behind.)

@@ -1,5 +1,6 @@
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { isHttpFailure } from '../../core/classify.js';
 import type { DeadlineEntry } from '../../core/deadlines.js';
 import type { HeaderFields } from '../../core/headers.js';
 import { type InboundContext, inboundContext } from '../context.js';
@@ -68,11 +69,15 @@ export class Http1Connection {
       return true;
     }
     const context = this.#context(view);
-    response.once('close', () => (response.writableFinished ? context.over() : context.callerGone()));
+    response.once('close', () => {
+      context.failed = isHttpFailure(response.statusCode);
+      if (response.writableFinished) context.over();
+      else context.callerGone();
+    });
     return goOn(pass(gates, context, 'http'), later, (refusal) => {
       if (refusal !== undefined) answer(response, refusal);
       else {
-        letIn(response, context);
+        letIn(request, response, context);
         routed(decision, view, request, response);
       }
     });
@@ -81,6 +86,7 @@ export class Http1Connection {
   #context(view: Http1View): InboundContext {
     const context = inboundContext(view.headers, this.env.clock);
     context.view = view;
+    context.trustedHops = this.connection.trustedHops;
     return context;
   }
 
@@ -109,6 +115,7 @@ export class Http1Connection {
     socket.once('close', () => context.callerGone());
     return goOn(pass(gates, context, 'http'), later, (refusal) => {
       if (refusal === undefined) return take();
+      if (refusal.reset === true) return void socket.destroy();
       const { status, headers } = refusalReply(refusal);
       endWith(socket, status, refusal.message, headers);
     });

@@ -6,6 +6,7 @@ import type {
   ServerHttp2Stream,
 } from 'node:http2';
 import type { Socket } from 'node:net';
+import { isHttpFailure } from '../../core/classify.js';
 import type { Protocol } from '../../core/call.js';
 import { headerValue } from '../../core/headers.js';
 import { type InboundContext, inboundContext } from '../context.js';
@@ -23,6 +24,7 @@ import { refusalStatus } from './http1-connection.js';
 
 /** RFC 9113 section 7. */
 const NO_ERROR = 0;
+const INTERNAL_ERROR = 2;
 const CANCEL = 8;
 /** grpc/doc/statuscodes.md. */
 const UNAVAILABLE = '14';
@@ -127,18 +129,24 @@ export class Http2Face implements Face {
       routed();
       return true;
     }
-    const context = this.#context(stream, view);
+    const context = this.#context(stream, view, connection.trustedHops);
     return goOn(pass(gates, context, view.protocol), later, (refusal) => {
       if (refusal !== undefined) return refuseBy(stream, refusal, view.protocol === 'grpc');
       letIn(stream, context, view.protocol);
+      if (context.requestHeaders !== undefined) changeFields(headers, raw, replacing(context.requestHeaders));
       routed();
     });
   }
 
-  #context(stream: ServerHttp2Stream, view: Http2View): InboundContext {
+  #context(stream: ServerHttp2Stream, view: Http2View, trustedHops: number): InboundContext {
     const context = inboundContext(view.headers, this.env.clock);
     context.view = view;
-    stream.once('close', () => (stream.rstCode === NO_ERROR ? context.over() : context.callerGone()));
+    context.trustedHops = trustedHops;
+    stream.once('close', () => {
+      context.failed = isHttpFailure(Number(stream.sentHeaders?.[':status'] ?? 0));
+      if (stream.rstCode === NO_ERROR) context.over();
+      else context.callerGone();
+    });
     return context;
   }
 }
@@ -157,6 +165,11 @@ function letIn(stream: ServerHttp2Stream, context: InboundContext, protocol: Pro
 
 /** A refusal by a gate. */
 function refuseBy(stream: ServerHttp2Stream, refusal: Refusal, grpc: boolean): void {
+  if (refusal.reset === true) {
+    stream.on('error', () => {});
+    stream.close(INTERNAL_ERROR);
+    return;
+  }
   if (grpc) return answer(stream, { ':status': 200, ...grpcRefusalHeaders(refusal) });
   const { status, headers, body } = refusalReply(refusal);
   answer(stream, { ':status': status, ...headers }, body);
@@ -176,7 +189,7 @@ function refuse(stream: ServerHttp2Stream, decision: Refuse, grpc: boolean): voi
 }
 
 /** A whole response of our own; the application does not hear of the request. */
-function answer(stream: ServerHttp2Stream, head: OutgoingHttpHeaders, body?: string): void {
+function answer(stream: ServerHttp2Stream, head: OutgoingHttpHeaders, body?: string | Uint8Array): void {
   // Nobody else hears of the stream, and an error that nobody listens for would end the process.
   stream.on('error', () => {});
   // Listeners of the session hear of a stream before those of the server do: the application may have ended it, as limits on resets do.

@@ -4,9 +4,11 @@ import { Server as NetServer } from 'node:net';
 import { Server as TlsServer } from 'node:tls';
 import type { Clock } from '../../core/clock.js';
 import type { Deadlines } from '../../core/deadlines.js';
-import { DecodeError, number } from '../../core/decode.js';
+import { DecodeError, number, string } from '../../core/decode.js';
 import type { Logger } from '../../core/log.js';
 import type { Meter } from '../../core/meter.js';
+import type { LimitEnv } from '../../resilience/ratelimit/env.js';
+import { hops } from '../remote-address.js';
 import type { Random } from '../../core/random.js';
 import type { WatchServer } from '../../core/server-config.js';
 import { FACE, type Face, type FaceEnv, type HasFace } from './face.js';
@@ -26,6 +28,13 @@ export type ServableServer = HttpServer | Http2Server | HasFace;
 export interface ServeOptions {
   /** Where to listen, as the control plane knows it: `0.0.0.0:8080`, `[::]:8080`. */
   readonly address: string;
+  /**
+   * The service that this server is, by a name that others call it by: it is then configured by the Listener `inmesh.dev/inbound/<service>`, which is for any
+   * address, and where there is none it serves all the same. Default: by the Listener for the address.
+   */
+  readonly service?: string;
+  /** How many proxies in front of this server are believed about the client's address, as `InboundOptions.trustedProxies`. Default 0. */
+  readonly trustedProxies?: number;
   /** Told when serving begins and ends, and why. Default: both are logged. */
   readonly onServingMode?: OnServingMode;
   /** How long requests of old connections may go on after the listener changed, in milliseconds, to a day. Default 600_000 (gRFC A36). */
@@ -40,6 +49,7 @@ export interface ServeEnv {
   readonly logger: Logger;
   readonly deadlines: Deadlines;
   readonly meter: Meter;
+  readonly limits?: LimitEnv | undefined;
 }
 
 /**
@@ -56,7 +66,10 @@ export function serveXds(server: ServableServer, options: ServeOptions, env: Ser
   );
   const serving = new Serving({
     address,
-    watch: env.watch,
+    watch:
+      options.service === undefined
+        ? env.watch
+        : (_, watcher) => env.watch({ service: string(options.service, 'serve.service') }, watcher),
     face: faceOf(server, env),
     onServingMode: options.onServingMode,
     drainGraceMs,
@@ -64,6 +77,8 @@ export function serveXds(server: ServableServer, options: ServeOptions, env: Ser
     random: env.random,
     logger: env.logger,
     meter: env.meter,
+    limits: env.limits,
+    trustedHops: hops(options.trustedProxies, 'serve.trustedProxies'),
   });
   serving.start();
   return serving;

@@ -5,6 +5,7 @@ import { ConfigUnavailableError, MeshClosedError, type MeshError } from '../../c
 import type { Logger } from '../../core/log.js';
 import { type Address, addressKey } from '../../core/model/endpoint.js';
 import type { Random } from '../../core/random.js';
+import type { LimitEnv } from '../../resilience/ratelimit/env.js';
 import type { Meter } from '../../core/meter.js';
 import { ServerPolicies } from '../policies.js';
 import type { ServerConfig, WatchServer } from '../../core/server-config.js';
@@ -30,6 +31,9 @@ export interface ServingOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly meter: Meter;
+  readonly limits: LimitEnv | undefined;
+  /** Proxies that are believed about the client's address. */
+  readonly trustedHops: number;
 }
 
 /** Between attempts to open a port that cannot be: "must be retried automatically (e.g., retry every minute)" - gRFC A36. */
@@ -149,7 +153,12 @@ export class Serving {
     // "it does not apply to an updated RouteConfiguration provided by reference via `rds` field" - gRFC A36
     if (old !== undefined && this.#config?.listener === config.listener) old.update(config);
     else {
-      this.#current = new Generation(config, face.open(), { clock, random, policies: this.#policies });
+      this.#current = new Generation(config, face.open(), {
+        clock,
+        random,
+        policies: this.#policies,
+        trustedHops: this.options.trustedHops,
+      });
       // "the listening port must not be closed as part of the process" - gRFC A36
       if (old !== undefined) this.#drain(old, 'keep', drainGraceMs);
     }

@@ -13,8 +13,8 @@ import { FilteredRoutes } from './filtered-routes.js';
 import { RouteSlots } from './route-slots.js';
 
 export interface ServerTrackerOptions {
-  /** What the server listens on. */
-  readonly address: Address;
+  /** What the server listens on; undefined: that is no matter, and where there is no such Listener, `open` serves. */
+  readonly address: Address | undefined;
   /** Name of the Listener to ask for: the bootstrap's `server_listener_resource_name_template`. */
   readonly listenerName: string;
   readonly cache: ResourceCache;
@@ -43,7 +43,9 @@ export class ServerTracker {
   #seen: ServerListener | undefined;
   #next: ServerListener | undefined;
   #published: ServerConfig | undefined;
-  /** What was told last when it was not a configuration: nothing is told twice. */
+  /** What serves where there is no Listener, once it has. */
+  #opened: ServerConfig | undefined;
+  /** What was told last when it was not a configuration of a Listener: nothing is told twice. */
   #told: string | undefined;
   #scheduled = false;
   #closed = false;
@@ -80,7 +82,8 @@ export class ServerTracker {
   #evaluate(): void {
     const { value, trouble } = this.#lds;
     if (trouble !== undefined) {
-      this.#fail(trouble);
+      if (this.options.address === undefined && trouble.reason === 'does-not-exist') this.#open();
+      else this.#fail(trouble);
       return;
     }
     if (value === undefined) return;
@@ -110,6 +113,7 @@ export class ServerTracker {
   /** "The XdsServer must be "not serving" if the address does not match." - gRFC A36 */
   #addressProblem({ address }: ServerListener): string | undefined {
     const own = this.options.address;
+    if (own === undefined) return undefined;
     if (address.port === own.port && canonical(address.host) === canonical(own.host)) return undefined;
     return `its address ${addressKey(address)} is not the one that the server listens on, ${addressKey(own)}`;
   }
@@ -128,11 +132,24 @@ export class ServerTracker {
     this.out.changed(this.#published);
   }
 
-  #fail({ error, reason }: Trouble): void {
+  /** Nothing is asked of requests. */
+  #open(): void {
+    this.#forget();
+    if (this.#told === OPEN) return;
+    this.#told = OPEN;
+    this.#opened ??= { listener: openListener(this.options.listenerName), routes: NO_ROUTES };
+    this.out.changed(this.#opened);
+  }
+
+  #forget(): void {
     this.#rds.close();
     this.#active = undefined;
     this.#seen = undefined;
     this.#published = undefined;
+  }
+
+  #fail({ error, reason }: Trouble): void {
+    this.#forget();
     const told = this.#unavailable(`listener "${this.options.listenerName}" cannot be used (${reason})`, error);
     if (told.message === this.#told) return;
     this.#told = told.message;
@@ -140,11 +157,48 @@ export class ServerTracker {
   }
 
   #unavailable(what: string, cause: Error): MeshError {
-    return new ConfigUnavailableError(`server ${addressKey(this.options.address)}: ${what}: ${cause.message}`, {
-      cause,
-    });
+    const { address } = this.options;
+    const server = address === undefined ? 'server' : `server ${addressKey(address)}`;
+    return new ConfigUnavailableError(`${server}: ${what}: ${cause.message}`, { cause });
   }
 }
+
+/** In place of an error's message. */
+const OPEN = 'open';
+const NO_ROUTES: ServerConfig['routes'] = new Map();
+
+/** One that takes every connection and serves every request. */
+const openListener = (name: string): ServerListener => ({
+  name,
+  address: { host: '0.0.0.0', port: 0 },
+  filterChains: [],
+  defaultFilterChain: {
+    name: 'open',
+    match: { destination: [], sourceType: 'any', source: [], sourcePorts: [], rawBuffer: false },
+    routes: { kind: 'inline', config: { name, ignorePort: false, virtualHosts: [OPEN_HOST] } },
+    maxStreamDurationMs: undefined,
+  },
+});
+
+const OPEN_HOST: RouteConfiguration['virtualHosts'][number] = {
+  name: 'all',
+  domains: ['*'],
+  routes: [
+    {
+      name: 'all',
+      match: {
+        path: { kind: 'prefix', value: '', ignoreCase: false },
+        headers: [],
+        query: [],
+        fraction: 1,
+        grpcOnly: false,
+      },
+      action: { kind: 'non_forwarding' },
+      requestHeaders: undefined,
+      responseHeaders: undefined,
+    },
+  ],
+};
 
 const CLIENT_LISTENER = 'it is one for clients (api_listener): a server needs one with an address and filter chains';
 

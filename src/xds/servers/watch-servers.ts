@@ -1,6 +1,7 @@
 import type { Logger } from '../../core/log.js';
 import { addressKey } from '../../core/model/endpoint.js';
 import { ConfigUnavailableError } from '../../core/errors.js';
+import { INBOUND_PREFIX } from '../../core/resources.js';
 import type { WatchServer } from '../../core/server-config.js';
 import { type Caches, leases } from '../resource-cache.js';
 import { ServerTracker } from './server-tracker.js';
@@ -16,8 +17,9 @@ export interface WatchServersOptions {
 /** Watches the configuration of servers, one watch for each call, until its result is called. */
 export function watchServers({ cache: caches, listenerName, logger }: WatchServersOptions): WatchServer {
   const lease = leases(caches);
-  return (address, watcher) => {
-    const name = listenerName(addressKey(address));
+  return (server, watcher) => {
+    const address = 'service' in server ? undefined : server;
+    const name = 'service' in server ? `${INBOUND_PREFIX}${server.service}` : listenerName(addressKey(server));
     if (name === undefined) {
       // "if it is not present in the bootstrap then server creation or start will fail or the XdsServer will become "not serving"" - A36
       guarded(logger, () => watcher.failed(new ConfigUnavailableError(NO_TEMPLATE)));

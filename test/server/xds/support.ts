@@ -8,7 +8,7 @@ import type { Address } from '../../../src/core/model/endpoint.js';
 import type { Route, RouteAction, RouteConfiguration } from '../../../src/core/model/route.js';
 import type { FilterChain, FilterChainMatch, ServerListener } from '../../../src/core/model/server.js';
 import { seededRandom } from '../../../src/core/random.js';
-import type { ServerConfigWatcher, WatchServer } from '../../../src/core/server-config.js';
+import type { ServerConfigWatcher, ServerKey, WatchServer } from '../../../src/core/server-config.js';
 import { type ServableServer, type ServeOptions, type Serving, serveXds } from '../../../src/server/xds/index.js';
 import { FakeClock, settle } from '../../support/fake-clock.js';
 
@@ -70,7 +70,7 @@ export const listener = (address: Address, fields: Partial<ServerListener> = {})
 /** Configuration that comes when the test says so. */
 export class ScriptedConfig {
   readonly watchers = new Set<ServerConfigWatcher>();
-  readonly addresses: Address[] = [];
+  readonly addresses: ServerKey[] = [];
 
   readonly watch: WatchServer = (address, watcher) => {
     this.addresses.push(address);

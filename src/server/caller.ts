@@ -1,0 +1,55 @@
+import type { Protocol } from '../core/call.js';
+import type { InboundContext } from './context.js';
+import type { Gate } from './gate.js';
+import type { InboundView } from './view.js';
+
+/** Who makes a request, as far as it has been verified. */
+export interface Caller {
+  /** SPIFFE ID, or whatever the application calls its callers by. */
+  readonly principal?: string | undefined;
+  /** Of a verified token. */
+  readonly claims?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** A request, to say who makes it. */
+export interface CallerRequest extends Pick<InboundView, 'method' | 'path' | 'host' | 'headers'> {
+  readonly protocol: Protocol;
+  /** What the server has: a request of node:http or node:http2, a web `Request`, or grpc-js's `Metadata`. */
+  readonly raw: object;
+}
+
+/** Says who makes a request; undefined is nobody in particular. An error is that too: limits then count the request with others of that kind. */
+export type CallerOf = (request: CallerRequest) => Caller | undefined | Promise<Caller | undefined>;
+
+/** Finds out who makes a request, for the gates that come after. Asks once for each. */
+export class CallerGate implements Gate {
+  readonly #asked = new WeakSet<InboundContext>();
+
+  constructor(private readonly callerOf: CallerOf) {}
+
+  refusal(context: InboundContext): undefined | Promise<undefined> {
+    const { view } = context;
+    if (view === undefined || this.#asked.has(context)) return undefined;
+    this.#asked.add(context);
+    let caller: ReturnType<CallerOf>;
+    try {
+      caller = this.callerOf(view);
+    } catch {
+      return undefined;
+    }
+    if (!isPromise(caller)) {
+      context.caller = caller;
+      return undefined;
+    }
+    return caller.then(
+      (found) => {
+        context.caller = found;
+        return undefined;
+      },
+      () => undefined,
+    );
+  }
+}
+
+const isPromise = (value: ReturnType<CallerOf>): value is Promise<Caller | undefined> =>
+  typeof (value as Partial<Promise<unknown>> | undefined)?.then === 'function';

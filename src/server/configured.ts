@@ -1,0 +1,67 @@
+import type { Protocol } from '../core/call.js';
+import { string } from '../core/decode.js';
+import type { Meter } from '../core/meter.js';
+import type { InboundContext } from './context.js';
+import type { Gate, Passage } from './gate.js';
+import type { ServerParts } from './parts.js';
+import type { ServicePolicies } from './service-policies.js';
+
+/** How long requests wait at most, from the start of a middleware that was told its service, until it knows the policies. Milliseconds. */
+export const FIRST_POLICIES_MS = 1_000;
+
+/** Holds requests to what the configuration says for the service that they came to. What does it is loaded with the first. */
+export class Configured implements Gate {
+  #policies: ServicePolicies | undefined;
+  /** Settled once something is known; undefined from then on. */
+  #first: Promise<void> | undefined;
+
+  /** One per service and mesh, so that middleware that is mounted twice looks at a request once. `service` undefined: the mesh's own, if it has a name. */
+  static from(
+    service: string | undefined,
+    mesh: { readonly meter: Meter; readonly servers?: ServerParts | undefined } | undefined,
+  ): Configured | undefined {
+    if (service !== undefined) string(service, 'service');
+    const parts = mesh?.servers;
+    const name = service ?? parts?.service;
+    if (mesh === undefined || parts === undefined || name === undefined) return undefined;
+    const known = byMesh.get(parts) ?? new Map<string, Configured>();
+    byMesh.set(parts, known);
+    const gate = known.get(name) ?? new Configured(name, parts, mesh.meter);
+    known.set(name, gate);
+    // Who names the service wants its policies; who does not may have none.
+    if (service !== undefined) gate.#waits = true;
+    return gate;
+  }
+
+  #waits = false;
+
+  private constructor(service: string, parts: ServerParts, meter: Meter) {
+    this.#first = new Promise<void>((resolve) => {
+      const known = (): void => {
+        cancel();
+        this.#first = undefined;
+        resolve();
+      };
+      const cancel = parts.clock.after(FIRST_POLICIES_MS, known, { background: true });
+      void import('./service-policies.js').then(({ ServicePolicies }) => {
+        this.#policies = new ServicePolicies(service, parts, meter, known);
+      });
+    });
+  }
+
+  refusal(context: InboundContext, protocol: Protocol): Passage | Promise<Passage> {
+    if (this.#first !== undefined && this.#waits)
+      return this.#first.then(() => this.#policies?.refusal(context, protocol));
+    return this.#policies?.refusal(context, protocol);
+  }
+
+  handled(context: InboundContext): void {
+    this.#policies?.handled(context);
+  }
+
+  withdrawn(context: InboundContext): void {
+    this.#policies?.withdrawn(context);
+  }
+}
+
+const byMesh = new WeakMap<ServerParts, Map<string, Configured>>();

@@ -1,0 +1,60 @@
+import { type FaultStatus, grpcAbortStatus, httpAbortStatus } from '../resilience/fault/abort.js';
+import { type Fate, FaultInjector } from '../resilience/fault/injector.js';
+import type { FaultEnv } from '../resilience/fault/fault.js';
+import type { FaultConfig } from '../core/model/fault.js';
+import type { Clock } from '../core/clock.js';
+import type { InboundContext } from './context.js';
+import type { Gate, Passage } from './gate.js';
+import { NOBODY_WAITS, type Refusal } from './refusal.js';
+
+/** Makes requests go wrong on purpose, before their handlers run: a delay, a status in place of an answer, a cut connection. */
+export class FaultsGate implements Gate {
+  readonly #injector: FaultInjector;
+  readonly #clock: Clock;
+  readonly #seen = new WeakSet<InboundContext>();
+
+  constructor(configs: readonly FaultConfig[], env: FaultEnv) {
+    this.#injector = new FaultInjector(configs, env);
+    this.#clock = env.clock;
+  }
+
+  refusal(context: InboundContext): Passage | Promise<Passage> {
+    const { view } = context;
+    if (view === undefined || this.#seen.has(context)) return undefined;
+    this.#seen.add(context);
+    if (this.#injector.measures) this.#measure(context);
+    const fate = this.#injector.meet(view, context.cancellation);
+    if (!(fate instanceof Promise)) return struck(fate);
+    return fate.then(struck, () => NOBODY_WAITS);
+  }
+
+  /** Experiments are told how requests end, whether something befell them or not. */
+  #measure(context: InboundContext): void {
+    const startedAt = this.#clock.now();
+    context.onOver(() => {
+      const success = context.cancellation.cancelled ? undefined : !context.failed;
+      this.#injector.ended(success, this.#clock.now() - startedAt);
+    });
+  }
+}
+
+function struck(fate: Fate | undefined): Passage {
+  if (fate === undefined) return undefined;
+  // Bodies are the application's here: they come as it sends them, and faults of bodies are for those who call.
+  for (const body of fate.bodies) body.end();
+  const { ending } = fate;
+  if (ending === undefined) return undefined;
+  if (ending instanceof Error) {
+    const { code, flag, httpStatus, grpcStatus, message } = ending;
+    return { status: httpStatus, grpcStatus, code, flag, message, reset: true };
+  }
+  return aborted(ending);
+}
+
+const aborted = (ending: FaultStatus): Refusal => ({
+  status: httpAbortStatus(ending),
+  grpcStatus: grpcAbortStatus(ending),
+  code: 'FAULT_INJECTED',
+  flag: 'FI',
+  message: 'aborted on purpose (fault injection)',
+});
