@@ -5,7 +5,7 @@ import { type CircuitLimits, requestLimit } from '../resilience/concurrency/circ
 import type { RetryEnv } from '../resilience/retry/attempt.js';
 import { type Fallback, fallingBack, type FallbackEnv } from '../resilience/fallback/fallback.js';
 import { ownFallback } from '../resilience/fallback/own.js';
-import { faults } from '../resilience/fault/faults.js';
+import { faults } from '../resilience/fault/filter.js';
 import { limited } from '../resilience/ratelimit/filter.js';
 import { ReplayBody } from '../resilience/retry/replay.js';
 import { retry } from '../resilience/retry/retry.js';

@@ -72,6 +72,7 @@ class Pump implements BodySink, BodyProducer {
     this.#left = fault.afterBytes ?? Number.POSITIVE_INFINITY;
     this.#earnedAt = clock.now();
     this.#forget = fault.onStop(() => this.#lift());
+    fault.begun();
     call.cancellation.add(this.#cancelled);
     if (!this.#over) this.#flow = reply.body.pipe(this);
     this.#drained();

@@ -16,8 +16,9 @@ export interface ClientFaultEnv extends FaultEnv {
   readonly replies?: Filter | undefined;
 }
 
-/** Makes calls go wrong on purpose. Above retries and fallbacks: what it does, the application sees. */
-export function injecting(configs: readonly FaultConfig[], env: ClientFaultEnv): Filter {
+/** Makes calls go wrong on purpose, as configured; undefined when nothing is. Above retries and fallbacks: what it does, the application sees. */
+export function faults(configs: readonly FaultConfig[] | undefined, env: ClientFaultEnv): Filter | undefined {
+  if (configs === undefined || configs.length === 0) return undefined;
   const injector = new FaultInjector(configs, env);
   return (next) => {
     const service: Service = (call) => {

@@ -11,6 +11,8 @@ export interface BodyFault {
   readonly bytesPerSecond: number | undefined;
   /** Undefined: to its end. */
   readonly afterBytes: number | undefined;
+  /** There is a body, and it is at hand: to be called once, or not at all. */
+  begun(): void;
   /** It did break off. */
   truncated(): void;
   /** Runs `listener` once when the fault is no more, though the body is not at its end. The result takes it back. */
@@ -118,7 +120,6 @@ function strike(
     fault.end();
     return { bodies: [] };
   }
-  if (bytesPerSecond !== undefined) fault.tell('throttle');
   return { bodies: [bodyFault(fault, bytesPerSecond, afterBytes)] };
 }
 
@@ -127,6 +128,9 @@ function bodyFault(fault: Fault, bytesPerSecond: number | undefined, afterBytes:
     policy: fault.policy,
     bytesPerSecond,
     afterBytes,
+    begun: () => {
+      if (bytesPerSecond !== undefined) fault.tell('throttle');
+    },
     truncated: () => fault.tell('truncate'),
     onStop: (listener) => fault.onStop(listener),
     end: () => fault.end(),

@@ -6,10 +6,9 @@ import { seededRandom } from '../../../src/core/random.js';
 import { stack } from '../../../src/core/service.js';
 import { callDeadline } from '../../../src/resilience/deadline/deadline.js';
 import { drawDelay } from '../../../src/resilience/fault/draw.js';
-import { injecting } from '../../../src/resilience/fault/filter.js';
 import { aCall, aReply } from '../../support/calls.js';
 import { settle } from '../../support/fake-clock.js';
-import { aFault, faultEnv, faulty } from './support.js';
+import { aFault, faultEnv, faulty, injecting } from './support.js';
 
 const always = { share: 1 };
 const delayed = (ms: number) => aFault({ delay: { kind: 'fixed', ms, ...always } });

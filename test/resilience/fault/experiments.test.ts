@@ -4,10 +4,9 @@ import { CancelledError, type MeshError } from '../../../src/core/errors.js';
 import { type MeshEvent, noMeter } from '../../../src/core/meter.js';
 import type { FaultConfig, FaultGuard } from '../../../src/core/model/fault.js';
 import { Experiment, Experiments, MAX_EXPERIMENTS } from '../../../src/resilience/fault/experiment.js';
-import { injecting } from '../../../src/resilience/fault/filter.js';
 import { aCall, aReply, OpenReply } from '../../support/calls.js';
 import { FakeClock, settle } from '../../support/fake-clock.js';
-import { aFault, bytesReply, faultEnv, faulty } from './support.js';
+import { aFault, bytesReply, faultEnv, faulty, injecting } from './support.js';
 
 const successRate = (min: number, more: Partial<FaultGuard> = {}): FaultGuard =>
   ({ kind: 'success-rate', min, windowMs: 10_000, minRequests: 10, ...more }) as FaultGuard;

@@ -5,10 +5,11 @@ import { BytesBody } from '../../../src/core/body.js';
 import { headerFields } from '../../../src/core/headers.js';
 import type { FaultConfig } from '../../../src/core/model/fault.js';
 import type { ForwardAction, HeaderMutation, Route, WeightedCluster } from '../../../src/core/model/route.js';
+import { faults } from '../../../src/resilience/fault/filter.js';
 import { aCall, aReply } from '../../support/calls.js';
 import { memoryEnv } from '../../support/client-env.js';
 import { aCluster, aForward, aRoute, aTarget } from '../../support/targets.js';
-import { aFault } from './support.js';
+import { aFault, faultEnv } from './support.js';
 
 /* Where faults stand among what else a route does. */
 
@@ -129,11 +130,14 @@ describe('a route that answers by itself', () => {
     const delay = aFault({ delay: { kind: 'fixed', ms: 60_000, share: 1 } });
     const { service, registry, clock, events } = routed({ action, faults: [delay] });
     const replying = service(aCall()).catch((error: unknown) => error);
-    // The filter is loaded with the first call.
-    await import('../../../src/resilience/fault/filter.js');
-    await expect.poll(() => events.length).toBe(1);
+    expect(events).toEqual([{ kind: 'fault', policy: 'chaos', fault: 'delay' }]);
     await registry.close();
     expect(await replying).toMatchObject({ code: 'MESH_CLOSED' });
     expect(clock.pending).toBe(0);
   });
+});
+
+test('a route without faults has nothing of them in its stack', () => {
+  const { env } = faultEnv();
+  expect([faults(undefined, env), faults([], env)]).toEqual([undefined, undefined]);
 });

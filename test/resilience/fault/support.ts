@@ -6,8 +6,8 @@ import { type MeshEvent, noMeter } from '../../../src/core/meter.js';
 import type { FaultConfig } from '../../../src/core/model/fault.js';
 import { seededRandom } from '../../../src/core/random.js';
 import { type Reply, ReplyEnding } from '../../../src/core/reply.js';
-import type { Service } from '../../../src/core/service.js';
-import { type ClientFaultEnv, injecting } from '../../../src/resilience/fault/filter.js';
+import type { Filter, Service } from '../../../src/core/service.js';
+import { type ClientFaultEnv, faults as faultsFilter } from '../../../src/resilience/fault/filter.js';
 import { faultProcess } from '../../../src/resilience/fault/process.js';
 import { anyHeader } from '../../../src/routing/match/any-header.js';
 import { aReply, GOOD_END } from '../../support/calls.js';
@@ -30,6 +30,10 @@ export function faultEnv(seed = 1) {
   const faults = (): string[] => events.map((event) => (event.kind === 'fault' ? event.fault : event.kind));
   return { clock, events, env, faults, deadlines: new Deadlines(clock), active: faultProcess(clock).active };
 }
+
+/** The filter of some policies; of none it lets everything through. */
+export const injecting = (configs: readonly FaultConfig[], env: ClientFaultEnv): Filter =>
+  faultsFilter(configs, env) ?? ((next) => next);
 
 /** The filter around a service that answers 200; `sent` are the calls that got there. */
 export function faulty(
