@@ -4,6 +4,7 @@ import { EXIT, type ExitCode, type Io, type LogLevelName, messageOf, type Output
 export interface ControlPlaneCommandOptions {
   readonly config?: readonly string[];
   readonly rateLimits?: readonly string[];
+  readonly redis?: string;
   readonly listen: string;
   readonly admin?: string;
   readonly logLevel: LogLevelName;
@@ -15,7 +16,7 @@ export interface ControlPlaneCommandOptions {
  * on the admin pages, which are not ready, and a mended file is taken over.
  */
 export async function controlplane(options: ControlPlaneCommandOptions, io: Io): Promise<ExitCode> {
-  const { config, rateLimits, listen, admin } = options;
+  const { config, rateLimits, redis, listen, admin } = options;
   if (config === undefined && rateLimits === undefined) {
     io.err('there is nothing to serve: give --config, --rate-limits or both (--help lists the options)\n');
     return EXIT.usage;
@@ -37,7 +38,7 @@ export async function controlplane(options: ControlPlaneCommandOptions, io: Io):
     listen,
     logger,
     ...(config && { config }),
-    ...(rateLimits && { rateLimits }),
+    ...(rateLimits && { rateLimits, ...(redis !== undefined && { rateLimitRedis: redis }) }),
     ...(admin === undefined ? {} : { admin }),
   });
   const stopped = io.stopped();

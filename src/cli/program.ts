@@ -39,6 +39,12 @@ function describe(io: Io, done: (code: ExitCode) => void): Command {
       '--rate-limits <paths...>',
       'files of envoyproxy/ratelimit, and folders of them; watched: a rate limit service on the same port',
     )
+    .addOption(
+      new Option(
+        '--redis <url>',
+        'where the rate limit service counts, redis:// or rediss://; default: in this process',
+      ).env('INMESH_REDIS_URL'),
+    )
     .addOption(new Option('--listen <host:port>', 'where xDS is served').argParser(hostPort).default('127.0.0.1:18000'))
     .addOption(
       new Option('--admin <host:port>', 'where the admin pages are served, /ready among them').argParser(hostPort),

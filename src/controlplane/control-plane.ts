@@ -1,10 +1,10 @@
 import type { Server } from '@grpc/grpc-js';
 import { type Clock, systemClock } from '../core/clock.js';
 import { knownKeys, record } from '../core/decode.js';
-import type { LimitStore } from '../core/limits.js';
 import { type Logger, silentLogger } from '../core/log.js';
 import { type Meter, noMeter } from '../core/meter.js';
 import type { ResourceSet } from '../core/resources.js';
+import type { RedisOption } from '../resilience/ratelimit/redis/options.js';
 import type { AdminServer } from './admin/admin-server.js';
 import type { ConfigWatch } from './files/watch.js';
 import type { RateLimitServer } from './ratelimit/index.js';
@@ -26,8 +26,8 @@ export interface ControlPlaneOptions {
    * `resources` it is all that is served. Default: none.
    */
   readonly rateLimits?: string | readonly string[];
-  /** Where its counts are; closed with the control plane. Default: in this process. */
-  readonly rateLimitStore?: LimitStore;
+  /** Where its counts are, shared by all that name the same: `redis://…`, or as an element of `redis` of `meshClient`. Default: in this process. */
+  readonly rateLimitRedis?: RedisOption;
   /** Where ADS is served, in clear text: `host:port`, port 0 takes a free one. Default `127.0.0.1:18000`. */
   readonly listen?: string;
   /** Where the admin pages are served over HTTP: `host:port`. Default: nowhere. */
@@ -71,7 +71,7 @@ const OPTIONS = [
   'config',
   'resources',
   'rateLimits',
-  'rateLimitStore',
+  'rateLimitRedis',
   'listen',
   'admin',
   'logger',
@@ -191,9 +191,9 @@ class RunningControlPlane implements ControlPlane {
 
   async #startRateLimits(config: string | readonly string[]): Promise<void> {
     const { rateLimitServer } = await import('./ratelimit/index.js');
-    const { rateLimitStore: store, meter = noMeter } = this.options;
+    const { rateLimitRedis: redis, meter = noMeter } = this.options;
     const common = { clock: this.#clock, logger: this.#logger, meter };
-    this.#rateLimits = await rateLimitServer({ config, ...common, ...(store && { store }) });
+    this.#rateLimits = await rateLimitServer({ config, ...common, ...(redis !== undefined && { redis }) });
   }
 
   async #startAdmin(listen: ListenAddress): Promise<void> {

@@ -1,5 +1,6 @@
 /** `inmesh/controlplane`: compiles YAML and serves it over xDS to inmesh, Envoy and gRPC clients. */
 export type { ResourceSet } from '../core/resources.js';
+export type { RedisOption } from '../resilience/ratelimit/redis/options.js';
 export { type CompileResult, compileText, formatProblem, loadConfig, type Problem } from './config.js';
 export {
   type ControlPlane,

@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, credentials, Server, ServerCredentials, status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { rateLimitServer, startControlPlane } from '../../../src/controlplane/index.js';
+import { type RateLimitServerOptions, rateLimitServer, startControlPlane } from '../../../src/controlplane/index.js';
 import type { LimitStore } from '../../../src/core/limits.js';
 import { RLS_METHOD } from '../../../src/core/rls.js';
+import { hasRedis, RedisServer } from '../../support/redis.js';
 import { RlsClient, requestOf } from './support.js';
 
 const OK = 1;
@@ -31,7 +32,7 @@ async function write(text: string): Promise<string> {
   return path;
 }
 
-async function serve(text: string, more: { readonly rateLimitStore?: LimitStore } = {}) {
+async function serve(text: string, more: { readonly rateLimitRedis?: string } = {}) {
   const path = await write(text);
   const plane = await startControlPlane({ rateLimits: path, listen: '127.0.0.1:0', ...more });
   cleanups.push(() => plane.close());
@@ -91,9 +92,9 @@ describe('what cannot be answered', () => {
   });
 
   test('is said to be ours where the counts cannot be had', async () => {
-    const rateLimitStore: LimitStore = { take: () => Promise.reject(new Error('redis is gone')), close() {} };
-    const { code } = await serve(limitOf(1), { rateLimitStore });
-    await expect(code()).rejects.toMatchObject({
+    const store: LimitStore = { take: () => Promise.reject(new Error('redis is gone')), close() {} };
+    const { ask } = await serveAlone({ store });
+    await expect(ask()).rejects.toMatchObject({
       code: status.UNAVAILABLE,
       details: expect.stringContaining('redis is gone'),
     });
@@ -112,13 +113,12 @@ describe('what cannot be answered', () => {
   });
 });
 
-test('its store is closed with it, once, after the last request', async () => {
+test('its store is closed with it', async () => {
   let closed = 0;
   const state = { allowed: true, limit: 1, remaining: 0, resetMs: 0, retryAfterMs: 0 };
-  const rateLimitStore: LimitStore = { take: () => state, close: () => void closed++ };
-  const { plane } = await serve(limitOf(1), { rateLimitStore });
-  await plane.close();
-  await plane.close();
+  const store: LimitStore = { take: () => state, close: () => void closed++ };
+  const { limits } = await serveAlone({ store });
+  await limits.close();
   expect(closed).toBe(1);
 });
 
@@ -144,8 +144,9 @@ test('a control plane with nothing to serve is refused', async () => {
   await expect(startControlPlane({ listen: '127.0.0.1:0' })).rejects.toThrow('give config, resources or rateLimits');
 });
 
-test('a gRPC server of the application’s own can serve it', async () => {
-  const limits = await rateLimitServer({ config: await write(limitOf(1)) });
+/** On a gRPC server of the application's own. */
+async function serveAlone(options: Partial<RateLimitServerOptions> = {}, text = limitOf(1)) {
+  const limits = await rateLimitServer({ config: await write(text), ...options });
   cleanups.push(() => limits.close());
   const server = new Server();
   cleanups.push(() => server.forceShutdown());
@@ -156,11 +157,35 @@ test('a gRPC server of the application’s own can serve it', async () => {
   });
   const client = new RlsClient(port);
   cleanups.push(() => client.close());
-  const codes = [];
-  for (let i = 0; i < 2; i++) codes.push((await client.ask(requestOf('edge', 'user=ann'))).overallCode);
-  expect(codes).toEqual([OK, OVER_LIMIT]);
+  return { limits, ask: async () => (await client.ask(requestOf('edge', 'user=ann'))).overallCode };
+}
+
+test('a gRPC server of the application’s own can serve it', async () => {
+  const { limits, ask } = await serveAlone();
+  expect([await ask(), await ask()]).toEqual([OK, OVER_LIMIT]);
   await limits.close();
-  await expect(client.ask(requestOf('edge', 'user=ann'))).rejects.toMatchObject({ details: 'the service is closing' });
+  await expect(ask()).rejects.toMatchObject({ details: 'the service is closing' });
+});
+
+describe.skipIf(!hasRedis())('with its counts in Redis', () => {
+  test('two services count together, and neither answers while Redis is gone', async () => {
+    const redis = await RedisServer.start();
+    cleanups.push(() => redis.stop());
+    const one = await serve(limitOf(3), { rateLimitRedis: redis.url });
+    const other = await serveAlone({ redis: redis.url }, limitOf(3));
+    expect([await one.code(), await other.ask(), await other.ask()]).toEqual([OK, OK, OK]);
+    expect([await one.code(), await other.ask()]).toEqual([OVER_LIMIT, OVER_LIMIT]);
+    await redis.kill();
+    await expect(one.code()).rejects.toMatchObject({ code: status.UNAVAILABLE });
+    await redis.resume();
+    for (;;) if ((await one.code().catch(() => undefined)) === OK) break;
+  });
+});
+
+test('a Redis that cannot be meant is refused, and so are a Redis and a store', async () => {
+  const config = await write(limitOf(1));
+  await expect(rateLimitServer({ config, redis: 'http://x' })).rejects.toThrow('options.redis');
+  await expect(rateLimitServer({ config, redis: 'redis://x', store: {} as never })).rejects.toThrow('and not both');
 });
 
 test('options that are not known are refused', async () => {
