@@ -1,3 +1,4 @@
+import type { FaultConfig } from '../../../../src/core/model/fault.js';
 import type { FilterChain } from '../../../../src/core/model/server.js';
 import type { Route, RouteConfiguration } from '../../../../src/core/model/route.js';
 import type { BalancerConfig } from '../../../../src/core/model/cluster.js';
@@ -141,8 +142,10 @@ function checkRoutes({ virtualHosts }: RouteConfiguration): void {
   }
 }
 
-function checkRoute({ name, match, action, cors }: Route): void {
+function checkRoute({ name, match, action, cors, limits, faults }: Route): void {
   must(name !== '', 'a name');
+  checkLimits(limits);
+  for (const fault of faults ?? []) checkFault(fault);
   inRange(match.fraction, 0, 1);
   inRange(cors?.enabled ?? 0, 0, 1);
   inRange(cors?.shadow ?? 0, 0, 1);
@@ -171,6 +174,30 @@ function checkRoute({ name, match, action, cors }: Route): void {
     inRange(action.retry.maxRetries, 1, UINT32_MAX);
     inRange(action.retry.baseMs, 1, action.retry.maxMs);
   }
+}
+
+function checkLimits(limits: Route['limits']): void {
+  if (limits === undefined) return;
+  inRange(limits.status, 400, 599);
+  must(new Set(limits.rules.map((rule) => rule.name)).size === limits.rules.length, 'rules with names of their own');
+  for (const { name, key, limit, overrides, store, cost } of limits.rules) {
+    must(name !== '', 'a name of a rule');
+    must(store.kind !== 'rls' || (limit === undefined && store.service !== ''), 'a service that knows the limit');
+    if (typeof cost === 'number') inRange(cost, 0, 1_000_000);
+    for (const found of [limit, ...(overrides ?? []).map((override) => override.limit)]) {
+      if (typeof found !== 'object') continue;
+      inRange(found.requests, 0, UINT32_MAX);
+      if ('perMs' in found) inRange(found.perMs, 1, Number.MAX_SAFE_INTEGER);
+      if ('burst' in found) inRange(found.burst, 1, UINT32_MAX);
+    }
+    for (const { values } of overrides ?? []) must(values.length === key.length, 'a value for each entry of the key');
+  }
+}
+
+function checkFault({ name, delay, abort, reset, throttle, truncate }: FaultConfig): void {
+  must(name !== '', 'a name of a fault');
+  for (const kind of [delay, abort, reset, throttle, truncate]) inRange(kind?.share ?? 1, Number.MIN_VALUE, 1);
+  if (throttle?.kind === 'fixed') inRange(throttle.bytesPerSecond, 1, Number.MAX_SAFE_INTEGER);
 }
 
 function checkAssignment({ endpoints, drops }: Assignment): void {

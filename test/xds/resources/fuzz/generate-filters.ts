@@ -1,4 +1,5 @@
 import type { Resource } from '../../../../src/core/resources.js';
+import { fault, localRateLimit, ownFault, ownLimits, rateLimitService } from './generate-limits.js';
 import { any, type Make } from './make.js';
 
 const SESSION = 'envoy.extensions.filters.http.stateful_session.v3';
@@ -53,4 +54,15 @@ export const routeFilters = (make: Make): Resource[] => [
     disabled: make.maybe(0.2, () => make.flag()),
     typed_config: any(`${SESSION}.StatefulSession`, session(make)),
   })),
+  ...make.list(0, 1, () => filter(make, 'fault', any('envoy.extensions.filters.http.fault.v3.HTTPFault', fault(make)))),
+  ...make.list(0, 1, () => filter(make, 'own-fault', ownFault(make))),
+  ...make.list(0, 1, () => filter(make, 'limits', ownLimits(make))),
+  ...make.list(0, 1, () => filter(make, 'local', localRateLimit(make))),
+  ...make.list(0, 1, () => filter(make, 'rls', rateLimitService(make))),
 ];
+
+const filter = (make: Make, name: string, typed_config: Resource): Resource => ({
+  name,
+  disabled: make.maybe(0.2, () => make.flag()),
+  typed_config,
+});

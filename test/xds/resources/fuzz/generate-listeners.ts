@@ -1,10 +1,10 @@
 import type { Resource } from '../../../../src/core/resources.js';
 import { routeFilters } from './generate-filters.js';
+import { adaptiveConcurrency } from './generate-limits.js';
 import { routeConfiguration } from './generate-routes.js';
 import { any, type Make } from './make.js';
 
 const HCM = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
-const FAULT = 'envoy.extensions.filters.http.fault.v3.HTTPFault';
 /** Made anew each time, as all that is made here: mutations go into it. */
 const router = (): Resource => ({
   name: 'router',
@@ -30,8 +30,8 @@ function connectionManager(make: Make, side: 'client' | 'server'): Resource {
         disabled: make.maybe(0.2, () => make.flag()),
         typed_config: make.unknown(),
       })),
-      ...(side === 'client'
-        ? make.list(0, 1, () => ({ name: 'fault', typed_config: any(FAULT, { headers: [make.headerMatcher()] }) }))
+      ...(side === 'server'
+        ? make.list(0, 1, () => ({ name: 'concurrency', typed_config: adaptiveConcurrency(make) }))
         : []),
       ...routeFilters(make),
       router(),

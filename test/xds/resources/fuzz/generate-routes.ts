@@ -1,5 +1,6 @@
 import type { Resource } from '../../../../src/core/resources.js';
 import { cors, sessionOverride } from './generate-filters.js';
+import { fault, localRateLimit, ownFault, ownLimits, rateLimit, rateLimitOverride } from './generate-limits.js';
 import { any, type Make } from './make.js';
 
 /** A valid `RouteConfiguration` that may have every field that its decoder reads. */
@@ -27,6 +28,7 @@ function virtualHost(make: Make, index: number): Resource {
     typed_per_filter_config: make.maybe(0.1, () => overrides(make)),
     request_mirror_policies: make.maybe(0.1, () => [mirror(make)]),
     cors: make.maybe(0.1, () => cors(make)),
+    rate_limits: make.maybe(0.2, () => make.list(1, 2, () => rateLimit(make))),
     include_request_attempt_count: make.maybe(0.1, () => make.flag()),
     include_attempt_count_in_response: make.maybe(0.1, () => make.flag()),
     ...make.headerChanges(),
@@ -121,6 +123,8 @@ function routeAction(make: Make): Resource {
       grpc_timeout_header_max: make.maybe(0.5, () => make.duration()),
     })),
     hash_policy: make.maybe(0.3, () => make.list(1, 3, () => hashPolicy(make))),
+    rate_limits: make.maybe(0.2, () => make.list(1, 2, () => rateLimit(make))),
+    include_vh_rate_limits: make.maybe(0.1, () => make.bool()),
     request_mirror_policies: make.maybe(0.2, () => make.list(1, 2, () => mirror(make))),
     cors: make.maybe(0.1, () => cors(make)),
     append_x_forwarded_host: make.maybe(0.2, () => make.flag()),
@@ -278,10 +282,14 @@ function overrides(make: Make): Resource {
     () => sessionOverride(make),
     () => any(FILTER_CONFIG, { config: sessionOverride(make) }),
     () => any(FILTER_CONFIG, { disabled: true, config: any('envoy.extensions.filters.http.fault.v3.HTTPFault') }),
-    () => any('envoy.extensions.filters.http.fault.v3.HTTPFault', { headers: [make.headerMatcher()] }),
+    () => any('envoy.extensions.filters.http.fault.v3.HTTPFault', fault(make)),
+    () => ownFault(make),
+    () => ownLimits(make),
+    () => localRateLimit(make),
+    () => rateLimitOverride(make),
     () => any('envoy.extensions.filters.http.rbac.v3.RBACPerRoute', { rbac: make.maybe(0.8, () => rbac(make)) }),
   );
-  return { [make.one('session', 'cors', 'g', '__x')]: override };
+  return { [make.one('session', 'cors', 'fault', 'own-fault', 'limits', 'local', 'rls', 'g', '__x')]: override };
 }
 
 /** `envoy.extensions.filters.http.rbac.v3.RBAC`. */

@@ -12,6 +12,8 @@ import type { Route, RouteConfiguration } from '../../../../src/core/model/route
 import { type Random, seededRandom } from '../../../../src/core/random.js';
 import { CLUSTER, ENDPOINT, LISTENER, type ResourceType, ROUTE } from '../../../../src/core/resources.js';
 import type { Transport } from '../../../../src/core/transport.js';
+import { LimitStores } from '../../../../src/resilience/ratelimit/stores.js';
+import { limitMatching } from '../../../../src/routing/limit-matching.js';
 import { compileMatch } from '../../../../src/routing/match.js';
 import type { Models } from '../../../../src/xds/resources/decoders.js';
 import type { ResourceCache } from '../../../../src/xds/resource-cache.js';
@@ -20,10 +22,13 @@ import { ConnectError } from '../../../../src/client/transport/errors.js';
 import { aReply } from '../../../support/calls.js';
 import { decodeNow } from '../../../support/decoders.js';
 import { FakeClock, settle } from '../../../../src/testing/fake-clock.js';
+import { filterOf, typedStruct } from '../../../support/route-filters.js';
 import {
+  any,
   clusterResource,
   endpointResource,
   listenerResource,
+  routerFilter,
   routeResource,
   toCluster,
 } from '../../../support/xds-resources.js';
@@ -37,8 +42,27 @@ const DNS_HOSTS: readonly string[] = ['10.9.9.1', 'fd00::9', '10.9.9.2'];
 type AnyModel = Models[ResourceType];
 type Accepted = { readonly [T in ResourceType]: { readonly type: T; readonly model: Models[T] } }[ResourceType];
 
+/** They do nothing themselves, and have routes say something to them. */
+const quietFilters = [
+  filterOf('fault', any('envoy.extensions.filters.http.fault.v3.HTTPFault')),
+  filterOf('own-fault', typedStruct('inmesh.dev/fault')),
+  filterOf('limits', typedStruct('inmesh.dev/limits')),
+  filterOf('local', any('envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit', { stat_prefix: 's' })),
+  filterOf(
+    'rls',
+    any('envoy.extensions.filters.http.ratelimit.v3.RateLimit', {
+      domain: 'd',
+      rate_limit_service: { grpc_service: { envoy_grpc: { cluster_name: 'limits' } } },
+    }),
+  ),
+];
+
 const GOOD: { readonly [T in ResourceType]: Models[T] } = {
-  [LISTENER]: decodeNow(LISTENER, listenerResource('good', NAME), 'good'),
+  [LISTENER]: decodeNow(
+    LISTENER,
+    listenerResource('good', NAME, { http_filters: [...quietFilters, routerFilter] }),
+    'good',
+  ),
   [ROUTE]: decodeNow(ROUTE, routeResource('good', [toCluster(NAME)]), 'good'),
   [CLUSTER]: decodeNow(
     CLUSTER,
@@ -74,6 +98,8 @@ export class Served {
   readonly #clock = new FakeClock();
   readonly #random: Random;
   readonly #env: ClientEnv;
+  /** Neither Redis nor a rate limit service is there: what is lost is lost as rules say. */
+  readonly #stores: LimitStores;
   readonly #open: { readonly destinations: Destinations; readonly calls: Call[] }[] = [];
   readonly #problems: unknown[] = [];
   /** Calls of which nothing was heard yet. */
@@ -81,6 +107,7 @@ export class Served {
 
   constructor(seed: number) {
     this.#random = seededRandom(seed);
+    this.#stores = new LimitStores({ clock: this.#clock, random: this.#random, meter: noMeter, logger: silentLogger });
     const connect = (): Transport => ({
       connections: 1,
       call: () => this.#answer(),
@@ -96,6 +123,12 @@ export class Served {
       tracer: undefined,
       transports: { http1: connect, http2: connect },
       hash64,
+      limits: {
+        clock: this.#clock,
+        meter: noMeter,
+        stores: this.#stores,
+        matching: limitMatching({ random: this.#random, source: { labels: {}, principal: undefined } }),
+      },
     };
   }
 
@@ -130,6 +163,7 @@ export class Served {
     if (problem !== undefined) throw problem;
     if (this.#underWay.size > 0) throw new Error(`${this.#underWay.size} calls did not end when they were cancelled`);
     this.#env.deadlines.close();
+    await this.#stores.close();
     if (this.#clock.pending > 0) throw new Error(`${this.#clock.pending} timers were left`);
   }
 
