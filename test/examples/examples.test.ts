@@ -55,6 +55,18 @@ describe('every example runs to its end and shows what it says', () => {
     expect(await outputOf('wrap-existing/register.mjs')).toEqual(['200 a review of 1']);
   });
 
+  test('class-of-service: unknown callers once in 600 s each, known ones unlimited, premium ones in a pool of their own', async () => {
+    expect(await outputOf('class-of-service/main.mjs')).toEqual([
+      'anonymous: 200 a report (1 / 0 / in 10 min)',
+      'the same: 429 come again in 10 min (1 / 0 / in 10 min)',
+      'another: 200 a report (1 / 0 / in 10 min)',
+      'trial, 60th: 200 a report (60 / 0 / in 60 min)',
+      'trial, 61st: 429 come again in 1 min (60 / 0 / in 60 min)',
+      'member, 100th: 200 a report (no limit)',
+      'premium: 200 a report from the premium pool (no limit)',
+    ]);
+  });
+
   test('chain: trace and deadline reach the end of the chain', async () => {
     const lines = await outputOf('chain/main.mjs');
     const came = 'trace 0af7651916cd43dd8448eb211c80319c, less than 2 s left';
