@@ -3,6 +3,7 @@ import type { FaultConfig } from '../../core/model/fault.js';
 import type { FaultStatus } from './abort.js';
 import { FaultInjectedError } from './errors.js';
 import { type Befallen, Fault, type FaultEnv, type FaultRequest } from './fault.js';
+import { wholePolicies } from './whole.js';
 
 /** A reply's body that comes slowly, or breaks off. */
 export interface BodyFault {
@@ -39,7 +40,7 @@ export class FaultInjector {
     configs: readonly FaultConfig[],
     private readonly env: FaultEnv,
   ) {
-    this.#faults = configs.map((config) => new Fault(config, env));
+    this.#faults = wholePolicies(configs).map((config) => new Fault(config, env));
   }
 
   /** Whether any of its experiments goes on: then `ended` is to be told of every request. */

@@ -95,7 +95,11 @@ test('a delay may be followed by an abort', async () => {
 test('several policies each have their turn: the delays add up, and what aborts ends it', async () => {
   const { env, clock, faults } = faultEnv();
   const abort = aFault({ abort: { kind: 'http', status: 500, ...always } });
-  const { service, sent } = faulty([delayed(10), delayed(20), abort, delayed(40)], env);
+  const policies = [delayed(10), delayed(20), abort, delayed(40)];
+  const { service, sent } = faulty(
+    policies.map((policy, i) => ({ ...policy, name: `chaos-${i}` })),
+    env,
+  );
   const replying = service(aCall());
   await clock.advance(29);
   expect(faults()).toEqual(['delay', 'delay']);

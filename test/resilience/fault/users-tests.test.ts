@@ -21,6 +21,29 @@ test('testMesh holds requests up on the clock that it is given, from the first o
   await mesh.close();
 });
 
+test.each([
+  ['delay: { fixedDelay: 50ms }, reset: {}, abort: { httpStatus: 500 }', ['delay', 'reset'], 'FAULT_INJECTED'],
+  ['delay: { uniform: { min: 50ms, max: 50ms } }, abort: { httpStatus: 500 }', ['delay', 'abort'], 500],
+  ['delay: { uniform: { min: 50ms, max: 50ms } }, reset: {}', ['delay', 'reset'], 'FAULT_INJECTED'],
+  ['abort: { headerAbort: {} }, truncate: { afterBytes: 1 }', ['truncate'], 'FAULT_INJECTED'],
+] as const)('a policy is one, whatever parts of it Envoy has words for: %s', async (spec, faults, outcome) => {
+  const clock = new FakeClock();
+  const config = requestPolicyYaml(
+    'FaultPolicy',
+    'mixed',
+    'kind: Service, name: reviews',
+    `${spec}, maxActiveFaults: 1`,
+  );
+  const mesh = testMesh({ services: { reviews: () => new Response('served') }, config, clock });
+  const answer = mesh.fetch('http://reviews/').then((response) => response.text().then(() => response.status));
+  const seen = answer.catch((error: { code?: string; cause?: { code?: string } }) => error.code ?? error.cause?.code);
+  await clock.advance(50);
+  expect(await seen).toBe(outcome);
+  const counted = [...mesh.prometheus().matchAll(/mesh_faults_total\{[^}]*mesh_fault="(\w+)"\} 1\n/g)];
+  expect(counted.map(([, fault]) => fault)).toEqual(faults);
+  await mesh.close();
+});
+
 test('two meshes on clocks of their own know nothing of each other’s experiments', async () => {
   const config = requestPolicyYaml(
     'FaultPolicy',
