@@ -17,6 +17,7 @@ export const DOCS = [
   'docs/fetch.md',
   'docs/grpc.md',
   'docs/policies.md',
+  'docs/rate-limit-service.md',
 ] as const;
 
 /** A fenced block. */
