@@ -85,6 +85,10 @@ describe('metrics', () => {
     registry.event({ kind: 'shed', protocol: 'http', priority: 'batch', reason: 'concurrency' });
     registry.event({ kind: 'fault', policy: 'p', fault: 'abort' });
     registry.event({ kind: 'experiment:stopped', policy: 'p', reason: 'latency' });
+    registry.event({ kind: 'limit:refused', rule: 'r', protocol: 'http', shadow: true, reason: 'limit' });
+    registry.event({ kind: 'limit:queued', rule: 'r', waitedMs: 1 });
+    registry.event({ kind: 'limit:store-lost', store: 'redis:default' });
+    registry.event({ kind: 'quota:used', plan: 'free', units: 1 });
     registry.event({ kind: 'xds:update', type: 'Cluster', resources: 1 });
     registry.event({ kind: 'xds:nack', type: 'Cluster', detail: '' });
     registry.event({ kind: 'xds:connected', server: 'cp' });
