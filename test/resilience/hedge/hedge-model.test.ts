@@ -267,6 +267,8 @@ const answer = (which: number, how: keyof typeof OUTCOMES) =>
     const chosen = running[which % Math.max(1, running.length)];
     if (chosen === undefined) return;
     const { call, at, number } = chosen;
+    // What we refuse ourselves never gets as far as its body.
+    if (how === 'refused' && call.body?.met.has(number) === true) return;
     const outcome = withBody(real, OUTCOMES[how]());
     ofCall(real, at)[number - 1]?.answer(outcome);
     await real.clock.advance(0);
