@@ -1,0 +1,84 @@
+import { expect, test } from 'vitest';
+import { headerFields } from '../../../../src/core/headers.js';
+import type { LimitDescriptor, LimitRequest, LimitServiceAnswer } from '../../../../src/core/limits.js';
+import { silentLogger } from '../../../../src/core/log.js';
+import { noMeter } from '../../../../src/core/meter.js';
+import type { LimitRule, LimitStoreRef } from '../../../../src/core/model/limit.js';
+import { DEFAULT_LIMIT_REPLY } from '../../../../src/core/model/limit.js';
+import { seededRandom } from '../../../../src/core/random.js';
+import { RLS_METHOD } from '../../../../src/core/rls.js';
+import { requestLimits } from '../../../../src/resilience/ratelimit/request-limits.js';
+import { LimitStores } from '../../../../src/resilience/ratelimit/stores.js';
+import { FakeClock } from '../../../support/fake-clock.js';
+
+const LET_THROUGH: LimitServiceAnswer = {
+  allowed: true,
+  states: [],
+  replyHeaders: undefined,
+  requestHeaders: undefined,
+  body: undefined,
+};
+
+const store = (service: string, domain = 'edge'): LimitStoreRef => ({ kind: 'rls', service, domain, timeoutMs: 20 });
+const rule = (name: string, ref: LimitStoreRef): LimitRule => ({
+  name,
+  key: [{ kind: 'generic', as: 'rule', value: name }],
+  mode: 'enforce',
+  store: ref,
+  onStoreFailure: 'deny',
+});
+const request = (path: string): LimitRequest => ({
+  protocol: 'grpc',
+  scheme: 'http',
+  method: 'POST',
+  path,
+  host: 'limits',
+  headers: headerFields(),
+  remote: undefined,
+  principal: undefined,
+  claims: undefined,
+  route: undefined,
+  destination: undefined,
+  deadline: Number.POSITIVE_INFINITY,
+  cancellation: undefined,
+});
+
+function limitsOf(...rules: readonly LimitRule[]) {
+  const clock = new FakeClock();
+  const asked: { service: string; domain: string; descriptors: readonly LimitDescriptor[] }[] = [];
+  const stores = new LimitStores({
+    ...{ clock, random: seededRandom(1), meter: noMeter, logger: silentLogger },
+    rls: ({ service }) => ({
+      shouldRateLimit: (domain, descriptors) => {
+        asked.push({ service, domain, descriptors });
+        return Promise.resolve(LET_THROUGH);
+      },
+    }),
+  });
+  const matching = { any: () => () => true, queryValue: () => undefined };
+  const limits = requestLimits({ ...DEFAULT_LIMIT_REPLY, rules }, { clock, meter: noMeter, stores, matching });
+  return { limits, asked };
+}
+
+test('all rules of one service and domain are one question, others are others', async () => {
+  const { limits, asked } = limitsOf(
+    rule('a', store('limits')),
+    rule('b', store('limits')),
+    rule('c', store('limits', 'inner')),
+    rule('d', store('other')),
+  );
+  expect(await limits.check(request('/shop.Orders/Get'))).toMatchObject({ kind: 'allowed' });
+  expect(
+    asked.map(({ service, domain, descriptors }) => [service, domain, descriptors.map((it) => it.entries)]),
+  ).toEqual([
+    ['limits', 'edge', [[['rule', 'a']], [['rule', 'b']]]],
+    ['limits', 'inner', [[['rule', 'c']]]],
+    ['other', 'edge', [[['rule', 'd']]]],
+  ]);
+});
+
+test('whoever is asked for limits is not asked whether he may be asked', async () => {
+  const { limits, asked } = limitsOf(rule('a', store('limits')));
+  expect(await limits.check(request(RLS_METHOD))).toMatchObject({ kind: 'allowed' });
+  expect(asked).toEqual([]);
+});
