@@ -119,6 +119,7 @@ class Pump implements BodySink, BodyProducer {
   /** Hands on what may be handed on now, and comes back for the rest. */
   #pump(): void {
     if (this.#stopTimer !== undefined) return;
+    if (this.clock.now() >= this.fault.endsAt) this.#free();
     this.#earn();
     while (!this.#over && !this.#paused && this.#waiting > 0) {
       const chunk = this.#chunks[0] as Uint8Array;
@@ -153,7 +154,7 @@ class Pump implements BodySink, BodyProducer {
   /** Until another slice is earned; of a speed below 16 bytes a second, a byte. */
   #wait(): void {
     const ms = Math.max(SLICE_MS, ((1 - this.#credit) * 1_000) / this.#bytesPerSecond);
-    this.#stopTimer = this.clock.after(ms, () => {
+    this.#stopTimer = this.clock.after(Math.min(ms, this.fault.endsAt - this.clock.now()), () => {
       this.#stopTimer = undefined;
       this.#pump();
       this.#drained();
@@ -171,11 +172,15 @@ class Pump implements BodySink, BodyProducer {
   #lift(): void {
     this.#stopTimer?.();
     this.#stopTimer = undefined;
+    this.#free();
+    this.#pump();
+    this.#drained();
+  }
+
+  #free(): void {
     this.#bytesPerSecond = Number.POSITIVE_INFINITY;
     this.#credit = Number.POSITIVE_INFINITY;
     this.#left = Number.POSITIVE_INFINITY;
-    this.#pump();
-    this.#drained();
   }
 
   #truncate(): void {

@@ -12,6 +12,8 @@ export interface BodyFault {
   readonly bytesPerSecond: number | undefined;
   /** Undefined: to its end. */
   readonly afterBytes: number | undefined;
+  /** Monotonic milliseconds from which on there is none of it any more; Infinity: as long as the body. */
+  readonly endsAt: number;
   /** There is a body, and it is at hand: to be called once, or not at all. */
   begun(): void;
   /** It did break off. */
@@ -129,6 +131,7 @@ function bodyFault(fault: Fault, bytesPerSecond: number | undefined, afterBytes:
     policy: fault.policy,
     bytesPerSecond,
     afterBytes,
+    endsAt: fault.experiment?.endsAt ?? Number.POSITIVE_INFINITY,
     begun: () => {
       if (bytesPerSecond !== undefined) fault.tell('throttle');
     },

@@ -139,6 +139,32 @@ describe('an experiment', () => {
     expect([size, active.count, clock.pending]).toEqual([1_000, 0, 0]);
   });
 
+  test('a throttled reply comes at its own speed once its time is over, and one that was to break off is whole', async () => {
+    const { env, clock, active } = faultEnv();
+    const spoilt: Partial<FaultConfig> = {
+      throttle: { kind: 'fixed', bytesPerSecond: 16, share: 1 },
+      truncate: { afterBytes: 500, share: 1 },
+    };
+    const { service } = faulty([experiment(spoilt, [], 'one', 10_000)], env, () => bytesReply(new Uint8Array(1_000)));
+    const reply = await service(aCall());
+    let size = 0;
+    let ended = false;
+    reply.body.pipe({
+      write: (chunk) => {
+        size += chunk.byteLength;
+        return true;
+      },
+      end: () => {
+        ended = true;
+      },
+      fail() {},
+    });
+    await clock.advance(9_990);
+    expect(size).toBeLessThan(162);
+    await clock.advance(10);
+    expect([size, ended, active.count, clock.pending]).toEqual([1_000, true, 0, 0]);
+  });
+
   test('is one for all routes that name it', async () => {
     const { env } = faultEnv();
     const config = experiment(abortAll, [successRate(0.9)]);
