@@ -29,6 +29,8 @@ export { meshClient } from './mesh/client.js';
 export type { Mesh, MeshDump } from './mesh/mesh.js';
 export type { MeshOptions } from './mesh/options.js';
 export type { FallbackFunction, FallbackReply, FallbackRequest } from './core/fallback.js';
+export type { UsageAccount, UsageSnapshot } from './resilience/quota/snapshot.js';
+export type { RateLimitedError } from './resilience/ratelimit/errors.js';
 export type {
   RedisClient,
   RedisOption,
