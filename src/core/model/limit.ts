@@ -8,8 +8,7 @@ import type { HeaderMatch, QueryMatch, RouteMatch } from './match.js';
 export type LimitKey = {
   readonly as: string;
   readonly absent?: 'empty' | 'skip-entry' | 'skip-rule' | undefined;
-} & /** Also `:path` (with its query), `:method`, `:authority` and `:scheme`. */
-(
+} /** Also `:path` (with its query), `:method`, `:authority` and `:scheme`. */ & (
   | { readonly kind: 'header'; readonly name: string }
   /** As written, not decoded; the first of several. */
   | { readonly kind: 'query'; readonly name: string }

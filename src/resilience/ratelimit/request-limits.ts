@@ -127,7 +127,7 @@ class Limits implements RequestLimits {
 }
 
 function giveBack(counting: Counting, stores: LimitEnv['stores']): void {
-  const { takenFrom, limit, cost, state, name, rule } = counting;
+  const { takenFrom, limit = counting.standIn, cost, state, name, rule } = counting;
   if (takenFrom === undefined || limit === undefined || state === undefined) return;
   counting.takenFrom = undefined;
   if (takenFrom === 'local') stores.local.giveBack(name, limit, cost, state);
@@ -139,8 +139,8 @@ function giveBack(counting: Counting, stores: LimitEnv['stores']): void {
 
 function said(enforced: readonly Counting[]): Said[] {
   const all: Said[] = [];
-  for (const { rule, limit, state } of enforced) {
-    if (state !== undefined) all.push({ rule: rule.name, limit: limit ?? serviceLimit(state), state });
+  for (const { rule, limit, standIn, state } of enforced) {
+    if (state !== undefined) all.push({ rule: rule.name, limit: limit ?? standIn ?? serviceLimit(state), state });
   }
   return all;
 }

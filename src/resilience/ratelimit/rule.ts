@@ -14,6 +14,8 @@ export class Counting {
   state: LimitState | undefined;
   /** The count that was taken from, if it was: that of this process may stand in for another. */
   takenFrom: 'local' | 'redis' | undefined;
+  /** The limit of the stand-in for a service that alone knows it, while that is lost. */
+  standIn: Limit | undefined;
 
   constructor(
     readonly rule: CompiledRule,

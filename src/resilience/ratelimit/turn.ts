@@ -70,6 +70,7 @@ export function withoutStore(
   if (onStoreFailure === 'allow' || limit === undefined) return undefined;
   const state = env.stores.local.take(name, limit, cost);
   counting.state = state;
+  counting.standIn = limit;
   if (state.allowed) {
     counting.takenFrom = 'local';
     return undefined;

@@ -43,7 +43,8 @@ const request = (path: string): LimitRequest => ({
   cancellation: undefined,
 });
 
-function limitsOf(...rules: readonly LimitRule[]) {
+/** `answer`: of each service, by its name; throws for one that is lost. */
+function limitsOf(rules: readonly LimitRule[], answer: (service: string) => LimitServiceAnswer = () => LET_THROUGH) {
   const clock = new FakeClock();
   const asked: { service: string; domain: string; descriptors: readonly LimitDescriptor[] }[] = [];
   const stores = new LimitStores({
@@ -51,7 +52,7 @@ function limitsOf(...rules: readonly LimitRule[]) {
     rls: ({ service }) => ({
       shouldRateLimit: (domain, descriptors) => {
         asked.push({ service, domain, descriptors });
-        return Promise.resolve(LET_THROUGH);
+        return new Promise((resolve) => resolve(answer(service)));
       },
     }),
   });
@@ -61,12 +62,12 @@ function limitsOf(...rules: readonly LimitRule[]) {
 }
 
 test('all rules of one service and domain are one question, others are others', async () => {
-  const { limits, asked } = limitsOf(
+  const { limits, asked } = limitsOf([
     rule('a', store('limits')),
     rule('b', store('limits')),
     rule('c', store('limits', 'inner')),
     rule('d', store('other')),
-  );
+  ]);
   expect(await limits.check(request('/shop.Orders/Get'))).toMatchObject({ kind: 'allowed' });
   expect(
     asked.map(({ service, domain, descriptors }) => [service, domain, descriptors.map((it) => it.entries)]),
@@ -78,7 +79,45 @@ test('all rules of one service and domain are one question, others are others', 
 });
 
 test('whoever is asked for limits is not asked whether he may be asked', async () => {
-  const { limits, asked } = limitsOf(rule('a', store('limits')));
+  const { limits, asked } = limitsOf([rule('a', store('limits'))]);
   expect(await limits.check(request(RLS_METHOD))).toMatchObject({ kind: 'allowed' });
   expect(asked).toEqual([]);
+});
+
+test('what stands in for a lost service gets back what another one refused', async () => {
+  const state = (allowed: boolean) => ({
+    allowed,
+    limit: 3,
+    remaining: 2,
+    resetMs: 1_000,
+    retryAfterMs: allowed ? 0 : 1_000,
+  });
+  const of = { algorithm: 'fixed_window', requests: 3, perMs: 1_000_000 } as const;
+  const answer = (allowed: boolean): LimitServiceAnswer => ({
+    ...LET_THROUGH,
+    allowed,
+    states: [{ ...state(allowed), of, name: undefined }],
+  });
+  let lost = false;
+  let open = true;
+  const { limits } = limitsOf(
+    [{ ...rule('a', store('limits')), onStoreFailure: 'local' }, rule('b', store('other'))],
+    (service) => {
+      if (service === 'other') return answer(open);
+      if (lost) throw new Error('lost');
+      return answer(true);
+    },
+  );
+  const kind = async (): Promise<string> => (await limits.check(request('/'))).kind;
+  expect(await kind()).toBe('allowed');
+  lost = true;
+  open = false;
+  for (let i = 0; i < 5; i++) expect(await kind()).toBe('refused');
+  open = true;
+  expect([await kind(), await kind(), await kind(), await kind()]).toEqual([
+    'allowed',
+    'allowed',
+    'allowed',
+    'refused',
+  ]);
 });
