@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/clock.js';
-import type { ResourceType } from '../../core/resources.js';
+import { INBOUND_PREFIX, type ResourceType } from '../../core/resources.js';
 import type { Steps } from '../../core/steps.js';
 import type { ServerFeatures } from '../bootstrap/bootstrap.js';
 import type { ResourceError } from '../wire/messages.js';
@@ -222,7 +222,14 @@ export class Updates {
     kind: Pick<Trouble, 'state' | 'reason'>,
     refused?: Trouble['refused'],
   ): void {
-    this.#trouble(entry, problem, refused === undefined ? kind : { ...kind, refused }, features.failOnDataErrors);
+    // Policies for a service's own servers are there or not: when the last one goes, it is because somebody took it out.
+    const gone = kind.reason === 'does-not-exist' && entry.name.startsWith(INBOUND_PREFIX);
+    this.#trouble(
+      entry,
+      problem,
+      refused === undefined ? kind : { ...kind, refused },
+      gone || features.failOnDataErrors,
+    );
   }
 
   #trouble(
