@@ -12,6 +12,8 @@ export class FaultsGate implements Gate {
   readonly #injector: FaultInjector;
   readonly #clock: Clock;
   readonly #seen = new WeakSet<InboundContext>();
+  /** Whose connection was cut: nobody else knows that from one whose caller left. */
+  readonly #cut = new WeakSet<InboundContext>();
 
   constructor(configs: readonly FaultConfig[], env: FaultEnv) {
     this.#injector = new FaultInjector(configs, env);
@@ -24,16 +26,22 @@ export class FaultsGate implements Gate {
     this.#seen.add(context);
     if (this.#injector.measures) this.#measure(context);
     const fate = this.#injector.meet(view, context.cancellation);
-    if (!(fate instanceof Promise)) return struck(fate);
-    return fate.then(struck, () => NOBODY_WAITS);
+    const met = (known: Fate | undefined): Passage => {
+      const passage = struck(known);
+      if (passage?.reset === true) this.#cut.add(context);
+      return passage;
+    };
+    if (!(fate instanceof Promise)) return met(fate);
+    return fate.then(met, () => NOBODY_WAITS);
   }
 
   /** Experiments are told how requests end, whether something befell them or not. */
   #measure(context: InboundContext): void {
     const startedAt = this.#clock.now();
     context.onOver(() => {
-      const success = context.cancellation.cancelled ? undefined : !context.failed;
-      this.#injector.ended(success, this.#clock.now() - startedAt);
+      const left = context.cancellation.cancelled && !this.#cut.has(context);
+      const success = !context.failed && !this.#cut.has(context);
+      this.#injector.ended(left ? undefined : success, this.#clock.now() - startedAt);
     });
   }
 }

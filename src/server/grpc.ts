@@ -46,6 +46,7 @@ export function meshServerInterceptor(options?: InboundOptions): ServerIntercept
       // Cancelled while it waited: there is nobody to answer.
       if (answered) return;
       answered = true;
+      if (context !== undefined) context.failed = isGrpcFailure(refusal.grpcStatus);
       context?.over();
       refuse(call, refusal);
     };

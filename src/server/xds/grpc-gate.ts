@@ -83,6 +83,7 @@ export function routing(connections: GrpcConnections): ServerInterceptor {
                 return forward(metadata);
               }
               limit?.stop();
+              made.failed = isGrpcFailure(refusal.grpcStatus);
               made.over();
               refuse(call, refusal);
             };
