@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import http2 from 'node:http2';
 import { type AddressInfo, createServer, type Server as NetServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -186,9 +187,28 @@ async function startSilent(): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
+/** Begins an answer and never ends it. */
+async function startStuck(): Promise<number> {
+  const sessions = new Set<http2.ServerHttp2Session>();
+  const server = http2.createServer().on('session', (session) => sessions.add(session.on('error', () => {})));
+  server.on('stream', (stream) => {
+    stream.on('error', () => {});
+    stream.respond({ ':status': 200, 'content-type': 'application/grpc' });
+    stream.write(Buffer.from([0, 0, 0]));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  opened.push(() => {
+    for (const session of sessions) session.destroy();
+    server.close();
+  });
+  return (server.address() as AddressInfo).port;
+}
+
 describe.each<[string, () => Promise<number>]>([
   ['is not there', () => Promise.resolve(1)],
   ['does not answer', startSilent],
+  ['does not end its answer', startStuck],
 ])('a service that %s', (_, port) => {
   test.each([
     ['allow', [200, 200, 200, 200, 200]],
