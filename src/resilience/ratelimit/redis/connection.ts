@@ -18,7 +18,7 @@ const RECONNECT: Backoff = { baseMs: 50, maxMs: 2_000 };
 /** Decisions asked for and not yet answered, at most; one more is refused at once. At a wait of 50 ms that is 200,000 a second. */
 const MAX_IN_FLIGHT = 10_000;
 
-/** The node does not know the script, or knows who does know the key: nothing was done, and the same may be sent again. */
+/** The node does not know the script, or (of a client that pipelines) sends us to another one: nothing was done, and the same may be sent again. */
 const NOTHING_DONE = /^(NOSCRIPT|MOVED|ASK|TRYAGAIN)\b/;
 
 /**
@@ -44,7 +44,7 @@ export class RedisConnection {
     this.#target = target;
     this.#env = env;
     this.#where = `redis "${name}" (${describeTarget(target)})`;
-    if (target.kind === 'client') this.#open = { client: target.client, close() {} };
+    if (target.kind === 'client') this.#open = { client: target.client, hold() {}, close() {} };
     else this.#first = this.#connect().finally(() => (this.#first = undefined));
   }
 
@@ -66,12 +66,13 @@ export class RedisConnection {
   }
 
   #run(script: Script, key: string, args: readonly (string | number)[]): Promise<readonly number[]> {
-    const client = this.#open?.client;
-    if (client === undefined) return Promise.reject(this.#absent());
+    const open = this.#open;
+    if (open === undefined) return Promise.reject(this.#absent());
     if (this.#inFlight >= MAX_IN_FLIGHT)
       return Promise.reject(new Error(`${this.#where}: ${MAX_IN_FLIGHT} decisions wait for it already`));
     this.#inFlight++;
-    return this.#evaluate(client, script, this.#target.prefix + key, args).finally(() => this.#inFlight--);
+    open.hold();
+    return this.#evaluate(open.client, script, this.#target.prefix + key, args).finally(() => this.#inFlight--);
   }
 
   async #evaluate(client: RedisClient, { lua, sha }: Script, key: string, args: readonly (string | number)[]) {

@@ -4,6 +4,8 @@ import type { RedisClient, RedisTarget } from './options.js';
 /** A client of ioredis that is connected. */
 export interface OpenRedis {
   readonly client: RedisClient;
+  /** Commands from here to the end of the tick leave together. */
+  hold(): void;
   close(): void;
 }
 
@@ -19,8 +21,7 @@ const load = () =>
 
 /**
  * Connects once; `lost` is told, once, when that connection is over. Nothing is kept for later or sent twice: a command that cannot be sent now fails now,
- * since whoever asked has an answer of his own by then. Commands of one tick leave together, but for EVAL: what a node of a cluster sent elsewhere (MOVED,
- * ASK) is sent again by itself, and only then does ioredis follow.
+ * since whoever asked has an answer of his own by then.
  */
 export async function openRedis(target: Servers, lost: (cause: Error | undefined) => void): Promise<OpenRedis> {
   const { Redis, Cluster } = await load();
@@ -36,16 +37,13 @@ export async function openRedis(target: Servers, lost: (cause: Error | undefined
     autoResendUnfulfilledCommands: false,
     connectionName: 'inmesh',
   } satisfies Settings;
-  const shared = {
-    lazyConnect: true,
-    enableOfflineQueue: false,
-    enableAutoPipelining: true,
-    autoPipeliningIgnoredCommands: ['eval'],
-  };
+  const streams = new Streams();
   let client: Redis | Cluster;
   if (target.mode === 'cluster') {
-    client = new Cluster([...target.nodes], {
-      ...shared,
+    const cluster = new Cluster([...target.nodes], {
+      lazyConnect: true,
+      // Nodes are connected to when they are first needed, and the commands that need them wait for that: as long as who asked.
+      enableOfflineQueue: true,
       redisOptions: common,
       clusterRetryStrategy: () => null,
       // Zero: at once or not at all, as above.
@@ -55,6 +53,7 @@ export async function openRedis(target: Servers, lost: (cause: Error | undefined
       // A MOVED refreshes them; a timer would keep the process from ending.
       slotsRefreshInterval: 0,
     });
+    client = cluster.on('+node', (node: Redis) => streams.of(node));
   } else {
     const where =
       target.mode === 'sentinel'
@@ -65,12 +64,54 @@ export async function openRedis(target: Servers, lost: (cause: Error | undefined
             ...(common.tls === undefined ? {} : { sentinelTLS: common.tls, enableTLSForSentinelMode: true }),
           }
         : target.nodes[0];
-    client = new Redis({ ...common, ...shared, ...where, retryStrategy: () => null });
+    const redis = new Redis({
+      ...common,
+      ...where,
+      lazyConnect: true,
+      enableOfflineQueue: false,
+      retryStrategy: () => null,
+    });
+    streams.of(redis);
+    client = redis;
   }
-  return connect(client, lost);
+  return connect(client, streams, lost);
 }
 
-async function connect(client: Redis | Cluster, lost: (cause: Error | undefined) => void): Promise<OpenRedis> {
+type Stream = Redis['stream'];
+
+/** The sockets of one client. */
+class Streams {
+  readonly #all = new Set<Stream>();
+  #held: readonly Stream[] | undefined;
+
+  of(redis: Redis): void {
+    redis.on('connect', () => {
+      const { stream } = redis;
+      this.#all.add(stream);
+      stream.once('close', () => this.#all.delete(stream));
+      // An idle connection does not keep the process from ending: who waits for an answer has a timer that does.
+      stream.unref();
+    });
+  }
+
+  /** One write for what is written in one tick: ioredis's own pipelining waits for the answers of one before it sends the next. */
+  hold(): void {
+    if (this.#held !== undefined) return;
+    this.#held = [...this.#all];
+    for (const stream of this.#held) stream.cork();
+    process.nextTick(() => {
+      const held = this.#held as readonly Stream[];
+      this.#held = undefined;
+      for (const stream of held) stream.uncork();
+    });
+  }
+}
+
+async function connect(
+  client: Redis | Cluster,
+  streams: Streams,
+  lost: (cause: Error | undefined) => void,
+): Promise<OpenRedis> {
   let cause: Error | undefined;
   let open = false;
   client.on('error', (error: Error) => {
@@ -88,6 +129,7 @@ async function connect(client: Redis | Cluster, lost: (cause: Error | undefined)
   open = true;
   return {
     client: client as unknown as RedisClient,
+    hold: () => streams.hold(),
     close() {
       open = false;
       client.disconnect();

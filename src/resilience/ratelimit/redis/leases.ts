@@ -5,8 +5,9 @@ import type { Answer, RedisCounts } from './counts.js';
 import { Lease } from './lease.js';
 import { mostOf, Taken } from './taken.js';
 
-/** Keys that are followed, at most: each is a few hundred bytes. Beyond, the one that was followed first is let go of. */
+/** Keys that are followed, at most: each is a few hundred bytes. Beyond, one of those that were followed first is let go of. */
 const MAX_KEYS = 10_000;
+const MAX_LOOKED_AT = 32;
 
 /** Calls that wait for one key, at most; one more is refused at once. */
 const MAX_WAITING = 10_000;
@@ -36,8 +37,8 @@ interface Held {
   waiting: Waiting[];
   /** The last answer; times in it are from its `askedAt`. */
   answer: Answer | undefined;
-  /** The smallest cost that Redis refused; until then the same, or more, is refused here. */
-  refused: { readonly cost: number; readonly until: number } | undefined;
+  /** The smallest cost that Redis refused; until then the same, or more, is refused here. `comesAt`: when Redis would let it through. */
+  refused: { readonly cost: number; readonly until: number; readonly comesAt: number } | undefined;
 }
 
 /**
@@ -111,7 +112,7 @@ export class LeasedStore implements LimitStore {
     const { refused } = held;
     if (refused !== undefined) {
       if (now >= refused.until) held.refused = undefined;
-      else if (cost >= refused.cost) return this.#state(held, false, refused.until - now, now, undefined);
+      else if (cost >= refused.cost) return this.#state(held, false, refused.comesAt - now, now, undefined);
     }
     const lease = this.#useLease(held, cost, now);
     if (lease === undefined) return undefined;
@@ -204,9 +205,9 @@ export class LeasedStore implements LimitStore {
   }
 
   #refuse(held: Held, cost: number, { askedAt, retryAfterMs }: Answer, now: number): void {
-    const until = askedAt + Math.min(retryAfterMs, this.#options.ttlMs);
-    held.refused = { cost, until };
-    const state = this.#state(held, false, Math.max(0, askedAt + retryAfterMs - now), now, undefined);
+    const comesAt = askedAt + retryAfterMs;
+    held.refused = { cost, until: Math.min(comesAt, askedAt + this.#options.ttlMs), comesAt };
+    const state = this.#state(held, false, Math.max(0, comesAt - now), now, undefined);
     held.waiting = held.waiting.filter((each) => {
       if (each.cost < cost) return true;
       each.resolve(state);
@@ -236,13 +237,21 @@ export class LeasedStore implements LimitStore {
     this.#givingBack.add(given);
   }
 
+  /** Looks at a few of the oldest; those that hold permits stay as long as there are others. */
   #forgetOne(): void {
+    let looked = 0;
+    let oldest: Held | undefined;
     for (const [name, held] of this.#keys) {
+      if (looked++ === MAX_LOOKED_AT) break;
       if (held.asking) continue;
-      this.#letGo(held);
+      oldest ??= held;
+      if (held.leases.length > 0) continue;
       this.#keys.delete(name);
       return;
     }
+    if (oldest === undefined) return;
+    this.#letGo(oldest);
+    this.#keys.delete(oldest.name);
   }
 
   #sweepLater(): () => void {

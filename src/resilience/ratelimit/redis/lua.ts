@@ -31,32 +31,28 @@ end`;
 const GIVE_BACK = `
 local cost, stamp = tonumber(ARGV[1]), tonumber(ARGV[2])`;
 
-const WRITE = `
-local function whole(n) return string.format('%.0f', n) end
-local function shown(n) return math.min(math.ceil(n), ${Number.MAX_SAFE_INTEGER}) end
-local function write(ttl, ...)
-  redis.call('SET', KEYS[1], table.concat({...}, ' '), 'PX', whole(math.max(1, shown(ttl))))
-end
-local function read(n)
-  local numbers = {}
-  for word in string.gmatch(redis.call('GET', KEYS[1]) or '', '%d+') do numbers[#numbers + 1] = tonumber(word) end
-  if #numbers == n then return numbers end
-end`;
+/** `debt` has up to 16 digits, of which Lua writes 14; all other numbers have fewer. */
+const STATE = `
+local key = KEYS[1]
+local state = redis.call('GET', key)
+local function shown(n) return math.min(math.ceil(n), ${Number.MAX_SAFE_INTEGER}) end`;
 
 /**
  * Debt in units of which a request is \`perMs\` and a millisecond works off \`requests\`: GCRA's theoretical arrival time, in whole numbers. Expires when
  * it is worked off, and the bucket full.
  */
-const BUCKET = `${WRITE}
+const BUCKET = `${STATE}
 local requests, per, burst = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local room, debt, late = burst * per, 0, false
-local state = read(2)
 if state then
-  late = state[2] > now
-  debt = math.min(math.max(0, state[1] - math.max(0, now - state[2]) * requests), room)
+  local owed, at = string.match(state, '(%d+) (%d+)')
+  local passed = now - at
+  late = passed < 0
+  debt = math.min(math.max(0, owed - math.max(0, passed) * requests), room)
 end
 local function save()
-  if debt > 0 then write(debt / requests, whole(debt), whole(now)) else redis.call('DEL', KEYS[1]) end
+  if debt == 0 then return redis.call('DEL', key) end
+  redis.call('SET', key, string.format('%.0f ', debt) .. now, 'PX', math.max(1, shown(debt / requests)))
 end`;
 
 const BUCKET_TAKE = `
@@ -80,20 +76,21 @@ if state then save() end`;
 /** Of the window from \`first\` to \`last\`. */
 const WINDOW = `
 local count, late = 0, false
-local state = read(2)
-if state and state[1] >= first then
-  count, late = state[2], state[1] > first
+if state then
+  local of, counted = string.match(state, '(%d+) (%d+)')
+  of = tonumber(of)
+  if of >= first then count, late = tonumber(counted), of > first end
 end
-local function save() write(last - now, whole(first), whole(count)) end`;
+local function save() redis.call('SET', key, first .. ' ' .. count, 'PX', last - now) end`;
 
-const FIXED = `${WRITE}
+const FIXED = `${STATE}
 local requests, per = tonumber(ARGV[4]), tonumber(ARGV[5])
 local first = now - now % per
 local last = first + per
 ${WINDOW}`;
 
 /** The caller names the beginnings of three windows that follow each other; when it is now none of the first two, it is told what time it is. */
-const CALENDAR = `${WRITE}
+const CALENDAR = `${STATE}
 local requests = tonumber(ARGV[4])
 local first, last = tonumber(ARGV[5]), tonumber(ARGV[6])
 if now >= last then first, last = last, tonumber(ARGV[7]) end
@@ -109,26 +106,27 @@ if need > taken then retry = need <= requests and last - now or -1 end
 return {taken, extra, math.max(0, requests - count), count > 0 and last - now or 0, retry, first, now, last - now}`;
 
 const WINDOW_GIVE_BACK = `
-if state and state[1] == stamp and stamp == first then
+if state and not late and stamp == first then
   count = math.max(0, count - cost)
   save()
 end`;
 
 /** The window before counts in the share that it still covers. */
-const SLIDING = `${WRITE}
+const SLIDING = `${STATE}
 local requests, per = tonumber(ARGV[4]), tonumber(ARGV[5])
-local first = now - now % per
-local passed = now - first
+local passed = now % per
+local first = now - passed
 local room, count, before, late = requests * per, 0, 0, false
-local state = read(3)
 if state then
-  if state[1] >= first then
-    count, before, late = state[2], state[3], state[1] > first
-  elseif state[1] == first - per then
-    before = state[2]
+  local of, counted, earlier = string.match(state, '(%d+) (%d+) (%d+)')
+  of = tonumber(of)
+  if of >= first then
+    count, before, late = tonumber(counted), tonumber(earlier), of > first
+  elseif of == first - per then
+    before = tonumber(counted)
   end
 end
-local function save() write(2 * per - passed, whole(first), whole(count), whole(before)) end`;
+local function save() redis.call('SET', key, first .. ' ' .. count .. ' ' .. before, 'PX', 2 * per - passed) end`;
 
 const SLIDING_TAKE = `
 local function free() return math.max(0, math.floor((room - before * (per - passed)) / per) - count) end
@@ -150,10 +148,12 @@ end
 return {taken, extra, free(), reset, retry, first, now, per - passed}`;
 
 const SLIDING_GIVE_BACK = `
-if state and stamp == first and state[1] == first then
+if late then
+  return
+elseif stamp == first then
   count = math.max(0, count - cost)
   save()
-elseif state and stamp == first - per then
+elseif stamp == first - per then
   before = math.max(0, before - cost)
   save()
 end`;
@@ -171,7 +171,7 @@ local function entry(index)
   local at, n = string.match(text, '(%d+) (%d+)')
   return tonumber(at), tonumber(n)
 end
-local function text(at, n) return string.format('%.0f %.0f', at, n) end
+local function text(at, n) return at .. ' ' .. n end
 local total = tonumber(redis.call('LPOP', key) or '0')
 local oldest, n = entry(0)
 while oldest and oldest + per <= now do
@@ -203,8 +203,8 @@ local function add(at, number)
 end
 local function save()
   if total == 0 then return end
-  redis.call('LPUSH', key, whole(total))
-  redis.call('PEXPIRE', key, whole(newest + per - now))
+  redis.call('LPUSH', key, total)
+  redis.call('PEXPIRE', key, newest + per - now)
 end`;
 
 const LOG_TAKE = `
@@ -240,13 +240,10 @@ if stamp + per > now then
 end
 save()`;
 
-const WHOLE = `
-local function whole(n) return string.format('%.0f', n) end`;
-
 export const ALGORITHMS = {
   token_bucket: { take: GRANT + BUCKET + BUCKET_TAKE, giveBack: GIVE_BACK + BUCKET + BUCKET_GIVE_BACK },
   fixed_window: { take: GRANT + FIXED + WINDOW_TAKE, giveBack: GIVE_BACK + FIXED + WINDOW_GIVE_BACK },
   calendar: { take: GRANT + CALENDAR + WINDOW_TAKE, giveBack: GIVE_BACK + CALENDAR + WINDOW_GIVE_BACK },
   sliding_window: { take: GRANT + SLIDING + SLIDING_TAKE, giveBack: GIVE_BACK + SLIDING + SLIDING_GIVE_BACK },
-  sliding_log: { take: GRANT + WHOLE + LOG + LOG_TAKE, giveBack: GIVE_BACK + WHOLE + LOG + LOG_GIVE_BACK },
+  sliding_log: { take: GRANT + LOG + LOG_TAKE, giveBack: GIVE_BACK + LOG + LOG_GIVE_BACK },
 } as const;

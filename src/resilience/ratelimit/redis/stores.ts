@@ -94,7 +94,9 @@ class OpenStore implements LimitStore {
   ) {}
 
   take(key: string, limit: Limit, cost: number): LimitState | Promise<LimitState> {
-    return this.store.take(key, limit, cost);
+    return this.#closed
+      ? Promise.reject(new Error('this store of limits is closed'))
+      : this.store.take(key, limit, cost);
   }
 
   giveBack(key: string, limit: Limit, cost: number, taken: LimitState): void {

@@ -1,8 +1,13 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { LimitStore } from '../../../../src/core/limits.js';
-import { hasRedis, RedisServer, scratch } from '../../../support/redis.js';
+import { hasRedis, RedisServer, scratch, until } from '../../../support/redis.js';
+import { RedisCluster } from '../../../support/redis-cluster.js';
+import { startSentinel } from '../../../support/redis-sentinel.js';
 import { selfSigned } from '../../../support/self-signed.js';
 import { allowedOf, perYear, REF, storesOf } from './support.js';
 
@@ -105,6 +110,49 @@ describe.skipIf(!hasRedis())('a connection to Redis', () => {
     expect((await store.take('k', LIMIT, 1)).remaining).toBe(99);
     await store.close();
     expect(await client.ping()).toBe('PONG');
+  });
+
+  it('follows the sentinels to the master that they promote', async () => {
+    const master = await start();
+    const replica = await start(['--replicaof', `127.0.0.1 ${master.port}`]);
+    await until(async () => (await replica.admin.info('replication')).includes('master_link_status:up'), 'it follows');
+    const sentinel = await startSentinel(master);
+    closing.push(() => sentinel.stop());
+    const store = open({ urls: [sentinel.url], sentinel: 'main' });
+    expect((await store.take('k', LIMIT, 1)).remaining).toBe(99);
+    // A sentinel learns of replicas from the master, every ten seconds or when it is asked to begin anew.
+    await until(async () => (await replica.admin.get('inmesh:calendar:year:UTC:k')) !== null, 'it has the count');
+    const admin = new Redis(Number(new URL(sentinel.url).port), '127.0.0.1');
+    closing.push(() => admin.disconnect());
+    await until(
+      async () => ((await admin.call('sentinel', 'replicas', 'main')) as unknown[]).length === 1,
+      'it is known',
+    );
+    await master.kill();
+    await until(
+      () =>
+        Promise.resolve(store.take('k', LIMIT, 1)).then(
+          ({ remaining }) => remaining === 98,
+          () => false,
+        ),
+      'the new master counts on',
+    );
+  });
+
+  it.each(['server', 'cluster'])('to a %s keeps no process from ending', async (kind) => {
+    const cluster = kind === 'cluster' ? await RedisCluster.start() : undefined;
+    if (cluster !== undefined) closing.push(() => cluster.stop());
+    const urls = cluster?.urls ?? [(await start()).url];
+    const child = fork(join(import.meta.dirname, 'idle-process.ts'), [...urls], {
+      execArgv: ['--import', import.meta.resolve('tsx')],
+      stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+    });
+    child.disconnect();
+    let said = '';
+    child.stdout?.on('data', (bytes) => (said += String(bytes)));
+    const [code] = (await once(child, 'exit')) as [number];
+    expect(code).toBe(0);
+    await until(() => said === 'true\n', 'it was let through');
   });
 
   it('refuses at once when too many wait already', async () => {

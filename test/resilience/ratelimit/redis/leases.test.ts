@@ -162,6 +162,27 @@ describe.skipIf(!hasRedis())('leases', () => {
     await store.close();
   });
 
+  it('a refusal that is remembered says when Redis lets it through, however long that is', async () => {
+    const store = open({ maxPermits: 4, ttlMs: 500 });
+    const limit: Limit = { algorithm: 'fixed_window', requests: 1, perMs: 60_000 };
+    await store.take('k', limit, 1);
+    expect(await store.take('k', limit, 1)).toMatchObject({ allowed: false, retryAfterMs: 59_999 });
+    await advance(400);
+    expect(store.take('k', limit, 1)).toMatchObject({ allowed: false, retryAfterMs: 59_599 });
+    await store.close();
+  });
+
+  it('a flood of fresh keys does not take the permits of one that is hot', async () => {
+    const store = open({ maxPermits: 100, ttlMs: 60_000 });
+    await hold(store, perYear(1_000));
+    const fresh = Array.from({ length: 10_100 }, (_, n) => `fresh ${n}`);
+    for (let from = 0; from < fresh.length; from += 1_000) {
+      await Promise.all(fresh.slice(from, from + 1_000).map((key) => store.take(key, perYear(1_000), 1)));
+    }
+    expect(store.take('k', perYear(1_000), 1)).not.toBeInstanceOf(Promise);
+    await store.close();
+  });
+
   it('a dear request that is refused keeps no cheap one out', async () => {
     const store = open();
     const limit = perYear(10);
