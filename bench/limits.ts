@@ -28,7 +28,7 @@ const keyOf = (i: number): string => `customer-${String(i).padStart(8, '0')}`;
 const keys = Array.from({ length: KEYS }, (_, i) => keyOf(i));
 
 const LIMITS: Readonly<Record<string, Limit>> = {
-  'token bucket (GCRA)': { algorithm: 'token_bucket', requests: REQUESTS, perMs: HOUR, burst: REQUESTS },
+  'token bucket (GCRA)': { algorithm: 'token_bucket', requests: 100, perMs: HOUR, burst: REQUESTS },
   'fixed window': { algorithm: 'fixed_window', requests: REQUESTS, perMs: HOUR },
   'sliding window': { algorithm: 'sliding_window', requests: REQUESTS, perMs: HOUR },
   'sliding log': { algorithm: 'sliding_log', requests: 100, perMs: HOUR },

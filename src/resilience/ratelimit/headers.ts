@@ -39,8 +39,10 @@ export function limitHeaders(
     for (const { rule, limit, state } of said) {
       if (!Number.isFinite(state.limit)) continue;
       const name = quoted(rule);
-      policies += `${policies === '' ? '' : ', '}${name}${limit === undefined ? `;q=${state.limit}` : parameters(limit)}`;
-      limits += `${limits === '' ? '' : ', '}${name};r=${state.remaining};t=${seconds(state.resetMs)}`;
+      const policy = limit === undefined ? `${name};q=${state.limit}` : policyText(name, limit);
+      const left = `${name};r=${state.remaining};t=${seconds(state.resetMs)}`;
+      policies = policies === '' ? policy : `${policies}, ${policy}`;
+      limits = limits === '' ? left : `${limits}, ${left}`;
     }
     if (policies !== '') {
       fields['ratelimit-policy'] = policies;
@@ -72,21 +74,24 @@ function servicePolicies(said: readonly Said[]): string {
 
 const isOfService = (state: LimitState): state is ServiceLimitState => 'of' in state;
 
-const parametersOf = new WeakMap<Limit, string>();
+const policyTexts = new WeakMap<Limit, { readonly name: string; readonly text: string }>();
 
-/** `;q=60;w=60`: of a token bucket what it holds, and the time in which it fills. */
+/** `"name";q=60;w=60`: of a token bucket what it holds, and the time in which it fills. */
+function policyText(name: string, limit: Limit): string {
+  const known = policyTexts.get(limit);
+  if (known?.name === name) return known.text;
+  const text = name + parameters(limit);
+  policyTexts.set(limit, { name, text });
+  return text;
+}
+
 function parameters(limit: Limit): string {
-  let text = parametersOf.get(limit);
-  if (text !== undefined) return text;
   if (limit.algorithm === 'token_bucket') {
     const { requests, burst, perMs } = limit;
-    text = requests === 0 ? ';q=0' : `;q=${burst};w=${seconds((burst * perMs) / requests)}`;
-  } else {
-    const window = limit.algorithm === 'calendar' ? CALENDAR_SECONDS[limit.per] : seconds(limit.perMs);
-    text = `;q=${limit.requests}${window === undefined ? '' : `;w=${window}`}`;
+    return requests === 0 ? ';q=0' : `;q=${burst};w=${seconds((burst * perMs) / requests)}`;
   }
-  parametersOf.set(limit, text);
-  return text;
+  const window = limit.algorithm === 'calendar' ? CALENDAR_SECONDS[limit.per] : seconds(limit.perMs);
+  return `;q=${limit.requests}${window === undefined ? '' : `;w=${window}`}`;
 }
 
 /** Names seen; rules are few. */

@@ -1,3 +1,5 @@
+import type { LimitState } from '../../core/limits.js';
+import type { Limit } from '../../core/model/limit.js';
 import type { LocalStore } from './local-store.js';
 import type { Lines } from './queue/lines.js';
 import type { Refusal } from './refusal.js';
@@ -17,10 +19,21 @@ export function refusedLocally(counted: readonly Counting[], store: LocalStore, 
     if (state.allowed || rule.config.queue !== undefined) continue;
     const { retryAfterMs } = state;
     if (longest?.retryAfterMs === undefined || retryAfterMs > longest.retryAfterMs) {
-      longest = { rule: rule.name, reason: 'limit', said: { rule: rule.name, limit, state }, retryAfterMs };
+      longest = refusalOf(rule.name, limit, state);
     }
   }
   return longest;
+}
+
+/** Takes from the one count there is, or says why not. */
+export function localTake(counting: Counting, store: LocalStore): Refusal | undefined {
+  const { rule, limit, cost, name } = counting;
+  if (limit === undefined) return undefined;
+  const state = store.take(name, limit, cost);
+  counting.state = state;
+  if (!state.allowed) return refusalOf(rule.name, limit, state);
+  counting.takenFrom = 'local';
+  return undefined;
 }
 
 /** Takes from counts that have just been looked at. */
@@ -32,3 +45,10 @@ export function localTakes(counted: readonly Counting[], store: LocalStore): voi
     counting.takenFrom = 'local';
   }
 }
+
+const refusalOf = (rule: string, limit: Limit, state: LimitState): Refusal => ({
+  rule,
+  reason: 'limit',
+  said: { rule, limit, state },
+  retryAfterMs: state.retryAfterMs,
+});

@@ -5,7 +5,7 @@ import { mergedHeaders } from './add-headers.js';
 import { type Asking, askAll } from './ask-all.js';
 import type { LimitEnv } from './env.js';
 import { limitHeaders, type Said } from './headers.js';
-import { localTakes, refusedLocally } from './local-takes.js';
+import { localTake, localTakes, refusedLocally } from './local-takes.js';
 import { type Refusal, refusedVerdict } from './refusal.js';
 import { CompiledRule, type Counting } from './rule.js';
 import { shadowCounts } from './shadow.js';
@@ -50,13 +50,21 @@ class Limits implements RequestLimits {
       else counted.push(counting);
     }
     if (counted === undefined) return NOTHING;
-    const enforced = counted.filter(({ rule, limited }) => limited && !rule.shadow);
     const { local, lines } = this.env.stores;
+    const [first] = counted;
+    if (counted.length === 1 && first?.rule.atOnce === true && first.limited) {
+      // As most are: there is no other rule to be asked before one takes.
+      const refusal = localTake(first, local);
+      return refusal === undefined
+        ? this.#allowed(request, counted, counted, undefined)
+        : this.#refused(request, counted, refusal);
+    }
+    const enforced = counted.filter(({ rule, limited }) => limited && !rule.shadow);
     const refused = refusedLocally(enforced, local, lines);
     if (refused !== undefined) return this.#refused(request, enforced, refused);
     const simple = enforced.every(({ rule, name, state }) => {
-      if (rule.config.store.kind !== 'local') return false;
-      return rule.config.queue === undefined || (state?.allowed === true && !lines.has(name));
+      if (rule.atOnce) return true;
+      return rule.config.store.kind === 'local' && state?.allowed === true && !lines.has(name);
     });
     if (!simple) return this.#later(request, counted, enforced);
     localTakes(enforced, local);

@@ -10,12 +10,14 @@ const MAX_COST = 1_000_000;
 
 /** A rule that counts a request, and by which name and limit. */
 export class Counting {
+  /** The name of the count. */
+  readonly name: string;
   /** What the count said last. */
-  state: LimitState | undefined;
+  state: LimitState | undefined = undefined;
   /** The count that was taken from, if it was: that of this process may stand in for another. */
-  takenFrom: 'local' | 'redis' | undefined;
+  takenFrom: 'local' | 'redis' | undefined = undefined;
   /** The limit of the stand-in for a service that alone knows it, while that is lost. */
-  standIn: Limit | undefined;
+  standIn: Limit | undefined = undefined;
 
   constructor(
     readonly rule: CompiledRule,
@@ -25,11 +27,8 @@ export class Counting {
     readonly limit: Limit | undefined,
     /** Unlimited keys are metered only. */
     readonly limited: boolean,
-  ) {}
-
-  /** The name of the count. */
-  get name(): string {
-    return this.rule.countName(this.values);
+  ) {
+    this.name = rule.countName(values);
   }
 }
 
@@ -37,6 +36,8 @@ export class Counting {
 export class CompiledRule {
   readonly name: string;
   readonly shadow: boolean;
+  /** Counted in this process, enforced, and nobody waits. */
+  readonly atOnce: boolean;
   readonly #prefix: string;
   readonly #matches: ((request: LimitRequest) => boolean) | undefined;
   readonly #values: (request: LimitRequest) => KeyValues | undefined;
@@ -49,6 +50,7 @@ export class CompiledRule {
   ) {
     this.name = config.name;
     this.shadow = config.mode === 'shadow';
+    this.atOnce = !this.shadow && config.store.kind === 'local' && config.queue === undefined;
     this.#prefix = countPrefix(config.name);
     this.#matches = config.when === undefined ? undefined : env.matching.any(config.when);
     this.#values = keyReader(config.key, env);
