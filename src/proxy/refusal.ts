@@ -2,6 +2,7 @@ import { grpcStatusOfHttp, percentEncoded } from '../core/grpc-status.js';
 import { endToEndHeaders, type HeaderFields, headerFields } from '../core/headers.js';
 import type { ReplyChange } from '../core/call.js';
 import { MeshError, type ResponseFlag } from '../core/errors.js';
+import { RateLimitedError } from '../resilience/ratelimit/errors.js';
 
 /** A request that gets an answer of the proxy's own, and whose fault that is. */
 export interface Refusal {
@@ -80,6 +81,7 @@ export const refusalOf = (error: unknown): Refusal =>
         origin: error.origin,
         flag: error.flag,
         message: error.message,
+        grpcHeaders: pushback(error),
       }
     : {
         status: 500,
@@ -89,6 +91,12 @@ export const refusalOf = (error: unknown): Refusal =>
         flag: 'LR',
         message: 'the proxy failed; its log says why',
       };
+
+/** gRFC A6. What else a limit has to say is among the changes of its route. */
+const pushback = (error: MeshError): HeaderFields | undefined =>
+  error instanceof RateLimitedError && error.retryAfterMs !== undefined
+    ? headerFields({ 'grpc-retry-pushback-ms': String(Math.ceil(error.retryAfterMs)) })
+    : undefined;
 
 /** `mesh-error` tells a failure of the mesh from one of the workload (features.md 81). */
 export function refusalReply(refusal: Refusal): { headers: HeaderFields; body: Buffer } {

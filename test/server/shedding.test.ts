@@ -1,14 +1,16 @@
 import { channel } from 'node:diagnostics_channel';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import * as grpc from '@grpc/grpc-js';
 import { Hono } from 'hono';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type MeshEvent, noMeter } from '../../src/core/meter.js';
 import { meshMiddleware as honoMiddleware } from '../../src/server/hono.js';
+import { meshHandler } from '../../src/server/http.js';
 import { Inbound, type InboundOptions } from '../../src/server/inbound.js';
 import type { ShedOptions } from '../../src/server/shedding/options.js';
 import { testMesh } from '../../src/testing/index.js';
 import { FakeClock } from '../support/fake-clock.js';
-import { EchoGrpc, FRAMEWORKS } from '../support/inbound-servers.js';
+import { EchoGrpc, FRAMEWORKS, listening } from '../support/inbound-servers.js';
 
 /** One request at once. */
 const ONE: ShedOptions = { initialLimit: 1, minLimit: 1, maxLimit: 1, maxLagMs: false };
@@ -196,6 +198,41 @@ describe('grpc-js: a server that is full', () => {
     expect([held.runs, active(gauges)]).toEqual([3, 0]);
   });
 });
+
+test.each([
+  [
+    'writeHead with an object',
+    (response: ServerResponse) => response.writeHead(200, { 'Content-Type': 'text/event-stream' }),
+  ],
+  [
+    'writeHead with a list',
+    (response: ServerResponse) => response.writeHead(200, ['content-type', 'text/event-stream']),
+  ],
+  ['setHeader', (response: ServerResponse) => response.setHeader('content-type', 'text/event-stream;charset=utf-8')],
+])(
+  'a stream of events gives its place back with its head, said by %s; other replies hold it to their end',
+  async (_, begin) => {
+    const { gauges, mesh } = heard();
+    const responses: ServerResponse[] = [];
+    const server = await listening(
+      meshHandler(
+        (request: IncomingMessage, response: ServerResponse) => {
+          responses.push(response);
+          if (request.url === '/events') begin(response);
+          response.write('x');
+        },
+        { mesh, shed: { ...ONE } },
+      ),
+    );
+    closing.push(() => server.close());
+    await fetch(`http://127.0.0.1:${server.port}/events`);
+    expect(active(gauges)).toBe(0);
+    await fetch(`http://127.0.0.1:${server.port}/`);
+    expect(active(gauges)).toBe(1);
+    for (const response of responses) response.end();
+    await until(() => active(gauges) === 0);
+  },
+);
 
 test('Hono on a server that is not Node’s: a request is over when its handler is', async () => {
   const { gauges, mesh } = heard();
