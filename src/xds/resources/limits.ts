@@ -56,7 +56,7 @@ export function ownLimits(filter: Extension): RouteLimits {
   onlyFields(config, ['rules', 'status', 'grpc_status', 'headers']);
   const names = new Set<string>();
   const rules = boundedMessages(config, 'rules', MAX_LIMIT_RULES).map((rule) => limitRule(rule, names));
-  const grpcStatus = wholeIn(config, 'grpc_status', { min: 0, max: 16 }, DEFAULT_LIMIT_REPLY.grpcStatus);
+  const grpcStatus = wholeIn(config, 'grpc_status', { min: 8, max: 14 }, DEFAULT_LIMIT_REPLY.grpcStatus);
   if (grpcStatus !== 8 && grpcStatus !== 14)
     throw config.error('grpc_status', `must be 8 (RESOURCE_EXHAUSTED) or 14 (UNAVAILABLE), got ${grpcStatus}`);
   return {
