@@ -9,10 +9,10 @@ import {
   applicable,
   checkedStage,
   distinct,
+  filterRateLimits,
   type HostLimits,
   hostLimits,
   type RateLimit,
-  rateLimits,
   type RateLimits,
   shapeOf,
 } from './rate-limit.js';
@@ -55,7 +55,7 @@ export function localLimits(filter: Message, perRoute: boolean): LocalLimits | u
   if (bucket === undefined && perRoute)
     throw filter.error('token_bucket', 'must be set in the configuration of a route');
   const descriptors = localDescriptors(filter);
-  const own = rateLimits(filter);
+  const own = filterRateLimits(filter);
   const found = {
     bucket: bucket && tokenBucket(bucket),
     descriptors,
@@ -138,9 +138,13 @@ function localDescriptors(filter: Message): readonly LocalDescriptor[] {
   return [...found.filter(exact), ...found.filter((descriptor) => !exact(descriptor))];
 }
 
+/** The rate limits that count for a route: without descriptors none does. */
+export const localEntries = (filter: LocalLimits, limits: RateLimits | undefined): readonly RateLimit[] =>
+  filter.own ?? (filter.descriptors.length === 0 ? [] : applicable(limits, filter.stage, filter.host));
+
 /** What a filter comes to for a route: its bucket, and a rule for each descriptor that requests of the route can have. `scope` says whose counts they are. */
 export function localRules(filter: LocalLimits, limits: RateLimits | undefined, scope: string): LimitRule[] {
-  const { bucket, descriptors, own, enabled, mode, stage } = filter;
+  const { bucket, descriptors, enabled, mode } = filter;
   const all: RouteMatch = {
     path: { kind: 'prefix', value: '/', ignoreCase: false },
     headers: [],
@@ -151,8 +155,7 @@ export function localRules(filter: LocalLimits, limits: RateLimits | undefined, 
   const common = { mode, store: { kind: 'local' }, onStoreFailure: 'local' } as const;
   const taken = new Set<string>();
   const rules: LimitRule[] = [];
-  const entries = own ?? (descriptors.length === 0 ? [] : applicable(limits, stage, filter.host));
-  for (const { key, cost } of entries.flatMap(variants)) {
+  for (const { key, cost } of localEntries(filter, limits).flatMap(variants)) {
     const shape = shapeOf(key.entries);
     const overrides = descriptors.filter(({ keys }) => keys === shape).map(({ values, limit }) => ({ values, limit }));
     if (overrides.length === 0) continue;

@@ -22,7 +22,7 @@ import {
 import { localLimits } from './filter-local-limits.js';
 import { serviceOverride } from './filter-rate-limit.js';
 import { sessionOverride } from './filter-session.js';
-import { type LimitOverride, limitsUnder } from './limit-filters.js';
+import { type LimitOverride, limitsUnder, uncountable } from './limit-filters.js';
 import { OWN_LIMITS, ownLimits } from './limits.js';
 import type { Message } from './message.js';
 import { OWN_FAULT, ownFault, type OwnFaults } from './own-faults.js';
@@ -128,6 +128,11 @@ export function overriddenParts(
 
 /** The route as it serves under a listener with these filters. */
 export function withFilters(route: ConfiguredRoute, filters: RouteFilters): Route {
+  const reason = unservable(route, filters);
+  if (reason !== undefined) {
+    const { overrides: _, rateLimits: __, ...plain } = route;
+    return Object.freeze({ ...plain, action: Object.freeze({ kind: 'unservable', reason }) });
+  }
   const parts = partsUnder(filters, route);
   const { cors, session, limits, faults } = parts;
   const action = withClusterFilters(route.action, filters);
@@ -136,6 +141,17 @@ export function withFilters(route: ConfiguredRoute, filters: RouteFilters): Rout
   if (isPlain && isSame && limits === undefined && faults === undefined) return route;
   const { overrides: _, rateLimits: __, ...plain } = route;
   return Object.freeze({ ...plain, action, ...parts });
+}
+
+/** Why the route cannot serve under these filters: to leave a limit out in silence would let everybody in. Undefined: it can. */
+function unservable(route: ConfiguredRoute, { limits }: RouteFilters): string | undefined {
+  if (limits === undefined) return undefined;
+  const clusters: readonly ConfiguredCluster[] = route.action.kind === 'forward' ? route.action.clusters : [];
+  for (const said of [route, ...clusters.flatMap(({ overridden }) => overridden ?? [])]) {
+    const reason = uncountable(limits, (name) => limitOverride(overrideFor(said, name)), said.rateLimits);
+    if (reason !== undefined) return reason;
+  }
+  return undefined;
 }
 
 /** All routes as they serve under these filters. */
@@ -168,8 +184,7 @@ function withClusterFilters(action: Route['action'], filters: RouteFilters): Rou
 type Parts = Pick<Route, 'cors' | 'session' | 'limits' | 'faults'>;
 
 function partsUnder({ cors, session, limits, faults }: RouteFilters, said: Overridden): Parts {
-  const overrideOf = (name: string): RouteOverride['said'] | undefined =>
-    said.overrides?.find(({ filter }) => filter === name)?.said;
+  const overrideOf = (name: string) => overrideFor(said, name);
   const own = session && overrideOf(session.filter);
   const limited = limits && limitsUnder(limits, (name) => limitOverride(overrideOf(name)), said.rateLimits);
   const faulty = faults && faultsUnder(faults, (name) => faultOverride(overrideOf(name)));
@@ -181,6 +196,9 @@ function partsUnder({ cors, session, limits, faults }: RouteFilters, said: Overr
     ...(faulty !== undefined && { faults: deepFreeze(faulty) }),
   };
 }
+
+const overrideFor = ({ overrides }: Overridden, name: string): RouteOverride['said'] | undefined =>
+  overrides?.find(({ filter }) => filter === name)?.said;
 
 /** What is said of something else is not said to the filter. */
 function sessionUnder(

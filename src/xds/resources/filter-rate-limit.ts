@@ -10,6 +10,7 @@ import {
   distinct,
   type HostLimits,
   hostLimits,
+  type RateLimit,
   type RateLimits,
   shapeOf,
 } from './rate-limit.js';
@@ -93,6 +94,13 @@ export function serviceOverride(override: Message): ServiceOverride {
   return { host: hostLimits(override), domain: override.text('domain') };
 }
 
+/** The rate limits that count for a route. */
+export const serviceEntries = (
+  filter: ServiceLimits,
+  override: ServiceOverride | undefined,
+  limits: RateLimits | undefined,
+): readonly RateLimit[] => applicable(limits, filter.stage, override?.host ?? 'OVERRIDE');
+
 /** What a filter comes to for a route: a rule, which is a descriptor, for each of the route's rate limits. */
 export function serviceRules(
   filter: ServiceLimits,
@@ -104,7 +112,7 @@ export function serviceRules(
   const taken = new Set<string>();
   const when = requests === 'both' ? undefined : [byOrigin(requests)];
   const store = { kind: 'rls', service, domain: override?.domain || filter.domain, timeoutMs } as const;
-  return applicable(limits, filter.stage, override?.host ?? 'OVERRIDE').map(({ key, cost }) => ({
+  return serviceEntries(filter, override, limits).map(({ key, cost }) => ({
     name: distinct(`${scope}/${shapeOf(key)}`, taken),
     ...(when !== undefined && { when }),
     key,

@@ -1,4 +1,4 @@
-import type { ResourceError } from './message.js';
+import type { Message, ResourceError } from './message.js';
 
 /**
  * What is valid, and yet more than this version can do. It is told last, when all else has been checked, so that a mistake in the same
@@ -9,6 +9,15 @@ export class Unsupported {
 
   add(error: ResourceError): void {
     this.#first ??= error;
+  }
+
+  /** A list that is longer than what we take. */
+  addMoreThan(max: number, owner: Message, field: string, length: number): void {
+    if (length > max) this.add(owner.error(field, `must have at most ${max}, got ${length}`));
+  }
+
+  get first(): ResourceError | undefined {
+    return this.#first;
   }
 
   throwIfAny(): void {

@@ -1,6 +1,7 @@
 import type { LimitKey } from '../../core/model/limit.js';
 import { headerMatch } from './header-match.js';
 import { keyHeader } from './limit-key.js';
+import type { Unsupported } from './listener-unsupported.js';
 import type { Message } from './message.js';
 import { queryMatch } from './string-match.js';
 
@@ -19,12 +20,14 @@ const UNSUPPORTED = ['dynamic_metadata', 'metadata', 'extension'] as const;
 
 /**
  * `route.v3.RateLimit.Action`: one entry of a descriptor. "If an action cannot append a descriptor entry, no descriptor is generated for the configuration",
- * but for those with `skip_if_absent`.
+ * but for those with `skip_if_absent`. Undefined when it is not supported; a newer kind of action looks like none.
  */
-export function limitAction(action: Message): LimitKey {
+export function limitAction(action: Message, unsupported: Unsupported): LimitKey | undefined {
   const kind = action.oneof(...SUPPORTED, ...UNSUPPORTED);
-  if (kind === undefined || isUnsupported(kind))
-    throw action.error(kind ?? '', `is not supported; use one of ${SUPPORTED.join(', ')}`);
+  if (kind === undefined || isUnsupported(kind)) {
+    unsupported.add(action.error(kind ?? '', `is not supported; use one of ${SUPPORTED.join(', ')}`));
+    return undefined;
+  }
   const config = action.required(kind);
   const absent = 'skip-rule';
   switch (kind) {

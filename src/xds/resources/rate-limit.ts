@@ -1,6 +1,6 @@
 import type { LimitKey, LimitRule } from '../../core/model/limit.js';
+import { Unsupported } from './listener-unsupported.js';
 import type { Message } from './message.js';
-import { boundedMessages } from './own-config.js';
 import { limitAction } from './rate-limit-action.js';
 
 /** One entry of `rate_limits`: what makes up a descriptor, for the filters of its stage. */
@@ -8,6 +8,8 @@ export interface RateLimit {
   readonly stage: number;
   readonly key: readonly LimitKey[];
   readonly cost: LimitRule['cost'];
+  /** Why nothing can be counted by it, with the place; absent: it can. */
+  readonly unsupported?: string;
 }
 
 /** What a route and the virtual host around it say: neither counts without a filter. */
@@ -30,24 +32,47 @@ const MAX_ACTIONS = 16;
 /** More for one route are a mistake. */
 const MAX_RATE_LIMITS = 64;
 const MAX_COST = 1_000_000;
+/** "lte: 1000000000" - route_components.proto, HitsAddend.number */
+const MAX_HITS = 1_000_000_000;
 
-/** `route.v3.RateLimit`, of a route action, a virtual host or a filter. Its `limit` comes from dynamic metadata, which no request has; `disable_key` is a runtime key. */
-export const rateLimits = (owner: Message, field = 'rate_limits'): readonly RateLimit[] =>
-  boundedMessages(owner, field, MAX_RATE_LIMITS).map((entry) => {
+/**
+ * `rate_limits` of a route action or a virtual host. gRPC looks at none of it, and Envoy only where a filter is there for it: what is wrong by the rules of
+ * the message is refused, and what we cannot count by is told where a listener's filters would count by it (`uncountable` of limit-filters.ts).
+ */
+export const rateLimits = (owner: Message): readonly RateLimit[] =>
+  readRateLimits(owner).map(({ limit, unsupported: { first } }) =>
+    first === undefined ? limit : { stage: limit.stage, key: [], cost: undefined, unsupported: first.message },
+  );
+
+/** `rate_limits` of a filter, whose word they are: what is not supported is refused with it. */
+export const filterRateLimits = (filter: Message): readonly RateLimit[] =>
+  readRateLimits(filter).map(({ limit, unsupported }) => {
+    unsupported.throwIfAny();
+    return limit;
+  });
+
+/** `route.v3.RateLimit`. Its `limit` comes from dynamic metadata, which no request has; `disable_key` is a runtime key. */
+function readRateLimits(owner: Message): { readonly limit: RateLimit; readonly unsupported: Unsupported }[] {
+  const entries = owner.messages('rate_limits');
+  return entries.map((entry) => {
+    const unsupported = new Unsupported();
+    unsupported.addMoreThan(MAX_RATE_LIMITS, owner, 'rate_limits', entries.length);
     if (entry.flag('apply_on_stream_done'))
-      throw entry.error(
-        'apply_on_stream_done',
-        'is not supported: requests are counted when they come; set it to false',
+      unsupported.add(
+        entry.error('apply_on_stream_done', 'is not supported: requests are counted when they come; set it to false'),
       );
-    const actions = boundedMessages(entry, 'actions', MAX_ACTIONS);
+    const actions = entry.messages('actions');
     // "min_items: 1" - route_components.proto
     if (actions.length === 0) throw entry.error('actions', 'must have at least one');
-    return {
+    unsupported.addMoreThan(MAX_ACTIONS, entry, 'actions', actions.length);
+    const limit = {
       stage: checkedStage(entry, entry.uint32Value('stage') ?? 0),
-      key: actions.map(limitAction),
-      cost: hitsAddend(entry),
+      key: actions.flatMap((action) => limitAction(action, unsupported) ?? []),
+      cost: hitsAddend(entry, unsupported),
     };
+    return { limit, unsupported };
   });
+}
 
 export function checkedStage(owner: Message, stage: number): number {
   if (stage > MAX_STAGE) throw owner.error('stage', `must be at most ${MAX_STAGE}, got ${stage}`);
@@ -55,19 +80,25 @@ export function checkedStage(owner: Message, stage: number): number {
 }
 
 /** `HitsAddend`: a number, or a header of the request. */
-function hitsAddend(entry: Message): LimitRule['cost'] {
+function hitsAddend(entry: Message, unsupported: Unsupported): LimitRule['cost'] {
   const hits = entry.message('hits_addend');
   if (hits === undefined) return undefined;
   const number = hits.uint64Value('number');
   const format = hits.text('format');
   if (number !== undefined && format !== '') throw hits.error('', 'only one of number, format may be set');
   if (number !== undefined) {
-    if (number > MAX_COST) throw hits.error('number', `must be at most ${MAX_COST}, got ${number}`);
+    if (number > MAX_HITS) throw hits.error('number', `must be at most ${MAX_HITS}, got ${number}`);
+    if (number > MAX_COST) unsupported.add(hits.error('number', `must be at most ${MAX_COST}, got ${number}`));
     return number;
   }
   if (format === '') return undefined;
+  // "prefix: "%" suffix: "%"" - route_components.proto
+  if (!format.startsWith('%') || !format.endsWith('%')) throw hits.error('format', 'must begin and end with %');
   const header = /^%REQ\(([!#$%&'*+\-.^_`|~0-9A-Za-z]+)\)%$/i.exec(format)?.[1];
-  if (header === undefined) throw hits.error('format', 'must name a header of the request, as %REQ(x-cost)% does');
+  if (header === undefined) {
+    unsupported.add(hits.error('format', 'must name a header of the request, as %REQ(x-cost)% does'));
+    return undefined;
+  }
   return { header: header.toLowerCase() };
 }
 

@@ -4,10 +4,12 @@ import type { Route } from '../../../src/core/model/route.js';
 import { type Resource, ROUTE } from '../../../src/core/resources.js';
 import { decoders } from '../../support/decoders.js';
 import { filterOf, type Levels, override, servedRoute } from '../../support/route-filters.js';
+import { refusal } from '../../support/refusal.js';
 import { any, routeResource, toCluster } from '../../support/xds-resources.js';
 import { acceptsBy, type Leniency, refusesBy, type Rule } from '../../support/xds-rules.js';
 
 const RATE_LIMIT = 'envoy.extensions.filters.http.ratelimit.v3.RateLimit';
+const LOCAL = 'envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit';
 const PER_ROUTE = 'envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute';
 
 const service: Resource = { grpc_service: { envoy_grpc: { cluster_name: 'limits' } }, transport_api_version: 'V3' };
@@ -236,30 +238,6 @@ const ROUTES: readonly Rule[] = [
     problem: `${at}.stage: must be at most 10, got 11`,
   },
   {
-    rule: 'a rate limit counts when the reply has ended',
-    source: 'not supported',
-    resource: entry(generic('a', { apply_on_stream_done: true })),
-    problem: `${at}.apply_on_stream_done: is not supported: requests are counted when they come; set it to false`,
-  },
-  {
-    rule: 'an action is none that is known',
-    source,
-    resource: acting({}),
-    problem: `${at}.actions[0]: is not supported; use one of source_cluster`,
-  },
-  {
-    rule: 'an action takes dynamic metadata, which no request has',
-    source: 'not supported',
-    resource: acting({ metadata: { descriptor_key: 'k', metadata_key: { key: 'x' } } }),
-    problem: `${at}.actions[0].metadata: is not supported; use one of`,
-  },
-  {
-    rule: 'an action is an extension',
-    source: 'not supported',
-    resource: acting({ extension: { name: 'x' } }),
-    problem: `${at}.actions[0].extension: is not supported`,
-  },
-  {
     rule: 'request_headers has no descriptor_key',
     source,
     resource: acting({ request_headers: { header_name: 'a' } }),
@@ -302,10 +280,22 @@ const ROUTES: readonly Rule[] = [
     problem: `${at}.hits_addend: only one of number, format may be set`,
   },
   {
-    rule: 'hits_addend takes something else than a header',
-    source: 'not supported',
-    resource: entry(generic('a', { hits_addend: { format: '%BYTES_RECEIVED%' } })),
-    problem: `${at}.hits_addend.format: must name a header of the request, as %REQ(x-cost)% does`,
+    rule: 'hits_addend is more than a thousand million',
+    source,
+    resource: entry(generic('a', { hits_addend: { number: { value: 1_000_000_001 } } })),
+    problem: `${at}.hits_addend.number: must be at most 1000000000, got 1000000001`,
+  },
+  {
+    rule: 'the format of hits_addend is not between percent signs',
+    source,
+    resource: entry(generic('a', { hits_addend: { format: 'REQ(a)%' } })),
+    problem: `${at}.hits_addend.format: must begin and end with %`,
+  },
+  {
+    rule: 'an action beside one that is not supported is wrong',
+    source,
+    resource: entry({ actions: [{ extension: { name: 'x' } }, { generic_key: {} }] }),
+    problem: `${at}.actions[1].generic_key.descriptor_value: must be set`,
   },
 ];
 refusesBy('RDS, rate_limits', decodeRoutes, ROUTES);
@@ -318,6 +308,116 @@ const ROUTES_ACCEPTED: readonly Leniency[] = [
   },
 ];
 acceptsBy('RDS, rate_limits', decodeRoutes, ROUTES_ACCEPTED);
+
+const actions = (...list: Resource[]): Resource => ({ actions: list });
+/** What we do not count by, and why; `at` is where. */
+const NOT_SUPPORTED: readonly [string, Resource, string][] = [
+  [
+    'counts when the reply has ended',
+    generic('a', { apply_on_stream_done: true }),
+    '.apply_on_stream_done: is not supported: requests are counted when they come; set it to false',
+  ],
+  [
+    'has an action that is none of those known',
+    actions({}),
+    '.actions[0]: is not supported; use one of source_cluster',
+  ],
+  [
+    'takes dynamic metadata, which no request has',
+    actions({ remote_address: {} }, { metadata: { descriptor_key: 'k', metadata_key: { key: 'x' } } }),
+    '.actions[1].metadata: is not supported; use one of',
+  ],
+  [
+    'has an action that is an extension',
+    actions({ extension: { name: 'x' } }),
+    '.actions[0].extension: is not supported',
+  ],
+  [
+    'takes its hits from something else than a header',
+    generic('a', { hits_addend: { format: '%BYTES_RECEIVED%' } }),
+    '.hits_addend.format: must name a header of the request, as %REQ(x-cost)% does',
+  ],
+  [
+    'has more hits than are counted at once',
+    generic('a', { hits_addend: { number: { value: 1_000_001 } } }),
+    '.hits_addend.number: must be at most 1000000, got 1000001',
+  ],
+  [
+    'has more than 16 actions',
+    actions(...Array.from({ length: 17 }, () => ({ remote_address: {} }))),
+    '.actions: must have at most 16, got 17',
+  ],
+];
+
+describe.each(NOT_SUPPORTED)('a rate limit that %s', (_, limit, problem) => {
+  const action = entry(limit);
+
+  test('is nothing to a listener whose filters do not count by it', () => {
+    expect(decodeRoutes(action)).toBeDefined();
+    for (const filters of [[], [filterOf('rls', rls({ stage: 1 }))], [filterOf('rls', rls(), { disabled: true })]])
+      expect(servedRoute(filters, { action })).toMatchObject({ action: { kind: 'forward' } });
+  });
+
+  test('makes the route unservable where a filter would count by it, and says where it is', () => {
+    const { action: found, limits } = served({ action });
+    const reason = `its rate limits are not supported: ${at}${problem}`;
+    expect(found).toEqual({ kind: 'unservable', reason: expect.stringContaining(reason) });
+    expect(limits).toBeUndefined();
+  });
+});
+
+describe('an unsupported rate limit', () => {
+  const unsupported = actions({ extension: { name: 'x' } });
+  const off = override(['rls', any('envoy.config.route.v3.FilterConfig', { disabled: true })]);
+
+  test('of the virtual host counts for the routes that use it', () => {
+    const host = { rate_limits: [unsupported] };
+    expect(served({ host }).action).toMatchObject({
+      kind: 'unservable',
+      reason: expect.stringContaining('virtual_hosts[0].rate_limits[0].actions[0].extension'),
+    });
+    expect(values({ host, action: { rate_limits: [generic('a')] } })).toEqual(['a']);
+  });
+
+  test('is nothing to routes that switch the filter off', () => {
+    expect(served({ action: entry(unsupported), route: off }).action).toMatchObject({ kind: 'forward' });
+  });
+
+  test('that counts for one of the clusters only makes the route unservable all the same', () => {
+    const clusters = [
+      { name: 'a', weight: { value: 1 } },
+      { name: 'b', weight: { value: 1 }, ...override(['rls', any(PER_ROUTE)]) },
+    ];
+    const route = { route: { weighted_clusters: { clusters }, ...entry(unsupported) }, ...off };
+    expect(served({ route }).action).toMatchObject({ kind: 'unservable' });
+  });
+
+  test('matters to local limits only where they have descriptors', () => {
+    const percent = { default_value: { numerator: 100 } };
+    const local = (fields: Resource): Route => {
+      const token_bucket = { max_tokens: 1, fill_interval: { seconds: 1 } };
+      const config = { stat_prefix: 's', token_bucket, filter_enabled: percent, filter_enforced: percent, ...fields };
+      const filters = [filterOf('local', any(LOCAL, config))];
+      return servedRoute(filters, { action: entry(unsupported) });
+    };
+    expect(local({}).limits?.rules).toHaveLength(1);
+    const descriptors = [{ entries: [{ key: 'a' }], token_bucket: { max_tokens: 1, fill_interval: { seconds: 1 } } }];
+    expect(local({ descriptors }).action).toMatchObject({ kind: 'unservable' });
+    expect(local({ descriptors, stage: 1 }).action).toMatchObject({ kind: 'forward' });
+    expect(local({ descriptors, rate_limits: [generic('a')] }).action).toMatchObject({ kind: 'forward' });
+    expect(refusal(() => local({ descriptors, rate_limits: [unsupported] }))).toContain(
+      'http_filters[0].typed_config.rate_limits[0].actions[0].extension: is not supported',
+    );
+  });
+
+  test('is one of more than 64 of a route', () => {
+    const rate_limits = Array.from({ length: 65 }, (_, i) => generic(String(i)));
+    expect(servedRoute([], { action: { rate_limits } }).action).toMatchObject({ kind: 'forward' });
+    expect(served({ action: { rate_limits } }).action).toMatchObject({
+      reason: expect.stringContaining('route.rate_limits: must have at most 64, got 65'),
+    });
+  });
+});
 
 const filter = 'http_filters[0].typed_config';
 const proto = 'rate_limit.proto';
