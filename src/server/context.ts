@@ -29,8 +29,9 @@ export class InboundContext implements Ambient, Lifetime {
   metrics: RequestMetrics | undefined;
   /** Whether the request is served however full the server is. Written before it is let in. */
   exempt = false;
-  /** The request itself, for policies that look at it; undefined where there are none. Written by the middleware, once. */
-  view: InboundView | undefined;
+  /** Makes `view`; undefined where no policy looks at requests. Written by the middleware, once. */
+  makeView: (() => InboundView) | undefined;
+  #view: InboundView | undefined;
   /** How many proxies are believed about who the client is. Written by the middleware, once. */
   trustedHops = 0;
   /** Who makes the request, verified. Written by the gate that asks. */
@@ -56,6 +57,12 @@ export class InboundContext implements Ambient, Lifetime {
     this.tracestate = this.traceparent === undefined ? undefined : validTracestate(joined(headers.tracestate));
     this.baggage = validBaggage(joined(headers.baggage));
     this.retried = isRetried(headers);
+  }
+
+  /** The request itself, for policies that look at it: made for the first that does. */
+  get view(): InboundView | undefined {
+    this.#view ??= this.makeView?.();
+    return this.#view;
   }
 
   get lifetime(): Lifetime {

@@ -85,7 +85,7 @@ export class Inbound {
   context(headers: InboundHeaders, protocol: Protocol, view?: () => InboundView, deadline?: number): InboundContext {
     const context = inboundContext(headers, this.clock, this.#priority, deadline);
     if (this.#looks) {
-      context.view = view?.();
+      context.makeView = view;
       context.trustedHops = this.#trustedHops;
     }
     for (const gate of this.#gates) gate.arrived?.(context, protocol, headers);

@@ -50,11 +50,12 @@ export class ServicePolicies {
   }
 
   refusal(context: InboundContext, protocol: Protocol): Passage | Promise<Passage> {
+    if (this.#routes?.gated !== true) return undefined;
     const { view } = context;
     // Looked at already, here or by the server that was handed the connection.
     if (view === undefined || this.#met.has(context) || alreadyEnforced(view.raw, this.#listener)) return undefined;
-    const decision = this.#routes?.decide(view);
-    const gates = decision?.kind === 'serve' ? decision.gates : undefined;
+    const decision = this.#routes.decide(view);
+    const gates = decision.kind === 'serve' ? decision.gates : undefined;
     if (gates === undefined) return undefined;
     this.#met.set(context, gates);
     return pass(gates, context, protocol);

@@ -55,6 +55,7 @@ export class ChainRoutes {
   #config: RouteConfiguration | MeshError | undefined;
   #hosts: VirtualHosts<Host> = NO_HOSTS;
   #problems: readonly string[] = [];
+  #gated = false;
 
   constructor(
     readonly chain: FilterChain,
@@ -65,6 +66,11 @@ export class ChainRoutes {
   /** What is wrong with the configuration, though it applies: gRFC A36, "configuration error logging". Empty: nothing. */
   get problems(): readonly string[] {
     return this.#problems;
+  }
+
+  /** Whether any route has gates. */
+  get gated(): boolean {
+    return this.#gated;
   }
 
   /** Milliseconds that a request may take; undefined: no limit of the server's own. Envoy: 0 turns the limit off. */
@@ -78,6 +84,7 @@ export class ChainRoutes {
     const config = source.kind === 'inline' ? source.config : routes.get(source.key ?? source.name);
     if (config === undefined || config === this.#config) return;
     this.#config = config;
+    this.#gated = false;
     if (config instanceof Error) {
       this.#hosts = NO_HOSTS;
       this.#problems = [`chain "${this.chain.name}": ${config.message}`];
@@ -113,12 +120,14 @@ export class ChainRoutes {
     const { action, requestHeaders, responseHeaders, cors } = route;
     if (action.kind !== 'non_forwarding') return UNSUPPORTED;
     const { env } = this;
+    const gates = this.gates(this.chain, route);
+    if (gates !== undefined) this.#gated = true;
     return {
       kind: 'serve',
       requestHeaders: compileChanges(requestHeaders, env),
       responseHeaders: compileChanges(responseHeaders, env),
       cors: cors === undefined ? undefined : compileCors(cors, env.random),
-      gates: this.gates(this.chain, route),
+      gates,
     };
   }
 }

@@ -71,7 +71,7 @@ export function routing(connections: GrpcConnections): ServerInterceptor {
             const { clock } = connection.env;
             const made = inboundContext(view.headers, clock, undefined, monotonic(limited.getDeadline(), clock));
             context = made;
-            made.view = view;
+            made.makeView = () => view;
             made.trustedHops = connection.trustedHops;
             made.exempt = isExempt(method);
             const passage = pass(gates, made, 'grpc');

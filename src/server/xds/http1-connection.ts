@@ -85,7 +85,7 @@ export class Http1Connection {
 
   #context(view: Http1View): InboundContext {
     const context = inboundContext(view.headers, this.env.clock);
-    context.view = view;
+    context.makeView = () => view;
     context.trustedHops = this.connection.trustedHops;
     return context;
   }

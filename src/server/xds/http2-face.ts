@@ -140,7 +140,7 @@ export class Http2Face implements Face {
 
   #context(stream: ServerHttp2Stream, view: Http2View, trustedHops: number): InboundContext {
     const context = inboundContext(view.headers, this.env.clock);
-    context.view = view;
+    context.makeView = () => view;
     context.trustedHops = trustedHops;
     stream.once('close', () => {
       context.failed = isHttpFailure(Number(stream.sentHeaders?.[':status'] ?? 0));
