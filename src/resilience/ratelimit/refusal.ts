@@ -6,7 +6,8 @@ import { limitHeaders, type Said, seconds } from './headers.js';
 /** Why a request is refused, and by which rule. */
 export interface Refusal {
   readonly rule: string;
-  readonly reason: 'limit' | 'queue-full' | 'store';
+  /** `gone`: its caller left the line. */
+  readonly reason: 'limit' | 'queue-full' | 'store' | 'gone';
   /** What the rule's count says; undefined: nothing is known. */
   readonly said: Said | undefined;
   /** Infinity: it will not be let through later either. Undefined: nobody knows. */

@@ -1,13 +1,13 @@
 import type { LimitRequest, LimitVerdict, RequestLimits } from '../../core/limits.js';
 import type { RouteLimits } from '../../core/model/limit.js';
-import { RLS_METHOD } from '../../core/rls.js';
 import { mergedHeaders } from './add-headers.js';
 import { type Asking, askAll } from './ask-all.js';
 import type { LimitEnv } from './env.js';
 import { limitHeaders, type Said } from './headers.js';
 import { localTake, localTakes, refusedLocally } from './local-takes.js';
 import { type Refusal, refusedVerdict } from './refusal.js';
-import { CompiledRule, type Counting } from './rule.js';
+import type { Counting } from './rule.js';
+import { RuleSet } from './rule-set.js';
 import { shadowCounts } from './shadow.js';
 import { takeTurn } from './turn.js';
 
@@ -19,13 +19,12 @@ const NOTHING: LimitVerdict = { kind: 'allowed', headers: undefined };
  * is given back. Lines come first of all: who waits has taken from no other count meanwhile. Shadow rules count what the others let through.
  */
 export function requestLimits(limits: RouteLimits, env: LimitEnv): RequestLimits {
-  const rules = limits.rules.map((rule) => new CompiledRule(rule, env));
   for (const { store } of limits.rules) {
     // So that the first request does not wait for a client to be loaded.
     if (store.kind === 'redis') env.stores.redis(store).warm();
     else if (store.kind === 'rls') env.stores.service(store).warm();
   }
-  return new Limits(limits, rules, env);
+  return new Limits(limits, new RuleSet(limits.rules, env), env);
 }
 
 class Limits implements RequestLimits {
@@ -33,22 +32,14 @@ class Limits implements RequestLimits {
 
   constructor(
     private readonly limits: RouteLimits,
-    private readonly rules: readonly CompiledRule[],
+    private readonly rules: RuleSet,
     private readonly env: LimitEnv,
   ) {
     this.#wallTime = () => env.clock.wallTime();
   }
 
   check(request: LimitRequest): LimitVerdict | Promise<LimitVerdict> {
-    let counted: Counting[] | undefined;
-    for (const rule of this.rules) {
-      // Whoever is asked for limits is not asked whether he may be asked.
-      if (request.path === RLS_METHOD && rule.config.store.kind === 'rls') continue;
-      const counting = rule.counting(request);
-      if (counting === undefined) continue;
-      if (counted === undefined) counted = [counting];
-      else counted.push(counting);
-    }
+    const counted = this.rules.counting(request);
     if (counted === undefined) return NOTHING;
     const { local, lines } = this.env.stores;
     const [first] = counted;
@@ -129,7 +120,8 @@ class Limits implements RequestLimits {
     const { stores, meter } = this.env;
     for (const counting of enforced) giveBack(counting, stores);
     const { rule, reason } = refusal;
-    meter.event({ kind: 'limit:refused', rule, protocol: request.protocol, shadow: false, reason });
+    if (reason !== 'gone')
+      meter.event({ kind: 'limit:refused', rule, protocol: request.protocol, shadow: false, reason });
     return refusedVerdict(this.limits, refusal, said(enforced), this.#wallTime);
   }
 }

@@ -1,6 +1,7 @@
 import type { LimitStore, RateLimitService } from '../../core/limits.js';
 import type { LimitStoreRef } from '../../core/model/limit.js';
-import { Asked, type AskedEnv } from './asked.js';
+import type { Asked, AskedEnv } from './asked.js';
+import { AskedTable } from './asked-table.js';
 import { LocalStore, type LocalStoreOptions } from './local-store.js';
 import { KnownLimits } from './rls/known-limits.js';
 import { Lines } from './queue/lines.js';
@@ -25,49 +26,39 @@ export class LimitStores {
   readonly lines: Lines;
   /** Limits of rate limit services. */
   readonly known = new KnownLimits();
-  readonly #redis = new Map<string, Asked<LimitStore>>();
-  readonly #services = new Map<string, Asked<RateLimitService>>();
-  #closed = false;
+  readonly #redis: AskedTable<RedisRef, LimitStore>;
+  readonly #services: AskedTable<RlsRef, RateLimitService>;
 
-  constructor(private readonly env: LimitStoresEnv) {
+  constructor(env: LimitStoresEnv) {
     this.local = new LocalStore(env);
     this.lines = new Lines(env.clock);
+    this.#redis = new AskedTable(
+      { make: env.redis, discard: (store) => store.close(), nameOf: ({ name }) => name, identityOf: JSON.stringify },
+      env,
+    );
+    this.#services = new AskedTable(
+      {
+        make: env.rls,
+        discard: () => {},
+        nameOf: ({ service }) => service,
+        // The domain is told with each question.
+        identityOf: ({ service, timeoutMs }) => JSON.stringify([service, timeoutMs]),
+      },
+      env,
+    );
   }
 
   redis(ref: RedisRef): Asked<LimitStore> {
-    return this.#get(this.#redis, ref, ref.name, this.env.redis, (store) => store.close());
+    return this.#redis.get(ref);
   }
 
-  /** `domain` is told with each question, so services of one name and wait are one. */
   service(ref: RlsRef): Asked<RateLimitService> {
-    return this.#get(this.#services, { ...ref, domain: '' }, ref.service, this.env.rls, () => {});
+    return this.#services.get(ref);
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
     this.lines.close();
     this.local.close();
-    const asked = [...this.#redis.values(), ...this.#services.values()];
-    await Promise.all(asked.map((store) => store.close()));
-  }
-
-  #get<R extends RedisRef | RlsRef, T>(
-    known: Map<string, Asked<T>>,
-    ref: R,
-    name: string,
-    make: ((ref: R) => T | Promise<T>) | undefined,
-    discard: (made: T) => Promise<void> | void,
-  ): Asked<T> {
-    const text = JSON.stringify(ref);
-    let asked = known.get(text);
-    if (asked === undefined) {
-      const made = (): T | Promise<T> => {
-        if (make === undefined || this.#closed) throw new Error(`there is no store of kind "${ref.kind}" here`);
-        return make(ref);
-      };
-      asked = new Asked(`${ref.kind}:${name}`, ref.timeoutMs, made, discard, this.env);
-      known.set(text, asked);
-    }
-    return asked;
+    await Promise.all([this.#redis.close(), this.#services.close()]);
   }
 }

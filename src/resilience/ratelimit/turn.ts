@@ -53,7 +53,7 @@ function ended(
   }
   const { state } = counting;
   const said = state === undefined ? undefined : { rule, limit, state };
-  if (turn.kind === 'gone') return { rule, reason: 'limit', said, retryAfterMs: undefined };
+  if (turn.kind === 'gone') return { rule, reason: 'gone', said, retryAfterMs: undefined };
   return { rule, reason: turn.reason, said, retryAfterMs: turn.retryAfterMs };
 }
 

@@ -97,8 +97,8 @@ describe('a line', () => {
     expect(asked[2]?.at).toBe(200);
   });
 
-  test('who gives up leaves, and those behind move up', async () => {
-    const { clock, ask, of } = setting([queued()]);
+  test('who gives up leaves, and those behind move up; it is told as no refusal', async () => {
+    const { clock, events, ask, of } = setting([queued()]);
     const cancellation = new Cancellation();
     ask('a');
     ask('b', { cancellation });
@@ -111,6 +111,7 @@ describe('a line', () => {
       ['c', 100],
     ]);
     expect(of('refused')).toEqual([['b', 50]]);
+    expect(events).toEqual([{ kind: 'limit:queued', rule: 'rule', waitedMs: 100 }]);
     expect(clock.pending).toBe(0);
   });
 

@@ -66,6 +66,22 @@ describe('a store that must be asked', () => {
     expect([made, store.closed]).toEqual([1, 1]);
   });
 
+  test('of many that updates of the configuration brought about the oldest are closed, and made anew where they are named', async () => {
+    const made: Scripted[] = [];
+    const makes = (): LimitStore => {
+      const store = new Scripted();
+      made.push(store);
+      return store;
+    };
+    const { compile } = limitsEnv({ redis: makes });
+    const limits = Array.from({ length: 257 }, (_, i) => compile([limitRule({ store: { ...redis, name: `${i}` } })]));
+    await settle();
+    expect(made.map(({ closed }) => closed)).toEqual([1, ...Array.from({ length: 256 }, () => 0)]);
+    expect((await limits[0]?.check(limitRequest()))?.kind).toBe('allowed');
+    expect(made).toHaveLength(258);
+    expect(made[257]?.taken).toHaveLength(1);
+  });
+
   test('what other rules took is given back when it refuses, and what it took when they do', async () => {
     const stores: Record<string, Scripted> = { one: new Scripted(), two: new Scripted() };
     const { compile, stores: all } = limitsEnv({ redis: ({ name }) => stores[name] as Scripted });
