@@ -1,7 +1,7 @@
 /*
  * What does a limit that all processes share cost? Decisions a second of one process with 100 calls under way, and the time that a single call waits for its
  * decision, with one hot key and with a thousand keys: each call asking Redis, and with leases. Beside RateLimiterRedis of rate-limiter-flexible, on a
- * connection as its documentation has it, and on one that sends the commands of a tick together as ours does. Redis runs on the same machine; a fixed window
+ * connection as its documentation has it, and on one with ioredis's automatic pipelining. Redis runs on the same machine; a fixed window
  * that nobody reaches, the one algorithm that both have.
  */
 import { Redis } from 'ioredis';

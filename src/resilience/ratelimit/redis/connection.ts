@@ -44,7 +44,7 @@ export class RedisConnection {
     this.#target = target;
     this.#env = env;
     this.#where = `redis "${name}" (${describeTarget(target)})`;
-    if (target.kind === 'client') this.#open = { client: target.client, hold() {}, close() {} };
+    if (target.kind === 'client') this.#open = { client: target.client, close() {} };
     else this.#first = this.#connect().finally(() => (this.#first = undefined));
   }
 
@@ -71,7 +71,6 @@ export class RedisConnection {
     if (this.#inFlight >= MAX_IN_FLIGHT)
       return Promise.reject(new Error(`${this.#where}: ${MAX_IN_FLIGHT} decisions wait for it already`));
     this.#inFlight++;
-    open.hold();
     return this.#evaluate(open.client, script, this.#target.prefix + key, args).finally(() => this.#inFlight--);
   }
 
