@@ -98,6 +98,10 @@ export interface LimitRule {
   readonly name: string;
   /** Only requests that any of these match; absent: all. */
   readonly when?: readonly RouteMatch[] | undefined;
+  /** Only this share of the requests, in (0, 1]; rules whose shares have one name look at the same ones (Envoy `filter_enabled`). Absent: at all. */
+  readonly share?: { readonly name: string; readonly of: number } | undefined;
+  /** Not for requests that one of the rules of these names counts, which come before it (Envoy `always_consume_default_token_bucket`: false). Absent: for all. */
+  readonly unless?: readonly string[] | undefined;
   /** What in turn makes up the key; empty: all requests count together. */
   readonly key: readonly LimitKey[];
   /** For keys without an override; absent: those are not limited. For the store `rls` it is the service that knows: absent. */

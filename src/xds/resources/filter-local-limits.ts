@@ -26,8 +26,9 @@ interface LocalDescriptor {
 
 /** `extensions.filters.http.local_ratelimit.v3.LocalRateLimit`. */
 export interface LocalLimits {
-  /** For all requests, as Envoy consumes its default bucket always unless told otherwise. */
   readonly bucket: Limit;
+  /** Whether requests that a descriptor matches count in it, too. "Default is true." - local_rate_limit.proto */
+  readonly always: boolean;
   readonly descriptors: readonly LocalDescriptor[];
   readonly stage: number;
   readonly host: HostLimits;
@@ -58,6 +59,7 @@ export function localLimits(filter: Message, perRoute: boolean): LocalLimits | u
   const own = filterRateLimits(filter);
   const found = {
     bucket: bucket && tokenBucket(bucket),
+    always: filter.boolValue('always_consume_default_token_bucket') ?? true,
     descriptors,
     stage: checkedStage(filter, filter.uint32('stage')),
     host: hostLimits(filter),
@@ -66,11 +68,6 @@ export function localLimits(filter: Message, perRoute: boolean): LocalLimits | u
     mode: enforcement(filter),
     reply: limitReply(filter, 'status'),
   };
-  if (filter.boolValue('always_consume_default_token_bucket') === false && descriptors.length > 0)
-    throw filter.error(
-      'always_consume_default_token_bucket',
-      'must be true with descriptors: requests that match one count in token_bucket too; set it to true, or leave out descriptors',
-    );
   // "If there's no token bucket configured … no rate limiting is applied" - local_ratelimit.cc
   return found.bucket === undefined || found.enabled === 0 ? undefined : { ...found, bucket: found.bucket };
 }
@@ -144,15 +141,9 @@ export const localEntries = (filter: LocalLimits, limits: RateLimits | undefined
 
 /** What a filter comes to for a route: its bucket, and a rule for each descriptor that requests of the route can have. `scope` says whose counts they are. */
 export function localRules(filter: LocalLimits, limits: RateLimits | undefined, scope: string): LimitRule[] {
-  const { bucket, descriptors, enabled, mode } = filter;
-  const all: RouteMatch = {
-    path: { kind: 'prefix', value: '/', ignoreCase: false },
-    headers: [],
-    query: [],
-    fraction: enabled,
-    grpcOnly: false,
-  };
-  const common = { mode, store: { kind: 'local' }, onStoreFailure: 'local' } as const;
+  const { bucket, always, descriptors, enabled, mode } = filter;
+  const share = enabled < 1 && { share: { name: scope, of: enabled } };
+  const common = { ...share, mode, store: { kind: 'local' }, onStoreFailure: 'local' } as const;
   const taken = new Set<string>();
   const rules: LimitRule[] = [];
   for (const { key, cost } of localEntries(filter, limits).flatMap(variants)) {
@@ -160,19 +151,26 @@ export function localRules(filter: LocalLimits, limits: RateLimits | undefined, 
     const overrides = descriptors.filter(({ keys }) => keys === shape).map(({ values, limit }) => ({ values, limit }));
     if (overrides.length === 0) continue;
     const { headers, query } = key;
-    const when = enabled < 1 || headers.length + query.length > 0 ? [{ ...all, headers, query }] : undefined;
     rules.push({
       name: distinct(`${scope}/${shape}`, taken),
-      ...(when !== undefined && { when }),
+      ...(headers.length + query.length > 0 && { when: [{ ...ANY, headers, query }] }),
       key: key.entries,
       overrides,
       ...common,
       ...(cost !== undefined && { cost }),
     });
   }
-  rules.push({ name: scope, ...(enabled < 1 && { when: [all] }), key: [], limit: bucket, ...common });
-  return rules;
+  const unless = always ? [] : rules.map(({ name }) => name);
+  return [...rules, { name: scope, ...(unless.length > 0 && { unless }), key: [], limit: bucket, ...common }];
 }
+
+const ANY: RouteMatch = {
+  path: { kind: 'prefix', value: '/', ignoreCase: false },
+  headers: [],
+  query: [],
+  fraction: 1,
+  grpcOnly: false,
+};
 
 interface Variant {
   readonly key: { readonly entries: readonly LimitKey[] } & Pick<RouteMatch, 'headers' | 'query'>;

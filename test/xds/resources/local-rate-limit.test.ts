@@ -61,7 +61,20 @@ describe('LocalRateLimit', () => {
 
   test('looks at the share of requests for which it is enabled', () => {
     const found = rulesOf({ filter_enabled: { default_value: { numerator: 25 } } });
-    expect(found).toMatchObject([{ when: [{ path: { kind: 'prefix', value: '/' }, fraction: 0.25 }] }]);
+    expect(found).toMatchObject([{ share: { name: 'l/local', of: 0.25 } }]);
+    expect(rulesOf()[0]).not.toHaveProperty('share');
+  });
+
+  test('looks at the same requests for its bucket and for its descriptors', () => {
+    const descriptors = [descriptor(3, ['user'])];
+    const filter_enabled = { default_value: { numerator: 25 } };
+    const share = { name: 'l/local', of: 0.25 };
+    const found = rulesOf({ descriptors, filter_enabled }, limitedBy(header('user')));
+    expect(found).toMatchObject([
+      { name: 'l/local/user', share },
+      { name: 'l/local', share },
+    ]);
+    expect(found[0]).not.toHaveProperty('when');
   });
 
   test('says in a refusal what it is told to say', () => {
@@ -140,6 +153,20 @@ describe('descriptors', () => {
     expect(rulesOf({ descriptors }, limitedBy(header('user'), header('x')))[0]?.overrides).toMatchObject([
       { values: [undefined, 'y'] },
     ]);
+  });
+
+  test('leave out the bucket for all where it is not always to be consumed', () => {
+    const descriptors = [descriptor(3, ['a']), descriptor(3, ['b'])];
+    const levels = { action: { rate_limits: [{ actions: [header('a')] }, { actions: [header('b')] }] } };
+    const last = (always?: boolean): LimitRule | undefined =>
+      rulesOf(
+        { descriptors, ...(always !== undefined && { always_consume_default_token_bucket: { value: always } }) },
+        levels,
+      ).at(-1);
+    expect(last(false)).toMatchObject({ name: 'l/local', unless: ['l/local/a', 'l/local/b'] });
+    expect(last(true)).not.toHaveProperty('unless');
+    expect(last()).not.toHaveProperty('unless');
+    expect(rulesOf({ always_consume_default_token_bucket: { value: false } })[0]).not.toHaveProperty('unless');
   });
 
   test('must match all entries in their order, so that others do not count', () => {
@@ -238,12 +265,6 @@ const FILTER: readonly Rule[] = [
     source: notSupported,
     resource: { request_headers_to_add_when_not_enforced: [{ header: { key: 'a', value: 'b' } }] },
     problem: `${at}.request_headers_to_add_when_not_enforced: is not supported; remove it`,
-  },
-  {
-    rule: 'requests with a descriptor do not count in the bucket for all',
-    source: notSupported,
-    resource: { always_consume_default_token_bucket: { value: false }, descriptors: [descriptor(1, ['a'])] },
-    problem: `${at}.always_consume_default_token_bucket: must be true with descriptors`,
   },
   {
     rule: 'the stage is more than 10',
