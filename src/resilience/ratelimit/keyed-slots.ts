@@ -2,10 +2,8 @@ import type { Algorithm } from './algorithms/algorithm.js';
 import { Slots } from './algorithms/slots.js';
 import type { AlgorithmTable } from './algorithms/table.js';
 
-/** A slot's numbers, its place in the lists, and its entry in the map (V8: 24 bytes and half as much for room). */
-const SLOT_BYTES = 28 + 8 + 40;
-/** Of a string beside its characters. */
-const STRING_BYTES = 24;
+/** What a key takes beside its characters: a slot, its place in the lists, its entry in the map and a string's own. Measured, bench/limits.ts. */
+const KEY_BYTES = 160;
 /** Old keys that each new one looks at, so that those that have expired are gone after half as many new ones. */
 const SWEPT_PER_KEY = 2;
 /** Keys looked at when there is no room: so many at least, and so many where all before are at their limit. */
@@ -159,4 +157,4 @@ export class KeyedSlots {
   }
 }
 
-const bytesOf = (key: string): number => SLOT_BYTES + STRING_BYTES + key.length;
+const bytesOf = (key: string): number => KEY_BYTES + key.length;
