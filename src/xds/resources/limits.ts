@@ -56,15 +56,18 @@ export function ownLimits(filter: Extension): RouteLimits {
   onlyFields(config, ['rules', 'status', 'grpc_status', 'headers']);
   const names = new Set<string>();
   const rules = boundedMessages(config, 'rules', MAX_LIMIT_RULES).map((rule) => limitRule(rule, names));
-  const grpcStatus = wholeIn(config, 'grpc_status', { min: 8, max: 14 }, DEFAULT_LIMIT_REPLY.grpcStatus);
-  if (grpcStatus !== 8 && grpcStatus !== 14)
-    throw config.error('grpc_status', `must be 8 (RESOURCE_EXHAUSTED) or 14 (UNAVAILABLE), got ${grpcStatus}`);
   return {
     rules,
     status: wholeIn(config, 'status', { min: 400, max: 599 }, DEFAULT_LIMIT_REPLY.status),
-    grpcStatus,
+    grpcStatus: grpcRefusal(config),
     headers: replyHeaders(config.message('headers')),
   };
+}
+
+function grpcRefusal(config: Message): RouteLimits['grpcStatus'] {
+  const code = wholeIn(config, 'grpc_status', { min: 0, max: 16 }, DEFAULT_LIMIT_REPLY.grpcStatus);
+  if (code === 8 || code === 14) return code;
+  throw config.error('grpc_status', `must be 8 (RESOURCE_EXHAUSTED) or 14 (UNAVAILABLE), got ${code}`);
 }
 
 function replyHeaders(config: Message | undefined): RouteLimits['headers'] {
