@@ -8,6 +8,7 @@ export interface Work {
   readonly limit: Limit;
   readonly lease: LimitLease | undefined;
   readonly calls: number;
+  readonly timeoutMs: number;
 }
 
 /** When calls that were let through began and ended: wall time, the same clock in all processes of a machine. */
@@ -18,14 +19,15 @@ const WIDTH = 5;
 
 const now = (): number => performance.timeOrigin + performance.now();
 
-async function work({ url, limit, lease, calls }: Work): Promise<Report> {
-  const store = storesOf(url).open({ ...REF, ...(lease && { lease }) });
+async function work({ url, limit, lease, calls, timeoutMs }: Work): Promise<Report> {
+  const store = storesOf(url).open({ ...REF, timeoutMs, ...(lease && { lease }) });
   const report: (readonly [number, number])[] = [];
   for (let done = 0; done < calls; done += WIDTH) {
     const one = async (): Promise<void> => {
       const began = now();
-      const { allowed } = await store.take('shared', limit, 1);
-      if (allowed) report.push([began, now()]);
+      // No answer is a refusal here.
+      const state = await Promise.resolve(store.take('shared', limit, 1)).catch(() => undefined);
+      if (state?.allowed) report.push([began, now()]);
     };
     await Promise.all(Array.from({ length: WIDTH }, one));
     await settle();

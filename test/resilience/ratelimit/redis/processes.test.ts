@@ -54,8 +54,8 @@ describe.skipIf(!hasRedis())(`${PROCESSES} processes on one Redis`, () => {
     await redis.admin.flushall();
   });
 
-  function run(limit: Limit, calls: number, lease?: LimitLease): Promise<readonly Report[]> {
-    const order: Work = { url: redis.url, limit, calls, lease };
+  function run(limit: Limit, calls: number, lease?: LimitLease, timeoutMs = 10_000): Promise<readonly Report[]> {
+    const order: Work = { url: redis.url, limit, calls, lease, timeoutMs };
     return Promise.all(
       processes.map(async (each) => {
         const answered = once(each, 'message');
@@ -81,6 +81,21 @@ describe.skipIf(!hasRedis())(`${PROCESSES} processes on one Redis`, () => {
       await store.close();
       expect(used).toBe(1_000);
       if (lease === undefined) expect(reports.flat()).toHaveLength(1_000);
+    });
+
+    it('never pass a quota while Redis stalls again and again, and calls go on without its answer', async () => {
+      let running = true;
+      const reports = run(perYear(1_000), 2_000, lease, 20).finally(() => (running = false));
+      while (running) {
+        redis.stall();
+        await new Promise((resolve) => setTimeout(resolve, 30));
+        redis.goOn();
+        await redis.admin.ping();
+        await new Promise((resolve) => setTimeout(resolve, 30));
+      }
+      const used = (await reports).flat().length;
+      expect(used).toBeLessThanOrEqual(1_000);
+      expect(used).toBeGreaterThan(0);
     });
 
     it('never pass the rate of a token bucket', async () => {
