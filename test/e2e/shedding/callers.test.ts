@@ -18,10 +18,10 @@ function fullEndpoint(clock: FakeClock) {
   const refusedAt: number[] = [];
   const answer = (): Response => {
     const refusal = inbound.refusal(inbound.context({}, 'http'), 'http');
-    if (refusal === undefined) throw new Error('it is full');
+    if (refusal === undefined || refusal instanceof Promise) throw new Error('it is full');
     refusedAt.push(clock.now());
     const { status, headers, body } = refusalReply(refusal);
-    return new Response(body, { status, headers });
+    return new Response(body, { status, headers: headers as Record<string, string> });
   };
   return { answer, refusedAt };
 }
