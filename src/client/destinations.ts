@@ -7,6 +7,7 @@ import { Destination } from './destination.js';
 import { ClusterRegistry } from './endpoints/registry.js';
 import type { ClientEnv } from './env.js';
 import type { HoldingSource } from './holding-source.js';
+import { KeptClusters } from './kept-clusters.js';
 import { type PassthroughOptions, passthrough } from './passthrough.js';
 import { callFilters } from './stack.js';
 
@@ -22,9 +23,10 @@ export class Destinations {
   readonly service: Service;
   /**
    * For calls that the mesh itself makes of what routes name beside the clusters that they lead to: the authority is the cluster's name, or where no
-   * destination knows such a cluster, an authority like any other.
+   * destination knows such a cluster and nobody keeps it, an authority like any other.
    */
   readonly beside: Service;
+  readonly #kept: KeptClusters;
   #closed = false;
 
   constructor(
@@ -33,6 +35,7 @@ export class Destinations {
     private readonly unknownHosts: PassthroughOptions,
   ) {
     this.clusters = new ClusterRegistry(env);
+    this.#kept = new KeptClusters(source, this.clusters, env);
     const send: Service = (call) => {
       if (this.#closed) return Promise.reject(new MeshClosedError());
       const destination = this.#of(call);
@@ -53,6 +56,11 @@ export class Destinations {
     return destination.ready();
   }
 
+  /** Has a cluster loaded for calls by its name (`beside`), whether a destination knows it or not, until the result is called. */
+  keep(cluster: string): () => void {
+    return this.#closed ? () => {} : outsideOfCalls(() => this.#kept.keep(cluster));
+  }
+
   list(): readonly Destination[] {
     return [...this.#destinations.values()];
   }
@@ -63,6 +71,7 @@ export class Destinations {
     const closing = this.clusters.close();
     for (const destination of this.#destinations.values()) destination.close();
     this.#destinations.clear();
+    this.#kept.close();
     await closing;
   }
 
@@ -79,7 +88,7 @@ export class Destinations {
       const service = destination.beside(cluster);
       if (service !== undefined) return service;
     }
-    return undefined;
+    return this.#kept.service(cluster);
   }
 
   #add(key: string, { authority, target, scheme }: Named): Destination {

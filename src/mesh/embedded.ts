@@ -127,6 +127,10 @@ class EmbeddedSource implements MeshSource {
     return this.#inner.holdCluster(authority, cluster);
   }
 
+  watchCluster(cluster: string, watcher: ConfigWatcher): () => void {
+    return this.#inner.watchCluster(cluster, watcher);
+  }
+
   async ready(): Promise<void> {
     if (!this.#good && this.#broken === undefined) await new Promise<void>((resolve) => this.#onFirst.push(resolve));
     // Neither good nor broken: closed before the files were read.

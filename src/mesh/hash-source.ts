@@ -22,7 +22,7 @@ export class HashLoader {
   }
 
   /** The source's `watch`, whose watchers are told of what hashes when there is a hash. */
-  watch(source: MeshSource): MeshSource['watch'] {
+  watch(source: Pick<MeshSource, 'watch'>): MeshSource['watch'] {
     return (authority, watcher) => {
       const gate = new Gate(watcher, (config, before) => this.#wait(config, before));
       const stop = source.watch(authority, gate);

@@ -41,6 +41,17 @@ export class LateSource implements MeshSource {
     return this.#source?.holdCluster?.(authority, cluster);
   }
 
+  watchCluster(cluster: string, watcher: ConfigWatcher): () => void {
+    return this.#onceLoaded(
+      (source) => {
+        if (source.watchCluster !== undefined) return source.watchCluster(cluster, watcher);
+        watcher.unknown();
+        return () => {};
+      },
+      (error) => watcher.failed(error),
+    );
+  }
+
   dump(): readonly ResourcesDump[] {
     return this.#source?.dump?.() ?? [];
   }

@@ -32,6 +32,7 @@ import type { ConfigDumpJson } from '../xds/csds/index.js';
 import { HashLoader } from './hash-source.js';
 import { meshLimits } from './limits.js';
 import { createScope, type Scope } from './scope.js';
+import { keepingServices } from './server-clusters.js';
 import { serversOf } from './servers.js';
 import type { MeshSource } from './source.js';
 
@@ -163,10 +164,14 @@ export function createMesh({ source, unknownHosts, localCluster, redis, env: par
     },
   };
   const { clock, random, logger } = parts;
-  const servers: ServerParts = { service: localCluster, watch: serversOf(source), limits, clock, random, logger };
+  const watch = keepingServices(serversOf(source), (cluster) => destinations.keep(cluster));
+  const servers: ServerParts = { service: localCluster, watch, limits, clock, random, logger };
   const servings = new Set<Serving>();
   const watched: HoldingSource = {
     watch: hash.watch(source),
+    ...(source.watchCluster !== undefined && {
+      watchCluster: hash.watch({ watch: (cluster, watcher) => source.watchCluster?.(cluster, watcher) ?? (() => {}) }),
+    }),
     holdCluster: (authority, cluster) => source.holdCluster?.(authority, cluster),
   };
   const destinations = new Destinations(watched, env, unknownHosts);

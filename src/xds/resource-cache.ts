@@ -23,5 +23,8 @@ export interface CacheLease {
   release(): void;
 }
 
+/** The target of all servers of a process together: "special value "#server" for xDS-enabled gRPC servers" - A71 */
+export const SERVERS = '#server';
+
 export const leases = (caches: Caches): ((target: string) => CacheLease) =>
   typeof caches === 'function' ? caches : () => ({ cache: caches, release() {} });

@@ -5,9 +5,10 @@ import type { LoadRecorder } from '../core/load-reports.js';
 import type { Logger } from '../core/log.js';
 import type { ResourcesDump } from '../core/resources.js';
 import { dataPlaneAuthority, formatXdsTarget, parseXdsTarget, type XdsTarget } from '../core/xds-target.js';
+import { ClusterTracker } from './dependencies/cluster-tracker.js';
 import { Clusters } from './dependencies/clusters.js';
 import { TargetTracker } from './dependencies/target-tracker.js';
-import { type Caches, leases, type ResourceCache } from './resource-cache.js';
+import { type Caches, leases, type ResourceCache, SERVERS } from './resource-cache.js';
 
 export interface XdsConfigSourceOptions {
   /** Decoded resources. Targets are named `xds:///name` and `xds://authority/name`. */
@@ -46,6 +47,8 @@ export interface XdsConfigSource extends ConfigSource {
    * (gRFC A74's dynamic subscription): for calls that chose it and have not picked yet.
    */
   holdCluster(authority: string, cluster: string): () => void;
+  /** Watches a cluster by its name, for what servers of this process call; it comes as their configuration does. */
+  watchCluster(cluster: string, watcher: ConfigWatcher): () => void;
 }
 
 /** A ConfigSource on xDS resources, wherever they come from. Watchers of one authority share all that is behind it. */
@@ -115,6 +118,24 @@ export function xdsConfigSource(options: XdsConfigSourceOptions): XdsConfigSourc
         if (!destination.watchers.delete(watcher) || destination.watchers.size > 0) return;
         destinations.delete(authority);
         destination.close();
+      };
+    },
+    watchCluster(cluster, watcher) {
+      if (closing !== undefined) {
+        guarded(logger, () => watcher.failed(new MeshClosedError()));
+        return () => {};
+      }
+      const { cache, release } = lease(SERVERS);
+      const tracker = new ClusterTracker(cluster, clustersIn(cache), {
+        changed: (config) => guarded(logger, () => watcher.changed(config)),
+        failed: (error) => guarded(logger, () => watcher.failed(error)),
+        unknown: () => guarded(logger, () => watcher.unknown()),
+        ambient: (error) => guarded(logger, () => watcher.ambient(error)),
+      });
+      tracker.start();
+      return () => {
+        tracker.close();
+        release();
       };
     },
     holdCluster: (authority, cluster) => destinations.get(authority)?.hold(cluster) ?? (() => {}),

@@ -3,7 +3,7 @@ import { addressKey } from '../../core/model/endpoint.js';
 import { ConfigUnavailableError } from '../../core/errors.js';
 import { INBOUND_PREFIX } from '../../core/resources.js';
 import type { WatchServer } from '../../core/server-config.js';
-import { type Caches, leases } from '../resource-cache.js';
+import { type Caches, leases, SERVERS } from '../resource-cache.js';
 import { ServerTracker } from './server-tracker.js';
 
 export interface WatchServersOptions {
@@ -41,9 +41,6 @@ export function watchServers({ cache: caches, listenerName, logger }: WatchServe
     };
   };
 }
-
-/** "special value "#server" for xDS-enabled gRPC servers" - A71 */
-const SERVERS = '#server';
 
 const NO_TEMPLATE =
   'the bootstrap has no server_listener_resource_name_template: add one, e.g. "grpc/server?xds.resource.listening_address=%s"';
