@@ -51,7 +51,7 @@ export class ServerPolicies {
       this.#mark,
       this.#limitsOf(route), // first: what is refused costs nothing more
       this.#faultsOf(route), // above concurrency: a delay on purpose is no sign of load
-      this.#concurrency.of(chain), // last: what is refused before takes no place
+      route.adaptiveConcurrency === 'off' ? undefined : this.#concurrency.of(chain), // last: what is refused before takes no place
     ].filter((gate) => gate !== undefined);
     return gates.every((gate) => gate === this.#mark) ? undefined : gates;
   }

@@ -266,6 +266,8 @@ export interface Route {
   readonly limits?: RouteLimits | undefined;
   /** In the order of their filters; each is rolled by itself. Absent: none. */
   readonly faults?: readonly FaultConfig[] | undefined;
+  /** On a server: not held to the adaptive concurrency of its filter chain. Absent: it is, where the chain has any. */
+  readonly adaptiveConcurrency?: 'off' | undefined;
   /** `x-envoy-attempt-count` on each attempt, and on the reply (`include_*_attempt_count` of the virtual host). */
   readonly attemptCount?: { readonly request: boolean; readonly response: boolean } | undefined;
 }

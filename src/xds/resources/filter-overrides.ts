@@ -181,9 +181,9 @@ function withClusterFilters(action: Route['action'], filters: RouteFilters): Rou
   return Object.freeze({ ...action, clusters: Object.freeze([first, ...others] as const) });
 }
 
-type Parts = Pick<Route, 'cors' | 'session' | 'limits' | 'faults'>;
+type Parts = Pick<Route, 'cors' | 'session' | 'limits' | 'faults' | 'adaptiveConcurrency'>;
 
-function partsUnder({ cors, session, limits, faults }: RouteFilters, said: Overridden): Parts {
+function partsUnder({ cors, session, limits, faults, concurrency }: RouteFilters, said: Overridden): Parts {
   const overrideOf = (name: string) => overrideFor(said, name);
   const own = session && overrideOf(session.filter);
   const limited = limits && limitsUnder(limits, (name) => limitOverride(overrideOf(name)), said.rateLimits);
@@ -194,6 +194,7 @@ function partsUnder({ cors, session, limits, faults }: RouteFilters, said: Overr
     session: sessionUnder(session?.session, own),
     ...(limited !== undefined && { limits: deepFreeze(limited) }),
     ...(faulty !== undefined && { faults: deepFreeze(faulty) }),
+    ...(concurrency !== undefined && overrideOf(concurrency)?.kind === 'off' && { adaptiveConcurrency: 'off' }),
   };
 }
 

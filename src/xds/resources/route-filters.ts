@@ -22,6 +22,8 @@ export interface RouteFilters {
   /** In their order; absent: none. */
   readonly limits?: readonly LimitFilter[];
   readonly faults?: readonly FaultFilter[];
+  /** Name of the filter for adaptive concurrency, which routes can switch off; absent: there is none. */
+  readonly concurrency?: string;
 }
 
 /** A listener's filters, none of which routes have anything to say to. */
@@ -33,6 +35,7 @@ export function routeFilters(filters: readonly Message[], scope: string): RouteF
   const session = typed(SESSION);
   const limits = filters.flatMap((filter) => limitFilter(filter, scope) ?? []);
   const faults = filters.flatMap((filter) => faultFilter(filter) ?? []);
+  const concurrency = concurrencyFilter(filters);
   return {
     cors: typed(CORS)?.text('name'),
     session: session && {
@@ -42,6 +45,7 @@ export function routeFilters(filters: readonly Message[], scope: string): RouteF
     },
     ...(limits.length > 0 && { limits }),
     ...(faults.length > 0 && { faults }),
+    ...(concurrency !== undefined && { concurrency: concurrency.text('name') }),
   };
 }
 
@@ -76,12 +80,17 @@ function faultFilter(filter: Message): FaultFilter | undefined {
   return found.type === OWN_FAULT ? { filter: name, faults: disabled ? undefined : ownFault(found) } : undefined;
 }
 
-/** Of the first that is on. */
+/** What the filter for adaptive concurrency says, if one is on. */
 export function concurrencyOf(filters: readonly Message[]): AdaptiveConcurrency | undefined {
-  for (const filter of filters) {
-    if (typeOf(filter) !== ADAPTIVE_CONCURRENCY || filter.flag('disabled')) continue;
-    const found = adaptiveConcurrency(filter.required('typed_config'));
-    if (found !== undefined) return found;
-  }
-  return undefined;
+  const filter = concurrencyFilter(filters);
+  return filter && adaptiveConcurrency(filter.required('typed_config'));
 }
+
+/** The first that is on. */
+const concurrencyFilter = (filters: readonly Message[]): Message | undefined =>
+  filters.find(
+    (filter) =>
+      typeOf(filter) === ADAPTIVE_CONCURRENCY &&
+      !filter.flag('disabled') &&
+      adaptiveConcurrency(filter.required('typed_config')) !== undefined,
+  );

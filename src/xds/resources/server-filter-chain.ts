@@ -41,7 +41,8 @@ export type FilteredSource = Extract<RouteSource, { readonly kind: 'rds' }> & { 
 /** A chain's routes as they serve under its filters: those that came with it at once, others when they are there (`ServerTracker`). */
 function* routesUnder(filters: RouteFilters, routes: RouteSource, scope: string): Steps<RouteSource> {
   if (routes.kind === 'inline') return { kind: 'inline', config: yield* configurationUnder(routes.config, filters) };
-  const changes = filters.limits !== undefined || filters.faults !== undefined;
+  const { limits, faults, concurrency } = filters;
+  const changes = limits !== undefined || faults !== undefined || concurrency !== undefined;
   const found: FilteredSource = { ...routes, key: `${routes.name} in ${scope}`, filters };
   return changes ? found : routes;
 }

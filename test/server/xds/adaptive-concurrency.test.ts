@@ -8,7 +8,8 @@ import type { ShedOptions } from '../../../src/server/shedding/options.js';
 import { XdsServer } from '../../../src/server/xds/grpc-server.js';
 import { grpcMethod, HeldHandler, SERVER_FACES } from '../../support/server-faces.js';
 import { ServedOverAds } from '../../support/served-over-ads.js';
-import { any } from '../../support/xds-resources.js';
+import { override } from '../../support/route-filters.js';
+import { any, routeResource } from '../../support/xds-resources.js';
 import { freeAddress, until } from './support.js';
 
 /** Envoy's `adaptive_concurrency` filter for servers under configuration, over real sockets on both sides: control plane to server, client to server. */
@@ -64,6 +65,26 @@ describe.each(Object.entries(SERVER_FACES))('%s', (name, face) => {
     await again;
     held.go();
     expect((await second.told).status).toBe(ok);
+  });
+
+  test('a route that switches the filter off is let in past the limit, and takes no place', async () => {
+    const serving = served.serve(face.server(held.handle));
+    const route = {
+      match: { prefix: '/' },
+      non_forwarding_action: {},
+      ...override(['concurrency', any('envoy.config.route.v3.FilterConfig', { disabled: true })]),
+    };
+    served.put([adaptive()], { route_config: routeResource('routes', [route]) });
+    await serving.ready();
+    const calls = [];
+    for (let i = 0; i < 2; i++) {
+      const running = held.next();
+      calls.push(ask());
+      await running;
+    }
+    expect([held.runs, active()]).toEqual([2, 0]);
+    held.go();
+    for (const { told } of calls) expect((await told).status).toBe(ok);
   });
 
   test('who leaves gives the place back', async () => {

@@ -1,9 +1,13 @@
 import { expect, test } from 'vitest';
 import type { FilterChain } from '../../../src/core/model/server.js';
-import { LISTENER, type Resource } from '../../../src/core/resources.js';
+import type { RouteConfiguration } from '../../../src/core/model/route.js';
+import { LISTENER, type Resource, ROUTE } from '../../../src/core/resources.js';
+import type { FilteredSource } from '../../../src/xds/resources/server-filter-chain.js';
+import { FilteredRoutes } from '../../../src/xds/servers/filtered-routes.js';
 import { decoders } from '../../support/decoders.js';
 import { serverResource } from '../../support/server-resources.js';
-import { any, routerFilter } from '../../support/xds-resources.js';
+import { override } from '../../support/route-filters.js';
+import { any, routeResource, routerFilter } from '../../support/xds-resources.js';
 import { acceptsBy, type Leniency, refusesBy, type Rule } from '../../support/xds-rules.js';
 import { listenerResource } from '../../support/xds-resources.js';
 import { refusal } from '../../support/refusal.js';
@@ -34,7 +38,11 @@ const named = (name: string, typed_config: Resource, fields: Resource = {}): Res
 });
 
 function chain(...filters: Resource[]): FilterChain {
-  const resource = serverResource('l', { http_filters: [...filters, routerFilter] });
+  return chainOf(filters);
+}
+
+function chainOf(filters: readonly Resource[], hcm: Resource = {}): FilterChain {
+  const resource = serverResource('l', { http_filters: [...filters, routerFilter], ...hcm });
   const found = decoders[LISTENER](resource, 'l');
   const [first] = found.kind === 'server' ? found.listener.filterChains : [];
   if (first === undefined) throw new Error('no chain');
@@ -112,6 +120,27 @@ test('a limit that is off, by its default or by the listener, is none; the first
     named('c', config({})),
   );
   expect(three.adaptiveConcurrency).toMatchObject({ maxLimit: 5 });
+});
+
+test('a route switches it off by the name of the filter that is on, whether it comes with the listener or by name', () => {
+  const off = override(['b', any('envoy.config.route.v3.FilterConfig', { disabled: true })]);
+  const routes = ['/off', '/on'].map((prefix) => ({
+    match: { prefix },
+    non_forwarding_action: {},
+    ...(prefix === '/off' ? off : override(['a', any('envoy.config.route.v3.FilterConfig', { disabled: true })])),
+  }));
+  const routeConfig = routeResource('routes', routes);
+  const filters = [named('a', config({}), { disabled: true }), named('b', config({}))];
+  const inline = chainOf(filters, { rds: undefined, route_config: routeConfig });
+  const found = inline.routes.kind === 'inline' ? inline.routes.config : undefined;
+  const said = (of: RouteConfiguration | undefined) =>
+    of?.virtualHosts[0]?.routes.map(({ adaptiveConcurrency }) => adaptiveConcurrency);
+  expect(said(found)).toEqual(['off', undefined]);
+
+  const { routes: source } = chain(...filters);
+  expect(source).toMatchObject({ kind: 'rds', name: 'routes', key: expect.stringContaining('routes in l/') });
+  const filtered = new FilteredRoutes().of(source as FilteredSource, decoders[ROUTE](routeConfig, 'routes'));
+  expect(said(filtered instanceof Error ? undefined : filtered)).toEqual(['off', undefined]);
 });
 
 const PATH = 'http_filters[0].typed_config';
