@@ -84,6 +84,8 @@ export interface CallInit {
   /** What the caller says of retries, hedging and fallbacks. Absent: what the route says. */
   readonly policy?: CallChoices['policy'];
   readonly fallback?: CallChoices['fallback'];
+  /** The mesh itself asks a rate limit service, which is not asked about that. Default false. Never read from what a client sent. */
+  readonly asksLimits?: boolean | undefined;
 }
 
 /** One call, or one attempt of it: what travels down the stack. */
@@ -113,6 +115,7 @@ export class Call {
   readonly downstream: Downstream | undefined;
   readonly policy: CallChoices['policy'];
   readonly fallback: CallChoices['fallback'];
+  readonly asksLimits: boolean;
   /** Monotonic milliseconds after which nobody waits any more; Infinity for none. Written by the deadline filter, only downwards. */
   deadline = Number.POSITIVE_INFINITY;
   /** Monotonic milliseconds by which the head of the reply must be there, where there is no deadline; Infinity for none. Written by the deadline filter. */
@@ -159,6 +162,7 @@ export class Call {
     this.downstream = init.downstream;
     this.policy = init.policy;
     this.fallback = init.fallback;
+    this.asksLimits = init.asksLimits ?? false;
   }
 
   /** A call for attempt `number`, with a switch of its own, so that a lost attempt can be cancelled and the call go on. */

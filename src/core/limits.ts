@@ -24,6 +24,8 @@ export interface LimitRequest {
   /** Monotonic milliseconds; who waits in a line leaves it then. */
   readonly deadline: number;
   readonly cancellation: Cancellation | undefined;
+  /** It is this mesh's own question to a rate limit service, which no such service is asked about. Absent: it is not. */
+  readonly asksLimits?: boolean | undefined;
 }
 
 /** What one count says after it was asked. Times are milliseconds from now. */
@@ -89,8 +91,8 @@ export interface RateLimitService {
   ): Promise<LimitServiceAnswer>;
 }
 
-/** What becomes of a request. */
-export type LimitVerdict =
+/** What the limits say of a request. */
+export type LimitDecision =
   | {
       readonly kind: 'allowed';
       /** For the reply; undefined: nothing to say. */
@@ -113,9 +115,12 @@ export type LimitVerdict =
       readonly body?: Uint8Array | undefined;
     };
 
+/** What becomes of one. `gone`: nobody waits for it any more; while it stood in line its caller gave up, its deadline passed, or the mesh was closed. */
+export type LimitVerdict = LimitDecision | { readonly kind: 'gone' };
+
 /** The limits of one route, compiled. Decides at once wherever no one has to be asked or waited for. Never rejects. */
 export interface RequestLimits {
-  check(request: LimitRequest): LimitVerdict | Promise<LimitVerdict>;
+  check(request: LimitRequest): LimitDecision | Promise<LimitVerdict>;
 }
 
 /** A request that was let through, by a rule that is metered. */

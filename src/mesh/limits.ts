@@ -51,7 +51,7 @@ export function meshLimits(parts: LimitParts): LimitedEnv {
         import('../resilience/ratelimit/rls/service.js'),
         import('../client/grpc/unary.js'),
       ]);
-      return rateLimitService(ref.service, (request) => unary(pipeline, request));
+      return rateLimitService(ref.service, (request) => unary(pipeline, { ...request, asksLimits: true }));
     },
   });
   const matching = limitMatching({ random, source: source ?? { labels: {}, principal: undefined } });

@@ -18,6 +18,8 @@ export interface Refusal {
   /** What the answer says besides, and what it says over gRPC in place of that. Absent: nothing. */
   readonly headers?: HeaderFields | undefined;
   readonly grpcHeaders?: HeaderFields | undefined;
+  /** In place of a body that says why; over HTTP. Absent: that one. */
+  readonly body?: Uint8Array | undefined;
 }
 
 const downstream = (status: number, code: string, message: string): Refusal => ({
@@ -82,6 +84,7 @@ export const refusalOf = (error: unknown): Refusal =>
         flag: error.flag,
         message: error.message,
         grpcHeaders: pushback(error),
+        body: error instanceof RateLimitedError ? error.body : undefined,
       }
     : {
         status: 500,
@@ -101,9 +104,10 @@ const pushback = (error: MeshError): HeaderFields | undefined =>
 /** `mesh-error` tells a failure of the mesh from one of the workload (features.md 81). */
 export function refusalReply(refusal: Refusal): { headers: HeaderFields; body: Buffer } {
   const { code, origin, flag, message } = refusal;
-  const body = Buffer.from(`${JSON.stringify({ code, origin, message })}\n`);
+  const body = Buffer.from(refusal.body ?? `${JSON.stringify({ code, origin, message })}\n`);
   const headers = changed(refusal, refusal.status, refusal.headers);
-  headers['content-type'] = 'application/json';
+  if (refusal.body === undefined) headers['content-type'] = 'application/json';
+  else headers['content-type'] ??= 'text/plain';
   headers['content-length'] = String(body.byteLength);
   headers['mesh-error'] = flag;
   return { headers, body };

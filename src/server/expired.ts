@@ -5,7 +5,7 @@ import type { Meter } from '../core/meter.js';
 import { RetryBudget } from '../resilience/retry/budget.js';
 import type { InboundContext } from './context.js';
 import type { Gate } from './gate.js';
-import type { Refusal } from './refusal.js';
+import { type Refusal, TOO_LATE } from './refusal.js';
 
 export interface ExpiredOptions {
   /**
@@ -24,14 +24,6 @@ const DEFAULT_MAX_SHARE = 0.2;
 const DEFAULT_WINDOW_MS = 10_000;
 
 const MODES = ['audit', 'enforce', 'off'] as const;
-
-const REFUSAL: Refusal = {
-  status: 504,
-  grpcStatus: 4,
-  code: 'DEADLINE_EXCEEDED',
-  flag: 'MD',
-  message: 'the deadline passed before the request was served',
-};
 
 /**
  * Refuses requests whose caller has given up: an answer that nobody waits for is work taken from those who do. Never more than a share of all, so that a
@@ -79,6 +71,6 @@ export class Expired implements Gate {
     this.#found.add(context);
     const refused = this.#budget?.tryWithdraw() ?? false;
     this.meter?.event({ kind: 'deadline:expired', protocol, refused });
-    return refused ? REFUSAL : undefined;
+    return refused ? TOO_LATE : undefined;
   }
 }

@@ -29,6 +29,14 @@ export const NOBODY_WAITS: Refusal = {
   message: 'the caller went away before the request was served',
 };
 
+export const TOO_LATE: Refusal = {
+  status: 504,
+  grpcStatus: 4,
+  code: 'DEADLINE_EXCEEDED',
+  flag: 'MD',
+  message: 'the deadline passed before the request was served',
+};
+
 /** The answer over HTTP: like one of the proxy's own, and `mesh-error` tells it from one of the handler's. */
 export function refusalReply(refusal: Refusal): {
   readonly status: number;

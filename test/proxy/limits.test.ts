@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
+import { headerFields } from '../../src/core/headers.js';
 import type { ProxyOptions } from '../../src/proxy/index.js';
+import { RateLimitedError } from '../../src/resilience/ratelimit/errors.js';
 import { testMesh } from '../../src/testing/index.js';
 import { FakeClock } from '../support/fake-clock.js';
 import { answerOf, Cleanup, get, proxyFor, session } from './support.js';
@@ -93,5 +95,31 @@ describe('a proxy before a service with limits', () => {
     const statuses = [];
     for (const address of ['1.1.1.1', '1.1.1.1', '1.1.1.1', '2.2.2.2']) statuses.push(await from(address));
     expect(statuses).toEqual([200, 200, 429, 200]);
+  });
+});
+
+describe('a refusal for which a rate limit service has a body of its own', () => {
+  const refusing = (said: Record<string, string> = {}) => {
+    const body = Buffer.from('<p>come again</p>');
+    const reply = { status: 429, grpcStatus: 8, retryAfterMs: undefined, headers: headerFields() } as const;
+    return proxyFor(cleanup, (call) => {
+      call.record.changeReply(({ headers }) => Object.assign(headers, said));
+      return Promise.reject(new RateLimitedError({ kind: 'refused', rule: 'rule', flag: 'RL', ...reply, body }));
+    });
+  };
+
+  test('has that one, as text unless the service says what it is', async () => {
+    const plain = await get((await refusing()).port, { headers: { host: 'reviews' } });
+    expect([plain.status, plain.text]).toEqual([429, '<p>come again</p>']);
+    expect(plain.headers).toMatchObject({ 'content-type': 'text/plain', 'content-length': '17', 'mesh-error': 'RL' });
+    const html = await get((await refusing({ 'content-type': 'text/html' })).port, { headers: { host: 'reviews' } });
+    expect(html.headers['content-type']).toBe('text/html');
+  });
+
+  test('is over gRPC a status and no body', async () => {
+    const { headers, body } = await answerOf(
+      session(cleanup, await refusing()).request({ ...GRPC, ':authority': 'reviews' }),
+    );
+    expect([headers['grpc-status'], headers['content-type'], body.toString()]).toEqual(['8', 'application/grpc', '']);
   });
 });

@@ -21,6 +21,8 @@ export interface UnaryRequest {
   readonly timeoutMs: number;
   /** Bytes that the answer may have. */
   readonly maxMessageBytes: number;
+  /** `Call.asksLimits`. */
+  readonly asksLimits?: boolean | undefined;
 }
 
 /** The service answered, but not with the one message that was asked for. What fails on the way is a MeshError. */
@@ -44,6 +46,7 @@ export function unary(service: Service, request: UnaryRequest): Promise<Uint8Arr
     headers: headerFields({ 'content-type': 'application/grpc', te: 'trailers', 'user-agent': USER_AGENT }),
     body: new BytesBody(encodeFrame(request.message, false)),
     timeoutMs: request.timeoutMs,
+    asksLimits: request.asksLimits,
   });
   return service(call).then((reply) => answer(call, reply, request));
 }

@@ -1,6 +1,6 @@
 import { MeshError } from '../../core/errors.js';
 import type { HeaderFields } from '../../core/headers.js';
-import type { LimitVerdict } from '../../core/limits.js';
+import type { LimitDecision } from '../../core/limits.js';
 
 /** A limit of the route refused the call before it was sent. */
 export class RateLimitedError extends MeshError {
@@ -17,8 +17,11 @@ export class RateLimitedError extends MeshError {
   readonly retryAfterMs: number | undefined;
   /** What a reply says of the limit: `retry-after`, `x-ratelimit-*`, `ratelimit`. */
   readonly headers: HeaderFields;
+  /** What a rate limit service wants in the body of the reply; undefined: nothing. */
+  readonly body: Uint8Array | undefined;
 
-  constructor({ rule, flag, status, grpcStatus, retryAfterMs, headers }: Extract<LimitVerdict, { kind: 'refused' }>) {
+  constructor(refused: Extract<LimitDecision, { kind: 'refused' }>) {
+    const { rule, flag, status, grpcStatus, retryAfterMs, headers, body } = refused;
     super(flag === 'RL' ? overLimit(rule, retryAfterMs) : noAnswer(rule));
     this.flag = flag;
     this.httpStatus = status;
@@ -26,6 +29,7 @@ export class RateLimitedError extends MeshError {
     this.rule = rule;
     this.retryAfterMs = retryAfterMs;
     this.headers = headers;
+    this.body = body;
   }
 }
 

@@ -1,9 +1,9 @@
 import type { Call } from '../../core/call.js';
 import type { HeaderFields } from '../../core/headers.js';
-import type { LimitRequest, LimitVerdict } from '../../core/limits.js';
+import type { LimitDecision, LimitRequest } from '../../core/limits.js';
 import type { RouteLimits } from '../../core/model/limit.js';
-import type { Filter, Service } from '../../core/service.js';
 import type { Reply } from '../../core/reply.js';
+import type { Filter, Service } from '../../core/service.js';
 import { addLimitHeaders, mergedHeaders } from './add-headers.js';
 import type { LimitEnv } from './env.js';
 import { RateLimitedError } from './errors.js';
@@ -30,6 +30,8 @@ export function limited(
     if (!(verdict instanceof Promise)) return decided(verdict, call, next);
     const release = hold(call);
     return verdict.then((later) => {
+      // Its deadline may be what has passed, and then whoever watches that says so at any moment.
+      if (later.kind === 'gone') return cancelled(call).finally(release);
       release();
       // Its caller gave up while it waited.
       const { reason } = call.cancellation;
@@ -38,7 +40,13 @@ export function limited(
   };
 }
 
-function decided(verdict: LimitVerdict, call: Call, next: Service): Promise<Reply> {
+/** Rejects with the reason when the call is cancelled, or has been. */
+const cancelled = ({ cancellation }: Call): Promise<never> =>
+  new Promise((_, reject) => {
+    cancellation.add(reject);
+  });
+
+function decided(verdict: LimitDecision, call: Call, next: Service): Promise<Reply> {
   const { headers } = verdict;
   if (verdict.kind === 'refused') {
     call.record.changeReply((reply) => addLimitHeaders(reply.headers, verdict.headers));
@@ -105,6 +113,9 @@ class CallView implements LimitRequest {
   }
   get cancellation(): Call['cancellation'] {
     return this.call.cancellation;
+  }
+  get asksLimits(): boolean {
+    return this.call.asksLimits;
   }
 }
 

@@ -1,13 +1,12 @@
 import { headerFields } from '../../core/headers.js';
-import type { LimitVerdict } from '../../core/limits.js';
+import type { LimitDecision } from '../../core/limits.js';
 import type { RouteLimits } from '../../core/model/limit.js';
 import { limitHeaders, type Said, seconds } from './headers.js';
 
 /** Why a request is refused, and by which rule. */
 export interface Refusal {
   readonly rule: string;
-  /** `gone`: its caller left the line. */
-  readonly reason: 'limit' | 'queue-full' | 'store' | 'gone';
+  readonly reason: 'limit' | 'queue-full' | 'store';
   /** What the rule's count says; undefined: nothing is known. */
   readonly said: Said | undefined;
   /** Infinity: it will not be let through later either. Undefined: nobody knows. */
@@ -20,7 +19,7 @@ export function refusedVerdict(
   refusal: Refusal,
   said: readonly Said[],
   wallTime: () => number,
-): Extract<LimitVerdict, { kind: 'refused' }> {
+): Extract<LimitDecision, { kind: 'refused' }> {
   const { rule, reason } = refusal;
   const retryAfterMs = refusal.retryAfterMs === Number.POSITIVE_INFINITY ? undefined : refusal.retryAfterMs;
   const headers =

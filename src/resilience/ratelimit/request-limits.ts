@@ -1,4 +1,4 @@
-import type { LimitRequest, LimitVerdict, RequestLimits } from '../../core/limits.js';
+import type { LimitDecision, LimitRequest, LimitVerdict, RequestLimits } from '../../core/limits.js';
 import type { RouteLimits } from '../../core/model/limit.js';
 import { mergedHeaders } from './add-headers.js';
 import { type Asking, askAll } from './ask-all.js';
@@ -11,7 +11,7 @@ import { RuleSet } from './rule-set.js';
 import { shadowCounts } from './shadow.js';
 import { takeTurn } from './turn.js';
 
-const NOTHING: LimitVerdict = { kind: 'allowed', headers: undefined };
+const NOTHING: LimitDecision = { kind: 'allowed', headers: undefined };
 
 /**
  * The limits of a route, compiled. All rules that a request meets must let it through, and what one refuses counts for none: the counts of this process are
@@ -38,7 +38,7 @@ class Limits implements RequestLimits {
     this.#wallTime = () => env.clock.wallTime();
   }
 
-  check(request: LimitRequest): LimitVerdict | Promise<LimitVerdict> {
+  check(request: LimitRequest): LimitDecision | Promise<LimitVerdict> {
     const counted = this.rules.counting(request);
     if (counted === undefined) return NOTHING;
     const { local, lines } = this.env.stores;
@@ -72,6 +72,10 @@ class Limits implements RequestLimits {
     for (const counting of enforced) {
       if (counting.rule.config.queue === undefined) continue;
       const refusal = await takeTurn(counting, request, this.env);
+      if (refusal === 'gone') {
+        for (const taken of enforced) giveBack(taken, stores);
+        return { kind: 'gone' };
+      }
       if (refusal !== undefined) return this.#refused(request, enforced, refusal);
     }
     const rest = enforced.filter(({ rule }) => rule.config.queue === undefined);
@@ -96,7 +100,7 @@ class Limits implements RequestLimits {
     counted: readonly Counting[],
     enforced: readonly Counting[],
     asking: Asking | undefined,
-  ): LimitVerdict {
+  ): LimitDecision {
     const { env } = this;
     if (counted.length > enforced.length) shadowCounts(counted, request, env);
     if (env.uses !== undefined) {
@@ -116,12 +120,11 @@ class Limits implements RequestLimits {
     request: LimitRequest,
     enforced: readonly Counting[],
     refusal: Refusal,
-  ): Extract<LimitVerdict, { kind: 'refused' }> {
+  ): Extract<LimitDecision, { kind: 'refused' }> {
     const { stores, meter } = this.env;
     for (const counting of enforced) giveBack(counting, stores);
     const { rule, reason } = refusal;
-    if (reason !== 'gone')
-      meter.event({ kind: 'limit:refused', rule, protocol: request.protocol, shadow: false, reason });
+    meter.event({ kind: 'limit:refused', rule, protocol: request.protocol, shadow: false, reason });
     return refusedVerdict(this.limits, refusal, said(enforced), this.#wallTime);
   }
 }

@@ -1,7 +1,6 @@
 import type { LimitRequest } from '../../core/limits.js';
 import type { LimitRule } from '../../core/model/limit.js';
 import type { RouteMatch } from '../../core/model/match.js';
-import { RLS_METHOD } from '../../core/rls.js';
 import type { LimitEnv } from './env.js';
 import { CompiledRule, type Counting } from './rule.js';
 
@@ -25,8 +24,8 @@ export class RuleSet {
     let rolled: Map<string, boolean> | undefined;
     for (const rule of this.#rules) {
       const { store, share, unless } = rule.config;
-      // Whoever is asked for limits is not asked whether he may be asked.
-      if (request.path === RLS_METHOD && store.kind === 'rls') continue;
+      // Whoever is asked for limits is not asked whether he may be asked. Never told by the path, which anybody can send.
+      if (store.kind === 'rls' && request.asksLimits === true) continue;
       if (unless !== undefined && counted?.some(({ rule: { name } }) => unless.includes(name)) === true) continue;
       if (share !== undefined) {
         rolled ??= new Map();

@@ -6,7 +6,11 @@ import type { Refusal } from './refusal.js';
 import type { Counting } from './rule.js';
 
 /** Takes from the count of a rule with a line, and waits for its turn if it must. Undefined: it has taken; or the store is lost and nobody minds. */
-export async function takeTurn(counting: Counting, request: LimitRequest, env: LimitEnv): Promise<Refusal | undefined> {
+export async function takeTurn(
+  counting: Counting,
+  request: LimitRequest,
+  env: LimitEnv,
+): Promise<Refusal | 'gone' | undefined> {
   const { rule, limit, name, cost } = counting;
   const { queue, store } = rule.config;
   if (limit === undefined || queue === undefined || store.kind === 'rls') return undefined;
@@ -43,7 +47,7 @@ function ended(
   turn: Exclude<Turn, { kind: 'no-answer' }>,
   from: 'local' | 'redis',
   env: LimitEnv,
-): Refusal | undefined {
+): Refusal | 'gone' | undefined {
   const { name: rule } = counting.rule;
   if (turn.kind === 'taken') {
     counting.state = turn.state;
@@ -51,9 +55,9 @@ function ended(
     env.meter.event({ kind: 'limit:queued', rule, waitedMs: turn.waitedMs });
     return undefined;
   }
+  if (turn.kind === 'gone') return 'gone';
   const { state } = counting;
   const said = state === undefined ? undefined : { rule, limit, state };
-  if (turn.kind === 'gone') return { rule, reason: 'gone', said, retryAfterMs: undefined };
   return { rule, reason: turn.reason, said, retryAfterMs: turn.retryAfterMs };
 }
 

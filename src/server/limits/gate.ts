@@ -1,11 +1,11 @@
 import type { Protocol } from '../../core/call.js';
 import { headerFields } from '../../core/headers.js';
-import type { LimitRequest, LimitVerdict, RequestLimits } from '../../core/limits.js';
+import type { LimitDecision, LimitRequest, LimitVerdict, RequestLimits } from '../../core/limits.js';
 import { addLimitHeaders } from '../../resilience/ratelimit/add-headers.js';
 import type { InboundContext } from '../context.js';
 import type { Gate, Passage } from '../gate.js';
 import { clientAddress } from '../remote-address.js';
-import type { Refusal } from '../refusal.js';
+import { NOBODY_WAITS, type Refusal, TOO_LATE } from '../refusal.js';
 
 /** Counts requests, and refuses those beyond a limit. Each request once, however often it is looked at. */
 export class LimitsGate implements Gate {
@@ -44,6 +44,7 @@ export class LimitsGate implements Gate {
 
 function decided(verdict: LimitVerdict, context: InboundContext): Passage {
   if (verdict.kind === 'refused') return refusal(verdict);
+  if (verdict.kind === 'gone') return context.isOver ? NOBODY_WAITS : TOO_LATE;
   context.addRequestHeaders(verdict.requestHeaders);
   if (verdict.headers === undefined) return undefined;
   context.replyHeaders ??= headerFields();
@@ -51,7 +52,7 @@ function decided(verdict: LimitVerdict, context: InboundContext): Passage {
   return undefined;
 }
 
-const refusal = (verdict: Extract<LimitVerdict, { kind: 'refused' }>): Refusal => ({
+const refusal = (verdict: Extract<LimitDecision, { kind: 'refused' }>): Refusal => ({
   status: verdict.status,
   grpcStatus: verdict.grpcStatus,
   code: 'RATE_LIMITED',

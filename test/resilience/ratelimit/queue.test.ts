@@ -110,7 +110,7 @@ describe('a line', () => {
       ['a', 0],
       ['c', 100],
     ]);
-    expect(of('refused')).toEqual([['b', 50]]);
+    expect(of('gone')).toEqual([['b', 50]]);
     expect(events).toEqual([{ kind: 'limit:queued', rule: 'rule', waitedMs: 100 }]);
     expect(clock.pending).toBe(0);
   });
@@ -133,7 +133,7 @@ describe('a line', () => {
     for (const name of ['a', 'b', 'c']) ask(name);
     await stores.close();
     await settle();
-    expect(of('refused')).toHaveLength(2);
+    expect(of('gone')).toHaveLength(2);
     expect(clock.pending).toBe(0);
   });
 

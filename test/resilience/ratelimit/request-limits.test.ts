@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { headerFields } from '../../../src/core/headers.js';
-import type { LimitRequest, LimitVerdict } from '../../../src/core/limits.js';
+import type { LimitDecision, LimitRequest } from '../../../src/core/limits.js';
 import type { LimitKey, LimitRule } from '../../../src/core/model/limit.js';
 import { limitRequest, limitRule, limitsEnv } from '../../support/limits.js';
 
@@ -12,7 +12,7 @@ const withHeaders = (headers: Record<string, string>): LimitRequest => limitRequ
 /** How many of these are let through. */
 const passed = (rule: Partial<LimitRule>, requests: readonly LimitRequest[]): number => {
   const limits = limitsEnv().compile([limitRule(rule)]);
-  return requests.filter((request) => (limits.check(request) as LimitVerdict).kind === 'allowed').length;
+  return requests.filter((request) => (limits.check(request) as LimitDecision).kind === 'allowed').length;
 };
 
 describe('who is counted', () => {
@@ -199,7 +199,7 @@ describe('which requests, how much', () => {
     ]) {
       const limits = compile(rules.map((rule) => ({ ...rule, name: `${rule.name} ${rules.indexOf(rule)}` })));
       const kinds = ['a', 'a', 'a', 'b', 'c', 'd'].map(
-        (user) => (limits.check(withHeaders({ 'x-user': user })) as LimitVerdict).kind,
+        (user) => (limits.check(withHeaders({ 'x-user': user })) as LimitDecision).kind,
       );
       expect(kinds).toEqual(['allowed', 'refused', 'refused', 'allowed', 'allowed', 'refused']);
     }
@@ -302,7 +302,7 @@ describe('what is answered', () => {
     const limits = compile([bucket(10)]);
     limits.check(limitRequest());
     expect(limits.check(limitRequest())).toMatchObject({ retryAfterMs: 100, headers: { 'retry-after': '1' } });
-    const verdict = compile([bucket(0)]).check(limitRequest()) as LimitVerdict;
+    const verdict = compile([bucket(0)]).check(limitRequest()) as LimitDecision;
     expect(verdict).toMatchObject({ kind: 'refused', retryAfterMs: undefined, headers: { 'x-ratelimit-limit': '0' } });
     expect(verdict.headers).not.toHaveProperty('retry-after');
   });

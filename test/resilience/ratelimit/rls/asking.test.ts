@@ -27,7 +27,8 @@ const rule = (name: string, ref: LimitStoreRef): LimitRule => ({
   store: ref,
   onStoreFailure: 'deny',
 });
-const request = (path: string): LimitRequest => ({
+const request = (path: string, asksLimits = false): LimitRequest => ({
+  asksLimits,
   protocol: 'grpc',
   scheme: 'http',
   method: 'POST',
@@ -80,8 +81,14 @@ test('all rules of one service and domain are one question, others are others', 
 
 test('whoever is asked for limits is not asked whether he may be asked', async () => {
   const { limits, asked } = limitsOf([rule('a', store('limits'))]);
-  expect(await limits.check(request(RLS_METHOD))).toMatchObject({ kind: 'allowed' });
+  expect(await limits.check(request(RLS_METHOD, true))).toMatchObject({ kind: 'allowed' });
   expect(asked).toEqual([]);
+});
+
+test('a request that only looks like the question escapes no limit', async () => {
+  const { limits, asked } = limitsOf([rule('a', store('limits'))]);
+  expect(await limits.check(request(RLS_METHOD))).toMatchObject({ kind: 'allowed' });
+  expect(asked).toHaveLength(1);
 });
 
 test('what stands in for a lost service gets back what another one refused', async () => {

@@ -7,9 +7,12 @@ import { join } from 'node:path';
 import * as grpc from '@grpc/grpc-js';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type ControlPlane, startControlPlane } from '../../../../src/controlplane/index.js';
+import { RLS_METHOD } from '../../../../src/core/rls.js';
 import type { Mesh } from '../../../../src/index.js';
+import { startProxy } from '../../../../src/proxy/index.js';
 import { Backend } from '../../../e2e/support/backend.js';
 import { CARRIERS, type CarrierName, openCarrier } from '../../../e2e/support/carriers.js';
+import { get as fromOutside } from '../../../proxy/support.js';
 import { requestPolicyYaml, serviceYaml } from '../../../support/mesh-yaml.js';
 
 /* Our client and our rate limit service, over real sockets. Windows are of a year, so that none of them ends while a test runs. */
@@ -169,6 +172,18 @@ test('limits on the way to the service itself do not ask it about the question',
   );
   const mesh = await openMesh({ port: (await startLimits()).port, more, rule: ', onStoreFailure: deny' });
   expect(await outcomes(mesh, 'ann', 4)).toEqual([200, 200, 200, 'RATE_LIMITED']);
+});
+
+test('a request from outside for the path of the question is limited like any other', async () => {
+  const mesh = await openMesh({ port: (await startLimits()).port });
+  const proxy = await startProxy({ service: mesh.service, listen: '127.0.0.1:0' });
+  opened.push(() => proxy.close({ graceMs: 0 }));
+  const statuses = [];
+  for (let i = 0; i < 4; i++) {
+    const headers = { host: 'reviews', 'x-user': 'ann' };
+    statuses.push((await fromOutside(proxy.port, { path: RLS_METHOD, method: 'POST', headers })).status);
+  }
+  expect(statuses).toEqual([200, 200, 200, 429]);
 });
 
 /** Takes connections and never says a word. */
