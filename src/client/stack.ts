@@ -84,14 +84,13 @@ export const routeFilters = (
     retries(action, cluster, own.extra, env), // above the balancer: each attempt may choose another endpoint
   ]);
 
-/** The same, where the cluster cannot be called, and what stands in for it is known. */
+/** The same, where the cluster cannot be called, and what stands in for it is known. What stands before the cluster (`entryFilters`) holds all the same. */
 export const troubleFilters = (
-  action: ForwardAction,
   trouble: { readonly cluster: string; readonly fallback: Fallback | undefined },
   use: FallbackEnv['use'],
   env: ClientEnv,
   overruled: boolean,
-): Filter[] => present([routeDeadline(action, env), fallbacks(trouble.fallback, trouble.cluster, use, overruled, env)]);
+): Filter[] => present([fallbacks(trouble.fallback, trouble.cluster, use, overruled, env)]);
 
 const fallbacks = (
   of: Fallback | undefined,

@@ -79,6 +79,11 @@ export class RouterClusters {
     return this.ref(name).meaning;
   }
 
+  /** `ClusterRegistry.hold`. */
+  hold(call: Call): () => void {
+    return this.registry.hold(call);
+  }
+
   /**
    * The cluster that a call may fall back to, which over ADS may be heard of later than the one that it was for: the call waits for it, since it has no
    * other answer. Undefined when there is none.

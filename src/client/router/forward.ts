@@ -71,6 +71,8 @@ function compose(
   env: ClientEnv,
 ): Service {
   const { name } = weighted;
+  const policies: Pick<Route, 'limits' | 'faults' | 'session'> = weighted.own ?? route;
+  const replies = changeReplies([weighted.responseHeaders, route.responseHeaders], env);
   const use: FallbackEnv['use'] = (fallback, call) => {
     const meaning = clusters.use(fallback);
     return meaning === undefined ? clusters.late(fallback, call).then(upstreamOf) : upstreamOf(meaning);
@@ -78,21 +80,22 @@ function compose(
   if (cluster === undefined || cluster instanceof MeshError) {
     const error = cluster ?? new NoRouteError(`route "${route.name}" names cluster "${name}", which does not exist`);
     const trouble = new ClusterTrouble(error);
-    const fails: Service = (call) => {
-      call.record.cluster = name;
-      return Promise.reject(call.waitForReady ? trouble : error);
-    };
-    const answers = changeReplies([weighted.responseHeaders, route.responseHeaders], env);
+    const fails: Service = (call) => Promise.reject(call.waitForReady ? trouble : error);
     const standIn = error instanceof TroubledCluster ? createFallback(error.fallback, env) : undefined;
     const send = byCallPolicy((policy) => {
       const own = { cluster: name, fallback: standIn };
-      return stack(troubleFilters(action, own, use, env, policy?.ownFallback === true), fails);
+      return stack(troubleFilters(own, use, env, policy?.ownFallback === true), fails);
     });
-    return answers?.(send) ?? send;
+    const entering = (of: typeof policies): Service => {
+      const entry = entryFilters(action, of, { name, hold: (call) => clusters.hold(call) }, replies, env);
+      return stack(present([choice(name, undefined, undefined), ...entry, replies]), send);
+    };
+    const entered = entering(policies);
+    // It comes by again: what limits and faults have to say, they say when it goes on.
+    const waits = entering({});
+    return (call) => (call.waitForReady ? waits : entered)(call);
   }
-  const policies = weighted.own ?? route;
   const { session } = policies;
-  const replies = changeReplies([weighted.responseHeaders, route.responseHeaders], env);
   const filters = [
     choice(cluster.statName, subsetOf(action, weighted), action.priority),
     ...entryFilters(action, policies, { name, hold: (call) => cluster.hold(call) }, replies, env),
