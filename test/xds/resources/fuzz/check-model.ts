@@ -180,8 +180,15 @@ function checkLimits(limits: Route['limits']): void {
   if (limits === undefined) return;
   inRange(limits.status, 400, 599);
   must(new Set(limits.rules.map((rule) => rule.name)).size === limits.rules.length, 'rules with names of their own');
-  for (const { name, key, limit, overrides, store, cost } of limits.rules) {
+  const before = new Set<string>();
+  for (const { name, key, limit, overrides, store, cost, share, unless } of limits.rules) {
     must(name !== '', 'a name of a rule');
+    must(
+      (unless ?? []).every((other) => before.has(other)),
+      'rules before it',
+    );
+    before.add(name);
+    inRange(share?.of ?? 1, Number.MIN_VALUE, 1);
     must(store.kind !== 'rls' || (limit === undefined && store.service !== ''), 'a service that knows the limit');
     if (typeof cost === 'number') inRange(cost, 0, 1_000_000);
     for (const found of [limit, ...(overrides ?? []).map((override) => override.limit)]) {

@@ -164,6 +164,19 @@ export const rateLimit = (make: Make): Resource => ({
   ),
 });
 
+/** Of a route: also what is nothing to it unless a filter counts by it. */
+export const routeRateLimit = (make: Make): Resource => ({
+  ...rateLimit(make),
+  ...make.maybe(0.2, () =>
+    make.one<Resource>(
+      { apply_on_stream_done: true },
+      { hits_addend: { format: '%BYTES_RECEIVED%' } },
+      { actions: [{ metadata: { descriptor_key: 'k', metadata_key: { key: 'x' } } }] },
+      { actions: [{}] },
+    ),
+  ),
+});
+
 const bucket = (make: Make): Resource => ({
   max_tokens: make.int(1, 9),
   tokens_per_fill: make.maybe(0.5, () => ({ value: make.int(1, 9) })),
@@ -183,6 +196,7 @@ export const localRateLimit = (make: Make): Resource =>
       { entries: [{ key: 'a', value: make.one('', 'v') }], token_bucket: bucket(make) },
       { entries: [{ key: 'a' }, { key: 'b', value: 'v' }], token_bucket: bucket(make) },
     ]),
+    always_consume_default_token_bucket: make.maybe(0.3, () => make.bool()),
     rate_limits: make.maybe(0.2, () => [rateLimit(make)]),
     vh_rate_limits: make.maybe(0.3, () => make.one('OVERRIDE', 'INCLUDE', 'IGNORE')),
     enable_x_ratelimit_headers: make.maybe(0.3, () => make.one('OFF', 'DRAFT_VERSION_03')),

@@ -1,6 +1,6 @@
 import type { Resource } from '../../../../src/core/resources.js';
 import { cors, sessionOverride } from './generate-filters.js';
-import { fault, localRateLimit, ownFault, ownLimits, rateLimit, rateLimitOverride } from './generate-limits.js';
+import { fault, localRateLimit, ownFault, ownLimits, rateLimitOverride, routeRateLimit } from './generate-limits.js';
 import { any, type Make } from './make.js';
 
 /** A valid `RouteConfiguration` that may have every field that its decoder reads. */
@@ -28,7 +28,7 @@ function virtualHost(make: Make, index: number): Resource {
     typed_per_filter_config: make.maybe(0.1, () => overrides(make)),
     request_mirror_policies: make.maybe(0.1, () => [mirror(make)]),
     cors: make.maybe(0.1, () => cors(make)),
-    rate_limits: make.maybe(0.2, () => make.list(1, 2, () => rateLimit(make))),
+    rate_limits: make.maybe(0.2, () => make.list(1, 2, () => routeRateLimit(make))),
     include_request_attempt_count: make.maybe(0.1, () => make.flag()),
     include_attempt_count_in_response: make.maybe(0.1, () => make.flag()),
     ...make.headerChanges(),
@@ -123,7 +123,7 @@ function routeAction(make: Make): Resource {
       grpc_timeout_header_max: make.maybe(0.5, () => make.duration()),
     })),
     hash_policy: make.maybe(0.3, () => make.list(1, 3, () => hashPolicy(make))),
-    rate_limits: make.maybe(0.2, () => make.list(1, 2, () => rateLimit(make))),
+    rate_limits: make.maybe(0.2, () => make.list(1, 2, () => routeRateLimit(make))),
     include_vh_rate_limits: make.maybe(0.1, () => make.bool()),
     request_mirror_policies: make.maybe(0.2, () => make.list(1, 2, () => mirror(make))),
     cors: make.maybe(0.1, () => cors(make)),
