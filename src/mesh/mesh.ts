@@ -29,6 +29,7 @@ import { usageWindows } from '../resilience/ratelimit/usage-window.js';
 import type { ServerParts } from '../server/parts.js';
 import type { ServableServer, ServeOptions, Serving } from '../server/xds/index.js';
 import type { ConfigDumpJson } from '../xds/csds/index.js';
+import { Endings } from './endings.js';
 import { HashLoader } from './hash-source.js';
 import { meshLimits } from './limits.js';
 import { createScope, type Scope } from './scope.js';
@@ -165,7 +166,8 @@ export function createMesh({ source, unknownHosts, localCluster, redis, env: par
   };
   const { clock, random, logger } = parts;
   const watch = keepingServices(serversOf(source), (cluster) => destinations.keep(cluster));
-  const servers: ServerParts = { service: localCluster, watch, limits, clock, random, logger };
+  const endings = new Endings();
+  const servers: ServerParts = { service: localCluster, watch, limits, clock, random, logger, onClose: endings.add };
   const servings = new Set<Serving>();
   const watched: HoldingSource = {
     watch: hash.watch(source),
@@ -187,6 +189,7 @@ export function createMesh({ source, unknownHosts, localCluster, redis, env: par
   };
   const resources = (): readonly ResourcesDump[] => source.dump?.() ?? [];
   const close = async (): Promise<void> => {
+    endings.close();
     await Promise.all([...servings].map((serving) => serving.close({ graceMs: 0 })));
     await destinations.close();
     await limits.stores.close();

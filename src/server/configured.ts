@@ -34,6 +34,8 @@ export class Configured implements Gate {
   }
 
   #waits = false;
+  /** With its mesh, whose counts are gone: nothing is asked of requests any more. */
+  #closed = false;
 
   private constructor(service: string, parts: ServerParts, meter: Meter) {
     this.#first = new Promise<void>((resolve) => {
@@ -44,7 +46,13 @@ export class Configured implements Gate {
       };
       const cancel = parts.clock.after(FIRST_POLICIES_MS, known, { background: true });
       void import('./service-policies.js').then(({ ServicePolicies }) => {
-        this.#policies = new ServicePolicies(service, parts, meter, known);
+        if (!this.#closed) this.#policies = new ServicePolicies(service, parts, meter, known);
+      });
+      parts.onClose(() => {
+        this.#closed = true;
+        known();
+        this.#policies?.close();
+        this.#policies = undefined;
       });
     });
   }

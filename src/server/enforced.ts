@@ -1,18 +1,46 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { FilterChain } from '../core/model/server.js';
 import type { InboundContext } from './context.js';
 import type { Gate } from './gate.js';
 
-/** Listeners whose policies a request has met, by the request as its server has it. */
-const met = new WeakMap<object, string[]>();
+/** Policies of a listener, as a request meets them. */
+export interface Policies {
+  /** Of the listener. */
+  readonly name: string;
+  readonly chain: FilterChain;
+}
 
-/** Whether a request was held to the policies of a listener already: by the server that was handed its connection, and now by middleware. */
-export const alreadyEnforced = (raw: object, listener: string): boolean => met.get(raw)?.includes(listener) ?? false;
+/** What a request has met, by the request as its server has it. */
+const met = new WeakMap<object, Policies[]>();
+
+/**
+ * Whether a request was held to the policies of a listener already: by the server that was handed its connection, or by middleware before, and now by
+ * middleware. Of another version, too: a connection keeps the one that it began with. A service has a listener under each of its names
+ * (`inmesh.dev/inbound/reviews`, `…/reviews:80`); those are one by what they say.
+ */
+export const alreadyEnforced = (raw: object, { name, chain }: Policies): boolean =>
+  met.get(raw)?.some((other) => other.name === name || same(other.chain, chain)) ?? false;
 
 /** Takes down that a request has come to the gates of a listener. */
-export const enforcing = (listener: string): Gate => ({
+export const enforcing = (policies: Policies): Gate => ({
   refusal({ view }: InboundContext): undefined {
     if (view === undefined) return;
-    const listeners = met.get(view.raw);
-    if (listeners === undefined) met.set(view.raw, [listener]);
-    else listeners.push(listener);
+    const before = met.get(view.raw);
+    if (before === undefined) met.set(view.raw, [policies]);
+    else before.push(policies);
   },
 });
+
+/** Of chains that met in a request: compared once, not with each. */
+const compared = new WeakMap<FilterChain, WeakMap<FilterChain, boolean>>();
+
+function same(a: FilterChain, b: FilterChain): boolean {
+  const known = compared.get(a) ?? new WeakMap<FilterChain, boolean>();
+  compared.set(a, known);
+  let answer = known.get(b);
+  if (answer === undefined) {
+    answer = isDeepStrictEqual(a, b);
+    known.set(b, answer);
+  }
+  return answer;
+}

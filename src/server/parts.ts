@@ -14,4 +14,6 @@ export interface ServerParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** Runs `end` when the mesh is closed; at once, where it is already. */
+  readonly onClose: (end: () => void) => void;
 }

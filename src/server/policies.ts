@@ -26,7 +26,8 @@ export interface PolicyEnv {
 /** What a listener asks of requests before their handlers run. One per server: what it has counted and learnt outlives updates. */
 export class ServerPolicies {
   readonly #concurrency: AdaptiveLimits;
-  #mark: Gate | undefined;
+  /** Name of a listener for any server of a service, which middleware watches, too. */
+  #inbound: string | undefined;
   readonly #limitEnv: LimitEnv | undefined;
   /** Those of a route that did not change stay, with who waits in their lines. */
   readonly #limits = new WeakMap<RouteLimits, LimitsGate>();
@@ -41,19 +42,18 @@ export class ServerPolicies {
   /** Takes over a listener; gates that were handed out before go on by the one before. */
   update(listener: ServerListener): void {
     this.#concurrency.update(listener);
-    // A listener for any server of a service is watched by middleware, too.
-    this.#mark = listener.name.startsWith(INBOUND_PREFIX) ? enforcing(listener.name) : undefined;
+    this.#inbound = listener.name.startsWith(INBOUND_PREFIX) ? listener.name : undefined;
   }
 
   /** The gates of a route, in the order in which requests come to them; undefined: none. */
   gates(chain: FilterChain, route: Route): readonly Gate[] | undefined {
     const gates = [
-      this.#mark,
       this.#limitsOf(route), // first: what is refused costs nothing more
       this.#faultsOf(route), // above concurrency: a delay on purpose is no sign of load
       route.adaptiveConcurrency === 'off' ? undefined : this.#concurrency.of(chain), // last: what is refused before takes no place
     ].filter((gate) => gate !== undefined);
-    return gates.every((gate) => gate === this.#mark) ? undefined : gates;
+    if (gates.length === 0) return undefined;
+    return this.#inbound === undefined ? gates : [enforcing({ name: this.#inbound, chain }), ...gates];
   }
 
   close(): void {

@@ -1,11 +1,9 @@
 import type { Protocol } from '../core/call.js';
 import type { Meter } from '../core/meter.js';
 import type { ServerConfig } from '../core/server-config.js';
-import type { FilterChain } from '../core/model/server.js';
 import type { InboundContext } from './context.js';
-import { alreadyEnforced } from './enforced.js';
+import { alreadyEnforced, type Policies } from './enforced.js';
 import { type Gate, type Passage, pass } from './gate.js';
-import { INBOUND_PREFIX } from '../core/resources.js';
 import type { ServerParts } from './parts.js';
 import { ServerPolicies } from './policies.js';
 import { ChainRoutes } from './xds/chain-routes.js';
@@ -16,9 +14,9 @@ import { ChainRoutes } from './xds/chain-routes.js';
  */
 export class ServicePolicies {
   readonly #policies: ServerPolicies;
-  #chain: FilterChain | undefined;
+  #held: Policies | undefined;
   #routes: ChainRoutes | undefined;
-  readonly #listener: string;
+  readonly #stop: () => void;
   /** Of requests that were looked at: the gates that each met. */
   readonly #met = new WeakMap<InboundContext, readonly Gate[]>();
 
@@ -30,9 +28,8 @@ export class ServicePolicies {
     known: () => void,
   ) {
     const { clock, random, limits, logger } = parts;
-    this.#listener = `${INBOUND_PREFIX}${service}`;
     this.#policies = new ServerPolicies({ clock, random, limits, meter });
-    parts.watch(
+    this.#stop = parts.watch(
       { service },
       {
         changed: (config) => {
@@ -50,10 +47,10 @@ export class ServicePolicies {
   }
 
   refusal(context: InboundContext, protocol: Protocol): Passage | Promise<Passage> {
-    if (this.#routes?.gated !== true) return undefined;
+    if (this.#held === undefined || this.#routes?.gated !== true) return undefined;
     const { view } = context;
     // Looked at already, here or by the server that was handed the connection.
-    if (view === undefined || this.#met.has(context) || alreadyEnforced(view.raw, this.#listener)) return undefined;
+    if (view === undefined || this.#met.has(context) || alreadyEnforced(view.raw, this.#held)) return undefined;
     const decision = this.#routes.decide(view);
     const gates = decision.kind === 'serve' ? decision.gates : undefined;
     if (gates === undefined) return undefined;
@@ -69,14 +66,19 @@ export class ServicePolicies {
     for (const gate of this.#met.get(context) ?? []) gate.withdrawn?.(context);
   }
 
+  close(): void {
+    this.#stop();
+    this.#policies.close();
+  }
+
   #take({ listener, routes }: ServerConfig): void {
     const chain = listener.defaultFilterChain ?? listener.filterChains[0];
     this.#policies.update(listener);
     if (chain === undefined) this.#routes = undefined;
-    else if (chain !== this.#chain || this.#routes === undefined) {
+    else if (chain !== this.#held?.chain || this.#routes === undefined) {
       this.#routes = new ChainRoutes(chain, this.parts, (...of) => this.#policies.gates(...of));
     }
-    this.#chain = chain;
+    this.#held = chain && { name: listener.name, chain };
     this.#routes?.update(routes);
   }
 }

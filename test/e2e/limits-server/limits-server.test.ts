@@ -213,13 +213,18 @@ describe.each(CARRIERS)('%s', (carrierName) => {
     expect((await ask()).remaining).toBeDefined();
   });
 
-  test.each(['node:http', 'grpc-js'])(
-    '%s: a request that mesh.serve has counted is not counted by middleware again',
-    async (name) => {
+  test.each([
+    ['node:http', 'reviews'],
+    ['grpc-js', 'reviews'],
+    ['node:http', 'reviews.default:80'],
+    ['grpc-js', 'reviews.default'],
+  ])(
+    '%s: a request that mesh.serve has counted is not counted by middleware again, which knows the service as %s',
+    async (name, service) => {
       const { mesh } = await open(SERVICE + PER_USER);
       const face = SERVER_FACES[name] as (typeof SERVER_FACES)[string];
       const address = await freeAddress();
-      const options = { mesh, service: 'reviews' };
+      const options = { mesh, service };
       const server = (() => {
         if (name === 'node:http') return createHttp(meshHandler((_, response) => response.end('ok'), options));
         const made = new XdsServer({ interceptors: [meshServerInterceptor(options)] });

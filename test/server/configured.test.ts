@@ -1,0 +1,116 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { DEFAULT_LIMIT_REPLY, type LimitRule } from '../../src/core/model/limit.js';
+import { INBOUND_PREFIX } from '../../src/core/resources.js';
+import type { ServerConfigWatcher, WatchServer } from '../../src/core/server-config.js';
+import { meshHandler } from '../../src/server/http.js';
+import { Inbound } from '../../src/server/inbound.js';
+import type { ServerParts } from '../../src/server/parts.js';
+import { type TestMesh, testMesh } from '../../src/testing/index.js';
+import { FakeClock } from '../support/fake-clock.js';
+import { listening } from '../support/inbound-servers.js';
+import { chain, listener, route, table, until } from './xds/support.js';
+
+/** What middleware sets up to know the policies of its service, and how it ends. */
+
+let clock: FakeClock;
+let mesh: TestMesh;
+/** By service. */
+let watched: Map<string, ServerConfigWatcher>;
+let stopped: string[];
+let servers: ServerParts;
+const closing: (() => unknown)[] = [];
+beforeEach(() => {
+  clock = new FakeClock();
+  mesh = testMesh({ services: {}, clock });
+  watched = new Map();
+  stopped = [];
+  const watch: WatchServer = (server, watcher) => {
+    const name = 'service' in server ? server.service : '';
+    watched.set(name, watcher);
+    return () => void stopped.push(name);
+  };
+  servers = { ...mesh.servers, watch };
+});
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close();
+  await mesh.close();
+  expect(clock.pending).toBe(0);
+});
+
+const inbound = (service: string): Inbound => new Inbound({ mesh: { meter: mesh.meter, servers }, service, clock });
+
+/** Two in an hour. */
+const RULE: LimitRule = {
+  name: 'two',
+  key: [],
+  limit: { algorithm: 'fixed_window', requests: 2, perMs: 3_600_000 },
+  mode: 'enforce',
+  store: { kind: 'local' },
+  onStoreFailure: 'local',
+};
+const limited = (service: string, of = 'reviews') =>
+  listener(
+    { host: '0.0.0.0', port: 80 },
+    {
+      name: `${INBOUND_PREFIX}${service}`,
+      defaultFilterChain: chain(
+        'all',
+        {},
+        {
+          routes: {
+            kind: 'inline',
+            config: table([{ ...route('/'), limits: { rules: [RULE], ...DEFAULT_LIMIT_REPLY } }], ['*'], of),
+          },
+        },
+      ),
+    },
+  );
+const told = (service: string, of?: string): void =>
+  watched.get(service)?.changed({ listener: limited(service, of), routes: new Map() });
+
+test('a mesh that is closed waits for no policies any more, and watches none', async () => {
+  const waiting = inbound('reviews');
+  inbound('ratings');
+  await until(() => watched.size === 2);
+  told('ratings');
+  const request = waiting.refusal(waiting.context({}, 'http'), 'http');
+  await mesh.close();
+  expect(clock.pending).toBe(0);
+  expect(stopped.sort()).toEqual(['ratings', 'reviews']);
+  // Who waited for them is served.
+  expect(await request).toBeUndefined();
+});
+
+test('a mesh that is closed before the policies are even watched watches none', async () => {
+  inbound('reviews');
+  await mesh.close();
+  await import('../../src/server/service-policies.js');
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(watched.size - stopped.length).toBe(0);
+  inbound('ratings');
+  await new Promise((resolve) => setImmediate(resolve));
+  expect([clock.pending, watched.size - stopped.length]).toEqual([0, 0]);
+});
+
+test.each([
+  ['names of one service', 'reviews', ['1', '0', null]],
+  ['two services', 'ratings', ['0', null, null]],
+])('a request that is held to the policies of %s in turn', async (_, of, remaining) => {
+  const options = (service: string) => ({ mesh: { meter: mesh.meter, servers }, service, clock });
+  const inner = meshHandler(
+    (_request: IncomingMessage, response: ServerResponse) => response.end('ok'),
+    options('reviews.default'),
+  );
+  const { port, close } = await listening(meshHandler(inner, options('reviews:80')));
+  closing.push(close);
+  await until(() => watched.size === 2);
+  told('reviews:80');
+  told('reviews.default', of);
+  const left = [];
+  for (let i = 0; i < 3; i++) {
+    const reply = await fetch(`http://127.0.0.1:${port}/`);
+    left.push(reply.status === 200 ? reply.headers.get('x-ratelimit-remaining') : null);
+  }
+  expect(left).toEqual(remaining);
+});
