@@ -102,9 +102,9 @@ export class ChainRoutes {
       host.routes
         .filter(({ action }) => action.kind !== 'non_forwarding')
         .map(
-          ({ name }) =>
+          ({ name, action }) =>
             `chain "${this.chain.name}", route "${name}" of virtual host "${host.name}" in "${config.name}": requests that match it ` +
-            'are refused, because its action is not non_forwarding_action',
+            `are refused, because ${action.kind === 'unservable' ? action.reason : 'its action is not non_forwarding_action'}`,
         ),
     );
   }
