@@ -10,6 +10,7 @@ import { ACCESS_LOG_KEYS } from '../../src/observability/log/entry.js';
 import { INSTRUMENTS } from '../../src/observability/metrics/catalogue.js';
 import { collect } from '../../src/observability/metrics/collect.js';
 import { Registry } from '../../src/observability/metrics/registry.js';
+import { FAULTS_ACTIVE } from '../../src/resilience/fault/gauges.js';
 import { finishSpan, startAttributes } from '../../src/observability/trace/span.js';
 import { FakeClock } from '../support/fake-clock.js';
 import { finished } from '../support/finished.js';
@@ -57,6 +58,10 @@ describe('metrics', () => {
         .map(([name]) => name)
         .sort(),
     ).toEqual(offered.sort());
+  });
+
+  test('the gauges of faults are as documented', () => {
+    expect(rows('Gauges of faults').map(([name]) => name)).toEqual([FAULTS_ACTIVE]);
   });
 
   test('attributes are as documented, and none is missing on either side', () => {

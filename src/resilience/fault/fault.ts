@@ -21,6 +21,7 @@ import {
 } from './control.js';
 import { befalls, drawDelay } from './draw.js';
 import type { Experiment } from './experiment.js';
+import { faultGauges } from './gauges.js';
 import { faultProcess } from './process.js';
 
 /** What of a request faults look at: of one that leaves, or of one that came in. */
@@ -52,6 +53,7 @@ export interface Befallen {
 export class Fault {
   readonly experiment: Experiment | undefined;
   readonly #active;
+  readonly #gauges;
   readonly #concerns: (request: FaultRequest) => boolean;
   /** False: there was no room for its experiment. */
   readonly #begun: boolean;
@@ -62,6 +64,7 @@ export class Fault {
   ) {
     const { active, experiments } = faultProcess(env.clock);
     this.#active = active;
+    this.#gauges = faultGauges(env.meter);
     const { experiment, name } = config;
     this.experiment = experiment && experiments.take(name, experiment, env.clock);
     this.#begun = experiment === undefined || this.experiment !== undefined;
@@ -92,6 +95,7 @@ export class Fault {
       this.tell('overflow');
       return undefined;
     }
+    this.#gauges.begin(this.policy);
     if (delayMs > 0) this.tell('delay');
     return { delayMs, ending, bytesPerSecond, afterBytes };
   }
@@ -99,6 +103,7 @@ export class Fault {
   /** Nothing of it is under way any more: once per befallen request. */
   end(): void {
     this.#active.end();
+    this.#gauges.end(this.policy);
   }
 
   tell(fault: Kind): void {
