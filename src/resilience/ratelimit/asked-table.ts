@@ -1,7 +1,9 @@
 import { Asked, type AskedEnv } from './asked.js';
 
-/** Stores or services of one kind that a mesh holds at most; of more, which only updates of the configuration bring about, the oldest is closed. */
+/** Stores or services of one kind that a mesh holds at most; of more, which only updates of the configuration bring about, the one asked longest ago is closed. */
 const MAX_ASKED = 256;
+/** One that nobody has asked for so long is closed when another comes, in milliseconds: longer than any request waits in a line. */
+const IDLE_MS = 900_000;
 
 export interface AskedTableOptions<R, T> {
   /** Absent: there are none here. */
@@ -31,7 +33,7 @@ export class AskedTable<R extends { readonly kind: string; readonly timeoutMs: n
     const identity = this.options.identityOf(ref);
     let asked = this.#byIdentity.get(identity);
     if (asked === undefined) {
-      if (this.#byIdentity.size >= MAX_ASKED) this.#dropOldest();
+      this.#makeRoom();
       asked = this.#add(ref);
       this.#byIdentity.set(identity, asked);
     }
@@ -53,13 +55,25 @@ export class AskedTable<R extends { readonly kind: string; readonly timeoutMs: n
     return new Asked(`${ref.kind}:${nameOf(ref)}`, ref.timeoutMs, made, discard, this.env);
   }
 
-  /** A rule that names it still has it made anew. */
-  #dropOldest(): void {
-    for (const [identity, asked] of this.#byIdentity) {
-      this.#byIdentity.delete(identity);
-      this.#byRef = new WeakMap();
-      void asked.close();
-      return;
+  /** Nobody says which of them the configuration still names. A rule that names a closed one has it made anew. */
+  #makeRoom(): void {
+    const since = this.env.clock.now() - IDLE_MS;
+    let oldest: string | undefined;
+    let oldestAsked = Number.POSITIVE_INFINITY;
+    for (const [identity, { lastAsked }] of this.#byIdentity) {
+      if (lastAsked < since) this.#drop(identity);
+      else if (lastAsked < oldestAsked) {
+        oldest = identity;
+        oldestAsked = lastAsked;
+      }
     }
+    if (oldest !== undefined && this.#byIdentity.size >= MAX_ASKED) this.#drop(oldest);
+  }
+
+  #drop(identity: string): void {
+    const asked = this.#byIdentity.get(identity);
+    this.#byIdentity.delete(identity);
+    this.#byRef = new WeakMap();
+    asked?.close().catch(() => {}); // it is as good as closed
   }
 }

@@ -13,6 +13,8 @@ export class Asked<T> {
   readonly #circuit: StoreCircuit;
   #made: T | undefined;
   #making: Promise<T> | undefined;
+  /** When somebody asked last, or had it made, in monotonic milliseconds. */
+  #lastAsked: number;
   #closed = false;
 
   constructor(
@@ -23,10 +25,16 @@ export class Asked<T> {
     private readonly env: AskedEnv,
   ) {
     this.#circuit = new StoreCircuit(name, env);
+    this.#lastAsked = env.clock.now();
+  }
+
+  get lastAsked(): number {
+    return this.#lastAsked;
   }
 
   /** What `question` comes to; undefined: no answer. */
   ask<A>(question: (store: T) => A | Promise<A>): A | undefined | Promise<A | undefined> {
+    this.#lastAsked = this.env.clock.now();
     if (!this.#circuit.admit()) return undefined;
     if (this.#made === undefined) return this.#later(question);
     let answer: A | Promise<A>;

@@ -82,6 +82,50 @@ describe('a store that must be asked', () => {
     expect(made[257]?.taken).toHaveLength(1);
   });
 
+  describe('of many that updates of the configuration brought about', () => {
+    const stores = () => {
+      const made: Scripted[] = [];
+      const makes = (): LimitStore => {
+        const store = new Scripted();
+        made.push(store);
+        return store;
+      };
+      const { compile, clock } = limitsEnv({ redis: makes });
+      const named = (name: string) => compile([limitRule({ store: { ...redis, name } })]);
+      return { made, clock, named };
+    };
+
+    test('the one that nobody has asked for longest makes room', async () => {
+      const { made, clock, named } = stores();
+      const used = named('used');
+      for (let i = 0; i < 300; i++) {
+        named(`${i}`);
+        await clock.advance(1);
+        await used.check(limitRequest());
+      }
+      expect(made[0]).toMatchObject({ closed: 0 });
+      expect(made[0]?.taken).toHaveLength(300);
+      expect(made.filter(({ closed }) => closed === 1)).toHaveLength(301 - 256);
+    });
+
+    test('those that nobody has asked for a quarter of an hour are closed when another comes, and made anew where they are named', async () => {
+      const { made, clock, named } = stores();
+      const old = named('old');
+      const used = named('used');
+      await settle();
+      await clock.advance(600_000);
+      await used.check(limitRequest());
+      await clock.advance(300_001);
+      expect(made.map(({ closed }) => closed)).toEqual([0, 0]);
+      named('new');
+      await settle();
+      expect(made.map(({ closed }) => closed)).toEqual([1, 0, 0]);
+      expect((await old.check(limitRequest())).kind).toBe('allowed');
+      expect(made[3]?.taken).toHaveLength(1);
+      expect(clock.pending).toBe(0);
+    });
+  });
+
   test('what other rules took is given back when it refuses, and what it took when they do', async () => {
     const stores: Record<string, Scripted> = { one: new Scripted(), two: new Scripted() };
     const { compile, stores: all } = limitsEnv({ redis: ({ name }) => stores[name] as Scripted });
