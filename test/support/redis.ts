@@ -76,6 +76,11 @@ export class RedisServer {
       'no',
       '--enable-debug-command',
       'yes',
+      // What a replica is sent at first would stay as a file in the working folder.
+      '--repl-diskless-load',
+      'on-empty-db',
+      '--rdb-del-sync-files',
+      'yes',
     ];
     const child = spawn(REDIS_SERVER, [...fixed, ...this.#args], { stdio: ['ignore', 'pipe', 'inherit'] });
     this.#child = child;
