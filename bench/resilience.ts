@@ -106,7 +106,7 @@ const policies = {
       DEFAULT_HEDGE,
       aForward({ [cluster]: 1 }),
       new Cluster(aCluster(cluster, []), env, new UnderWay()),
-      new ExtraLoad(env),
+      { extra: new ExtraLoad(env), hedge: false },
       env,
       retryEnv,
       retry(DEFAULT_RETRY, retryEnv),

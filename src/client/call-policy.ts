@@ -16,7 +16,8 @@ function retryFor({ retry }: ForwardAction, { retry: asked }: CallPolicy): Retry
   if (asked === false) return { ...configured, on: NOTHING, maxRetries: 0 };
   // A route that never retries says nothing of how.
   const { on, maxRetries } = configured.on.size === 0 ? DEFAULT_RETRY : configured;
-  const changed = { ...configured, on, maxRetries, ...asked };
+  // What the route allows for every method, it allows as it says it: a call's own word has no more than what is safe.
+  const changed = { ...configured, on, maxRetries, regardlessOfMethod: false, ...asked };
   return { ...changed, baseMs: Math.min(changed.baseMs, changed.maxMs) };
 }
 

@@ -38,12 +38,12 @@ export class ExtraLoad {
   }
 }
 
-/** Hedging in the place of retries; `retries` for the calls that may not be sent twice. */
+/** Hedging in the place of retries; `retries` for the calls that may not be sent twice. `own.hedge`: the call asks for it, which is for what is idempotent. */
 export function hedged(
   config: HedgeConfig,
   action: ForwardAction,
   cluster: Upstream,
-  extra: ExtraLoad,
+  own: { readonly extra: ExtraLoad; readonly hedge: boolean },
   env: ClientEnv,
   retryEnv: RetryEnv,
   retries: Filter,
@@ -61,11 +61,11 @@ export function hedged(
       meter,
       cluster: cluster.statName,
       budget: retryEnv.budget,
-      extra: extra.share(config.maxExtraLoad),
+      extra: own.extra.share(config.maxExtraLoad),
       limits: retryEnv.limits,
       others: (tried, call) => cluster.others(tried, call),
       hold: (call) => cluster.hold(call),
-      verdicts: judgement(policy, retryEnv),
+      verdicts: judgement(own.hedge ? { ...policy, regardlessOfMethod: false } : policy, retryEnv),
       latencies: known,
       perTryTimeoutMs: policy.perTryTimeoutMs,
     },

@@ -77,11 +77,11 @@ export const routeFilters = (
   cluster: Upstream,
   use: FallbackEnv['use'],
   env: ClientEnv,
-  own: { readonly extra: ExtraLoad; readonly fallback: boolean },
+  own: { readonly extra: ExtraLoad; readonly fallback: boolean; readonly hedge: boolean },
 ): Filter[] =>
   present([
     fallbacks(cluster.fallback, cluster.statName, use, own.fallback, env), // above retry: when all attempts have failed; below the deadline: it covers the fallback too
-    retries(action, cluster, own.extra, env), // above the balancer: each attempt may choose another endpoint
+    retries(action, cluster, own, env), // above the balancer: each attempt may choose another endpoint
   ]);
 
 /** The same, where the cluster cannot be called, and what stands in for it is known. What stands before the cluster (`entryFilters`) holds all the same. */
@@ -102,7 +102,12 @@ const fallbacks = (
   fallingBack(of, { clock, meter, cluster, use, overruled, replay: (body) => new ReplayBody(body) });
 
 /** One attempt after the other, or one beside the other. */
-function retries(action: ForwardAction, cluster: Upstream, extra: ExtraLoad, env: ClientEnv): Filter {
+function retries(
+  action: ForwardAction,
+  cluster: Upstream,
+  own: { readonly extra: ExtraLoad; readonly hedge: boolean },
+  env: ClientEnv,
+): Filter {
   const retryEnv: RetryEnv = {
     clock: env.clock,
     random: env.random,
@@ -120,7 +125,7 @@ function retries(action: ForwardAction, cluster: Upstream, extra: ExtraLoad, env
     },
   };
   const filter = retry(action.retry ?? DEFAULT_RETRY, retryEnv);
-  return action.hedge === undefined ? filter : hedged(action.hedge, action, cluster, extra, env, retryEnv, filter);
+  return action.hedge === undefined ? filter : hedged(action.hedge, action, cluster, own, env, retryEnv, filter);
 }
 
 /** Once per attempt, by the route's settings. */

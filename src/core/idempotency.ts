@@ -10,3 +10,10 @@ const IDEMPOTENT_METHODS = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'D
 export function isIdempotent(call: Call): boolean {
   return call.idempotent ?? (call.protocol === 'http' && IDEMPOTENT_METHODS.has(call.method));
 }
+
+/**
+ * Whether a policy may send the call twice. `regardlessOfMethod`: it is for every method, since whoever configured it knows the service; a caller who says
+ * that this call is not idempotent knows better.
+ */
+export const isRepeatable = (call: Call, regardlessOfMethod: boolean): boolean =>
+  regardlessOfMethod ? call.idempotent !== false : isIdempotent(call);

@@ -2,11 +2,16 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { ConnectError, ConnectionLostError, StreamRefusedError } from '../../src/client/transport/errors.js';
 import { withAmbient } from '../../src/core/ambient.js';
 import { type Body, BytesBody, StreamBody } from '../../src/core/body.js';
-import type { RetryConfig } from '../../src/core/model/route.js';
+import type { CallInit } from '../../src/core/call.js';
+import { DEFAULT_RETRY, type RetryConfig } from '../../src/core/model/route.js';
+import { seededRandom } from '../../src/core/random.js';
 import { headerFields } from '../../src/core/headers.js';
 import { CircuitOpenError } from '../../src/resilience/concurrency/circuit-limits.js';
 import { isRetried } from '../../src/core/retry-mark.js';
-import { aReply, type Step } from '../support/calls.js';
+import { judgement } from '../../src/resilience/retry/judgement.js';
+import { anyHeader } from '../../src/routing/match/any-header.js';
+import { aCall, aReply, type Step } from '../support/calls.js';
+import { FakeClock } from '../support/fake-clock.js';
 import { type RetryRun, runRetry } from '../support/retries.js';
 
 // Loaded by the first failure; here beforehand, since a clock that stands still does not wait for a disk.
@@ -39,6 +44,41 @@ describe('a call of any method that may be sent again on another connection', ()
     expect(
       await resent({ regardlessOfMethod: true, on: reset }, { headers: headerFields({ 'inmesh-retry': '1' }) }),
     ).toBe(false);
+  });
+});
+
+describe('a call of which its caller says that it is not idempotent', () => {
+  const config = { regardlessOfMethod: true, on: new Set(['5xx', 'reset', 'connect-failure'] as const) };
+  const attempts = async (failure: () => Step, init: Partial<CallInit>): Promise<number> =>
+    (await runRetry([failure(), aReply(200)], { config, init })).calls.length;
+
+  test('is not sent twice though the policy is for every method', async () => {
+    for (const failure of [() => aReply(503), lost]) {
+      expect(await attempts(failure, { method: 'POST' })).toBe(2);
+      expect(await attempts(failure, { method: 'POST', idempotent: false })).toBe(1);
+      expect(await attempts(failure, { method: 'GET', idempotent: false })).toBe(1);
+      expect(await attempts(failure, { method: 'POST', idempotent: true })).toBe(2);
+    }
+  });
+
+  test('is sent again where it provably reached no server', async () => {
+    const init = { method: 'POST', idempotent: false };
+    expect(await attempts(() => new ConnectError('10.0.0.1:80', 'ECONNREFUSED'), init)).toBe(2);
+    expect(await attempts(refused, init)).toBe(2);
+  });
+
+  test('is not sent again on another connection either', async () => {
+    const { calls } = await runRetry([aReply(200)], { config, init: { method: 'POST', idempotent: false } });
+    expect(calls[0]?.resendable).toBe(false);
+  });
+
+  test('is not hedged', () => {
+    const verdicts = judgement(
+      { ...DEFAULT_RETRY, ...config },
+      { clock: new FakeClock(), random: seededRandom(1), headers: anyHeader },
+    );
+    expect(verdicts.repeatable(aCall({ method: 'POST' }))).toBe(true);
+    expect(verdicts.repeatable(aCall({ method: 'POST', idempotent: false }))).toBe(false);
   });
 });
 

@@ -111,9 +111,9 @@ function compose(
   // Looked up per attempt: an update of the cluster replaces its service.
   const attempt: Service = (call) => cluster.service(call);
   const send = byCallPolicy((policy) => {
-    const own = actionFor(action, policy);
-    const ofCall = routeFilters(own, cluster, use, env, { extra, fallback: policy?.ownFallback === true });
-    return stack([...ofCall, ...attemptFilters(own, env)], attempt);
+    const asked = actionFor(action, policy);
+    const own = { extra, fallback: policy?.ownFallback === true, hedge: typeof policy?.hedge === 'object' };
+    return stack([...routeFilters(asked, cluster, use, env, own), ...attemptFilters(asked, env)], attempt);
   });
   return stack(present(filters), send);
 }

@@ -73,7 +73,7 @@ export interface RetryConfig {
   readonly rateLimitedBackOff?: RateLimitedBackOff | undefined;
   /** Envoy's `retry_host_predicate` and `host_selection_retry_max_attempts`. Absent: other endpoints first. */
   readonly hostSelection?: { readonly avoidPrevious: boolean; readonly maxAttempts: number } | undefined;
-  /** True: configured by name, so a non-idempotent method is retried too (Envoy). False: only when it is safe. */
+  /** True: configured by name, so a non-idempotent method is retried too (Envoy), unless the call itself says that it is not idempotent. False: only when it is safe. */
   readonly regardlessOfMethod: boolean;
 }
 

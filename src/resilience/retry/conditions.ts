@@ -1,7 +1,7 @@
 import type { Call } from '../../core/call.js';
 import { grpcStatusOf, isCallers } from '../../core/classify.js';
 import { type MeshError, refusedUnseen } from '../../core/errors.js';
-import { isIdempotent } from '../../core/idempotency.js';
+import { isRepeatable } from '../../core/idempotency.js';
 import type { RetryCondition } from '../../core/model/route.js';
 import type { Reply } from '../../core/reply.js';
 import type { RetryPolicy } from './policy.js';
@@ -20,7 +20,7 @@ export function retriableReply(config: RetryPolicy, call: Call, reply: Reply): R
   const condition = conditionOfReply(config, call, reply);
   if (condition === undefined || config.takes?.(call) === false) return undefined;
   // The server answered: it may have done the work.
-  return config.regardlessOfMethod || isIdempotent(call) ? condition : undefined;
+  return isRepeatable(call, config.regardlessOfMethod) ? condition : undefined;
 }
 
 function conditionOfReply(policy: RetryPolicy, call: Call, reply: Reply): RetryCondition | undefined {
@@ -58,12 +58,15 @@ export function retriableError(config: RetryPolicy, call: Call, error: MeshError
   // It provably never reached the server, so it is safe for every method.
   if (error.reached === 'no') return 'connect-failure';
   const condition = conditionOfError(on, call, error);
-  return config.regardlessOfMethod || isIdempotent(call) ? condition : undefined;
+  return isRepeatable(call, config.regardlessOfMethod) ? condition : undefined;
 }
 
-/** Whether the policy would have a call sent again that was lost on its way, whatever its method. */
+/** Whether the policy would have a call sent again that was lost on its way, whatever its method; its caller has not forbidden it. */
 export const resends = ({ on, regardlessOfMethod, takes }: RetryPolicy, call: Call): boolean =>
-  regardlessOfMethod && (on.has('reset') || on.has('5xx') || on.has('gateway-error')) && takes?.(call) !== false;
+  regardlessOfMethod &&
+  isRepeatable(call, true) &&
+  (on.has('reset') || on.has('5xx') || on.has('gateway-error')) &&
+  takes?.(call) !== false;
 
 function conditionOfError(on: ReadonlySet<RetryCondition>, call: Call, error: MeshError): RetryCondition | undefined {
   if (error.code === 'DEADLINE_EXCEEDED') {

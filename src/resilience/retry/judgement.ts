@@ -1,6 +1,6 @@
 import type { Call } from '../../core/call.js';
 import type { MeshError } from '../../core/errors.js';
-import { isIdempotent } from '../../core/idempotency.js';
+import { isRepeatable } from '../../core/idempotency.js';
 import type { RetryCondition, RetryConfig } from '../../core/model/route.js';
 import type { Reply } from '../../core/reply.js';
 import { resends, retriableError, retriableReply } from './conditions.js';
@@ -25,7 +25,7 @@ export function judgement(config: RetryConfig, env: WaitEnv & { readonly headers
   const policy = compilePolicy(config, env.headers);
   return {
     repeatable: (call) =>
-      (policy.regardlessOfMethod || isIdempotent(call)) && policy.takes?.(call) !== false && !isForRetry(call),
+      isRepeatable(call, policy.regardlessOfMethod) && policy.takes?.(call) !== false && !isForRetry(call),
     resendable: (call) => resends(policy, call),
     reply: (call, reply) => retriableReply(policy, call, reply),
     error: (call, error) => retriableError(policy, call, error),

@@ -117,6 +117,16 @@ metadata: { name: reviews }
 spec: { targetRefs: [{ kind: Service, group: "", name: reviews }], ${spec} }
 `;
 
+/** Configured by name, a retry is for every method, as in Envoy. */
+const everyMethod = (kind: 'HTTPRoute' | 'GRPCRoute', code: string): string => `
+apiVersion: gateway.networking.k8s.io/v1
+kind: ${kind}
+metadata: { name: reviews }
+spec:
+  parentRefs: [{ kind: Service, group: "", name: reviews }]
+  rules: [{ backendRefs: [{ name: reviews, port: 80 }], retry: { attempts: 2, codes: [${code}] } }]
+`;
+
 const sent = (): number => mesh.requests.length;
 /** The outcome, in virtual time; what is loaded at the first failure takes real time. */
 const inOneGo = async (clock: FakeClock, answering: Promise<string>): Promise<string> => {
@@ -190,6 +200,13 @@ describe.each(Object.entries(FACES))('one call by %s', (face, openFace) => {
     await answering;
   });
 
+  test('that may not be sent twice is not, though its route tries calls of every method again', async () => {
+    const route = face === 'gRPC' ? everyMethod('GRPCRoute', 'UNAVAILABLE') : everyMethod('HTTPRoute', '503');
+    const { ask, clock } = opened([failing], route);
+    expect(await inOneGo(clock, ask({ idempotent: false }))).toBe('503');
+    expect(sent()).toBe(1);
+  });
+
   test('has extra load in the share that it pays for, together with others', async () => {
     const { ask, clock } = opened([never, never]);
     // Other objects, and another share: one account all the same.
@@ -215,6 +232,28 @@ describe.each(Object.entries(FACES))('one call by %s', (face, openFace) => {
     expect(await inOneGo(clock, ask())).toBe('configured');
     expect(await inOneGo(clock, ask({ fallback: reply('own') }))).toBe('own');
     expect(await inOneGo(clock, ask({ fallback: false }))).toBe('503');
+  });
+});
+
+describe('a POST to a route that tries calls of every method again', () => {
+  const post = async (answers: Answers, options: CallPolicyOptions & { timeoutMs?: number }): Promise<number> => {
+    const clock = open([answers, answers], everyMethod('HTTPRoute', '503'), false);
+    await inOneGo(clock, outcome(mesh.fetch('http://reviews/pay', { method: 'POST', body: 'x', mesh: options })));
+    return sent();
+  };
+
+  test('is tried again as the route says', async () => {
+    expect(await post(failing, {})).toBe(3);
+  });
+
+  test('is sent no second time for what its call says of retries', async () => {
+    expect(await post(failing, { retry: { on: ['5xx'], maxRetries: 5 } })).toBe(1);
+  });
+
+  test('is not hedged for what its call says, and tried again as the route says all the same', async () => {
+    expect(await post(never, { hedge: { delayMs: 10, maxExtraLoad: 1 }, timeoutMs: 500 })).toBe(1);
+    await mesh.close();
+    expect(await post(failing, { hedge: { delayMs: 10, maxExtraLoad: 1 } })).toBe(3);
   });
 });
 
