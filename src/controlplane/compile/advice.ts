@@ -12,8 +12,10 @@ export function advise(
   policies: ReadonlyMap<MeshService, DocumentOf<'TrafficPolicy'>>,
   attachments: Attachments,
   tables: ReadonlyMap<MeshPort, readonly Resource[]>,
+  routePolicies: readonly DocumentOf<'RoutePolicy'>[],
   references: References,
 ): void {
+  for (const policy of routePolicies) adviseHedge(policy, references);
   const all = [...tables.values()].flat();
   for (const [service, policy] of policies) {
     adviseFailover(service, policy, references);
@@ -58,6 +60,17 @@ function adviseHash(
   if (here.length === 0 || here.some(({ route }) => route?.hash_policy !== undefined)) return;
   const message = `${kind} has nothing to hash on any route to Service "${service.name}", so calls go anywhere: say what in consistentHash, here or in a RoutePolicy`;
   references.report(policy, ['spec', 'loadBalancer'], message);
+}
+
+/** Below this in percent extra load is of no use, and what stands there a share. */
+const LEAST_EXTRA_PERCENT = 0.5;
+
+function adviseHedge(policy: DocumentOf<'RoutePolicy'>, references: References): void {
+  const percent = policy.spec.hedge?.maxExtraPercent;
+  if (percent === undefined || percent >= LEAST_EXTRA_PERCENT) return;
+  const meant = Number((percent * 100).toPrecision(12));
+  const message = `is in percent, so that hardly any call is hedged: ${meant} for ${meant} %, got ${percent}`;
+  references.report(policy, ['spec', 'hedge', 'maxExtraPercent'], message, { expected: 'percent' });
 }
 
 /** The first of equal matches takes all calls, unless it is for a share of them. */

@@ -118,7 +118,7 @@ export function compile(documents: readonly Document[], options: CompileOptions 
   }
   const settings = meshSettings(of('MeshConfig'), references);
   if (problems.list.length > 0) return refused(problems.list, settings);
-  advise(ownPolicies, attachments, tables, references.into(warnings));
+  advise(ownPolicies, attachments, tables, of('RoutePolicy'), references.into(warnings));
   filters.advise(references.into(warnings));
   return {
     resources: { [CLUSTER]: clusters, [ENDPOINT]: endpoints, [LISTENER]: listeners, [ROUTE]: routes },

@@ -1,5 +1,6 @@
 import type { DocumentOf } from '../yaml/document.js';
 import type { Path } from '../yaml/problem.js';
+import type { LimitKeySpec } from '../yaml/schema/limit.js';
 import type { References } from './references.js';
 import type { AttachedPolicies, RequestPolicy } from './request-policies.js';
 
@@ -11,7 +12,7 @@ export function adviseRequests(
   attached: readonly AttachedPolicies<RequestPolicy>[],
   references: References,
 ): void {
-  for (const policy of limits) adviseClaims(policy, references);
+  for (const policy of limits.filter(({ spec }) => spec.side !== 'server')) adviseCallers(policy, references);
   for (const { services } of attached) {
     for (const [service, policies] of services) {
       if (service.ports.every(({ dnsName }) => dnsName === undefined)) continue;
@@ -23,21 +24,20 @@ export function adviseRequests(
   }
 }
 
-/** Tokens are verified where requests arrive. */
-function adviseClaims(policy: Limits, references: References): void {
-  if (policy.spec.side === 'server') return;
-  for (const path of claimPaths(policy))
+/** Who calls is found out where requests arrive: tokens are verified there, and the application's middleware says who it is (`caller`). */
+function adviseCallers(policy: Limits, references: References): void {
+  for (const path of callerPaths(policy))
     references.report(policy, path, 'is known to servers alone, so that every request lacks it: say "side: server"');
 }
 
-function claimPaths(policy: Limits): Path[] {
+function callerPaths(policy: Limits): Path[] {
   if (policy.kind === 'RateLimitPolicy')
-    return policy.spec.limits.flatMap(({ key }, rule) =>
-      key.flatMap(({ claim }, index) => (claim === undefined ? [] : [['spec', 'limits', rule, 'key', index, 'claim']])),
-    );
+    return policy.spec.limits.flatMap(({ key }, rule) => inKey(key, ['spec', 'limits', rule, 'key']));
   const { subject, plan } = policy.spec;
-  return [
-    ...subject.flatMap(({ claim }, index) => (claim === undefined ? [] : [['spec', 'subject', index, 'claim']])),
-    ...(plan?.claim === undefined ? [] : [['spec', 'plan', 'claim']]),
-  ];
+  return [...inKey(subject, ['spec', 'subject']), ...(plan?.claim === undefined ? [] : [['spec', 'plan', 'claim']])];
 }
+
+const inKey = (key: readonly LimitKeySpec[], at: Path): Path[] =>
+  key.flatMap((entry, index) =>
+    (['claim', 'identity'] as const).filter((kind) => entry[kind] !== undefined).map((kind) => [...at, index, kind]),
+  );

@@ -2,11 +2,12 @@ import * as v from 'valibot';
 import { nearest, shown } from '../../core/decode.js';
 import { CHECKS } from './checks/index.js';
 import { type Document, type Kind, resourceLabel } from './document.js';
+import { foreignKind } from './foreign-kinds.js';
 import { reportIssues } from './issues.js';
 import { KINDS, LATER_KINDS, SCHEMAS } from './kinds.js';
 import { parseYaml, type RawDocument } from './parse.js';
 import { type Path, pathText, type Problems, type Report } from './problem.js';
-import { salvage } from './salvage.js';
+import { apartFrom, salvage } from './salvage.js';
 import { reportUnknownFields } from './unknown-fields.js';
 
 /** A file by the name that messages use. */
@@ -58,6 +59,9 @@ interface ReadDocument {
   readonly wrong?: SalvagedDocument;
 }
 
+/** Kinds whose entries say nothing of each other, so that what is right in one can be checked beside another that is wrong. */
+const ENTRIES_APART: ReadonlySet<Kind> = new Set(['RateLimitPolicy', 'QuotaPolicy', 'FaultPolicy']);
+
 function readDocument(raw: RawDocument, problems: Problems): ReadDocument {
   const { value } = raw;
   let resource = '';
@@ -84,7 +88,9 @@ function readDocument(raw: RawDocument, problems: Problems): ReadDocument {
   if (reported.length > 0) {
     const { output, removed } = salvage(schema, value, unknown) ?? {};
     if (output === undefined || removed === undefined) return { resource };
-    return { resource, wrong: { document: documentOf(kind, output as Parsed, raw), removed, reported } };
+    const document = documentOf(kind, output as Parsed, raw);
+    if (ENTRIES_APART.has(kind)) CHECKS[kind]?.(document.spec as never, apartFrom(removed, report));
+    return { resource, wrong: { document, removed, reported } };
   }
   const document = documentOf(kind, result.output as Parsed, raw);
   CHECKS[kind]?.(document.spec as never, report);
@@ -137,6 +143,11 @@ function kindOf(kind: unknown, report: Report): Kind | undefined {
   if (typeof kind !== 'string') {
     const got = kind === undefined ? 'is missing' : `must be a string, got ${shown(kind)}`;
     report(['kind'], `${got}; ${supported}`, { expected: KINDS.join(', ') });
+    return undefined;
+  }
+  const foreign = foreignKind(kind);
+  if (foreign !== undefined) {
+    report(['kind'], foreign, { expected: KINDS.join(', ') });
   } else if (LATER_KINDS.includes(kind)) {
     report(['kind'], `kind ${shown(kind)} is not supported by this version of inmesh; ${supported}`, {
       expected: KINDS.join(', '),

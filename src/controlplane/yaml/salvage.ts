@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import type { Path } from './problem.js';
+import type { Path, Report } from './problem.js';
 
 /** Fields that are taken out, one round after the other, before a resource is given up. */
 const MAX_ROUNDS = 16;
@@ -38,6 +38,20 @@ export function salvage(schema: v.GenericSchema, value: unknown, unknown: readon
   }
   return undefined;
 }
+
+/** Steps to an entry: `spec.limits[0]`, `spec.experiment.guards`. */
+const ENTRY_STEPS = 3;
+
+/** Reports what stands apart from fields that were taken out: of what is in one entry with these, or around them, nothing is sure. */
+export function apartFrom(removed: readonly Path[], report: Report): Report {
+  const concerns = (path: Path, gone: Path): boolean =>
+    gone.length < ENTRY_STEPS || isPrefix(path, gone) || isPrefix(gone.slice(0, ENTRY_STEPS), path);
+  return (path, message, hints) => {
+    if (!removed.some((gone) => concerns(path, gone))) report(path, message, hints);
+  };
+}
+
+const isPrefix = (prefix: Path, path: Path): boolean => prefix.every((step, index) => path[index] === step);
 
 function withoutIndex(path: Path): Path {
   let end = path.length;

@@ -55,6 +55,27 @@ describe('what is valid and surely not as meant is warned of', () => {
     ]);
   });
 
+  test('limits by identity where callers see to them, as nobody has one yet', () => {
+    const to = 'kind: Service, name: a';
+    const rule = '{ name: r, key: [{ identity: {} }], limit: { requests: 1, per: 1s } }';
+    const limits = (side: string): string =>
+      requestPolicyYaml('RateLimitPolicy', 'l', to, `side: ${side}, limits: [${rule}]`);
+    expect(warned(A + limits('client'))).toEqual(['RateLimitPolicy/l spec.limits[0].key[0].identity']);
+    expect(warned(A + limits('server'))).toEqual([]);
+    const quota = 'subject: [{ identity: {} }], plans: [{ name: all, unlimited: true }]';
+    expect(warned(A + requestPolicyYaml('QuotaPolicy', 'q', to, quota))).toEqual([
+      'QuotaPolicy/q spec.subject[0].identity',
+    ]);
+  });
+
+  test('extra load of hedging that looks like a share and is in percent', () => {
+    const route = httpRouteYaml('r', 'name: a', '[{ backendRefs: [{ name: a }] }]');
+    const hedge = (percent: number): string =>
+      routePolicyYaml('h', 'kind: HTTPRoute, name: r', `hedge: { maxExtraPercent: ${percent} }`);
+    expect(warned(A + route + hedge(0.05))).toEqual(['RoutePolicy/h spec.hedge.maxExtraPercent']);
+    expect(warned(A + route + hedge(0.5))).toEqual([]);
+  });
+
   test('what the servers behind a DNS name are to see to', () => {
     const fault = requestPolicyYaml('FaultPolicy', 'f', 'kind: Service, name: d', 'side: server, reset: {}');
     expect(warned(serviceYaml('d', 'dns: "db.example.com:1"') + fault)).toEqual(['FaultPolicy/f spec.side']);

@@ -84,6 +84,21 @@ ${serviceYaml('reviews')}`;
     ['an unknown kind', 'kind: HTTPRout', 'HTTPRout kind: unknown kind "HTTPRout"; did you mean "HTTPRoute"?'],
     ['a kind from elsewhere', 'kind: Deployment', `Deployment kind: unknown kind "Deployment"; supported: ${KINDS}`],
     [
+      "a kind of Istio's",
+      'kind: VirtualService\nmetadata: { name: a }',
+      "VirtualService/a kind: is Istio's: here its http routes with their timeouts, retries and mirrors are an HTTPRoute, its fault a FaultPolicy (docs/from-envoy-and-istio.md)",
+    ],
+    [
+      "a kind of Envoy Gateway's, which resembles one of the Gateway API's",
+      'kind: BackendTrafficPolicy\nmetadata: { name: a }',
+      "BackendTrafficPolicy/a kind: is Envoy Gateway's: here its rateLimit is a RateLimitPolicy, its faultInjection a FaultPolicy, its retry and timeout are an HTTPRoute's, the rest is a TrafficPolicy (docs/from-envoy-and-istio.md)",
+    ],
+    [
+      'a kind of others for which there is nothing yet',
+      'kind: AuthorizationPolicy\nmetadata: { name: a }',
+      "AuthorizationPolicy/a kind: is Istio's: this version of inmesh has nothing for it (docs/from-envoy-and-istio.md)",
+    ],
+    [
       'a kind of a later version',
       'kind: Gateway',
       `Gateway kind: kind "Gateway" is not supported by this version of inmesh; supported: ${KINDS}`,

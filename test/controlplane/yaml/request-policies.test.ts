@@ -30,6 +30,7 @@ ${serviceYaml('apples')}`;
     'mesh.yaml:7:30 RateLimitPolicy/p spec.targetRefs[0].name: there is no Service "aples"; did you mean "apples"?',
     'mesh.yaml:11:11 RateLimitPolicy/p spec.limits[0].key[0].haeder: unknown field; did you mean "header"?',
     'mesh.yaml:12:35 RateLimitPolicy/p spec.limits[0].limit.per: must be a duration such as 10s or 1m, or one of minute, hour, day, week, month, year, got "fortnight"',
+    'mesh.yaml:14:50 RateLimitPolicy/p spec.limits[1].limit.timeZone: must be an IANA time zone such as Europe/Berlin, got "Berlin/Europe"',
   ]);
   const zone = text.replace('haeder', 'header').replace('fortnight', '1s').replace('aples', 'apples');
   expect(problemsOf(zone)).toEqual([
@@ -72,6 +73,27 @@ describe.each(['RateLimitPolicy', 'QuotaPolicy', 'FaultPolicy'] as const)('a %s'
       'spec.targetRefs[0].name: there is no Service "aples"; did you mean "apples"?',
       'spec.targetRefs[1].name: there is no HTTPRoute "friut"; did you mean "fruit"?',
       'spec.sied: unknown field; did you mean "side"?',
+    ]);
+  });
+});
+
+describe('beside what cannot be read', () => {
+  test('nothing is said of what depends on it', () => {
+    const rule = `name: r, key: [{ header: x, as: 5 }], overrides: [{ match: { nobody: a }, ${LIMIT} }]`;
+    expect(saidOf('RateLimitPolicy', `limits: [{ ${rule}, limit: { requests: ten, per: 0s } }]`)).toEqual([
+      'spec.limits[0].key[0].as: must be a string, got 5',
+      'spec.limits[0].limit.requests: must be a whole number from 0 to 4294967295, got "ten"',
+    ]);
+    expect(saidOf('QuotaPolicy', 'subject: [{ header: x }], plan: x-plan, plans: [{ name: a }]')).toEqual([
+      'spec.plan: must be a mapping of fields, got "x-plan"',
+    ]);
+  });
+
+  test('what stands apart from it is checked', () => {
+    const guards = 'guards: [{ successRate: { minimum: 0.5 } }]';
+    expect(saidOf('FaultPolicy', `abort: { httpStatus: 600 }, experiment: { duration: 2s, ${guards} }`)).toEqual([
+      'spec.abort.httpStatus: must be a whole number from 200 to 599, got 600',
+      'spec.experiment.guards[0].successRate.minimum: is in percent, from 1 to 100: 50 for 50 %, got 0.5',
     ]);
   });
 });
@@ -223,6 +245,10 @@ describe('a FaultPolicy is refused', () => {
     ['throttle: {}', 'spec.throttle: must have one of bytesPerSecond, headerLimit'],
     ['reset: {}, headers: [{ name: a }]', 'spec.headers[0].value: is missing: type Exact needs it'],
     ['reset: {}, experiment: { duration: 25h }', 'spec.experiment.duration: must be from 1s to 24h, got 25h'],
+    [
+      'reset: {}, experiment: { duration: 1m, guards: [{ successRate: { minimum: 0.99 } }] }',
+      'spec.experiment.guards[0].successRate.minimum: is in percent, from 1 to 100: 99 for 99 %, got 0.99',
+    ],
     [
       'reset: {}, experiment: { duration: 1m, guards: [{}] }',
       'spec.experiment.guards[0]: must have one of successRate, latency',

@@ -49,6 +49,14 @@ function exactlyOne<T extends object>(
 
 function checkGuard(guard: FaultGuardSpec, at: Path, report: Report): void {
   exactlyOne(guard, ['successRate', 'latency'], at, report);
+  const { minimum = 0 } = guard.successRate ?? {};
+  // A guard that less than one success in a hundred crosses guards nothing.
+  if (minimum > 0 && minimum < 1) {
+    const meant = Number((minimum * 100).toPrecision(12));
+    report([...at, 'successRate', 'minimum'], `is in percent, from 1 to 100: ${meant} for ${meant} %, got ${minimum}`, {
+      expected: 'percent, from 1 to 100',
+    });
+  }
   between(report, [...at, 'successRate', 'window'], guard.successRate?.window, 1_000, HOUR_MS);
   between(report, [...at, 'latency', 'window'], guard.latency?.window, 1_000, HOUR_MS);
   between(report, [...at, 'latency', 'maximum'], guard.latency?.maximum, 1, HOUR_MS);
