@@ -30,7 +30,7 @@ export class ExtraLoad {
     return {
       deposit: () => account.deposit(share),
       tryWithdraw: () => account.tryWithdraw(),
-      refund: () => account.refund(),
+      refund: (at) => account.refund(at),
       get balance() {
         return account.balance;
       },
@@ -60,7 +60,10 @@ export function hedged(
       deadlines,
       meter,
       cluster: cluster.statName,
-      budget: retryEnv.budget,
+      // Read through the cluster: an update may replace it.
+      get budget() {
+        return cluster.budget;
+      },
       extra: own.extra.share(config.maxExtraLoad),
       limits: retryEnv.limits,
       others: (tried, call) => cluster.others(tried, call),

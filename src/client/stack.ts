@@ -118,10 +118,8 @@ function retries(
     hold: (call) => cluster.hold(call),
     headers: anyHeader,
     // Read through the cluster: an update may replace it.
-    budget: {
-      deposit: () => cluster.budget.deposit(),
-      tryWithdraw: () => cluster.budget.tryWithdraw(),
-      refund: () => cluster.budget.refund(),
+    get budget() {
+      return cluster.budget;
     },
   };
   const filter = retry(action.retry ?? DEFAULT_RETRY, retryEnv);

@@ -25,10 +25,21 @@ describe('RetryBudget', () => {
     const one = budget(clock);
     for (let i = 0; i < 5; i++) one.deposit();
     expect([one.tryWithdraw(), one.balance]).toEqual([true, 0]);
-    one.refund();
+    one.refund(clock.now());
     expect(one.balance).toBe(1);
     await clock.advance(10_000);
     expect(one.balance).toBe(0);
+  });
+
+  test('a refund of what counts no more is nothing', async () => {
+    const clock = new FakeClock();
+    const one = new RetryBudget({ retryRatio: 0, minRetriesPerSecond: 1, ttlMs: 10_000 }, clock);
+    const at = clock.now();
+    expect([one.tryWithdraw(), one.balance]).toEqual([true, 9]);
+    await clock.advance(11_000);
+    expect([one.balance, one.tryWithdraw()]).toEqual([10, true]);
+    one.refund(at);
+    expect(one.balance).toBe(9);
   });
 
   test('the floor serves a client that has sent nothing: 10 a second over 10 s is 100', () => {

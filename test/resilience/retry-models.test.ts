@@ -24,6 +24,8 @@ describe('the retry budget', () => {
   interface Model {
     now: number;
     readonly entries: { slot: number; thousandths: number }[];
+    /** When those were withdrawn that are not given back yet. */
+    readonly withdrawn: number[];
   }
   interface Real {
     readonly clock: FakeClock;
@@ -48,6 +50,7 @@ describe('the retry budget', () => {
             ),
             fc.constant(0).map(() => deposit),
             fc.constant(0).map(() => withdraw),
+            fc.constant(0).map(() => refund),
           ],
           { maxCommands: 100, size: '+1' },
         ),
@@ -57,7 +60,7 @@ describe('the retry budget', () => {
           await fc.asyncModelRun(() => {
             const clock = new FakeClock(startAt);
             const budget = new RetryBudget({ retryRatio, minRetriesPerSecond, ttlMs }, clock);
-            return { model: { now: startAt, entries: [] }, real: { clock, budget } };
+            return { model: { now: startAt, entries: [], withdrawn: [] }, real: { clock, budget } };
           }, commands);
         },
       ),
@@ -81,7 +84,20 @@ describe('the retry budget', () => {
   const withdraw = new ModelStep<Model, Real>('withdraw', (model, real) => {
     const granted = thousandths(model) >= 1_000;
     expect(real.budget.tryWithdraw()).toBe(granted);
-    if (granted) model.entries.push({ slot: slot(model), thousandths: -1_000 });
+    if (granted) {
+      model.entries.push({ slot: slot(model), thousandths: -1_000 });
+      model.withdrawn.push(model.now);
+    }
+    agree(model, real);
+  });
+  /** Of the oldest: it may have been forgotten already. */
+  const refund = new ModelStep<Model, Real>('refund', (model, real) => {
+    const at = model.withdrawn.shift();
+    if (at === undefined) return;
+    real.budget.refund(at);
+    const given = Math.floor(at / config.slotMs);
+    const of = model.entries.findIndex((entry) => entry.slot === given && entry.thousandths < 0);
+    model.entries.splice(of, 1);
     agree(model, real);
   });
 });

@@ -13,7 +13,7 @@ export interface Upstream {
     readonly budgeted: boolean;
   };
   /** Shared by all calls to it; an update may replace it. */
-  readonly budget: { deposit(): void; tryWithdraw(): boolean; refund(): void };
+  readonly budget: { deposit(): void; tryWithdraw(): boolean; refund(withdrawnAt: number): void };
   /** Whether the call may go to an endpoint whose key is not among these, as things are. */
   others(tried: readonly string[], call: Call): boolean;
   /** Whether the hash of a call says where it goes. */

@@ -11,8 +11,8 @@ import type { Latencies } from './latencies.js';
 export interface Allowance {
   deposit(): void;
   tryWithdraw(): boolean;
-  /** One that was withdrawn was not sent after all. */
-  refund(): void;
+  /** One that was withdrawn at that time, in monotonic milliseconds, was not sent after all. */
+  refund(withdrawnAt: number): void;
 }
 
 /** What the retry policy of the route says of attempts. */
@@ -34,7 +34,7 @@ export interface HedgeEnv {
   readonly meter: Meter;
   /** The destination cluster's name, for events. */
   readonly cluster: string;
-  /** Shared by all calls to the cluster, and by its retries. */
+  /** Shared by all calls to the cluster, and by its retries; an update may replace it. */
   readonly budget: Allowance;
   /** `maxExtraLoad` of the calls of this route; `balance`: attempts that it has left. */
   readonly extra: Allowance & { readonly balance: number };

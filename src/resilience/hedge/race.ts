@@ -10,7 +10,7 @@ import type { Reply } from '../../core/reply.js';
 import type { Service } from '../../core/service.js';
 import { type HedgeEnv, hedgeDelayMs } from './env.js';
 import { type Ending, type Meaning, meaningOfError, meaningOfReply, NON_FATAL } from './meaning.js';
-import { type Payment, permitted, refund } from './permit.js';
+import { type Payment, permit, refund } from './permit.js';
 import { type Runner, tooLate } from './runner.js';
 import { SharedBody } from './shared-body.js';
 
@@ -119,11 +119,12 @@ export class Race {
   #go(): void {
     this.#stopTimer();
     const reason = this.#reason;
-    if (!this.#noMore && this.#whole() && permitted(this.env, this.call, reason)) {
+    const payment = this.#noMore || !this.#whole() ? undefined : permit(this.env, this.call, reason);
+    if (payment !== undefined) {
       this.#places++;
       const { meter, cluster } = this.env;
       meter.event(reason === undefined ? { kind: 'hedge', cluster } : { kind: 'retry', cluster, reason });
-      this.#launch({ beside: reason === undefined });
+      this.#launch(payment);
       this.#afterDelay();
     } else {
       // One that has failed may still be followed by another: that is no extra load.
@@ -147,8 +148,7 @@ export class Race {
   }
 
   #rejected(runner: Runner, error: unknown): void {
-    if (runner.payment !== undefined && error instanceof MeshError && isRefusal(error))
-      refund(this.env, runner.payment);
+    if (runner.payment !== undefined && error instanceof MeshError && isRefusal(error)) refund(runner.payment);
     if (!this.#ended(runner)) return;
     const { config, env, call } = this;
     const meaning = meaningOfError(config, env.verdicts, call, error);

@@ -15,7 +15,7 @@ export interface RetryEnv {
   readonly meter: Meter;
   /** The destination cluster's name, for events. */
   readonly cluster: string;
-  /** Shared by all calls to the cluster. */
+  /** Shared by all calls to the cluster; an update may replace it. */
   readonly budget: Pick<RetryBudget, 'deposit' | 'tryWithdraw' | 'refund'>;
   /**
    * The cluster's `max_retries`: a place for one retry, or none. `retryDone` gives it back. `budgeted`: it goes by a budget of its own (Envoy's

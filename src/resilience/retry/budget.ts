@@ -51,10 +51,11 @@ export class RetryBudget {
     return true;
   }
 
-  /** One that was withdrawn was not sent after all. */
-  refund(): void {
+  /** One that was withdrawn was not sent after all. `withdrawnAt`: when, in monotonic milliseconds; what counts no more is not given back. */
+  refund(withdrawnAt: number): void {
     this.#expire();
-    this.#withdrawals.add(this.#current, -RETRY);
+    const slot = Math.floor(withdrawnAt / this.#slotMs);
+    if (slot > this.#current - WITHDRAWN_SLOTS) this.#withdrawals.add(slot, -RETRY);
   }
 
   /** Whole retries available now. */

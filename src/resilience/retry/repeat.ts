@@ -41,8 +41,8 @@ class Repeats {
   #reached: Reached = 'no';
   /** One of the cluster's places for retries is held. */
   #place = false;
-  /** The attempt under way, or the next, was withdrawn from the budget. */
-  #paid = false;
+  /** What the attempt under way, or the next, was withdrawn from; undefined: it is free. */
+  #paid: { readonly budget: RetryEnv['budget']; readonly at: number } | undefined;
 
   constructor(private readonly repetition: Repetition) {
     const { policy, call, env, failure } = repetition;
@@ -91,7 +91,7 @@ class Repeats {
     discard(last.reply?.body, env.clock);
     if (transparent) {
       this.#transparent = true;
-      this.#paid = false;
+      this.#paid = undefined;
       return;
     }
     this.#counted++;
@@ -104,7 +104,7 @@ class Repeats {
   }
 
   async #attempt(number: number): Promise<Reply> {
-    const { policy, call, env, next, replay } = this.repetition;
+    const { policy, call, next, replay } = this.repetition;
     call.record.attempts = number;
     // What the attempt before raised is not the call's any more (Envoy).
     call.record.flags = undefined;
@@ -121,7 +121,7 @@ class Repeats {
       });
     } catch (error) {
       // The budget keeps load from servers: an attempt that we refused ourselves was none.
-      if (this.#paid && error instanceof MeshError && isRefusal(error)) env.budget.refund();
+      if (error instanceof MeshError && isRefusal(error)) this.#paid?.budget.refund(this.#paid.at);
       throw error === this.#last ? error : new AbortError(error as Error);
     } finally {
       this.#givePlace();
@@ -146,8 +146,9 @@ class Repeats {
       return undefined;
     }
     this.#place = true;
-    this.#paid = env.limits.budgeted !== true;
-    if (this.#paid && !env.budget.tryWithdraw()) {
+    const { budget } = env;
+    this.#paid = env.limits.budgeted === true ? undefined : { budget, at: env.clock.now() };
+    if (this.#paid !== undefined && !budget.tryWithdraw()) {
       this.#givePlace();
       call.record.raise('MB');
       env.meter.event({ kind: 'retry:budget-spent', cluster: env.cluster });
