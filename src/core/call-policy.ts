@@ -1,5 +1,5 @@
-import { DecodeError, knownKeys, number, record, shown, string } from './decode.js';
-import type { FallbackFunction, FallbackReply } from './fallback.js';
+import { DecodeError, knownKeys, number, shown, whole } from './decode.js';
+import { type FallbackFunction, type FallbackReply, readFallbackReply } from './fallback.js';
 import type { HedgeConfig, RetryCondition, RetryConfig } from './model/route.js';
 
 /** Of one call, in place of what its route says; what is left out is the route's, else the default. */
@@ -179,33 +179,13 @@ function readFallback(given: unknown, path: string): CallChoices['fallback'] {
     );
   if (typeof given !== 'object' || given === null)
     throw new DecodeError(path, `must be false, a function or a reply, got ${shown(given)}`);
-  const o = record(given, path);
-  knownKeys(o, path, ['status', 'headers', 'body', 'grpcStatus', 'grpcMessage']);
-  optional(o['status'], (value) => status(value, `${path}.status`));
-  optional(o['grpcStatus'], (value) => whole(value, `${path}.grpcStatus`, 0, 16));
-  optional(o['grpcMessage'], (value) => string(value, `${path}.grpcMessage`));
-  const { body, headers } = o;
-  if (body !== undefined && typeof body !== 'string' && !(body instanceof Uint8Array))
-    throw new DecodeError(`${path}.body`, `must be a string or bytes, got ${shown(body)}`);
-  if (headers !== undefined) {
-    for (const [name, value] of Object.entries(record(headers, `${path}.headers`))) {
-      if (typeof value !== 'string' && !(Array.isArray(value) && value.every((item) => typeof item === 'string')))
-        throw new DecodeError(`${path}.headers.${name}`, `must be a string or strings, got ${shown(value)}`);
-    }
-  }
-  return o as FallbackReply;
+  return readFallbackReply(given, path);
 }
 
 function recordOrFalse(given: unknown, path: string): Record<string, unknown> {
   if (typeof given !== 'object' || given === null || Array.isArray(given))
     throw new DecodeError(path, `must be false or an object, got ${shown(given)}`);
   return given as Record<string, unknown>;
-}
-
-function whole(value: unknown, path: string, min: number, max: number): number {
-  if (!Number.isInteger(value))
-    throw new DecodeError(path, `must be a whole number from ${min} to ${max}, got ${shown(value)}`);
-  return number(value, path, min, max);
 }
 
 const status = (value: unknown, path: string): number => whole(value, path, 200, 599);

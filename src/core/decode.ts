@@ -37,6 +37,12 @@ export function number(value: unknown, path: string, min: number, max: number): 
   return value;
 }
 
+export function whole(value: unknown, path: string, min: number, max: number): number {
+  if (!Number.isInteger(value))
+    throw new DecodeError(path, `must be a whole number from ${min} to ${max}, got ${shown(value)}`);
+  return number(value, path, min, max);
+}
+
 export function string(value: unknown, path: string): string {
   if (typeof value !== 'string') throw new DecodeError(path, `must be a string, got ${shown(value)}`);
   return value;

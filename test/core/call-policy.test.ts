@@ -75,8 +75,41 @@ describe('what a call says of its policies', () => {
     [{ fallback: { grpcStatus: 17 } }, 'mesh.fallback.grpcStatus: must be a number from 0 to 16, got 17'],
     [{ fallback: { body: 7 } }, 'mesh.fallback.body: must be a string or bytes, got 7'],
     [{ fallback: { headers: { a: 1 } } }, 'mesh.fallback.headers.a: must be a string or strings, got 1'],
+    [
+      { fallback: { headers: { a: 'b\r\nc: d' } } },
+      'mesh.fallback.headers.a: must be Latin-1 without control characters',
+    ],
+    [{ fallback: { headers: { a: ['ok', '\u20ac'] } } }, 'mesh.fallback.headers.a: must be Latin-1'],
+    [
+      { fallback: { headers: { 'a b': 'c' } } },
+      'mesh.fallback.headers: must have names of headers (RFC 9110), got "a b"',
+    ],
+    [{ fallback: { grpcMessage: '\ud800' } }, 'mesh.fallback.grpcMessage: must be well-formed Unicode'],
   ])('that cannot be meant is refused: %j', (given, message) => {
     expect(refused(given)).toContain(message);
+  });
+
+  test('of a call leaves the fields alone of which its client says more', () => {
+    const client = read({ retry: { maxRetries: 3, baseMs: 40 }, hedge: { maxAttempts: 3, percentile: 0.9 } });
+    const of = (call: unknown) => narrowed(client, read(call)).policy;
+    expect(of({ retry: { maxRetries: 1 } })?.retry).toEqual({ maxRetries: 1, baseMs: 40, maxMs: 400 });
+    expect(of({ retry: { baseMs: 10 } })?.retry).toEqual({ maxRetries: 3, baseMs: 10, maxMs: 100 });
+    expect(of({ hedge: { maxExtraLoad: 0.2 } })?.hedge).toEqual({
+      ...{ maxAttempts: 3, maxExtraLoad: 0.2 },
+      ...{ percentile: 0.9, delayMs: undefined, onPerTryTimeout: false },
+    });
+    expect(of({ retry: false })?.retry).toBe(false);
+    expect(narrowed(read({ retry: false }), read({ retry: { maxRetries: 2 } })).policy?.retry).toEqual({ maxRetries: 2 });
+  });
+
+  test('by a delay of the call stands over the percentile of its client, and the other way round', () => {
+    const byDelay = { delayMs: 5, onPerTryTimeout: false };
+    const byPercentile = { delayMs: undefined, percentile: 0.9, onPerTryTimeout: false };
+    const hedge = (client: unknown, call: unknown) =>
+      narrowed(read({ hedge: client }), read({ hedge: call })).policy?.hedge;
+    expect(hedge({ percentile: 0.9 }, { delayMs: 5 })).toMatchObject(byDelay);
+    expect(hedge({ delayMs: 5 }, { percentile: 0.9 })).toEqual(byPercentile);
+    expect(hedge({ delayMs: 5 }, {})).toEqual(byDelay);
   });
 
   test("of a call stands over what its client says, field by field, and its fallback over its client's", () => {

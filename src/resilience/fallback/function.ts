@@ -1,12 +1,19 @@
 import { BytesBody } from '../../core/body.js';
 import type { Call } from '../../core/call.js';
 import type { Clock } from '../../core/clock.js';
-import type { FallbackFunction, FallbackReply, FallbackRequest } from '../../core/fallback.js';
-import { copyHeaders, type HeaderFields, headerFields } from '../../core/headers.js';
+import {
+  type FallbackFunction,
+  type FallbackReply,
+  type FallbackRequest,
+  readFallbackReply,
+} from '../../core/fallback.js';
+import { DecodeError, shown } from '../../core/decode.js';
+import { copyHeaders, headerFields } from '../../core/headers.js';
 import type { Logger } from '../../core/log.js';
-import { localReply, type Reply } from '../../core/reply.js';
+import type { Reply } from '../../core/reply.js';
 import type { Failure } from './failure.js';
 import { grpcReply, messageOf } from './grpc-reply.js';
+import { httpReply } from './http-reply.js';
 import type { Kind } from './kind.js';
 
 export interface FunctionEnv {
@@ -36,7 +43,7 @@ export class Functions {
     const answering = Promise.resolve()
       .then(() => answer(requestOf(call, failure)))
       .then((answered) => (answered === undefined ? undefined : replyFrom(call, answered)))
-      .catch((error: unknown) => this.complain(name, String(error)))
+      .catch((error: unknown) => this.complain(name, said(error)))
       .finally(() => {
         this.#underWay--;
       });
@@ -72,6 +79,15 @@ export class FunctionKind implements Kind {
   }
 }
 
+/** Anything can be thrown, and not all of it can be said. */
+function said(error: unknown): string {
+  try {
+    return String(error);
+  } catch {
+    return shown(error);
+  }
+}
+
 const requestOf = (call: Call, { reason, error }: Failure): FallbackRequest => {
   const { protocol, authority, method, path, body } = call;
   const bytes = body instanceof BytesBody ? body.bytes : undefined;
@@ -88,11 +104,16 @@ const requestOf = (call: Call, { reason, error }: Failure): FallbackRequest => {
 };
 
 async function replyFrom(call: Call, answered: Response | FallbackReply): Promise<Reply> {
-  if (!(answered instanceof Response)) return replyAs(call, answered);
-  const headers = headerFields(Object.fromEntries(answered.headers));
+  if (!(answered instanceof Response)) return replyAs(call, readFallbackReply(answered, 'the answer'));
+  if (call.protocol === 'grpc')
+    throw new DecodeError('the answer', 'a Response answers over HTTP: give { body, grpcStatus }');
+  const headers: Record<string, string | readonly string[]> = Object.fromEntries(answered.headers);
   const cookies = answered.headers.getSetCookie();
   if (cookies.length > 0) headers['set-cookie'] = cookies;
-  return httpReply(call, answered.status, headers, new Uint8Array(await answered.arrayBuffer()));
+  const { status } = answered;
+  const body = new Uint8Array(await answered.arrayBuffer());
+  // Also for `Response.error()`, whose status is 0.
+  return replyAs(call, readFallbackReply({ status, headers, body }, 'the answer'));
 }
 
 /** What the application says, as a reply to this call. */
@@ -103,11 +124,6 @@ export function replyAs(call: Call, said: FallbackReply): Reply {
   return call.protocol === 'grpc'
     ? grpcReply(grpcStatus, bytes, headers, grpcMessage)
     : httpReply(call, status, headers, bytes);
-}
-
-function httpReply(call: Call, status: number, headers: HeaderFields, bytes: Uint8Array): Reply {
-  if (bytes.byteLength > 0) headers['content-length'] = String(bytes.byteLength);
-  return localReply(status, headers, call.method === 'HEAD' ? NOTHING : bytes);
 }
 
 /** Nobody waits longer than the call's deadline; what comes later is thrown away. */

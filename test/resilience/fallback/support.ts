@@ -1,6 +1,6 @@
 import { collect } from '../../../src/core/body.js';
 import { CancelledError, MeshError } from '../../../src/core/errors.js';
-import { silentLogger } from '../../../src/core/log.js';
+import { type Logger, silentLogger } from '../../../src/core/log.js';
 import { type MeshEvent, noMeter } from '../../../src/core/meter.js';
 import type { FallbackConfig } from '../../../src/core/model/cluster.js';
 import type { Reply } from '../../../src/core/reply.js';
@@ -19,7 +19,15 @@ export function withFallbacks(
   const clock = new FakeClock();
   const events: MeshEvent[] = [];
   const warnings: string[] = [];
-  const logger = { ...silentLogger, warn: (message: string) => void warnings.push(message) };
+  /** Why functions have no answer. */
+  const complaints: unknown[] = [];
+  const logger: Logger = {
+    ...silentLogger,
+    warn: (message, fields) => {
+      warnings.push(message);
+      complaints.push(fields?.['error']);
+    },
+  };
   const env: FallbackEnv = {
     clock,
     meter: { ...noMeter, event: (event) => void events.push(event) },
@@ -32,7 +40,7 @@ export function withFallbacks(
   };
   const fallback = createFallback(kinds, { clock, logger, fallbacks: more.fallbacks });
   const service = stack([fallingBack(fallback, env) as Filter], next);
-  return { service, clock, events, warnings };
+  return { service, clock, events, warnings, complaints };
 }
 
 export const textOf = async ({ body }: Reply): Promise<string> =>
