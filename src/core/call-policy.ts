@@ -111,12 +111,22 @@ export function readCallPolicy(given: CallPolicyOptions, path: string): CallChoi
 export function narrowed(client: CallChoices, call: CallChoices): CallChoices {
   if (client.policy === undefined) return call;
   if (call.policy === undefined) return client;
-  const { retry = client.policy.retry, hedge = client.policy.hedge, ownFallback } = call.policy;
+  const { retry, hedge, ownFallback } = call.policy;
   return {
-    policy: policyOf(retry, hedge, ownFallback || client.policy.ownFallback),
+    policy: policyOf(
+      over(client.policy.retry, retry),
+      over(client.policy.hedge, hedge),
+      ownFallback || client.policy.ownFallback,
+    ),
     fallback: ownFallback ? call.fallback : client.fallback,
   };
 }
+
+/** What the call leaves out is the client's. */
+const over = <T extends object>(client: false | T | undefined, call: false | T | undefined): false | T | undefined => {
+  if (call === undefined) return client;
+  return call === false || client === false || client === undefined ? call : { ...client, ...call };
+};
 
 function policyOf(retry: CallPolicy['retry'], hedge: CallPolicy['hedge'], ownFallback: boolean): CallPolicy {
   const key = JSON.stringify([retry, hedge, ownFallback], (_, value: unknown) =>
