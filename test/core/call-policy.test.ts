@@ -99,7 +99,9 @@ describe('what a call says of its policies', () => {
       ...{ percentile: 0.9, delayMs: undefined, onPerTryTimeout: false },
     });
     expect(of({ retry: false })?.retry).toBe(false);
-    expect(narrowed(read({ retry: false }), read({ retry: { maxRetries: 2 } })).policy?.retry).toEqual({ maxRetries: 2 });
+    expect(narrowed(read({ retry: false }), read({ retry: { maxRetries: 2 } })).policy?.retry).toEqual({
+      maxRetries: 2,
+    });
   });
 
   test('by a delay of the call stands over the percentile of its client, and the other way round', () => {

@@ -1,6 +1,6 @@
 import { makeGenericClientConstructor, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { request } from 'undici';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type CallPolicyOptions, type GrpcCallOptions, meshMetadata } from '../../../src/index.js';
 import { FakeClock, GrpcFailure, grpcService, type TestMesh, testMesh } from '../../../src/testing/index.js';
 import { Backend, ECHO } from '../support/backend.js';
@@ -9,6 +9,9 @@ import { CARRIERS, openCarrier } from '../support/carriers.js';
 /*
  * What one call says of retries, hedging and fallbacks, over what the configuration says: by fetch, by undici's API and by gRPC.
  */
+
+// Loaded by the first failure; here beforehand, since a virtual clock does not wait for a disk.
+beforeAll(() => import('../../../src/resilience/retry/repeat.js'));
 
 let mesh: TestMesh;
 afterEach(() => mesh.close());
