@@ -39,6 +39,7 @@ export type {
 } from './resilience/ratelimit/redis/options.js';
 export type { ExpiredOptions } from './server/expired.js';
 export { meshHandler } from './server/http.js';
+export { meshUpgrade, type UpgradeListener } from './server/upgrade.js';
 export type { InboundOptions } from './server/inbound.js';
 export {
   type LoadSources,

@@ -1,4 +1,5 @@
 import type { Protocol } from '../core/call.js';
+import { DecodeError, shown } from '../core/decode.js';
 import type { InboundContext } from './context.js';
 import type { Gate } from './gate.js';
 import type { InboundView } from './view.js';
@@ -20,6 +21,12 @@ export interface CallerRequest extends Pick<InboundView, 'method' | 'path' | 'ho
 
 /** Says who makes a request; undefined is nobody in particular. An error is that too: limits then count the request with others of that kind. */
 export type CallerOf = (request: CallerRequest) => Caller | undefined | Promise<Caller | undefined>;
+
+/** Throws DecodeError for what cannot be asked. */
+export function callerOf(given: CallerOf | undefined, path = 'caller'): CallerOf | undefined {
+  if (given === undefined || typeof given === 'function') return given;
+  throw new DecodeError(path, `must be a function that is given the request, got ${shown(given)}`);
+}
 
 /** Finds out who makes a request, for the gates that come after. Asks once for each. */
 export class CallerGate implements Gate {

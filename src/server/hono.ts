@@ -12,7 +12,7 @@ export type { InboundOptions } from './inbound.js';
 
 /** As much of Hono's context as is read. */
 export interface HonoContextLike {
-  readonly req: { readonly raw: Request };
+  readonly req: { raw: Request };
   header(name: string, value: string, options?: { readonly append: boolean }): void;
   readonly res: Response;
   /** `@hono/node-server` puts Node's own two objects here. */
@@ -42,6 +42,7 @@ export function meshMiddleware(
       if (refusal.reset === true && node !== undefined) answer(node.outgoing, refusal);
       const { status, headers, body } = refusalReply(refusal);
       return new Response(body, { status, headers: new Headers(pairs(headers)) });
+    addRequestHeaders(c, context);
     }
     try {
       await withAmbient(context, next);
@@ -58,6 +59,23 @@ export function meshMiddleware(
     return undefined;
   };
 }
+/** For the handler to see. */
+function addRequestHeaders(c: HonoContextLike, context: InboundContext): void {
+  if (context.requestHeaders === undefined) return;
+  const added = pairs(context.requestHeaders);
+  context.requestHeaders = undefined;
+  const { raw } = c.req;
+  try {
+    for (const [name, value] of added) raw.headers.set(name, value);
+  } catch {
+    // The headers of a request that came in may be such as nobody can change (Fetch, the guard "immutable").
+    const headers = new Headers(raw.headers);
+    for (const [name, value] of added) headers.set(name, value);
+    c.req.raw = new Request(raw, { headers });
+    contexts.set(c.req.raw, context);
+  }
+}
+
 
 /** Name and value, one pair for each value. */
 const pairs = (fields: HeaderFields): [string, string][] =>

@@ -2,7 +2,7 @@ import type { Priority, Protocol } from '../core/call.js';
 import { type Clock, systemClock } from '../core/clock.js';
 import type { Meter } from '../core/meter.js';
 import { type InboundContext, type InboundHeaders, inboundContext } from './context.js';
-import { type CallerOf, CallerGate } from './caller.js';
+import { type CallerOf, CallerGate, callerOf } from './caller.js';
 import { Configured } from './configured.js';
 import { Expired, type ExpiredOptions } from './expired.js';
 import { type LoadReporting, loadReporting, type OrcaOptions } from './orca/reporting.js';
@@ -65,7 +65,8 @@ export class Inbound {
     this.clock = options.clock ?? systemClock;
     this.reporting = loadReporting(options.orca);
     this.#priority = options.priority;
-    const { mesh, caller } = options;
+    const { mesh } = options;
+    const caller = callerOf(options.caller);
     const meter = mesh?.meter;
     this.#trustedHops = hops(options.trustedProxies);
     const looking = [
@@ -95,6 +96,11 @@ export class Inbound {
   /** The handler is done, for servers that do not tell when the answer is out. */
   handled(context: InboundContext): void {
     for (const gate of this.#gates) gate.handled?.(context);
+  }
+
+  /** The request has become something that is no request any more, and takes no place. */
+  withdrawn(context: InboundContext): void {
+    for (const gate of this.#gates) gate.withdrawn?.(context);
   }
 
   /** Why a request is not served; undefined: it is. A promise where somebody has to be asked or waited for. */

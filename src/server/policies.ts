@@ -10,6 +10,7 @@ import { limitMatching } from '../routing/limit-matching.js';
 import { anyHeader } from '../routing/match/any-header.js';
 import { INBOUND_PREFIX } from '../core/resources.js';
 import { enforcing } from './enforced.js';
+import { CallerGate, type CallerOf } from './caller.js';
 import { FaultsGate } from './faults.js';
 import type { Gate } from './gate.js';
 import { LimitsGate } from './limits/gate.js';
@@ -21,6 +22,8 @@ export interface PolicyEnv {
   readonly meter: Meter;
   /** Undefined: nobody counts, and limits of routes are not kept. */
   readonly limits: LimitEnv | undefined;
+  /** Who makes a request, where the server finds that out itself. Absent: it does not, or somebody has asked before. */
+  readonly caller?: CallerOf | undefined;
 }
 
 /** What a listener asks of requests before their handlers run. One per server: what it has counted and learnt outlives updates. */
@@ -28,6 +31,7 @@ export class ServerPolicies {
   readonly #concurrency: AdaptiveLimits;
   /** Name of a listener for any server of a service, which middleware watches, too. */
   #inbound: string | undefined;
+  readonly #caller: Gate | undefined;
   readonly #limitEnv: LimitEnv | undefined;
   /** Those of a route that did not change stay, with who waits in their lines. */
   readonly #limits = new WeakMap<RouteLimits, LimitsGate>();
@@ -35,6 +39,7 @@ export class ServerPolicies {
 
   constructor(private readonly env: PolicyEnv) {
     this.#concurrency = new AdaptiveLimits(env);
+    this.#caller = env.caller && new CallerGate(env.caller);
     // Who makes a request is another one each time.
     this.#limitEnv = env.limits && { ...env.limits, matching: limitMatching({ random: env.random }) };
   }
@@ -47,13 +52,15 @@ export class ServerPolicies {
 
   /** The gates of a route, in the order in which requests come to them; undefined: none. */
   gates(chain: FilterChain, route: Route): readonly Gate[] | undefined {
-    const gates = [
+    const gates: Gate[] = [
       this.#limitsOf(route), // first: what is refused costs nothing more
       this.#faultsOf(route), // above concurrency: a delay on purpose is no sign of load
       route.adaptiveConcurrency === 'off' ? undefined : this.#concurrency.of(chain), // last: what is refused before takes no place
     ].filter((gate) => gate !== undefined);
     if (gates.length === 0) return undefined;
-    return this.#inbound === undefined ? gates : [enforcing({ name: this.#inbound, chain }), ...gates];
+    if (this.#caller !== undefined) gates.unshift(this.#caller); // before all that asks who it is
+    if (this.#inbound !== undefined) gates.unshift(enforcing({ name: this.#inbound, chain }));
+    return gates;
   }
 
   close(): void {

@@ -1,12 +1,11 @@
-import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { isHttpFailure } from '../../core/classify.js';
 import type { DeadlineEntry } from '../../core/deadlines.js';
-import type { HeaderFields } from '../../core/headers.js';
 import { type InboundContext, inboundContext } from '../context.js';
 import { goOn, pass } from '../gate.js';
 import { answer, letIn } from '../http.js';
-import { refusalReply } from '../refusal.js';
+import { endWith, refuseOn } from '../socket-answer.js';
 import { Http1View } from '../view.js';
 import type { Refuse, Serve } from './chain-routes.js';
 import type { Connection, FaceEnv } from './face.js';
@@ -95,7 +94,7 @@ export class Http1Connection {
     const view = new Http1View(request);
     const decision = this.connection.routes.decide(view);
     if (decision.kind === 'refuse') {
-      endWith(socket, refusalStatus(decision), decision.message);
+      endWith(socket, refusalStatus(decision), PLAIN, `${decision.message}\n`);
       return false;
     }
     this.#upgraded = true;
@@ -110,14 +109,13 @@ export class Http1Connection {
       return true;
     }
     const context = this.#context(view);
-    // A tunnel stays open for as long as it likes.
-    context.exempt = true;
     socket.once('close', () => context.callerGone());
     return goOn(pass(gates, context, 'http'), later, (refusal) => {
-      if (refusal === undefined) return take();
-      if (refusal.reset === true) return void socket.destroy();
-      const { status, headers } = refusalReply(refusal);
-      endWith(socket, status, refusal.message, headers);
+      if (refusal !== undefined) return refuseOn(socket, refusal);
+      // A tunnel stays open for as long as it likes: it has no place that others wait for, and teaches nothing.
+      for (const gate of gates) gate.withdrawn?.(context);
+      if (context.requestHeaders !== undefined) changeRequest(request, replacing(context.requestHeaders));
+      take();
     });
   }
 
@@ -135,7 +133,7 @@ export class Http1Connection {
     const { socket } = this.connection;
     const [next] = this.#responses;
     if (response.headersSent || next !== response) socket.destroy();
-    else endWith(socket, request.complete ? 504 : 408, 'the request took longer than max_stream_duration');
+    else endWith(socket, request.complete ? 504 : 408, PLAIN, 'the request took longer than max_stream_duration\n');
   }
 
   #endWhenIdle(): void {
@@ -144,6 +142,8 @@ export class Http1Connection {
     socket.end(() => socket.destroy());
   }
 }
+const PLAIN = { 'content-type': 'text/plain' };
+
 
 function routed(decision: Serve, view: Http1View, request: IncomingMessage, response: ServerResponse): void {
   if (decision.requestHeaders !== undefined) changeRequest(request, decision.requestHeaders(view));
@@ -151,16 +151,3 @@ function routed(decision: Serve, view: Http1View, request: IncomingMessage, resp
 }
 
 export const refusalStatus = ({ reason }: Refuse): number => (reason === 'no-route' ? 404 : 503);
-
-/** A whole response and the end of the connection. */
-function endWith(socket: Duplex, status: number, message: string, more: HeaderFields = {}): void {
-  socket.on('error', () => socket.destroy());
-  const headers: HeaderFields = { ...more, connection: 'close', 'content-type': 'text/plain' };
-  headers['content-length'] = String(Buffer.byteLength(message) + 1);
-  const lines = Object.keys(headers).flatMap((name) =>
-    [headers[name] as string | string[]].flat().map((value) => `${name}: ${value}\r\n`),
-  );
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n${message}\n`, () =>
-    socket.destroy(),
-  );
-}

@@ -8,6 +8,7 @@ import { DecodeError, number, string } from '../../core/decode.js';
 import type { Logger } from '../../core/log.js';
 import type { Meter } from '../../core/meter.js';
 import type { LimitEnv } from '../../resilience/ratelimit/env.js';
+import { type CallerOf, callerOf } from '../caller.js';
 import { hops } from '../remote-address.js';
 import type { Random } from '../../core/random.js';
 import type { WatchServer } from '../../core/server-config.js';
@@ -33,6 +34,8 @@ export interface ServeOptions {
    * address, and where there is none it serves all the same. Default: by the Listener for the address.
    */
   readonly service?: string;
+  /** Who makes a request, where the application finds that out: for policies of the configuration that go by it, as `InboundOptions.caller`. Default: nobody in particular. */
+  readonly caller?: CallerOf;
   /** How many proxies in front of this server are believed about the client's address, as `InboundOptions.trustedProxies`. Default 0. */
   readonly trustedProxies?: number;
   /** Told when serving begins and ends, and why. Default: both are logged. */
@@ -78,6 +81,7 @@ export function serveXds(server: ServableServer, options: ServeOptions, env: Ser
     logger: env.logger,
     meter: env.meter,
     limits: env.limits,
+    caller: callerOf(options.caller, 'serve.caller'),
     trustedHops: hops(options.trustedProxies, 'serve.trustedProxies'),
   });
   serving.start();

@@ -7,6 +7,7 @@ import { type Address, addressKey } from '../../core/model/endpoint.js';
 import type { Random } from '../../core/random.js';
 import type { LimitEnv } from '../../resilience/ratelimit/env.js';
 import type { Meter } from '../../core/meter.js';
+import type { CallerOf } from '../caller.js';
 import { ServerPolicies } from '../policies.js';
 import type { ServerConfig, WatchServer } from '../../core/server-config.js';
 import type { Face } from './face.js';
@@ -32,6 +33,8 @@ export interface ServingOptions {
   readonly logger: Logger;
   readonly meter: Meter;
   readonly limits: LimitEnv | undefined;
+  /** Who makes a request. */
+  readonly caller: CallerOf | undefined;
   /** Proxies that are believed about the client's address. */
   readonly trustedHops: number;
 }

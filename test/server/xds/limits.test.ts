@@ -6,7 +6,7 @@ import { noMeter } from '../../../src/core/meter.js';
 import { type Address, addressKey } from '../../../src/core/model/endpoint.js';
 import { DEFAULT_LIMIT_REPLY, type LimitRule } from '../../../src/core/model/limit.js';
 import { seededRandom } from '../../../src/core/random.js';
-import { type Serving, serveXds } from '../../../src/server/xds/index.js';
+import { type ServeOptions, type Serving, serveXds } from '../../../src/server/xds/index.js';
 import { type TestMesh, testMesh } from '../../../src/testing/index.js';
 import { FakeClock } from '../../support/fake-clock.js';
 import { type ServerFace, SERVER_FACES } from '../../support/server-faces.js';
@@ -45,12 +45,12 @@ afterEach(async () => {
   expect(clock.pending).toBe(0);
 });
 
-async function start(face: ServerFace, limited: LimitRule, trustedProxies = 0) {
+async function start(face: ServerFace, limited: LimitRule, options: Partial<ServeOptions> = {}) {
   let runs = 0;
   const { limits } = mesh.servers;
   serving = serveXds(
     face.server(() => runs++),
-    { address: addressKey(address), trustedProxies, onServingMode: () => {} },
+    { address: addressKey(address), onServingMode: () => {}, ...options },
     { watch: config.watch, clock, random: seededRandom(1), logger: silentLogger, deadlines, meter: noMeter, limits },
   );
   put(limited);
@@ -113,8 +113,24 @@ describe.each(Object.entries(SERVER_FACES))('%s', (name, face) => {
     expect(await status(second)).toBe(OK);
   });
 
+  test('requests count by who the application says makes them', async () => {
+    const asked: string[] = [];
+    const caller: ServeOptions['caller'] = ({ protocol, path, headers }) => {
+      asked.push(`${protocol} ${path}`);
+      return Promise.resolve({ principal: String(headers['x-token']) });
+    };
+    const { ask } = await start(face, rule({ key: [{ kind: 'identity', as: 'identity' }] }), { caller });
+    const statuses = [];
+    for (const token of ['ann', 'ann', 'bob']) statuses.push(await status(ask({ 'x-token': token })));
+    expect(statuses).toEqual([OK, REFUSED, OK]);
+    expect(asked).toHaveLength(3);
+    expect(asked[0]).toBe(name === 'grpc-js' ? 'grpc /test/Get' : 'http /');
+  });
+
   test('clients behind a trusted proxy count by their own addresses', async () => {
-    const { ask } = await start(face, rule({ key: [{ kind: 'remote_address', as: 'remote_address' }] }), 1);
+    const { ask } = await start(face, rule({ key: [{ kind: 'remote_address', as: 'remote_address' }] }), {
+      trustedProxies: 1,
+    });
     const statuses = [];
     for (const from of ['1.1.1.1', '1.1.1.1', '2.2.2.2']) {
       statuses.push(await status(ask({ 'x-forwarded-for': `6.6.6.6, ${from}` })));
