@@ -1,12 +1,13 @@
 import type { Socket } from 'node:net';
 import type { BodyFlow, BodySink } from '../core/body.js';
 import { Call } from '../core/call.js';
+import { failedHead, grpcStatusOf } from '../core/classify.js';
 import type { MeshError } from '../core/errors.js';
 import { endToEndHeaders, type HeaderFields } from '../core/headers.js';
 import { PRIORITY_HEADER } from '../core/mesh-headers.js';
 import { localReply, type Reply } from '../core/reply.js';
 import { defaultReserveMs } from '../resilience/deadline/reserve.js';
-import type { Permit } from '../resilience/shedding/shedder.js';
+import type { Ended, Permit } from '../resilience/shedding/shedder.js';
 import { downstreamOf } from '../server/downstream.js';
 import { isEventStream } from '../server/event-stream.js';
 import { forwardedClient, passedBefore, signForwarded } from './forwarded.js';
@@ -97,6 +98,7 @@ export abstract class Exchange implements BodySink {
 
   protected refuse(refusal: Refusal): void {
     if (this.#over) return;
+    this.#permit?.end(refusal.status === 504 ? 'left' : 'failed');
     this.#finish();
     try {
       this.sendRefusal(refusal);
@@ -152,7 +154,7 @@ export abstract class Exchange implements BodySink {
     this.#flow = reply.body.pipe(this);
     // Nobody says whether a gRPC call is a stream, and one that is none ends with its head, or soon after. Envoy counts streams until their end
     // (AdaptiveConcurrencyFilter::encodeComplete), so that a few clients that listen for long shut out all others.
-    if (this.#call?.protocol === 'grpc' || isEventStream(headers['content-type'])) this.#permit?.end('served');
+    if (this.#call?.protocol === 'grpc' || isEventStream(headers['content-type'])) this.#permit?.end(this.#ended());
     // The body may take its time: the client has the head now.
     if (!this.#over) this.flushHead();
   }
@@ -204,7 +206,7 @@ export abstract class Exchange implements BodySink {
   }
 
   #break(error: MeshError | undefined): void {
-    this.#permit?.end('left');
+    this.#permit?.end('failed');
     this.#finish();
     this.#reply?.body.cancel(error);
     this.breakOff(error);
@@ -213,8 +215,17 @@ export abstract class Exchange implements BodySink {
   /** The answer is complete: what the client still sends has no taker. */
   #finish(): void {
     this.#over = true;
-    this.#permit?.end('served');
+    this.#permit?.end(this.#ended());
     this.#requestBody?.cancel();
+  }
+
+  /** How long failures take tells nothing of how full the proxy is, but for those that took too long. */
+  #ended(): Ended {
+    const call = this.#call;
+    const reply = this.#reply;
+    if (call === undefined || reply === undefined) return 'failed';
+    if (!failedHead(call, reply)) return 'served';
+    return reply.status === 504 || grpcStatusOf(reply, undefined) === 4 ? 'left' : 'failed';
   }
 }
 

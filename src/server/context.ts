@@ -1,6 +1,7 @@
 import type { Ambient, Lifetime } from '../core/ambient.js';
-import type { Priority } from '../core/call.js';
+import type { Priority, Protocol } from '../core/call.js';
 import { Cancellation } from '../core/cancellation.js';
+import { isGrpcFailure, isHttpFailure } from '../core/classify.js';
 import { type Clock, systemClock } from '../core/clock.js';
 import { CancelledError } from '../core/errors.js';
 import { PRIORITY_HEADER, parsePriority } from '../core/mesh-headers.js';
@@ -11,6 +12,10 @@ import type { Caller } from './caller.js';
 import type { RequestMetrics } from './orca/request-metrics.js';
 import { timeLeftMs } from './time-left.js';
 import { validBaggage, validTraceparent, validTracestate } from './trace-headers.js';
+
+/** grpc/doc/statuscodes.md; RFC 9110 section 15.6.5. */
+const DEADLINE_EXCEEDED = 4;
+const GATEWAY_TIMEOUT = 504;
 
 /** Header fields as Node gives them. */
 export type InboundHeaders = Readonly<Record<string, string | string[] | undefined>>;
@@ -39,8 +44,8 @@ export class InboundContext implements Ambient, Lifetime {
   /** What policies have to say in the head of the reply, and to the handler. Written by gates, handed on by the middleware. */
   replyHeaders: HeaderFields | undefined;
   requestHeaders: HeaderFields | undefined;
-  /** Whether the answer was a failure of the server's. Written before the request is over. */
-  failed = false;
+  #failed = false;
+  #timedOut = false;
   #over = false;
   #onOver: Set<() => void> | undefined;
   #onReleased: (() => void)[] | undefined;
@@ -63,6 +68,22 @@ export class InboundContext implements Ambient, Lifetime {
   get view(): InboundView | undefined {
     this.#view ??= this.makeView?.();
     return this.#view;
+  }
+
+  /** Whether the answer was a failure of the server's; known when the request is over. */
+  get failed(): boolean {
+    return this.#failed;
+  }
+
+  /** Whether it was that something took too long. */
+  get timedOut(): boolean {
+    return this.#timedOut;
+  }
+
+  /** The status of the answer, HTTP's or gRPC's. Said before the request is over. */
+  answered(protocol: Protocol, status: number): void {
+    this.#failed = protocol === 'grpc' ? isGrpcFailure(status) : isHttpFailure(status);
+    this.#timedOut = status === (protocol === 'grpc' ? DEADLINE_EXCEEDED : GATEWAY_TIMEOUT);
   }
 
   get lifetime(): Lifetime {

@@ -46,7 +46,7 @@ export function meshServerInterceptor(options?: InboundOptions): ServerIntercept
       // Cancelled while it waited: there is nobody to answer.
       if (answered) return;
       answered = true;
-      if (context !== undefined) context.failed = isGrpcFailure(refusal.grpcStatus);
+      context?.answered('grpc', refusal.grpcStatus);
       context?.over();
       refuse(call, refusal);
     };
@@ -87,7 +87,7 @@ export function meshServerInterceptor(options?: InboundOptions): ServerIntercept
         const status = headers === undefined ? sent : { ...sent, metadata: withHeaders(sent.metadata, headers) };
         if (!answered) reporting?.recorder.finished(isGrpcFailure(status.code));
         answered = true;
-        if (context !== undefined) context.failed = isGrpcFailure(status.code);
+        context?.answered('grpc', status.code);
         context?.over();
         forward(reporting === undefined || metrics === undefined ? status : withReport(status, reporting, metrics));
       },

@@ -1,5 +1,4 @@
 import { withAmbient } from '../core/ambient.js';
-import { isHttpFailure } from '../core/classify.js';
 import type { HeaderFields } from '../core/headers.js';
 import type { InboundContext, InboundHeaders } from './context.js';
 import { isEventStream } from './event-stream.js';
@@ -52,7 +51,7 @@ export function meshMiddleware(
     } finally {
       // No other server tells when the answer is out.
       if (node === undefined) {
-        context.failed = isHttpFailure(c.res.status);
+        context.answered('http', c.res.status);
         inbound.handled(context);
       }
     }

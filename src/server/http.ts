@@ -1,7 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
 import { withAmbient } from '../core/ambient.js';
-import { isHttpFailure } from '../core/classify.js';
 import type { InboundContext, InboundHeaders } from './context.js';
 import { Inbound, type InboundOptions } from './inbound.js';
 import { type HeadedResponse, releaseEventStream } from './event-stream.js';
@@ -41,7 +40,7 @@ export function contextFor(inbound: Inbound, request: InboundRequest, response: 
     context = made;
     contexts.set(request, made);
     const closed = (): void => {
-      made.failed = isHttpFailure(response.statusCode);
+      made.answered('http', response.statusCode);
       // A response of HTTP/2 is finished when its stream is, also by the client; one of HTTP/1.1 has ended as soon as the handler says so.
       if (response.writableEnded && response.writableFinished) made.over();
       else made.callerGone();

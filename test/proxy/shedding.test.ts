@@ -2,11 +2,12 @@ import { once } from 'node:events';
 import http from 'node:http';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Call } from '../../src/core/call.js';
+import { ConfigUnavailableError } from '../../src/core/errors.js';
 import { headerFields } from '../../src/core/headers.js';
 import { localReply } from '../../src/core/reply.js';
 import type { ProxyOptions } from '../../src/proxy/index.js';
 import { HeardMeter } from '../support/served-over-ads.js';
-import { settle } from '../support/fake-clock.js';
+import { FakeClock, settle } from '../support/fake-clock.js';
 import { answerOf, Cleanup, deferred, get, openReply, proxyFor, session } from './support.js';
 
 const cleanup = new Cleanup();
@@ -36,6 +37,10 @@ async function oneAtOnce(options: Partial<ProxyOptions> = {}) {
   const answer = (reply = ok()): void => waiting.shift()?.(reply);
   return { proxy, meter, calls, answer, next: () => came.promise, active: () => meter.active['proxy'] };
 }
+
+const fails = (error: Error): never => {
+  throw error;
+};
 
 const until = async (condition: () => boolean): Promise<void> => {
   while (!condition()) await settle();
@@ -146,6 +151,46 @@ describe('a proxy that sheds', () => {
     await once(stream, 'response');
     expect(active()).toBe(0);
     body.end(headerFields({ 'grpc-status': '0' }));
+  });
+
+  test('learns from calls that were served, and nothing from those that failed, by an answer or without one', async () => {
+    const meter = new HeardMeter();
+    const clock = new FakeClock();
+    const shed = { algorithm: 'aimd', initialLimit: 1, minLimit: 1, maxLimit: 9, maxLagMs: false } as const;
+    let outcome: () => ReturnType<typeof ok> = ok;
+    const service = async () => {
+      await clock.advance(100);
+      return outcome();
+    };
+    const proxy = await proxyFor(cleanup, service, { shed, meter, clock });
+    const h2 = session(cleanup, proxy);
+    const ask = {
+      http: () => get(proxy.port, { headers: { host: 'a' } }),
+      grpc: () => answerOf(h2.request({ ...GRPC, ':authority': 'a' }).end()),
+    };
+    const grpcHead = (status: string) =>
+      localReply(200, headerFields({ 'content-type': 'application/grpc', 'grpc-status': status }));
+    const outcomes: [keyof typeof ask, () => ReturnType<typeof ok>, number][] = [
+      ['http', () => localReply(500), 1],
+      ['http', () => fails(new ConfigUnavailableError('nobody is there')), 1],
+      ['grpc', () => grpcHead('14'), 1],
+      ['grpc', () => fails(new ConfigUnavailableError('nobody is there')), 1],
+      ['http', ok, 2],
+      ['grpc', () => grpcHead('0'), 3],
+    ];
+    for (const [protocol, next, limit] of outcomes) {
+      outcome = next;
+      // Of 100 ms each: one that ends the window before, and a window of a second.
+      for (let i = 0; i < 13; i++) {
+        await ask[protocol]();
+        await until(() => meter.active['proxy'] === 0);
+      }
+      expect([protocol, next.toString(), meter.gauges.get('mesh.server.concurrency_limit proxy')?.()]).toEqual([
+        protocol,
+        next.toString(),
+        limit,
+      ]);
+    }
   });
 
   test('does nothing of the kind by itself', async () => {

@@ -10,7 +10,7 @@ import { Inbound, type InboundOptions } from '../../src/server/inbound.js';
 import type { ShedOptions } from '../../src/server/shedding/options.js';
 import { testMesh } from '../../src/testing/index.js';
 import { FakeClock } from '../support/fake-clock.js';
-import { EchoGrpc, FRAMEWORKS, listening } from '../support/inbound-servers.js';
+import { EchoGrpc, FRAMEWORKS, listening, WithStatus } from '../support/inbound-servers.js';
 
 /** One request at once. */
 const ONE: ShedOptions = { initialLimit: 1, minLimit: 1, maxLimit: 1, maxLagMs: false };
@@ -128,7 +128,57 @@ describe.each(Object.entries(FRAMEWORKS))('%s: a server that is full', (_, frame
     held.go();
     expect([(await probe).status, events]).toEqual([200, []]);
   });
+
+  test('learns from requests that were served, and nothing from those that failed', async () => {
+    const { gauges, mesh } = heard();
+    const clock = new FakeClock();
+    let status = 500;
+    const { port, close } = await framework(
+      async () => {
+        await clock.advance(100);
+        return new WithStatus(status);
+      },
+      { clock, mesh, shed: { ...LEARNING } },
+    );
+    closing.push(close);
+    await learnt(
+      gauges,
+      async () => {
+        const reply = await fetch(`http://127.0.0.1:${port}/`);
+        await reply.text();
+        return reply.status;
+      },
+      [500, 429, 200],
+      (next) => {
+        status = next;
+      },
+    );
+  });
 });
+
+/** Grows by one with each window in which requests were served. */
+const LEARNING: ShedOptions = { algorithm: 'aimd', initialLimit: 1, minLimit: 1, maxLimit: 9, maxLagMs: false };
+/** Of 100 ms each: one that ends the window before, and a window of a second. */
+const WINDOW = 13;
+
+/** Asks for windows of each status in turn: only the last, which is success, raises the limit. */
+async function learnt(
+  gauges: ReadonlyMap<string, () => number>,
+  ask: () => Promise<number>,
+  statuses: readonly number[],
+  answerWith: (status: number) => void,
+): Promise<void> {
+  const limits: (number | undefined)[] = [];
+  for (const status of statuses) {
+    answerWith(status);
+    for (let i = 0; i < WINDOW; i++) {
+      expect(await ask()).toBe(status);
+      await until(() => active(gauges) === 0);
+    }
+    limits.push(gauges.get('mesh.server.concurrency_limit server')?.());
+  }
+  expect(limits).toEqual(statuses.map((_, i) => (i === statuses.length - 1 ? 2 : 1)));
+}
 
 const active = (gauges: ReadonlyMap<string, () => number>): number | undefined =>
   gauges.get('mesh.server.requests_active server')?.();
@@ -183,6 +233,26 @@ describe('grpc-js: a server that is full', () => {
     call?.cancel();
     await expect(first).rejects.toMatchObject({ code: grpc.status.CANCELLED });
     await until(() => active(gauges) === 0);
+  });
+
+  test('learns from calls that were served, and nothing from those that failed', async () => {
+    const { gauges, mesh } = heard();
+    const clock = new FakeClock();
+    let code: number = grpc.status.UNAVAILABLE;
+    const handled = async () => {
+      await clock.advance(100);
+      return new WithStatus(code);
+    };
+    const server = await EchoGrpc.start(handled, { clock, mesh, shed: { ...LEARNING } });
+    closing.push(() => server.close());
+    const ask = () =>
+      server.unary().then(
+        () => grpc.status.OK,
+        (error: grpc.ServiceError) => error.code,
+      );
+    await learnt(gauges, ask, [grpc.status.UNAVAILABLE, grpc.status.OK], (next) => {
+      code = next;
+    });
   });
 
   test('serves streams, which take as long as they like, and does not count them', async () => {

@@ -12,8 +12,16 @@ import { meshMiddleware as honoMiddleware } from '../../src/server/hono.js';
 import { meshHandler } from '../../src/server/http.js';
 import type { InboundOptions } from '../../src/server/inbound.js';
 
-/** Runs when a request is handled; the answer waits for it. */
+/** Runs when a request is handled; the answer waits for it. It answers with the status of a `WithStatus`. */
 export type Handled = () => unknown;
+
+/** What a handler resolves with, to answer with another status than success. */
+export class WithStatus {
+  constructor(readonly status: number) {}
+}
+
+const statusOf = (given: unknown, otherwise: number): number =>
+  given instanceof WithStatus ? given.status : otherwise;
 
 /** A server with the middleware of its framework. */
 export interface InboundServer {
@@ -42,7 +50,7 @@ export const FRAMEWORKS: Record<string, (handled: Handled, options: InboundOptio
   'node:http': (handled, options) =>
     listening(
       meshHandler(async (_req: IncomingMessage, res: ServerResponse) => {
-        await handled();
+        res.statusCode = statusOf(await handled(), 200);
         res.end('ok');
       }, options),
     ),
@@ -50,7 +58,7 @@ export const FRAMEWORKS: Record<string, (handled: Handled, options: InboundOptio
     const app = express();
     app.use(meshMiddleware(options));
     app.use(async (_req, res) => {
-      await handled();
+      res.status(statusOf(await handled(), 200));
       res.send('ok');
     });
     return listening(app);
@@ -58,8 +66,8 @@ export const FRAMEWORKS: Record<string, (handled: Handled, options: InboundOptio
   Fastify: async (handled, options) => {
     const app = fastify();
     await app.register(meshPlugin, options);
-    app.all('/', async () => {
-      await handled();
+    app.all('/', async (_, reply) => {
+      reply.code(statusOf(await handled(), 200));
       return 'ok';
     });
     await app.listen({ port: 0, host: '127.0.0.1' });
@@ -69,8 +77,7 @@ export const FRAMEWORKS: Record<string, (handled: Handled, options: InboundOptio
     const app = new Hono();
     app.use(honoMiddleware(options));
     app.all('/', async (c) => {
-      await handled();
-      return c.text('ok');
+      return c.text('ok', statusOf(await handled(), 200) as 200);
     });
     const server = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }) as Server;
     if (!server.listening) await new Promise((resolve) => server.once('listening', resolve));
@@ -96,8 +103,9 @@ export class EchoGrpc {
     const server = new grpc.Server({ interceptors: [meshServerInterceptor(options)] });
     server.addService(ECHO, {
       async unary(_call: unknown, callback: grpc.sendUnaryData<string>) {
-        await handled();
-        callback(null, 'ok');
+        const code = statusOf(await handled(), grpc.status.OK);
+        if (code === grpc.status.OK) callback(null, 'ok');
+        else callback({ code });
       },
       async bidi(call: grpc.ServerDuplexStream<string, string>) {
         await handled();

@@ -9,8 +9,11 @@ export type Shares = Readonly<Record<Priority, number>>;
 /** What a request is refused for. */
 export type ShedReason = 'concurrency' | 'event-loop';
 
-/** How a request ended: served, or its caller went away before it was. */
-export type Ended = 'served' | 'left';
+/**
+ * How a request ended. `failed`: how long that took tells of no queue, as when a backend is down and all fail at once (Netflix concurrency-limits `onIgnore`: "to
+ * not introduce an artificially low RTT"). `left`: its caller went away before it was served, or something took too long (`onDropped`).
+ */
+export type Ended = 'served' | 'failed' | 'left';
 
 export interface ShedderConfig {
   /** Undefined: all requests are alike, as for Envoy's `adaptive_concurrency`. */
@@ -107,7 +110,7 @@ export class LoadShedder {
       this.#usualMs = Number.isNaN(this.#usualMs) ? rttMs : this.#usualMs + (rttMs - this.#usualMs) * USUAL_SHARE;
       this.limiter.sample(startedAt, rttMs, inFlight, false);
       // Who left before the usual time changed its mind; who left after it had waited too long.
-    } else if (rttMs > this.#usualMs) this.limiter.sample(startedAt, rttMs, inFlight, true);
+    } else if (how === 'left' && rttMs > this.#usualMs) this.limiter.sample(startedAt, rttMs, inFlight, true);
   }
 
   /** Ends the watch of the event loop; it begins again with the next request. */

@@ -18,7 +18,7 @@ export interface AdaptiveEnv {
 
 /**
  * Envoy's `adaptive_concurrency` filter: refuses the requests of one filter chain that are more than the gradient controller lets in. Priorities and the event
- * loop do not count, as in Envoy. Unlike Envoy it answers gRPC calls with RESOURCE_EXHAUSTED, and a stream of events (`text/event-stream`, a gRPC
+ * loop do not count, as in Envoy. Unlike Envoy it learns nothing from requests that failed, answers gRPC calls with RESOURCE_EXHAUSTED, and a stream of events (`text/event-stream`, a gRPC
  * stream) gives its place back when it begins: Envoy counts such a one until its end (AdaptiveConcurrencyFilter::encodeComplete), so that a few clients that
  * listen for long shut out all others.
  */
@@ -44,7 +44,7 @@ export class AdaptiveLimit implements Gate {
   }
 
   handled(context: InboundContext): void {
-    this.#places.served(context);
+    this.#places.handled(context);
   }
 
   withdrawn(context: InboundContext): void {

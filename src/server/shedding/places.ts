@@ -1,6 +1,6 @@
 import type { Protocol } from '../../core/call.js';
 import type { Meter } from '../../core/meter.js';
-import type { LoadShedder, Permit, ShedReason } from '../../resilience/shedding/shedder.js';
+import type { Ended, LoadShedder, Permit, ShedReason } from '../../resilience/shedding/shedder.js';
 import type { InboundContext } from '../context.js';
 import type { Refusal } from '../refusal.js';
 
@@ -42,19 +42,24 @@ export class Places {
       return this.refusals[permit];
     }
     this.#permits.set(context, permit);
-    context.onReleased(() => permit.end(context.cancellation.cancelled ? 'left' : 'served'));
+    context.onReleased(() => permit.end(ended(context)));
     return undefined;
   }
 
-  /** The request was served, as far as the server can tell. */
-  served(context: InboundContext): void {
-    this.#permits.get(context)?.end('served');
+  /** The request is over, as far as the server can tell. */
+  handled(context: InboundContext): void {
+    this.#permits.get(context)?.end(ended(context));
   }
 
-  /** It was not: how long that took says nothing. */
+  /** It was not served: how long that took says nothing. */
   giveBack(context: InboundContext): void {
-    this.#permits.get(context)?.end('left');
+    this.#permits.get(context)?.end('failed');
   }
+}
+
+function ended({ cancellation, timedOut, failed }: InboundContext): Ended {
+  if (cancellation.cancelled || timedOut) return 'left';
+  return failed ? 'failed' : 'served';
 }
 
 /** Names of limits in the metrics of each mesh. */

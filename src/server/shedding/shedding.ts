@@ -61,7 +61,7 @@ export class Shedding implements Gate {
   }
 
   handled(context: InboundContext): void {
-    this.shared.places.served(context);
+    this.shared.places.handled(context);
   }
 
   withdrawn(context: InboundContext): void {

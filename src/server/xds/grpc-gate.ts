@@ -1,5 +1,4 @@
 import { ServerInterceptingCall, type ServerInterceptor, status } from '@grpc/grpc-js';
-import { isGrpcFailure } from '../../core/classify.js';
 import type { DeadlineEntry } from '../../core/deadlines.js';
 import { type InboundContext, inboundContext } from '../context.js';
 import { pass } from '../gate.js';
@@ -83,7 +82,7 @@ export function routing(connections: GrpcConnections): ServerInterceptor {
                 return forward(metadata);
               }
               limit?.stop();
-              made.failed = isGrpcFailure(refusal.grpcStatus);
+              made.answered('grpc', refusal.grpcStatus);
               made.over();
               refuse(call, refusal);
             };
@@ -104,7 +103,7 @@ export function routing(connections: GrpcConnections): ServerInterceptor {
       },
       sendStatus(sent, forward) {
         limit?.stop();
-        if (context !== undefined) context.failed = isGrpcFailure(sent.code);
+        context?.answered('grpc', sent.code);
         context?.over();
         const headers = takeReplyHeaders(context);
         if (overdue) return;

@@ -1,6 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { isHttpFailure } from '../../core/classify.js';
 import type { DeadlineEntry } from '../../core/deadlines.js';
 import { type InboundContext, inboundContext } from '../context.js';
 import { goOn, pass } from '../gate.js';
@@ -69,7 +68,7 @@ export class Http1Connection {
     }
     const context = this.#context(view);
     response.once('close', () => {
-      context.failed = isHttpFailure(response.statusCode);
+      context.answered('http', response.statusCode);
       if (response.writableFinished) context.over();
       else context.callerGone();
     });

@@ -6,7 +6,6 @@ import type {
   ServerHttp2Stream,
 } from 'node:http2';
 import type { Socket } from 'node:net';
-import { isHttpFailure } from '../../core/classify.js';
 import type { Protocol } from '../../core/call.js';
 import { headerValue } from '../../core/headers.js';
 import { type InboundContext, inboundContext } from '../context.js';
@@ -143,7 +142,7 @@ export class Http2Face implements Face {
     context.makeView = () => view;
     context.trustedHops = trustedHops;
     stream.once('close', () => {
-      context.failed = isHttpFailure(Number(stream.sentHeaders?.[':status'] ?? 0));
+      context.answered('http', Number(stream.sentHeaders?.[':status'] ?? 0));
       if (stream.rstCode === NO_ERROR) context.over();
       else context.callerGone();
     });
@@ -158,6 +157,9 @@ function letIn(stream: ServerHttp2Stream, context: InboundContext, protocol: Pro
   const apply: HeaderChanges['apply'] = (_, response) => {
     // Whether a gRPC call is a stream nobody says; one that is none ends with its head, or soon after.
     const type = response && headerValue(response.headers, 'content-type');
+    // Trailers-only: there is no more of the reply.
+    const status = response && headerValue(response.headers, 'grpc-status');
+    if (protocol === 'grpc' && status !== undefined) context.answered('grpc', Number(status));
     if (protocol === 'grpc' || isEventStream(type)) context.released();
   };
   changeResponse(stream, { names: new Set(), apply });

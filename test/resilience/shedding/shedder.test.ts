@@ -3,7 +3,13 @@ import { describe, expect, test } from 'vitest';
 import type { Priority } from '../../../src/core/call.js';
 import type { Limit } from '../../../src/resilience/shedding/limit.js';
 import { BEAT_MS } from '../../../src/resilience/shedding/loop-lag.js';
-import { DEFAULT_SHARES, LoadShedder, Permit, type Shares } from '../../../src/resilience/shedding/shedder.js';
+import {
+  DEFAULT_SHARES,
+  type Ended,
+  LoadShedder,
+  Permit,
+  type Shares,
+} from '../../../src/resilience/shedding/shedder.js';
 import { FakeClock } from '../../support/fake-clock.js';
 import { LoopClock } from '../../support/loop-clock.js';
 import { ModelStep } from '../../support/model-step.js';
@@ -82,6 +88,22 @@ describe('the limit hears', () => {
     await clock.advance(1);
     late?.end('left');
     expect(limit.samples.slice(1)).toEqual([{ rttMs: 11, inFlight: 3, dropped: true }]);
+  });
+
+  test('of no request that failed, however long it took: what is usual stays what it was', async () => {
+    const clock = new FakeClock();
+    const limit = new SetLimit(9);
+    const [served, fast, slow, left] = fill(shedder(limit, { clock }), 4);
+    fast?.end('failed');
+    await clock.advance(10);
+    served?.end('served');
+    await clock.advance(5);
+    slow?.end('failed');
+    left?.end('left');
+    expect(limit.samples).toEqual([
+      { rttMs: 10, inFlight: 1, dropped: false },
+      { rttMs: 15, inFlight: 4, dropped: true },
+    ]);
   });
 
   test('of nobody who left while it is not known what is usual', async () => {
@@ -201,12 +223,12 @@ describe('permits', () => {
             agree(model, real);
           }),
       ),
-      fc.tuple(fc.nat(), fc.constantFrom('served', 'left')).map(
+      fc.tuple(fc.nat(), fc.constantFrom<Ended>('served', 'failed', 'left')).map(
         ([which, how]) =>
           new ModelStep<Model, Real>(`end ${which} ${how}`, (model, real) => {
             const [ended] = model.open.splice(which % Math.max(1, model.open.length), 1);
             if (ended === undefined) return;
-            for (const again of [how, 'served', 'left'] as const) ended.permit.end(again as 'served' | 'left');
+            for (const again of [how, 'served', 'left'] as const) ended.permit.end(again);
             model.under[ended.priority]--;
             agree(model, real);
           }),
