@@ -41,8 +41,8 @@ export function meshMiddleware(
       if (refusal.reset === true && node !== undefined) answer(node.outgoing, refusal);
       const { status, headers, body } = refusalReply(refusal);
       return new Response(body, { status, headers: new Headers(pairs(headers)) });
-    addRequestHeaders(c, context);
     }
+    addRequestHeaders(c, context);
     try {
       await withAmbient(context, next);
       // Hono makes the response last: what was said before it may be lost.
@@ -58,6 +58,7 @@ export function meshMiddleware(
     return undefined;
   };
 }
+
 /** For the handler to see. */
 function addRequestHeaders(c: HonoContextLike, context: InboundContext): void {
   if (context.requestHeaders === undefined) return;
@@ -74,7 +75,6 @@ function addRequestHeaders(c: HonoContextLike, context: InboundContext): void {
     contexts.set(c.req.raw, context);
   }
 }
-
 
 /** Name and value, one pair for each value. */
 const pairs = (fields: HeaderFields): [string, string][] =>

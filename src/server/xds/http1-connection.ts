@@ -141,8 +141,8 @@ export class Http1Connection {
     socket.end(() => socket.destroy());
   }
 }
-const PLAIN = { 'content-type': 'text/plain' };
 
+const PLAIN = { 'content-type': 'text/plain' };
 
 function routed(decision: Serve, view: Http1View, request: IncomingMessage, response: ServerResponse): void {
   if (decision.requestHeaders !== undefined) changeRequest(request, decision.requestHeaders(view));
