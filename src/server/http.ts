@@ -18,6 +18,7 @@ export interface InboundRequest {
 
 /** As much of a response as is watched, or written to. */
 export interface InboundResponse extends ReportingResponse, HeadedResponse {
+  readonly headersSent: boolean;
   readonly writableEnded: boolean;
   readonly writableFinished: boolean;
   /** HTTP/1.1: `close` has been told. */
@@ -70,7 +71,9 @@ export function enter<R>(
     return undefined;
   };
   const passage = inbound.refusal(context, 'http');
-  return passage instanceof Promise ? passage.then(go) : go(passage);
+  if (!(passage instanceof Promise)) return go(passage);
+  // Who comes before us may have answered meanwhile, with a time limit of its own for example.
+  return passage.then((refusal) => (response.writableEnded ? undefined : go(refusal)));
 }
 
 /** What the gates want of the response of a request that has passed them. */
@@ -85,7 +88,8 @@ export function letIn(request: InboundRequest, response: InboundResponse, contex
   }
   if (replyHeaders !== undefined) {
     context.replyHeaders = undefined;
-    for (const name in replyHeaders) response.setHeader(name, replyHeaders[name] as string | string[]);
+    if (!response.headersSent)
+      for (const name in replyHeaders) response.setHeader(name, replyHeaders[name] as string | string[]);
   }
   releaseEventStream(response, context);
 }
@@ -99,8 +103,9 @@ function cut(response: InboundResponse): void {
 /** RFC 9113 section 7. */
 const INTERNAL_ERROR = 2;
 
-/** Answers in the handler's place. */
+/** Answers in the handler's place, unless somebody else has begun to. */
 export function answer(response: InboundResponse, refusal: Refusal): void {
+  if (response.headersSent || response.writableEnded) return;
   if (refusal.reset === true) return cut(response);
   const { status, headers, body } = refusalReply(refusal);
   for (const name in headers) response.setHeader(name, headers[name] as string | string[]);
