@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { compileText, formatProblem } from '../../src/controlplane/config.js';
 import { readLimits } from '../../src/controlplane/ratelimit/read.js';
+import { FOREIGN_KINDS } from '../../src/controlplane/yaml/foreign-kinds.js';
 import { LATER_KINDS } from '../../src/controlplane/yaml/kinds.js';
 import { LISTENER } from '../../src/core/resources.js';
 import { compileYaml, httpRouteYaml, listenersOf, routesOf, serviceYaml } from '../support/mesh-yaml.js';
@@ -46,6 +47,17 @@ test('the options of meshClient are all there, in their order', () => {
   expect(table(doc, 'Where it comes from').map(([name]) => name)).toEqual(
     membersOf('src/mesh/options.ts', 'MeshOptions'),
   );
+});
+
+test('the options of middleware are all there, in their order', () => {
+  expect(table(doc, 'Middleware of servers').map(([name]) => name)).toEqual(
+    membersOf('src/server/inbound.ts', 'InboundOptions'),
+  );
+});
+
+test('the kinds of others that are known by name stand on the page for those who bring them', async () => {
+  const kinds = table(await readDoc('docs/from-envoy-and-istio.md'), 'Kinds').flatMap(([names]) => names?.split(', '));
+  expect(kinds.sort()).toEqual([...FOREIGN_KINDS].sort());
 });
 
 test('every environment variable that is read is documented', () => {

@@ -15,6 +15,7 @@ export const DOCS = [
   'docs/architecture.md',
   'docs/configuration.md',
   'docs/fetch.md',
+  'docs/from-envoy-and-istio.md',
   'docs/grpc.md',
   'docs/policies.md',
   'docs/rate-limit-service.md',
