@@ -95,7 +95,12 @@ class Http1Exchange extends Exchange {
   }
 
   protected override breakOff(_error: MeshError | undefined): void {
-    this.response.destroy();
+    const { response } = this;
+    // Another response is being sent, and this one is none yet.
+    if (response.socket === null) return void response.destroy();
+    this.flushHead();
+    // What is queued is the client's, and would go with the socket.
+    response.socket.write('', () => response.destroy());
   }
 
   protected override cut(): void {
