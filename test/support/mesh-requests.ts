@@ -126,7 +126,6 @@ spec:
   side: server
   delay: { headerDelay: {} }
   abort: { headerAbort: {}, percentage: 50 }
-  throttle: { headerLimit: {} }
 ---
 apiVersion: inmesh.dev/v1alpha1
 kind: FaultPolicy
@@ -146,7 +145,7 @@ spec:
 apiVersion: inmesh.dev/v1alpha1
 kind: FaultPolicy
 metadata: { name: slow, namespace: other }
-spec: { targetRefs: [{ kind: Service, name: b }], delay: { uniform: { min: 10ms, max: 20ms } } }
+spec: { targetRefs: [{ kind: Service, name: b }], delay: { uniform: { min: 10ms, max: 20ms } }, throttle: { headerLimit: {} } }
 ---
 apiVersion: inmesh.dev/v1alpha1
 kind: FaultPolicy

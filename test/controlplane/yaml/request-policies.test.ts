@@ -243,6 +243,14 @@ describe('a FaultPolicy is refused', () => {
     ['abort: { httpStatus: 99 }', 'spec.abort.httpStatus: must be a whole number from 200 to 599, got 99'],
     ['reset: { percentage: 101 }', 'spec.reset.percentage: must be a number from 0 to 100, got 101'],
     ['throttle: {}', 'spec.throttle: must have one of bytesPerSecond, headerLimit'],
+    [
+      'side: server, reset: {}, throttle: { bytesPerSecond: 10 }',
+      'spec.throttle: means nothing with "side: server", which leaves bodies of replies as they are: use "side: client"',
+    ],
+    [
+      'side: server, truncate: { afterBytes: 10 }',
+      'spec.truncate: means nothing with "side: server", which leaves bodies of replies as they are: use "side: client"',
+    ],
     ['reset: {}, headers: [{ name: a }]', 'spec.headers[0].value: is missing: type Exact needs it'],
     ['reset: {}, experiment: { duration: 25h }', 'spec.experiment.duration: must be from 1s to 24h, got 25h'],
     [

@@ -5,12 +5,23 @@ import { checkHeaderMatches } from './header-match.js';
 import { checkTargets } from './limit.js';
 
 const FAULTS = ['delay', 'abort', 'reset', 'throttle', 'truncate'] as const;
+/** What befalls bodies of replies, which a server's middleware has no hand in. */
+const OF_BODIES = ['throttle', 'truncate'] as const;
 const HOUR_MS = 3_600_000;
 
 export function checkFaultPolicy(spec: FaultPolicySpec, report: Report): void {
   checkTargets(spec.targetRefs, report);
   if (FAULTS.every((fault) => spec[fault] === undefined))
     report(['spec'], `must have one of ${FAULTS.join(', ')}`, { expected: FAULTS.join(', ') });
+  for (const fault of OF_BODIES) {
+    if (spec.side === 'server' && spec[fault] !== undefined) {
+      report(
+        ['spec', fault],
+        'means nothing with "side: server", which leaves bodies of replies as they are: use "side: client"',
+        { expected: 'side: client' },
+      );
+    }
+  }
   checkDelay(spec.delay, ['spec', 'delay'], report);
   exactlyOne(spec.abort, ['httpStatus', 'grpcStatus', 'headerAbort'], ['spec', 'abort'], report);
   exactlyOne(spec.throttle, ['bytesPerSecond', 'headerLimit'], ['spec', 'throttle'], report);
