@@ -77,22 +77,34 @@ function compose(
     const meaning = clusters.use(fallback);
     return meaning === undefined ? clusters.late(fallback, call).then(upstreamOf) : upstreamOf(meaning);
   };
+  const changes = (user: { readonly hashes: boolean }): (Filter | undefined)[] => [
+    countAttempts(route.attemptCount),
+    changeRequests([weighted.requestHeaders, route.requestHeaders], env), // before rewrites: formats see the path as it came (Envoy)
+    rewrite(action, weighted, route.match.path),
+    action.weightedByHash ? undefined : hashCalls(action.hashPolicies, user, env), // of what is sent (Envoy hashes then)
+    mirrorCalls(action, (mirrored) => clusters.use(mirrored), env), // copies what is sent, once for all attempts
+    replies, // innermost: cookies of ours are not the route's to remove
+  ];
   if (cluster === undefined || cluster instanceof MeshError) {
     const error = cluster ?? new NoRouteError(`route "${route.name}" names cluster "${name}", which does not exist`);
-    const trouble = new ClusterTrouble(error);
-    const fails: Service = (call) => Promise.reject(call.waitForReady ? trouble : error);
+    const fails: Service = () => Promise.reject(error);
     const standIn = error instanceof TroubledCluster ? createFallback(error.fallback, env) : undefined;
     const send = byCallPolicy((policy) => {
       const own = { cluster: name, fallback: standIn };
       return stack(troubleFilters(own, use, env, policy?.ownFallback === true), fails);
     });
-    const entering = (of: typeof policies): Service => {
-      const entry = entryFilters(action, of, { name, hold: (call) => clusters.hold(call) }, replies, env);
-      return stack(present([choice(name, undefined, undefined), ...entry, replies]), send);
+    const filters = [
+      choice(name, undefined, action.priority),
+      ...entryFilters(action, policies, { name, hold: (call) => clusters.hold(call) }, replies, env),
+      ...changes({ hashes: false }), // as the cluster would have the call: what stands in for it is sent no other
+    ];
+    const entered = stack(present(filters), send);
+    const trouble = new ClusterTrouble(error);
+    const waits: Service = (call) => {
+      call.record.cluster = name;
+      return Promise.reject(trouble);
     };
-    const entered = entering(policies);
-    // It comes by again: what limits and faults have to say, they say when it goes on.
-    const waits = entering({});
+    // It comes by again, and is left as it came: limits, faults, time and changes are for when it goes on.
     return (call) => (call.waitForReady ? waits : entered)(call);
   }
   const { session } = policies;
@@ -100,12 +112,7 @@ function compose(
     choice(cluster.statName, subsetOf(action, weighted), action.priority),
     ...entryFilters(action, policies, { name, hold: (call) => cluster.hold(call) }, replies, env),
     session === undefined ? undefined : keepEndpoint(session, name, action.clusters.length > 1), // sees the call as it came
-    countAttempts(route.attemptCount),
-    changeRequests([weighted.requestHeaders, route.requestHeaders], env), // before rewrites: formats see the path as it came (Envoy)
-    rewrite(action, weighted, route.match.path),
-    action.weightedByHash ? undefined : hashCalls(action.hashPolicies, cluster, env), // of what is sent (Envoy hashes then)
-    mirrorCalls(action, (mirrored) => clusters.use(mirrored), env), // copies what is sent, once for all attempts
-    replies, // innermost: cookies of ours are not the route's to remove
+    ...changes(cluster),
   ];
   const extra = new ExtraLoad(env);
   // Looked up per attempt: an update of the cluster replaces its service.
