@@ -46,11 +46,25 @@ export class FaultsGate implements Gate {
   }
 }
 
+/** Bodies of replies are the application's on a server: they come as it sends them, and faults of bodies are for those who call. */
+const OF_BODIES = ['throttle', 'truncate'] as const;
+
+/** The faults that a server sees to. `leave` is told of those that it leaves out. */
+export function faultsOfServer(
+  configs: readonly FaultConfig[],
+  leave: (policy: string, faults: readonly string[]) => void,
+): readonly FaultConfig[] {
+  return configs.flatMap((config) => {
+    const left = OF_BODIES.filter((fault) => config[fault] !== undefined);
+    if (left.length === 0) return [config];
+    leave(config.name, left);
+    const { throttle: _, truncate: __, ...rest } = config;
+    return [rest.delay, rest.abort, rest.reset].some((fault) => fault !== undefined) ? [rest] : [];
+  });
+}
+
 function struck(fate: Fate | undefined): Passage {
-  if (fate === undefined) return undefined;
-  // Bodies are the application's here: they come as it sends them, and faults of bodies are for those who call.
-  for (const body of fate.bodies) body.end();
-  const { ending } = fate;
+  const ending = fate?.ending;
   if (ending === undefined) return undefined;
   if (ending instanceof Error) {
     const { code, flag, httpStatus, grpcStatus, message } = ending;

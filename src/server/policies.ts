@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.js';
 import type { RouteLimits } from '../core/model/limit.js';
+import type { Logger } from '../core/log.js';
 import type { Meter } from '../core/meter.js';
 import type { Route } from '../core/model/route.js';
 import type { FilterChain, ServerListener } from '../core/model/server.js';
@@ -11,7 +12,7 @@ import { anyHeader } from '../routing/match/any-header.js';
 import { INBOUND_PREFIX } from '../core/resources.js';
 import { enforcing } from './enforced.js';
 import { CallerGate, type CallerOf } from './caller.js';
-import { FaultsGate } from './faults.js';
+import { FaultsGate, faultsOfServer } from './faults.js';
 import type { Gate } from './gate.js';
 import { LimitsGate } from './limits/gate.js';
 import { AdaptiveLimits } from './shedding/adaptive.js';
@@ -22,9 +23,13 @@ export interface PolicyEnv {
   readonly meter: Meter;
   /** Undefined: nobody counts, and limits of routes are not kept. */
   readonly limits: LimitEnv | undefined;
+  readonly logger: Logger;
   /** Who makes a request, where the server finds that out itself. Absent: it does not, or somebody has asked before. */
   readonly caller?: CallerOf | undefined;
 }
+
+/** Policies that are remembered to have been warned of; beyond that each is warned of again. */
+const MAX_WARNED = 1_000;
 
 /** What a listener asks of requests before their handlers run. One per server: what it has counted and learnt outlives updates. */
 export class ServerPolicies {
@@ -35,7 +40,9 @@ export class ServerPolicies {
   readonly #limitEnv: LimitEnv | undefined;
   /** Those of a route that did not change stay, with who waits in their lines. */
   readonly #limits = new WeakMap<RouteLimits, LimitsGate>();
-  readonly #faults = new WeakMap<NonNullable<Route['faults']>, FaultsGate>();
+  readonly #faults = new WeakMap<NonNullable<Route['faults']>, FaultsGate | 'none'>();
+  /** Policies whose faults of bodies have been warned of. */
+  readonly #warned = new Set<string>();
 
   constructor(private readonly env: PolicyEnv) {
     this.#concurrency = new AdaptiveLimits(env);
@@ -81,9 +88,20 @@ export class ServerPolicies {
     if (faults === undefined || faults.length === 0) return undefined;
     let gate = this.#faults.get(faults);
     if (gate === undefined) {
-      gate = new FaultsGate(faults, { ...this.env, headers: anyHeader });
+      const ours = faultsOfServer(faults, (policy, left) => this.#leave(policy, left));
+      gate = ours.length === 0 ? 'none' : new FaultsGate(ours, { ...this.env, headers: anyHeader });
       this.#faults.set(faults, gate);
     }
-    return gate;
+    return gate === 'none' ? undefined : gate;
+  }
+
+  #leave(policy: string, faults: readonly string[]): void {
+    if (this.#warned.has(policy)) return;
+    if (this.#warned.size >= MAX_WARNED) this.#warned.clear();
+    this.#warned.add(policy);
+    this.env.logger.warn("faults of replies' bodies are for the side of the caller: this server leaves them out", {
+      policy,
+      faults,
+    });
   }
 }

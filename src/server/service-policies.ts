@@ -28,7 +28,7 @@ export class ServicePolicies {
     known: () => void,
   ) {
     const { clock, random, limits, logger } = parts;
-    this.#policies = new ServerPolicies({ clock, random, limits, meter });
+    this.#policies = new ServerPolicies({ clock, random, limits, meter, logger });
     this.#stop = parts.watch(
       { service },
       {
