@@ -6,7 +6,7 @@ import type { Gate, Passage } from './gate.js';
 import type { ServerParts } from './parts.js';
 import type { ServicePolicies } from './service-policies.js';
 
-/** How long requests wait at most, from the start of a middleware that was told its service, until it knows the policies. Milliseconds. */
+/** How long requests wait at most, from the start of a middleware that knows its service, until it knows the policies. Milliseconds. */
 export const FIRST_POLICIES_MS = 1_000;
 
 /** Holds requests to what the configuration says for the service that they came to. What does it is loaded with the first. */
@@ -28,23 +28,34 @@ export class Configured implements Gate {
     byMesh.set(parts, known);
     const gate = known.get(name) ?? new Configured(name, parts, mesh.meter);
     known.set(name, gate);
-    // Who names the service wants its policies; who does not may have none.
-    if (service !== undefined) gate.#waits = true;
     return gate;
   }
 
-  #waits = false;
+  /** Nothing was known in time, and nobody was told yet: requests pass without policies. */
+  #late = false;
   /** With its mesh, whose counts are gone: nothing is asked of requests any more. */
   #closed = false;
 
-  private constructor(service: string, parts: ServerParts, meter: Meter) {
+  private constructor(
+    private readonly service: string,
+    private readonly parts: ServerParts,
+    meter: Meter,
+  ) {
     this.#first = new Promise<void>((resolve) => {
-      const known = (): void => {
-        cancel();
+      const settled = (): void => {
         this.#first = undefined;
         resolve();
       };
-      const cancel = parts.clock.after(FIRST_POLICIES_MS, known, { background: true });
+      const known = (): void => {
+        cancel();
+        this.#late = false;
+        settled();
+      };
+      const late = (): void => {
+        this.#late = true;
+        settled();
+      };
+      const cancel = parts.clock.after(FIRST_POLICIES_MS, late, { background: true });
       void import('./service-policies.js').then(({ ServicePolicies }) => {
         if (!this.#closed) this.#policies = new ServicePolicies(service, parts, meter, known);
       });
@@ -58,9 +69,23 @@ export class Configured implements Gate {
   }
 
   refusal(context: InboundContext, protocol: Protocol): Passage | Promise<Passage> {
-    if (this.#first !== undefined && this.#waits)
-      return this.#first.then(() => this.#policies?.refusal(context, protocol));
+    return this.#first === undefined
+      ? this.#decide(context, protocol)
+      : this.#first.then(() => this.#decide(context, protocol));
+  }
+
+  #decide(context: InboundContext, protocol: Protocol): Passage | Promise<Passage> {
+    if (this.#late) this.#tellLate();
     return this.#policies?.refusal(context, protocol);
+  }
+
+  #tellLate(): void {
+    this.#late = false;
+    const fields = { service: this.service, afterMs: FIRST_POLICIES_MS };
+    this.parts.logger.warn(
+      'requests are served without the policies of their service: nothing is known of them yet',
+      fields,
+    );
   }
 
   handled(context: InboundContext): void {

@@ -35,7 +35,7 @@ export interface InboundOptions {
   readonly shed?: boolean | ShedOptions;
   /**
    * The service that this server is, by a name that others call it by: policies of the mesh's configuration for it (`side: server`) then hold. Requests that come
-   * before the configuration has said anything wait for it, for the first second. Default: the mesh's own `service`, and nobody waits.
+   * before the configuration has said anything wait for it, for the first second. Default: the mesh's own `service`.
    */
   readonly service?: string;
   /** Limits of the rate of requests, besides those of the configuration: 429, or RESOURCE_EXHAUSTED, with when to come again. Default: none. */

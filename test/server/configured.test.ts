@@ -1,11 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type Logger, silentLogger } from '../../src/core/log.js';
 import { DEFAULT_LIMIT_REPLY, type LimitRule } from '../../src/core/model/limit.js';
 import { INBOUND_PREFIX } from '../../src/core/resources.js';
 import type { ServerConfigWatcher, WatchServer } from '../../src/core/server-config.js';
 import { meshHandler } from '../../src/server/http.js';
 import { Inbound } from '../../src/server/inbound.js';
 import type { ServerParts } from '../../src/server/parts.js';
+import type { InboundView } from '../../src/server/view.js';
 import { type TestMesh, testMesh } from '../../src/testing/index.js';
 import { FakeClock } from '../support/fake-clock.js';
 import { listening } from '../support/inbound-servers.js';
@@ -19,6 +21,7 @@ let mesh: TestMesh;
 let watched: Map<string, ServerConfigWatcher>;
 let stopped: string[];
 let servers: ServerParts;
+let logged: string[];
 const closing: (() => unknown)[] = [];
 beforeEach(() => {
   clock = new FakeClock();
@@ -30,7 +33,9 @@ beforeEach(() => {
     watched.set(name, watcher);
     return () => void stopped.push(name);
   };
-  servers = { ...mesh.servers, watch };
+  logged = [];
+  const warn: Logger['warn'] = (message, fields) => void logged.push(`warn: ${message} ${JSON.stringify(fields)}`);
+  servers = { ...mesh.servers, watch, logger: { ...silentLogger, warn } };
 });
 afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
@@ -39,6 +44,17 @@ afterEach(async () => {
 });
 
 const inbound = (service: string): Inbound => new Inbound({ mesh: { meter: mesh.meter, servers }, service, clock });
+
+const VIEW: InboundView = {
+  protocol: 'http',
+  scheme: 'http',
+  method: 'GET',
+  path: '/',
+  host: 'a',
+  headers: {},
+  peer: undefined,
+  raw: {},
+};
 
 /** Two in an hour. */
 const RULE: LimitRule = {
@@ -113,4 +129,42 @@ test.each([
     left.push(reply.status === 200 ? reply.headers.get('x-ratelimit-remaining') : null);
   }
   expect(left).toEqual(remaining);
+});
+
+test('middleware without a name waits for the policies of the mesh’s own service, too', async () => {
+  servers = { ...servers, service: 'reviews' };
+  const unnamed = new Inbound({ mesh: { meter: mesh.meter, servers }, clock });
+  const passage = unnamed.refusal(
+    unnamed.context({}, 'http', () => ({ ...VIEW, raw: {} })),
+    'http',
+  );
+  expect(passage).toBeInstanceOf(Promise);
+  await until(() => watched.size === 1);
+  told('reviews');
+  expect(await passage).toBeUndefined();
+  const remaining = () => {
+    const context = unnamed.context({}, 'http', () => ({ ...VIEW, raw: {} }));
+    unnamed.refusal(context, 'http');
+    return context.replyHeaders?.['x-ratelimit-remaining'];
+  };
+  // The first one was counted.
+  expect(remaining()).toBe('0');
+});
+
+test('a request that passes because no policies came in time is told of, once, and when they come at last the log has nothing to add', async () => {
+  const gate = inbound('reviews');
+  const passage = gate.refusal(gate.context({}, 'http'), 'http');
+  await until(() => watched.size === 1);
+  expect(logged).toEqual([]);
+  clock.advance(1_000);
+  expect(await passage).toBeUndefined();
+  expect(gate.refusal(gate.context({}, 'http'), 'http')).toBeUndefined();
+  expect(logged).toEqual([
+    'warn: requests are served without the policies of their service: nothing is known of them yet {"service":"reviews","afterMs":1000}',
+  ]);
+  told('reviews');
+  const context = gate.context({}, 'http', () => ({ ...VIEW, raw: {} }));
+  expect(gate.refusal(context, 'http')).toBeUndefined();
+  expect(context.replyHeaders?.['x-ratelimit-remaining']).toBe('1');
+  expect(logged).toHaveLength(1);
 });
