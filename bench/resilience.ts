@@ -90,6 +90,7 @@ const fallback = (kind: FallbackConfig): Filter =>
     meter,
     cluster,
     use: () => undefined,
+    hold: () => () => {},
     replay: (body) => new ReplayBody(body),
   }) as Filter;
 const breaker = (config: Partial<typeof DEFAULT_BREAKER>): Filter =>

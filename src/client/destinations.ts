@@ -42,8 +42,9 @@ export class Destinations {
       destination.lastUsed = call.record.startedAt;
       return destination.service(call);
     };
-    this.service = stack(callFilters(env), send);
-    this.beside = stack(callFilters(env), (call) => (this.#beside(call.authority) ?? send)(call));
+    const hold = (call: Call): (() => void) => this.clusters.hold(call);
+    this.service = stack(callFilters(env, hold), send);
+    this.beside = stack(callFilters(env, hold), (call) => (this.#beside(call.authority) ?? send)(call));
   }
 
   /** Begins to watch an authority ahead of calls; resolves as `Destination.ready` does. */

@@ -28,10 +28,10 @@ import { observe } from './observe.js';
  */
 
 /** Once per call, before its destination is looked up. */
-export const callFilters = (env: ClientEnv): Filter[] => [
+export const callFilters = (env: ClientEnv, hold: FallbackEnv['hold']): Filter[] => [
   observe(env), // outermost: must also see what everything below refuses
   callDeadline(env), // above the destination: the time limit covers waiting for configuration as well
-  ownFallback(env), // likewise, below the deadline: what a call brings along answers where nothing is known of its destination, too
+  ownFallback({ clock: env.clock, logger: env.logger, meter: env.meter, hold }), // likewise, below the deadline: what a call brings along answers where nothing is known of its destination, too
 ];
 
 /**
@@ -80,26 +80,35 @@ export const routeFilters = (
   own: { readonly extra: ExtraLoad; readonly fallback: boolean; readonly hedge: boolean },
 ): Filter[] =>
   present([
-    fallbacks(cluster.fallback, cluster.statName, use, own.fallback, env), // above retry: when all attempts have failed; below the deadline: it covers the fallback too
+    fallbacks(cluster.fallback, cluster.statName, cluster, use, own.fallback, env), // above retry: when all attempts have failed; below the deadline: it covers the fallback too
     retries(action, cluster, own, env), // above the balancer: each attempt may choose another endpoint
   ]);
 
 /** The same, where the cluster cannot be called, and what stands in for it is known. What stands before the cluster (`entryFilters`) holds all the same. */
 export const troubleFilters = (
-  trouble: { readonly cluster: string; readonly fallback: Fallback | undefined },
+  trouble: Pick<FallbackEnv, 'hold'> & { readonly cluster: string; readonly fallback: Fallback | undefined },
   use: FallbackEnv['use'],
   env: ClientEnv,
   overruled: boolean,
-): Filter[] => present([fallbacks(trouble.fallback, trouble.cluster, use, overruled, env)]);
+): Filter[] => present([fallbacks(trouble.fallback, trouble.cluster, trouble, use, overruled, env)]);
 
 const fallbacks = (
   of: Fallback | undefined,
   cluster: string,
+  held: Pick<FallbackEnv, 'hold'>,
   use: FallbackEnv['use'],
   overruled: boolean,
   { clock, meter }: ClientEnv,
 ): Filter | undefined =>
-  fallingBack(of, { clock, meter, cluster, use, overruled, replay: (body) => new ReplayBody(body) });
+  fallingBack(of, {
+    clock,
+    meter,
+    cluster,
+    use,
+    hold: (call) => held.hold(call),
+    overruled,
+    replay: (body) => new ReplayBody(body),
+  });
 
 /** One attempt after the other, or one beside the other. */
 function retries(

@@ -1,3 +1,4 @@
+import type { Call } from '../../core/call.js';
 import { MeshError, NoRouteError } from '../../core/errors.js';
 import type { ForwardAction, Route, SubsetCriteria, WeightedCluster } from '../../core/model/route.js';
 import { TroubledCluster } from '../../core/model/troubled-cluster.js';
@@ -90,7 +91,7 @@ function compose(
     const fails: Service = () => Promise.reject(error);
     const standIn = error instanceof TroubledCluster ? createFallback(error.fallback, env) : undefined;
     const send = byCallPolicy((policy) => {
-      const own = { cluster: name, fallback: standIn };
+      const own = { cluster: name, fallback: standIn, hold: (call: Call) => clusters.hold(call) };
       return stack(troubleFilters(own, use, env, policy?.ownFallback === true), fails);
     });
     const filters = [

@@ -25,6 +25,11 @@ export interface FunctionEnv {
 
 /** Answers of one function that may be awaited at once; calls beyond have none. As many as Envoy's `max_requests`. */
 export const MAX_FUNCTIONS_UNDER_WAY = 1_024;
+/**
+ * How long a function is awaited where the call has no deadline, in milliseconds: as a service is to which nobody gave a limit (Envoy's
+ * `RouteAction.timeout` default).
+ */
+export const FUNCTION_LIMIT_MS = 15_000;
 /** A function that is missing or throws is told of so often, in milliseconds. */
 const COMPLAIN_EVERY_MS = 60_000;
 const NOTHING = new Uint8Array(0);
@@ -36,8 +41,17 @@ export class Functions {
 
   constructor(private readonly env: Pick<FunctionEnv, 'clock' | 'logger'>) {}
 
-  /** Undefined: it has no answer. `name`: what it is called where that is told of. */
-  ask(name: string, answer: FallbackFunction, call: Call, failure: Failure): Promise<Reply | undefined> | undefined {
+  /**
+   * Undefined: it has no answer. `name`: what it is called where that is told of. `call`: as it was sent; `waiting`: whose end is the end of the wait,
+   * which is the same call but where only the sending had a limit.
+   */
+  ask(
+    name: string,
+    answer: FallbackFunction,
+    call: Call,
+    failure: Failure,
+    waiting = call,
+  ): Promise<Reply | undefined> | undefined {
     if (this.#underWay >= MAX_FUNCTIONS_UNDER_WAY) return undefined;
     this.#underWay++;
     const answering = Promise.resolve()
@@ -47,7 +61,24 @@ export class Functions {
       .finally(() => {
         this.#underWay--;
       });
-    return unlessCancelled(call, answering);
+    return this.#wait(name, waiting, answering);
+  }
+
+  /** Nobody waits longer than the call's deadline, or the limit where there is none; what comes later is thrown away. */
+  #wait(name: string, call: Call, answering: Promise<Reply | undefined>): Promise<Reply | undefined> {
+    return new Promise((resolve) => {
+      const late = (): void => settle(this.complain(name, `it has none after ${FUNCTION_LIMIT_MS} ms`));
+      const unlimited = call.deadline === Number.POSITIVE_INFINITY;
+      const stop = unlimited ? this.env.clock.after(FUNCTION_LIMIT_MS, late) : undefined;
+      const settle = (reply: Reply | undefined): void => {
+        stop?.();
+        call.cancellation.remove(cancelled);
+        resolve(reply);
+      };
+      const cancelled = (): void => settle(undefined);
+      call.cancellation.add(cancelled);
+      void answering.then(settle);
+    });
   }
 
   complain(name: string, error: string): undefined {
@@ -124,16 +155,4 @@ export function replyAs(call: Call, said: FallbackReply): Reply {
   return call.protocol === 'grpc'
     ? grpcReply(grpcStatus, bytes, headers, grpcMessage)
     : httpReply(call, status, headers, bytes);
-}
-
-/** Nobody waits longer than the call's deadline; what comes later is thrown away. */
-function unlessCancelled(call: Call, answering: Promise<Reply | undefined>): Promise<Reply | undefined> {
-  return new Promise((resolve) => {
-    const cancelled = (): void => resolve(undefined);
-    call.cancellation.add(cancelled);
-    void answering.then((reply) => {
-      call.cancellation.remove(cancelled);
-      resolve(reply);
-    });
-  });
 }

@@ -1,6 +1,7 @@
 import type { Call } from '../../core/call.js';
 import type { CallChoices } from '../../core/call-policy.js';
 import { MeshError } from '../../core/errors.js';
+import type { Reply } from '../../core/reply.js';
 import type { Filter } from '../../core/service.js';
 import { failedReply, isFailure } from './failure.js';
 import { type FunctionEnv, Functions, replyAs } from './function.js';
@@ -9,35 +10,38 @@ import { type StandInEnv, standIn } from './stand-in.js';
 
 /**
  * The fallback that a call brings along. Around its whole way, so that it also answers where nothing is known of the destination; within the
- * application's deadline.
+ * application's deadline. What is sent has a switch of its own: the time that a route allows ends the sending, not the fallback.
  */
 export const ownFallback = (env: StandInEnv & Pick<FunctionEnv, 'logger'>): Filter => {
   const functions = new Functions(env);
   return (next) => (call) => {
     const { fallback } = call;
     if (fallback === undefined) return next(call);
-    const kinds = [kindOf(fallback, functions)];
-    const cluster = (): string => call.record.cluster ?? call.authority;
-    return next(call).then(
+    const sent = call.attemptOf(0, undefined);
+    call.cancellation.add((reason) => sent.cancel(reason));
+    const instead = (reason: string, error: MeshError | undefined, reply: Reply | undefined): Promise<Reply> => {
+      const kinds = [kindOf(fallback, functions, sent)];
+      const cluster = call.record.cluster ?? call.authority;
+      return standIn(kinds, call, { reason, error, reply, key: undefined }, cluster, undefined, env);
+    };
+    return next(sent).then(
       (reply) => {
         const reason = failedReply(call, reply);
-        if (reason === undefined) return reply;
-        return standIn(kinds, call, { reason, error: undefined, reply, key: undefined }, cluster(), undefined, env);
+        return reason === undefined ? reply : instead(reason, undefined, reply);
       },
       (error: unknown) => {
         if (!(error instanceof MeshError) || !isFailure(call, error)) throw error;
-        const failure = { reason: error.code, error, reply: undefined, key: undefined };
-        return standIn(kinds, call, failure, cluster(), undefined, env);
+        return instead(error.code, error, undefined);
       },
     );
   };
 };
 
-const kindOf = (fallback: NonNullable<CallChoices['fallback']>, functions: Functions): Kind =>
+const kindOf = (fallback: NonNullable<CallChoices['fallback']>, functions: Functions, sent: Call): Kind =>
   typeof fallback === 'function'
     ? {
         by: 'function',
         takesTime: true,
-        answer: (call, failure) => functions.ask('of the call', fallback, call, failure),
+        answer: (call, failure) => functions.ask('of the call', fallback, sent, failure, call),
       }
-    : { by: 'static', takesTime: false, answer: (call: Call) => replyAs(call, fallback) };
+    : { by: 'static', takesTime: false, answer: (call) => replyAs(call, fallback) };

@@ -1,4 +1,5 @@
 import { collect } from '../../../src/core/body.js';
+import { UnderWay } from '../../../src/client/endpoints/under-way.js';
 import { CancelledError, MeshError } from '../../../src/core/errors.js';
 import { type Logger, silentLogger } from '../../../src/core/log.js';
 import { type MeshEvent, noMeter } from '../../../src/core/meter.js';
@@ -28,6 +29,7 @@ export function withFallbacks(
       complaints.push(fields?.['error']);
     },
   };
+  const underWay = new UnderWay();
   const env: FallbackEnv = {
     clock,
     meter: { ...noMeter, event: (event) => void events.push(event) },
@@ -36,11 +38,12 @@ export function withFallbacks(
       const service = more.clusters?.[name];
       return service && { statName: name, service };
     },
+    hold: (call) => underWay.hold(call),
     replay: (body) => new ReplayBody(body),
   };
   const fallback = createFallback(kinds, { clock, logger, fallbacks: more.fallbacks });
   const service = stack([fallingBack(fallback, env) as Filter], next);
-  return { service, clock, events, warnings, complaints };
+  return { service, clock, events, warnings, complaints, underWay };
 }
 
 export const textOf = async ({ body }: Reply): Promise<string> =>
