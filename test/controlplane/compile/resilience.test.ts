@@ -161,7 +161,7 @@ describe('mistakes', () => {
     ],
     [
       'connectionPool: { batchPercent: 101 }',
-      'connectionPool.batchPercent: must be a whole number from 0 to 100, got 101',
+      'connectionPool.batchPercent: must be a whole number from 0 to 100, in percent, got 101',
     ],
     [
       'connectionPool: { high: { maxConnections: 3 } }',

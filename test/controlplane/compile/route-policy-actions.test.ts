@@ -202,7 +202,7 @@ describe('mistakes', () => {
   test.each<[string, string, string?]>([
     ['hedge: { maxAttempts: 6 }', 'hedge.maxAttempts: must be a whole number from 2 to 5, got 6'],
     ['hedge: { nonFatalStatuses: [OK] }', 'hedge.nonFatalStatuses[0]: must be one of CANCELLED'],
-    ['hedge: { percentile: 100 }', 'hedge.percentile: must be a number from 1 to 99.99, got 100'],
+    ['hedge: { percentile: 100 }', 'hedge.percentile: must be a number from 1 to 99.99, in percent, got 100'],
     [
       'hedge: { onPerTryTimeout: true, delay: 1s }',
       'hedge.delay: means nothing with onPerTryTimeout, which waits for the limit of the attempt: remove it',

@@ -446,7 +446,7 @@ describe('mistakes', () => {
       'localityLbSetting.distribute[0].to: must give a locality a weight of at least 1',
     ],
     ['localityLbSetting: { failoverOrder: [a, a] }', 'localityLbSetting.failoverOrder[1]: "a" is there twice'],
-    ['panicThreshold: 101', 'panicThreshold: must be a whole number from 0 to 100, got 101'],
+    ['panicThreshold: 101', 'panicThreshold: must be a whole number from 0 to 100, in percent, got 101'],
   ])('%s', (text, message) => {
     expect(balancer(text)).toEqual([message]);
   });

@@ -12,28 +12,28 @@ export const about = <S extends v.GenericSchema>(schema: S, description: string)
 
 const message = (expected: string): string => `must be ${expected}`;
 
-/** Whole number in [min, max]. */
-export const integer = (min: number, max: number) =>
-  v.pipe(
-    v.number(message(`a whole number from ${min} to ${max}`)),
-    v.integer(message(`a whole number from ${min} to ${max}`)),
-    v.minValue(min, message(`a whole number from ${min} to ${max}`)),
-    v.maxValue(max, message(`a whole number from ${min} to ${max}`)),
-  );
+/** Whole number in [min, max]; `unit` is for messages: `, in percent`. */
+export const integer = (min: number, max: number, unit = '') => {
+  const expected = message(`a whole number from ${min} to ${max}${unit}`);
+  return v.pipe(v.number(expected), v.integer(expected), v.minValue(min, expected), v.maxValue(max, expected));
+};
 
 /** Number in [min, max], with fractions. */
-export const decimal = (min: number, max: number) =>
-  v.pipe(
-    v.number(message(`a number from ${min} to ${max}`)),
-    v.minValue(min, message(`a number from ${min} to ${max}`)),
-    v.maxValue(max, message(`a number from ${min} to ${max}`)),
-  );
+export const decimal = (min: number, max: number, unit = '') => {
+  const expected = message(`a number from ${min} to ${max}${unit}`);
+  return v.pipe(v.number(expected), v.minValue(min, expected), v.maxValue(max, expected));
+};
+
+const PERCENT = ', in percent';
 
 export const UINT32_MAX = 4_294_967_295;
 
 export const count = (min: number) => integer(min, UINT32_MAX);
 
-export const percent = integer(0, 100);
+export const percent = integer(0, 100, PERCENT);
+
+/** Percent with fractions. */
+export const decimalPercent = (min: number, max: number) => decimal(min, max, PERCENT);
 
 export const text = (minLength: number, maxLength: number) =>
   v.pipe(

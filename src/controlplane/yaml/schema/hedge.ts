@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { GRPC_STATUS_NAMES } from '../../../core/grpc-status.js';
-import { about, decimal, duration, integer, listOf, oneOf } from './fields.js';
+import { about, decimalPercent, duration, integer, listOf, oneOf } from './fields.js';
 
 /** A second attempt beside the first that is slow: gRFC A6's `hedgingPolicy`, with Finagle's delay and Envoy's trigger. */
 export const hedge = v.strictObject({
@@ -13,10 +13,13 @@ export const hedge = v.strictObject({
     'After this long the next one goes out (gRFC A6 `hedgingDelay`). Default: the live `percentile` of the latencies of the Service (Finagle).',
   ),
   percentile: about(
-    v.optional(decimal(1, 99.99), 95),
+    v.optional(decimalPercent(1, 99.99), 95),
     'That percentile; it does not count before 100 calls have been seen in 10s. Default 95.',
   ),
-  maxExtraPercent: about(v.optional(decimal(0.01, 100), 5), 'Extra load at most, in percent of the calls. Default 5.'),
+  maxExtraPercent: about(
+    v.optional(decimalPercent(0.01, 100), 5),
+    'Extra load at most, in percent of the calls. Default 5.',
+  ),
   nonFatalStatuses: about(
     v.optional(listOf(oneOf(GRPC_STATUS_NAMES.slice(1)), 1, 16)),
     'gRPC statuses at which the next one goes out at once; others end the call (gRFC A6). Default: none.',

@@ -1,8 +1,8 @@
 import * as v from 'valibot';
-import { about, duration, integer } from './fields.js';
+import { about, duration, integer, percent } from './fields.js';
 
 const budget = v.strictObject({
-  percent: about(v.optional(integer(0, 100), 20), 'Retries as a share of calls, in percent (GEP-3388). Default 20.'),
+  percent: about(v.optional(percent, 20), 'Retries as a share of calls, in percent (GEP-3388). Default 20.'),
   interval: about(
     v.optional(duration, '10s'),
     "How long a call counts, 1s to 60s (GEP-3388 has up to 1h; Finagle's budget ends at 60s). Default 10s.",

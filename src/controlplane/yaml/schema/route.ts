@@ -11,6 +11,7 @@ import {
   portNumber,
   subdomain,
   text,
+  percent,
 } from './fields.js';
 import { cors } from './cors.js';
 
@@ -99,7 +100,7 @@ const requestMirror = v.strictObject({
     name: about(subdomain, 'Name of the Service that gets copies of requests; its replies are thrown away.'),
     port: about(v.optional(portNumber), 'Port of the Service. Default: 80 if it has that, else its first.'),
   }),
-  percent: about(v.optional(integer(0, 100)), 'Share of the requests that are copied, in percent. Default: all.'),
+  percent: about(v.optional(percent), 'Share of the requests that are copied, in percent. Default: all.'),
   fraction: about(
     v.optional(
       v.strictObject({
