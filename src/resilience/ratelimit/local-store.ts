@@ -25,6 +25,8 @@ class LocalState implements LimitState {
     readonly retryAfterMs: number,
     /** In which the request was counted: a window that is over gets nothing back. */
     readonly window: number,
+    /** When, in monotonic milliseconds. */
+    readonly at: number,
   ) {}
 
   get allowed(): boolean {
@@ -87,7 +89,7 @@ export class LocalStore implements LimitStore {
     const algorithm = this.#algorithms.of(limit);
     const slot = this.#keys.find(key, algorithm, now);
     if (slot === 0 || !(taken instanceof LocalState)) return;
-    algorithm.giveBack(this.#keys.slots, slot, now, cost, taken.window);
+    algorithm.giveBack(this.#keys.slots, slot, now, cost, taken.window, taken.at);
   }
 
   close(): void {
@@ -102,6 +104,7 @@ export class LocalStore implements LimitStore {
       algorithm.resetMs(slots, slot, now),
       waitMs,
       algorithm.window(slots, slot, now),
+      now,
     );
   }
 }

@@ -12,8 +12,8 @@ export interface Algorithm {
   /** Until `cost` would be let through: 0 is now, Infinity never. */
   waitMs(slots: Slots, slot: number, now: number, cost: number): number;
   take(slots: Slots, slot: number, now: number, cost: number): void;
-  /** Takes back what was taken when the state said `window`; nothing when that window is over. */
-  giveBack(slots: Slots, slot: number, now: number, cost: number, window: number): void;
+  /** Takes back what was taken at `at`, when the state said `window`; nothing when that window is over, and no more than still counts. */
+  giveBack(slots: Slots, slot: number, now: number, cost: number, window: number, at: number): void;
   /** Names the window that a request taken now counts in. */
   window(slots: Slots, slot: number, now: number): number;
   /** What counts now. */

@@ -8,7 +8,7 @@ const SLACK = 1e-4;
 /**
  * Token bucket as GCRA (ITU-T I.371; the virtual scheduling of ATM Forum TM 4.0): one number per key, the theoretical arrival time, at which the bucket is
  * full again. A request moves it on by its cost in intervals, and is let through when it is then no further ahead than `burst` intervals. 10 per second with
- * a burst of 5: five at once, then one each 100 ms.
+ * a burst of 5: five at once, then one each 100 ms. A slot: `ends` is the arrival time; `a` what was given back since `b`, when the bucket was full last.
  */
 export class TokenBucket implements Algorithm {
   readonly capacity: number;
@@ -31,15 +31,29 @@ export class TokenBucket implements Algorithm {
   }
 
   take(slots: Slots, slot: number, now: number, cost: number): void {
+    if ((slots.ends[slot] as number) <= now) {
+      slots.a[slot] = 0;
+      slots.b[slot] = now;
+    }
     slots.ends[slot] = this.#arrival(slots, slot, now) + cost * this.#intervalMs;
   }
 
-  giveBack(slots: Slots, slot: number, _now: number, cost: number): void {
-    slots.ends[slot] = (slots.ends[slot] as number) - cost * this.#intervalMs;
+  /**
+   * What has come back by itself since is not given back again. In the order in which requests were let through, those before it come back first, so that of
+   * it no less is left than lies beyond now; were the bucket full without it, all the time since would have been lost to it. The larger of both is right.
+   */
+  giveBack(slots: Slots, slot: number, now: number, cost: number, window: number, at: number): void {
+    if (at < (slots.b[slot] as number)) return;
+    const whole = cost * this.#intervalMs;
+    const beyond = window - (slots.a[slot] as number) - now;
+    const left = Math.min(whole, Math.max(0, beyond, whole - (now - at)));
+    slots.a[slot] = (slots.a[slot] as number) + left;
+    slots.ends[slot] = (slots.ends[slot] as number) - left;
   }
 
-  window(): number {
-    return 0;
+  /** Where a request taken just now comes back last, had nothing been given back. */
+  window(slots: Slots, slot: number, now: number): number {
+    return this.#arrival(slots, slot, now) + (slots.a[slot] as number);
   }
 
   used(slots: Slots, slot: number, now: number): number {
@@ -47,6 +61,7 @@ export class TokenBucket implements Algorithm {
   }
 
   adopt(slots: Slots, slot: number, now: number, used: number): void {
+    slots.b[slot] = now;
     slots.ends[slot] = now + Math.min(used, this.capacity) * this.#intervalMs;
   }
 
