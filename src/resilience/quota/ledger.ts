@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Clock } from '../../core/clock.js';
 import type { Use, UseSink } from '../../core/limits.js';
 import type { Meter } from '../../core/meter.js';
@@ -22,6 +23,9 @@ export interface LedgerOptions {
 export const DEFAULT_MAX_ACCOUNTS = 100_000;
 /** Plans that metrics tell apart; those beyond are `other` there. */
 const MAX_PLANS = 100;
+
+/** Longer values of a key are cut, and end in their hash: what a caller writes in a header is not kept by the kilobyte. */
+const LONGEST_VALUE = 256;
 
 /** What one key used of one rule in one window. */
 export class Account {
@@ -48,6 +52,8 @@ export class UsageLedger implements UseSink {
   readonly #maxAccounts: number;
   /** Accounts that are gone. */
   #dropped = 0;
+  /** No window of an account ends before, so that nobody looks for one: milliseconds since the epoch. */
+  #nextEnd = Number.POSITIVE_INFINITY;
 
   constructor(private readonly options: LedgerOptions) {
     this.#maxAccounts = options.maxAccounts ?? DEFAULT_MAX_ACCOUNTS;
@@ -73,7 +79,8 @@ export class UsageLedger implements UseSink {
   }
 
   #account(use: Use, window: UsageWindow, wallTime: number): Account {
-    const id = JSON.stringify([use.rule, use.plan, use.key, window.end]);
+    const values = use.key.map(shortened);
+    const id = JSON.stringify([use.rule, use.plan, values, window.end]);
     const known = this.#accounts.get(id);
     if (known !== undefined) return known;
     if (this.#accounts.size >= this.#maxAccounts && !this.#makeRoom(wallTime)) {
@@ -82,7 +89,7 @@ export class UsageLedger implements UseSink {
     }
     const key: Record<string, string> = Object.create(null);
     for (const [i, name] of use.names.entries()) {
-      const value = use.key[i];
+      const value = values[i];
       if (value !== undefined) key[name] = value;
     }
     return this.#open(id, new Account(use.rule, use.plan, key, window));
@@ -90,16 +97,20 @@ export class UsageLedger implements UseSink {
 
   #open(id: string, account: Account): Account {
     this.#accounts.set(id, account);
+    this.#nextEnd = Math.min(this.#nextEnd, account.window.end);
     return account;
   }
 
   /** Drops the accounts of windows that have ended, an eighth of all at most, the oldest first. Whether there were any. */
   #makeRoom(wallTime: number): boolean {
+    if (wallTime < this.#nextEnd) return false;
     const ended = [...this.#accounts].filter(([, { window }]) => window.end <= wallTime);
     ended.sort(([, a], [, b]) => a.window.end - b.window.end);
     const dropped = ended.slice(0, Math.max(1, Math.ceil(this.#maxAccounts / 8)));
     for (const [id] of dropped) this.#accounts.delete(id);
     this.#dropped += dropped.length;
+    this.#nextEnd = Number.POSITIVE_INFINITY;
+    for (const { window } of this.#accounts.values()) this.#nextEnd = Math.min(this.#nextEnd, window.end);
     return dropped.length > 0;
   }
 
@@ -109,4 +120,10 @@ export class UsageLedger implements UseSink {
     this.#plans.add(plan);
     return plan;
   }
+}
+
+function shortened(value: string | undefined): string | undefined {
+  if (value === undefined || value.length <= LONGEST_VALUE) return value;
+  const hash = createHash('sha256').update(value).digest('base64url');
+  return `${value.slice(0, LONGEST_VALUE - hash.length - 1)}#${hash}`;
 }

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { Use } from '../../../src/core/limits.js';
 import type { MeshEvent } from '../../../src/core/meter.js';
 import type { Limit } from '../../../src/core/model/limit.js';
@@ -81,4 +81,33 @@ test('metrics tell plans apart, a hundred of them, and nobody else', () => {
     { kind: 'quota:used', plan: 'other', units: 2 },
     { kind: 'quota:used', plan: 'plan 0', units: 1 },
   ]);
+});
+
+test('long values are cut and told apart by their hash', () => {
+  const { ledger: of, use } = ledger();
+  const long = 'x'.repeat(14_000);
+  for (const user of [`${long}1`, `${long}2`, `${long}1`, 'x'.repeat(256)]) use(user);
+  const { accounts } = of.snapshot();
+  expect(accounts.map(({ requests }) => requests)).toEqual([2, 1, 1]);
+  for (const { id, key } of accounts) {
+    expect(key?.['user']).toHaveLength(256);
+    expect(id.length).toBeLessThan(400);
+  }
+});
+
+test('while no window has ended nobody looks for one that has', async () => {
+  const { clock, ledger: of, use } = ledger(16);
+  const looked = vi.spyOn(Map.prototype, Symbol.iterator);
+  try {
+    for (let i = 0; i < 100; i++) use(`user ${i}`);
+    expect(looked).not.toHaveBeenCalled();
+    await clock.advance(DAY);
+    for (let i = 0; i < 100; i++) use(`user ${i}`);
+    // Each time an eighth goes: all seventeen of yesterday, and then no more.
+    expect(looked.mock.calls.length).toBe(9);
+  } finally {
+    looked.mockRestore();
+  }
+  expect(of.snapshot().dropped).toBe(17);
+  expect(of.snapshot().accounts.reduce((sum, { requests }) => sum + requests, 0)).toBe(100);
 });
