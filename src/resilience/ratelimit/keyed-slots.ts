@@ -9,6 +9,8 @@ const SWEPT_PER_KEY = 2;
 /** Keys looked at when there is no room: so many at least, and so many where all before are at their limit. */
 const CANDIDATES = 16;
 const MOST_CANDIDATES = 64;
+/** What one counts among them that is not to go: so many more are looked at. */
+const PASSED_BY = 1 / 16;
 const FIRST_CAPACITY = 1_024;
 
 /** Keys and their slots, bounded; which one goes when there are too many. */
@@ -115,16 +117,24 @@ export class KeyedSlots {
     const { ends } = this.slots;
     let victim = 0;
     let least = Number.POSITIVE_INFINITY;
+    let crowded = false;
     let seen = 0;
     // A slot that is free is no candidate, and costs little to pass by; of live ones there is one at least.
-    for (let looked = 0; looked < this.#keys.length && seen < (least < 1 ? CANDIDATES : MOST_CANDIDATES); looked++) {
+    for (let looked = 0; looked < this.#keys.length && seen < (crowded && least < 1 ? CANDIDATES : MOST_CANDIDATES); looked++) {
       const slot = this.#next();
       if (this.#keys[slot] === undefined || slot === keep) continue;
       if ((ends[slot] as number) <= now) {
         this.#drop(slot);
         return;
       }
-      seen++;
+      // A limit with no more than its part of the room loses no key to a flood of another's, as far as one is found soon.
+      const ofCrowd = this.algorithms.crowded(this.#algorithm[slot] as number, this.size);
+      seen += ofCrowd ? 1 : PASSED_BY;
+      if (crowded && !ofCrowd) continue;
+      if (ofCrowd && !crowded) {
+        crowded = true;
+        least = Number.POSITIVE_INFINITY;
+      }
       const share = this.#share(slot, now);
       if (share < least || (share === least && (ends[slot] as number) < (ends[victim] as number))) {
         least = share;

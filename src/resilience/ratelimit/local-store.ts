@@ -38,9 +38,10 @@ class LocalState implements LimitState {
  * Counts in this process. It never waits and never throws. Nothing runs in the background: each new key looks at two old ones, and what has expired is
  * dropped without a loss.
  *
- * When there is no room for a new key, of some that are looked at in turn one that has expired goes; else the one that has used the least of its limit; and
- * only where all of them are at their limit, the one whose time is up first. A key at its limit thus outlives a flood of fresh ones, unless those are at their
- * limits too: then there are more limited keys than room, and the limit of the oldest is forgotten. Nobody is refused for want of room.
+ * When there is no room for a new key, of some that are looked at in turn one that has expired goes; else one of a limit that has more than its part of the
+ * room (as much as others in use): the one that has used the least of its limit, and only where all of them are at their limit, the one whose time is up
+ * first. A key at its limit thus outlives a flood of fresh ones, and one that has used some of its quota a flood of keys of another limit, whatever these
+ * have used. Where there are more limited keys than room, the limit of the oldest is forgotten. Nobody is refused for want of room.
  */
 export class LocalStore implements LimitStore {
   readonly #clock: Pick<Clock, 'now' | 'wallTime'>;

@@ -96,6 +96,29 @@ for (const [kind, limit] of Object.entries(KINDS)) {
   });
 }
 
+test('a quota that is used in part outlives a flood of keys of another rule, whatever these have used', () => {
+  const store = new LocalStore({ clock: new FakeClock(), maxKeys: 200 });
+  const quota: Limit = { algorithm: 'calendar', requests: 10, per: 'day', timeZone: 'UTC' };
+  const anonymous: Limit = { algorithm: 'token_bucket', requests: 1, perMs: 600_000, burst: 1 };
+  let passed = 0;
+  for (let round = 0; round < 10; round++) {
+    for (let i = 0; i < 2; i++) if (store.take('quota', quota, 1).allowed) passed++;
+    for (let i = 0; i < 400; i++) expect(store.take(`${round} ${i}`, anonymous, 1).allowed).toBe(true);
+  }
+  expect(passed).toBe(10);
+  expect(store.size).toBe(200);
+});
+
+test('limits share the room: each keeps the keys at their limit that fit in its part', () => {
+  const store = new LocalStore({ clock: new FakeClock(), maxKeys: 1_000 });
+  for (let i = 0; i < 300; i++) store.take(`limited ${i}`, bucket, 4);
+  for (let i = 0; i < 5_000; i++) {
+    store.take(`fresh ${i}`, window, 1);
+    store.take(`full ${i}`, log, 4);
+  }
+  for (let i = 0; i < 300; i++) expect(store.peek(`limited ${i}`, bucket, 1).allowed).toBe(false);
+});
+
 test('keys that have expired make room by themselves, a few with each new one', async () => {
   const clock = new FakeClock(0, 0);
   const store = new LocalStore({ clock });

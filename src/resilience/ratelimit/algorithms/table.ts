@@ -23,6 +23,8 @@ export class AlgorithmTable {
   readonly #rows: (Row | undefined)[] = [undefined];
   readonly #free: number[] = [];
   #sweepAt = MIN_SWEEP;
+  /** Rows that slots name. */
+  #inUse = 0;
   #lastLimit: Limit | undefined;
   #last: Row | undefined;
 
@@ -50,13 +52,18 @@ export class AlgorithmTable {
   /** A slot names it from now on. */
   hold(algorithm: Algorithm): number {
     const row = this.#byAlgorithm.get(algorithm) as Row;
-    row.slots++;
+    if (row.slots++ === 0) this.#inUse++;
     return row.id;
   }
 
   /** A slot names it no more. */
   release(id: number): void {
-    (this.#rows[id] as Row).slots--;
+    if (--(this.#rows[id] as Row).slots === 0) this.#inUse--;
+  }
+
+  /** Whether so many of all `slots` name it that others have less than they would if all limits in use had as many. */
+  crowded(id: number, slots: number): boolean {
+    return (this.#rows[id] as Row).slots * this.#inUse >= slots;
   }
 
   #known(text: string, limit: Limit): Row {
