@@ -83,6 +83,57 @@ describe('deadline', () => {
     await failed;
   });
 
+  describe('an upload to which nobody gave a limit', () => {
+    const upload = (route: RouteTimeout) => {
+      const run = setup(route, (made) => {
+        made.body?.pipe({ write: () => true, end() {}, fail() {} });
+        return new Promise((_, reject) => made.cancellation.add(reject));
+      });
+      const body = new StreamBody({ resume() {}, cancel() {} });
+      let failure: string | undefined;
+      run.call(aCall({ method: 'POST', body })).catch((error: Error) => {
+        failure = error.message;
+      });
+      return { ...run, body, failure: () => failure };
+    };
+
+    test('ends when nothing of it moves for 5 minutes, as in Envoy (stream_idle_timeout), and leaves no timer', async () => {
+      const { body, clock, failure } = upload(unset);
+      for (let i = 0; i < 3; i++) {
+        await clock.advance(299_000);
+        body.write(new Uint8Array(1));
+      }
+      await clock.advance(299_000);
+      expect(failure()).toBeUndefined();
+      await clock.advance(1_010);
+      expect(failure()).toContain('nothing of the request body moved for 300000 ms');
+      expect(clock.pending).toBe(0);
+    });
+
+    test('has the time for the head once it is whole, however long it took', async () => {
+      const { body, clock, failure } = upload(unset);
+      await clock.advance(200_000);
+      body.end();
+      await clock.advance(14_000);
+      expect(failure()).toBeUndefined();
+      await clock.advance(1_010);
+      expect(failure()).toContain('deadline exceeded after 15');
+      expect(clock.pending).toBe(0);
+    });
+
+    test('is not ended where the route says what idle is, or has no limit', async () => {
+      for (const route of [
+        { ...unset, idleTimeoutMs: 3_600_000 },
+        { ...unset, idleTimeoutMs: 0 },
+        { ...unset, timeoutMs: 0 },
+      ]) {
+        const { clock, failure } = upload(route);
+        await clock.advance(1_000_000);
+        expect(failure()).toBeUndefined();
+      }
+    });
+  });
+
   test('a limit that was asked for covers the reply to its end', async () => {
     const reply = new OpenReply();
     const { call, clock, service } = setup({ timeoutMs: 1_000, maxStreamDurationMs: undefined }, reply);

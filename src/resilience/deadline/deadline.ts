@@ -26,6 +26,8 @@ export interface RouteTimeout {
   readonly timeoutMs: number | undefined;
   /** Cap on a gRPC call (`max_stream_duration`), in milliseconds; 0 or undefined: none. */
   readonly maxStreamDurationMs: number | undefined;
+  /** How long it may stand still (`idle_timeout`), which is kept elsewhere; undefined: UPLOAD_IDLE_MS for uploads to which nobody gave a limit. */
+  readonly idleTimeoutMs?: number | undefined;
 }
 
 /**
@@ -33,6 +35,8 @@ export interface RouteTimeout {
  * As there, it begins when the request has been sent whole; unlike there, it does not cut a reply that has begun, so that event streams and downloads work without configuration.
  */
 export const DEFAULT_HEAD_TIMEOUT_MS = 15_000;
+/** How long an upload to which nobody gave a limit may stand still: 5 min, the default of Envoy's `stream_idle_timeout`. A server that reads nothing would hold it for ever. */
+export const UPLOAD_IDLE_MS = 300_000;
 
 /**
  * The limit that the call itself brings: the application's `timeoutMs`, and what is left to the request that is being served (core/ambient), less
@@ -76,24 +80,43 @@ export const routeDeadline = (route: RouteTimeout, env: DeadlineEnv): Filter | u
     }
     const nobodyAsked =
       timeoutMs === undefined && call.deadline === Number.POSITIVE_INFINITY && call.protocol === 'http';
-    return nobodyAsked ? headWithin(DEFAULT_HEAD_TIMEOUT_MS, env, next, call) : next(call);
+    return nobodyAsked ? headWithin(route.idleTimeoutMs === undefined, env, next, call) : next(call);
   };
 };
 
-/** Cancels the call when its head takes longer. Not a deadline: nobody is told of it, and it ends with the head. */
-function headWithin(limitMs: number, env: DeadlineEnv, next: Service, call: Call): Promise<Reply> {
+/**
+ * Cancels the call when its head takes longer than DEFAULT_HEAD_TIMEOUT_MS. Not a deadline: nobody is told of it, and it ends with the head. `idle`: also
+ * when its upload stands still before that.
+ */
+function headWithin(idle: boolean, env: DeadlineEnv, next: Service, call: Call): Promise<Reply> {
+  const { clock, deadlines } = env;
   let entry: DeadlineEntry | undefined;
   let over = false;
   const wait = (): void => {
-    const startedAt = env.clock.now();
+    entry?.stop();
+    const startedAt = clock.now();
     if (over) return;
-    call.headBy = startedAt + limitMs;
-    entry = env.deadlines.watch(call.headBy, () => expire(env, call, startedAt));
+    call.headBy = startedAt + DEFAULT_HEAD_TIMEOUT_MS;
+    entry = deadlines.watch(call.headBy, () => expire(env, call, startedAt));
+  };
+  let movedAt = clock.now();
+  const moved = (): void => {
+    movedAt = clock.now();
+  };
+  /** One entry at a time: what moved meanwhile is looked at when it is due. */
+  const watchUpload = (): void => {
+    entry = deadlines.watch(movedAt + UPLOAD_IDLE_MS, () => {
+      if (clock.now() - movedAt < UPLOAD_IDLE_MS) watchUpload();
+      else call.cancel(stoodStill(call));
+    });
   };
   const body = call.body;
   // Envoy's route timeout "spans between the point at which the entire downstream request has been received and ...": an upload takes its time.
   if (body === undefined || body.replayable) wait();
-  else call.body = noticedEnd(body, wait);
+  else {
+    call.body = noticed(body, moved, wait);
+    if (idle) watchUpload();
+  }
   const stop = (): void => {
     over = true;
     entry?.stop();
@@ -110,14 +133,23 @@ function headWithin(limitMs: number, env: DeadlineEnv, next: Service, call: Call
   );
 }
 
-/** `body`, which tells when its last byte has been taken. */
-const noticedEnd = (body: Body, ended: () => void): Body => ({
+const stoodStill = ({ record }: Call): DeadlineExceededError =>
+  new DeadlineExceededError(
+    `nothing of the request body moved for ${UPLOAD_IDLE_MS} ms (stream_idle_timeout); give the call or its route a timeout for another limit`,
+    record.attempts === 0 ? 'no' : 'maybe',
+  );
+
+/** `body`, which tells of each chunk that is taken, and when the last one has been. */
+const noticed = (body: Body, moved: () => void, ended: () => void): Body => ({
   size: body.size,
   replayable: false,
   cancel: (reason) => body.cancel(reason),
   pipe: (sink) =>
     body.pipe({
-      write: (chunk) => sink.write(chunk),
+      write: (chunk) => {
+        moved();
+        return sink.write(chunk);
+      },
       end: (trailers) => {
         ended();
         sink.end(trailers);
