@@ -120,7 +120,8 @@ export class KeyedSlots {
     let crowded = false;
     let seen = 0;
     // A slot that is free is no candidate, and costs little to pass by; of live ones there is one at least.
-    for (let looked = 0; looked < this.#keys.length && seen < (crowded && least < 1 ? CANDIDATES : MOST_CANDIDATES); looked++) {
+    for (let looked = 0; looked < this.#keys.length; looked++) {
+      if (seen >= (crowded && least < 1 ? CANDIDATES : MOST_CANDIDATES)) break;
       const slot = this.#next();
       if (this.#keys[slot] === undefined || slot === keep) continue;
       if ((ends[slot] as number) <= now) {
