@@ -25,11 +25,28 @@ export class Fallback {
   }
 }
 
-/** Undefined where nothing is configured. */
-export const createFallback = (
-  config: readonly FallbackConfig[] | undefined,
-  env: FunctionEnv,
-): Fallback | undefined => (config === undefined || config.length === 0 ? undefined : new Fallback(config, env));
+/** By the configuration, which is the same object as long as it says the same. */
+type Known = WeakMap<readonly FallbackConfig[], Fallback>;
+const knownTo = new WeakMap<FunctionEnv, Known>();
+
+/**
+ * Undefined where nothing is configured. The same configuration has the same fallback in one client, so that what it remembers is there when the
+ * cluster comes into trouble, where another stands in its place, and when it is out of it.
+ */
+export function createFallback(config: readonly FallbackConfig[] | undefined, env: FunctionEnv): Fallback | undefined {
+  if (config === undefined || config.length === 0) return undefined;
+  let known = knownTo.get(env);
+  if (known === undefined) {
+    known = new WeakMap();
+    knownTo.set(env, known);
+  }
+  let fallback = known.get(config);
+  if (fallback === undefined) {
+    fallback = new Fallback(config, env);
+    known.set(config, fallback);
+  }
+  return fallback;
+}
 
 function kindOf(config: FallbackConfig, env: FunctionEnv): Kind | AskService {
   switch (config.kind) {
