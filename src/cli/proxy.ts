@@ -90,8 +90,7 @@ function shedOptions({ shed, shedMax, shedLag }: ProxyCommandOptions): false | S
   if (shed === undefined && shedMax === undefined && shedLag === undefined) return false;
   return {
     ...(shed === undefined || shed === true ? {} : { algorithm: shed }),
-    // Some algorithms go no lower than 20 by themselves: who wants fewer says so.
-    ...(shedMax === undefined ? {} : { maxLimit: shedMax, minLimit: 1 }),
+    ...(shedMax === undefined ? {} : { maxLimit: shedMax }),
     ...(shedLag === undefined ? {} : { maxLagMs: shedLag === 0 ? false : shedLag }),
   };
 }

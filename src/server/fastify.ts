@@ -21,7 +21,14 @@ export interface FastifyInstanceLike {
   addHook(name: 'onRequest' | 'preValidation', hook: Hook): unknown;
 }
 
-function plugin(fastify: FastifyInstanceLike, options: InboundOptions, done: () => void): void {
+function plugin(fastify: FastifyInstanceLike, given: InboundOptions, done: () => void): void {
+  // What `register` takes for itself comes along.
+  const {
+    prefix: _,
+    logLevel: __,
+    logSerializers: ___,
+    ...options
+  } = given as InboundOptions & Record<string, unknown>;
   const inbound = new Inbound(options);
   const enter: Hook = (request, reply, next) => {
     const context = contextFor(inbound, request.raw, reply.raw);

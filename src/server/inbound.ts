@@ -1,5 +1,6 @@
 import type { Priority, Protocol } from '../core/call.js';
 import { type Clock, systemClock } from '../core/clock.js';
+import { DecodeError, knownKeys, shown } from '../core/decode.js';
 import type { Meter } from '../core/meter.js';
 import { type InboundContext, type InboundHeaders, inboundContext } from './context.js';
 import { type CallerOf, CallerGate, callerOf } from './caller.js';
@@ -51,6 +52,28 @@ export interface InboundOptions {
   readonly clock?: Clock;
 }
 
+const KNOWN: readonly (keyof InboundOptions)[] = [
+  'mesh',
+  'expired',
+  'priority',
+  'orca',
+  'shed',
+  'service',
+  'limits',
+  'caller',
+  'trustedProxies',
+  'clock',
+];
+
+/** Throws DecodeError. */
+function meshOf({ mesh, service }: InboundOptions): InboundOptions['mesh'] {
+  if (mesh === undefined && service !== undefined)
+    throw new DecodeError('service', 'needs the option mesh, whose configuration has the policies');
+  if (mesh !== undefined && typeof (mesh as Partial<typeof mesh> | null)?.meter?.event !== 'function')
+    throw new DecodeError('mesh', `must be a mesh, as meshClient() makes it, got ${shown(mesh)}`);
+  return mesh;
+}
+
 /** What a middleware does with requests, whatever its framework. One per middleware. */
 export class Inbound {
   readonly clock: Clock;
@@ -65,7 +88,8 @@ export class Inbound {
     this.clock = options.clock ?? systemClock;
     this.reporting = loadReporting(options.orca);
     this.#priority = options.priority;
-    const { mesh } = options;
+    knownKeys(options as Record<string, unknown>, '', KNOWN);
+    const mesh = meshOf(options);
     const caller = callerOf(options.caller);
     const meter = mesh?.meter;
     this.#trustedHops = hops(options.trustedProxies);

@@ -92,7 +92,11 @@ function limitOf(options: ShedOptions): Limit {
 }
 
 function bounds(options: ShedOptions, defaults: LimitBounds): LimitBounds {
-  const minLimit = whole(options.minLimit ?? defaults.minLimit, 'shed.minLimit', 1, MAX_LIMIT);
+  const { maxLimit: most = MAX_LIMIT } = options;
+  number(most, 'shed.maxLimit', 1, MAX_LIMIT);
+  // Some algorithms go no lower than 20 by themselves: who wants fewer means it.
+  const least = most < defaults.minLimit ? 1 : defaults.minLimit;
+  const minLimit = whole(options.minLimit ?? least, 'shed.minLimit', 1, MAX_LIMIT);
   const maxLimit = whole(
     options.maxLimit ?? Math.max(defaults.maxLimit, minLimit),
     'shed.maxLimit',

@@ -1,3 +1,4 @@
+import { DecodeError, shown } from '../../core/decode.js';
 import type { Protocol } from '../../core/call.js';
 import type { Clock } from '../../core/clock.js';
 import type { Meter } from '../../core/meter.js';
@@ -37,6 +38,8 @@ export class Shedding implements Gate {
   static from(given: boolean | ShedOptions | undefined, clock: Clock, meter: Meter | undefined): Shedding | undefined {
     if (given === undefined || given === false) return undefined;
     const options = given === true ? OF_PROCESS : given;
+    if (typeof options !== 'object' || options === null)
+      throw new DecodeError('shed', `must be true, false or an object, got ${shown(options)}`);
     let shared = ofOptions.get(options);
     if (shared === undefined) {
       shared = new Shared(options, clock);
