@@ -81,7 +81,7 @@ export class RedisCounts {
     const answer = this.within(asked);
     answer.catch(() =>
       asked.then(
-        ({ taken, ahead, stamp }) => this.giveBack(name, limit, taken + ahead, stamp),
+        ({ taken, ahead, stamp, span }) => this.giveBack(name, limit, taken + ahead, stamp, span),
         () => {},
       ),
     );
@@ -93,10 +93,10 @@ export class RedisCounts {
     return this.#within.of(answer);
   }
 
-  /** Best effort. Never rejects. */
-  giveBack(name: string, limit: Limit, cost: number, stamp: number): Promise<void> {
+  /** Best effort. Never rejects. `leaseSpan`: of permits that nobody has used, the last of a lease. */
+  giveBack(name: string, limit: Limit, cost: number, stamp: number, leaseSpan = 0): Promise<void> {
     if (cost === 0) return Promise.resolve();
-    const args = [cost, stamp, 0, ...this.#parameters(limit, 0)];
+    const args = [cost, stamp, leaseSpan, ...this.#parameters(limit, 0)];
     return this.within(this.#connection.run(this.#scripts[limit.algorithm].giveBack, name, args)).then(
       () => {},
       // What cannot be given back is lost until its window ends.
@@ -118,7 +118,7 @@ export class RedisCounts {
   #parameters(limit: Limit, holdMs: number): readonly number[] {
     switch (limit.algorithm) {
       case 'token_bucket':
-        return [limit.requests, limit.perMs, limit.burst];
+        return [limit.requests, limit.perMs, limit.burst, Math.ceil(holdMs)];
       case 'sliding_log':
         return [limit.requests, limit.perMs, Math.ceil(holdMs)];
       case 'calendar': {

@@ -15,6 +15,7 @@ export class Lease {
   /** Not used yet; those whose turn is over included. */
   left: number;
   readonly stamp: number;
+  readonly span: number;
   /** Monotonic: none is used from then on. */
   readonly until: number;
   /** Of a token bucket: end of the last turn, and milliseconds between turns. */
@@ -25,6 +26,7 @@ export class Lease {
     this.left = permits;
     this.stamp = answer.stamp;
     const { askedAt, span } = answer;
+    this.span = span;
     if (limit.algorithm === 'token_bucket') {
       this.until = askedAt + ttlMs;
       this.#turnMs = limit.perMs / limit.requests;

@@ -219,20 +219,20 @@ export class LeasedStore implements LimitStore {
   #dropSpent(held: Held, now: number): void {
     held.leases = held.leases.filter((lease) => {
       if (lease.usable(now) > 0) return true;
-      if (lease.left > 0) this.#giveBack(held.name, held.limit, lease.left, lease.stamp);
+      if (lease.left > 0) this.#giveBack(held.name, held.limit, lease.left, lease.stamp, lease.span);
       return false;
     });
   }
 
   #letGo(held: Held): void {
-    for (const { left, stamp } of held.leases.splice(0)) {
-      if (left > 0) this.#giveBack(held.name, held.limit, left, stamp);
+    for (const { left, stamp, span } of held.leases.splice(0)) {
+      if (left > 0) this.#giveBack(held.name, held.limit, left, stamp, span);
     }
   }
 
-  #giveBack(name: string, limit: Limit, permits: number, stamp: number): void {
+  #giveBack(name: string, limit: Limit, permits: number, stamp: number, leaseSpan?: number): void {
     const given: Promise<unknown> = this.#counts
-      .giveBack(name, limit, permits, stamp)
+      .giveBack(name, limit, permits, stamp, leaseSpan)
       .then(() => this.#givingBack.delete(given));
     this.#givingBack.add(given);
   }

@@ -6,7 +6,7 @@
  * lease on top: no more than a share of what is then left. Reply: taken, ahead granted, left, reset, retry (-1: never), stamp, now, span; in milliseconds.
  * `span`: how long the lease is good for; of a token bucket its debt instead, of which see lease.ts.
  *
- * Arguments of a give-back: cost, stamp (of the take), 0, then the algorithm's own. Conservative: in doubt nothing is given back.
+ * Arguments of a give-back: cost, stamp and, of a lease, span (of the take; else 0), then the algorithm's own. Conservative: in doubt nothing is given back.
  *
  * The server's clock may jump back. A count then goes on as if it were of now (`late`): nobody gets a second helping, nobody waits longer than one window,
  * or one refill. Such a count is written even when nothing is taken, so that the next window ends it.
@@ -38,26 +38,31 @@ local state = redis.call('GET', key)
 local function shown(n) return math.min(math.ceil(n), ${Number.MAX_SAFE_INTEGER}) end`;
 
 /**
- * Debt in units of which a request is \`perMs\` and a millisecond works off \`requests\`: GCRA's theoretical arrival time, in whole numbers. Expires when
- * it is worked off, and the bucket full.
+ * Debt in units of which a request is `perMs` and a millisecond works off `requests`: GCRA's theoretical arrival time, in whole numbers. Expires when
+ * it is worked off, and the bucket full. `leased` is the debt up to the last turn of the last lease, for as long as that may be used (`hold`, 0: no leases);
+ * the turns of leases do not move.
  */
 const BUCKET = `${STATE}
-local requests, per, burst = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local room, debt, late = burst * per, 0, false
+local requests, per, burst, hold = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local room, debt, late, leased, held = burst * per, 0, false, 0, 0
 if state then
-  local owed, at = string.match(state, '(%d+) (%d+)')
+  local owed, at, of, ms = string.match(state, '(%d+) (%d+) (%d+) (%d+)')
   local passed = now - at
   late = passed < 0
-  debt = math.min(math.max(0, owed - math.max(0, passed) * requests), room)
+  passed = math.max(0, passed)
+  debt = math.min(math.max(0, owed - passed * requests), room)
+  held = math.max(0, ms - passed)
+  if held > 0 then leased = math.min(math.max(0, of - passed * requests), debt) end
 end
 local function save()
   if debt == 0 then return redis.call('DEL', key) end
-  redis.call('SET', key, string.format('%.0f ', debt) .. now, 'PX', math.max(1, shown(debt / requests)))
+  redis.call('SET', key, string.format('%.0f %.0f %.0f %.0f', debt, now, leased, held), 'PX', math.max(1, shown(debt / requests)))
 end`;
 
 const BUCKET_TAKE = `
 local taken, extra = grant(requests > 0 and math.floor((room - debt) / per) or 0)
 debt = debt + (taken + extra) * per
+if hold > 0 and taken + extra > 0 then leased, held = debt, math.max(held, hold) end
 if late or taken + extra > 0 then save() end
 local retry = 0
 if need > taken then
@@ -68,9 +73,14 @@ local left = requests > 0 and math.floor((room - debt) / per) or 0
 local reset = requests > 0 and debt / requests or 0
 return {taken, extra, left, shown(reset), shown(retry), now, now, shown(debt)}`;
 
-/** What the bucket has since worked off anyway is not given back: it may have been full in between. */
+/**
+ * What the bucket has since worked off anyway is not given back: it may have been full in between. Nor what stands before the turns of a lease: who takes
+ * next would get them a second time. The last lease itself ends where the last of its turns that were used does.
+ */
 const BUCKET_GIVE_BACK = `
-debt = math.max(0, debt - math.max(0, cost * per - math.max(0, now - stamp) * requests))
+local ends = tonumber(ARGV[3])
+if ends > 0 and not late and ends - (now - stamp) * requests == leased then leased = math.max(0, leased - cost * per) end
+debt = math.max(leased, debt - math.max(0, cost * per - math.max(0, now - stamp) * requests))
 if state then save() end`;
 
 /** Of the window from \`first\` to \`last\`. */
@@ -159,8 +169,9 @@ elseif stamp == first - per then
 end`;
 
 /**
- * A list: how many in all, then \`time requests\` for each millisecond that had some, oldest first. A lease counts from the last moment at which it
- * may be used (\`hold\` from now), and so do those that come after it: the list stays in order, and no span ever holds more than it should.
+ * A list: how many in all and when that was written, then `time requests` for each millisecond that had some, oldest first. A lease counts from the last
+ * moment at which it may be used (`hold` from now), and so do those that come after it: the list stays in order, and no span ever holds more than it should.
+ * Where the clock has jumped back, what had been is of now, and what was to come is as far off as it was.
  */
 const LOG = `
 local requests, per, hold = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -172,7 +183,21 @@ local function entry(index)
   return tonumber(at), tonumber(n)
 end
 local function text(at, n) return at .. ' ' .. n end
-local total = tonumber(redis.call('LPOP', key) or '0')
+local total, written = 0, now
+local head = redis.call('LPOP', key)
+if head then
+  total, written = string.match(head, '(%d+) (%d+)')
+  total, written = tonumber(total), tonumber(written)
+end
+if written > now then
+  local all = redis.call('LRANGE', key, 0, -1)
+  redis.call('DEL', key)
+  for _, each in ipairs(all) do
+    local at, of = string.match(each, '(%d+) (%d+)')
+    at = tonumber(at)
+    redis.call('RPUSH', key, text(at > written and at - written + now or math.min(at, now), tonumber(of)))
+  end
+end
 local oldest, n = entry(0)
 while oldest and oldest + per <= now do
   redis.call('LPOP', key)
@@ -180,15 +205,6 @@ while oldest and oldest + per <= now do
   oldest, n = entry(0)
 end
 local newest = entry(-1)
-if newest and newest > now + hold then
-  local all = redis.call('LRANGE', key, 0, -1)
-  redis.call('DEL', key)
-  for _, each in ipairs(all) do
-    local at, of = string.match(each, '(%d+) (%d+)')
-    redis.call('RPUSH', key, text(math.min(tonumber(at), now + hold), tonumber(of)))
-  end
-  newest = now + hold
-end
 local function add(at, number)
   if number == 0 then return end
   at = math.max(at, newest or at)
@@ -203,7 +219,7 @@ local function add(at, number)
 end
 local function save()
   if total == 0 then return end
-  redis.call('LPUSH', key, total)
+  redis.call('LPUSH', key, text(total, now))
   redis.call('PEXPIRE', key, newest + per - now)
 end`;
 
