@@ -193,6 +193,47 @@ describe('A75: an aggregate cluster', () => {
     expect(await attempts()).toBe(1);
   });
 
+  test('that budget comes, changes and goes at run time, and what is under way is counted on', async () => {
+    const hanging: OpenReply[] = [];
+    client = failoverClient({
+      answer: (_, { path }) => {
+        if (path === '/fails') return aReply(503);
+        const reply = new OpenReply();
+        hanging.push(reply);
+        return reply;
+      },
+    });
+    const route = aRoute({ action: aForward({ both: 1 }, { timeoutMs: 0 }) });
+    const leaves = [aCluster('a', [A]), aCluster('b', [C])];
+    const withBudget = (share: number | undefined): TargetConfig => {
+      const activeRetryBudget = share === undefined ? undefined : { share, minConcurrency: 0 };
+      const none = { retryRatio: 0, minRetriesPerSecond: 0, ttlMs: 10_000 };
+      return target(leaves, { aggregate: { activeRetryBudget, retryBudget: none } }, route);
+    };
+    await begin(withBudget(undefined));
+    const attempts = async (): Promise<number> => {
+      client.took();
+      const failing = client.call({ path: '/fails' });
+      await client.clock.advance(1_000);
+      expect((await failing).status).toBe(503);
+      return client.took().length;
+    };
+    // Of recent calls nothing may be tried again.
+    expect(await attempts()).toBe(1);
+    use(withBudget(0.5));
+    for (let i = 0; i < 2; i++) await client.call();
+    expect(await attempts()).toBe(2);
+    use(withBudget(0.4));
+    expect(await attempts()).toBe(1);
+    for (let i = 0; i < 2; i++) await client.call();
+    expect(await attempts()).toBe(2);
+    use(withBudget(undefined));
+    expect(await attempts()).toBe(1);
+    for (const reply of hanging.splice(0)) reply.finish();
+    use(withBudget(0.9));
+    expect(await attempts()).toBe(1);
+  });
+
   test('a cluster that is called by itself too is one and the same', async () => {
     const routes = [
       aRoute({
