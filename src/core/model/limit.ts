@@ -127,7 +127,7 @@ export interface LimitRule {
   readonly store: LimitStoreRef;
   /** When the store does not answer in time: `allow`, `deny`, or `local`: this process counts by itself until it is back. */
   readonly onStoreFailure: 'allow' | 'deny' | 'local';
-  /** What a request counts. Absent: 1. From a header of the request (`hits_addend`): a whole number from 0 to 1_000_000; 1 where it is none. */
+  /** What a request counts. Absent: 1. From a header of the request (`hits_addend`): a whole number from 1 to 1_000_000, with `rls` from 0; 1 where it is none. */
   readonly cost?: number | { readonly header: string } | undefined;
   /** Uses that were let through are metered by key and plan, for export (`mesh.usage()`): of requests that the rule is for. Absent: they are not. */
   readonly meter?: { readonly plan: string | undefined } | undefined;

@@ -55,7 +55,7 @@ export class CompiledRule {
     this.#matches = config.when === undefined ? undefined : env.matching.any(config.when);
     this.#values = keyReader(config.key, env);
     this.#limit = overridesOf(config);
-    this.#cost = costOf(config.cost);
+    this.#cost = costOf(config);
   }
 
   /** Undefined: the rule has nothing to do with the request. */
@@ -81,12 +81,15 @@ export class CompiledRule {
   }
 }
 
-function costOf(cost: LimitRule['cost']): (request: LimitRequest) => number {
+/** A caller who says 0 would pass whatever the limit; only a rate limit service is told so, as by Envoy, and judges itself (`HitsAddend`, route_components.proto). */
+function costOf({ cost, store }: LimitRule): (request: LimitRequest) => number {
   if (typeof cost !== 'object') return () => cost ?? 1;
   const name = cost.header.toLowerCase();
+  const least = store.kind === 'rls' ? 0 : 1;
   return ({ headers }) => {
     const text = headerValue(headers, name);
     if (text === undefined || !/^\d{1,7}$/.test(text)) return 1;
-    return Number(text) <= MAX_COST ? Number(text) : 1;
+    const said = Number(text);
+    return said >= least && said <= MAX_COST ? said : 1;
   };
 }
