@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { pathToFileURL } from 'node:url';
 import { pathOf, readDoc, table } from './support/markdown.js';
 import { constantOf } from './support/sources.js';
@@ -39,6 +39,36 @@ async function codeValue(file: string, name: string): Promise<unknown> {
   );
   return value instanceof Set ? [...value] : value;
 }
+
+describe('defaults of a policy', () => {
+  const PINNED = [
+    ...[
+      'Deadlines',
+      'Retries',
+      'Retry budget',
+      'Hedging',
+      'Circuit limits',
+      'Breaker',
+      'Fallbacks',
+      'Options of a call',
+    ],
+    ...['Rate limits', 'Faults', 'Shedding'],
+  ];
+
+  test.each(PINNED)('of %s name the tests that pin them, which are there', (heading) => {
+    const pins = /^(?:What pins them:|Pinned by) [^]*?(?=\n\n|$)/m.exec(section(heading))?.[0] ?? '';
+    let folder = '';
+    const files = [...pins.matchAll(/`([\w./-]+)`/g)].flatMap(([, name]) => {
+      const path = name as string;
+      if (path.includes('/')) folder = path.endsWith('/') ? path : path.slice(0, path.lastIndexOf('/') + 1);
+      return path.endsWith('.test.ts') ? [path.includes('/') ? path : folder + path] : [];
+    });
+    expect(files.length).toBeGreaterThan(0);
+    expect(files.filter((file) => !existsSync(pathOf(file)))).toEqual([]);
+  });
+
+  const section = (heading: string): string => doc.split(/^## /m).find((part) => part.startsWith(`${heading}\n`)) ?? '';
+});
 
 test('every default has a source', () => {
   for (const heading of headings) {
