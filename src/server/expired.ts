@@ -65,6 +65,10 @@ export class Expired implements Gate {
     this.#budget?.deposit();
   }
 
+  waited(context: InboundContext, protocol: Protocol): Refusal | undefined {
+    return this.refusal(context, protocol);
+  }
+
   refusal(context: InboundContext, protocol: Protocol): Refusal | undefined {
     if (context.deadline > this.clock.now() || this.#found.has(context)) return undefined;
     // Once for each request: one that was let through is not looked at again.

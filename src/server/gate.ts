@@ -13,6 +13,8 @@ export interface Gate {
   handled?(context: InboundContext): void;
   /** It had passed this gate, and a later one refused it: it does not count for what served requests teach. */
   withdrawn?(context: InboundContext): void;
+  /** It has waited at a later gate: whether it is still served. */
+  waited?(context: InboundContext, protocol: Protocol): Passage;
   /**
    * Why it is not served, as far as can be told now; undefined: it is. A promise where somebody has to be asked or waited for; never rejects. Asked again when
    * the request has waited, for its body for example.
@@ -33,8 +35,18 @@ export function pass(
     if (!(answer instanceof Promise)) return refused(gates, i, context, answer);
     return answer.then((refusal) => {
       if (refusal !== undefined) return refused(gates, i, context, refusal);
-      return context.isOver ? refused(gates, i, context, NOBODY_WAITS) : pass(gates, context, protocol, i + 1);
+      const still = context.isOver ? NOBODY_WAITS : afterWait(gates, i, context, protocol);
+      return still === undefined ? pass(gates, context, protocol, i + 1) : refused(gates, i + 1, context, still);
     });
+  }
+  return undefined;
+}
+
+/** What the gates before say of a request that has waited. */
+function afterWait(gates: readonly Gate[], at: number, context: InboundContext, protocol: Protocol): Passage {
+  for (let i = 0; i < at; i++) {
+    const refusal = gates[i]?.waited?.(context, protocol);
+    if (refusal !== undefined) return refusal;
   }
   return undefined;
 }

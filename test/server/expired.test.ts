@@ -46,6 +46,19 @@ describe.each(Object.entries(FRAMEWORKS))('%s: a request whose time is up', (_, 
     expect([handled, events.length]).toEqual([1, 1]);
   });
 
+  test('is answered 504 without its handler too when its time ran out while a gate waited', async () => {
+    const { events, mesh } = heard();
+    const clock = new FakeClock();
+    let handled = 0;
+    const caller = async () => {
+      await clock.advance(60);
+      return {};
+    };
+    const port = await start(() => handled++, { clock, mesh, expired: ENFORCE, caller });
+    expect([(await ask(port, 61)).status, (await ask(port, 60)).status]).toEqual([200, 504]);
+    expect([handled, events]).toEqual([1, [{ kind: 'deadline:expired', protocol: 'http', refused: true }]]);
+  });
+
   test('is served and told of otherwise', async () => {
     const { events, mesh } = heard();
     let handled = 0;
@@ -85,6 +98,19 @@ describe('grpc-js: a call whose time is up', () => {
     expect(handled).toBe(0);
     expect(events).toEqual(Array(2).fill({ kind: 'deadline:expired', protocol: 'grpc', refused: true }));
     expect(await unary(client, withTimeLeft(60_000))).toBe('ok');
+  });
+
+  test('ends with DEADLINE_EXCEEDED without its handler too when its time ran out while a gate waited', async () => {
+    const clock = new FakeClock();
+    let handled = 0;
+    const caller = async () => {
+      await clock.advance(60);
+      return {};
+    };
+    const client = await start(() => handled++, { clock, expired: ENFORCE, caller });
+    expect(await unary(client, withTimeLeft(61))).toBe('ok');
+    await expect(unary(client, withTimeLeft(60))).rejects.toMatchObject({ code: grpc.status.DEADLINE_EXCEEDED });
+    expect(handled).toBe(1);
   });
 
   test('is served and told of otherwise', async () => {
