@@ -1,5 +1,6 @@
 import type { Protocol } from '../core/call.js';
 import { string } from '../core/decode.js';
+import { INBOUND_PREFIX } from '../core/resources.js';
 import type { Meter } from '../core/meter.js';
 import type { InboundContext } from './context.js';
 import type { Gate, Passage } from './gate.js';
@@ -28,9 +29,12 @@ export class Configured implements Gate {
     byMesh.set(parts, known);
     const gate = known.get(name) ?? new Configured(name, parts, mesh.meter);
     known.set(name, gate);
+    gate.#named ||= service !== undefined;
     return gate;
   }
 
+  /** Some middleware names the service itself: it wants policies. */
+  #named = false;
   /** Nothing was known in time, and nobody was told yet: requests pass without policies. */
   #late = false;
   /** With its mesh, whose counts are gone: nothing is asked of requests any more. */
@@ -46,7 +50,10 @@ export class Configured implements Gate {
         this.#first = undefined;
         resolve();
       };
-      const known = (): void => {
+      let heard = false;
+      const known = (any: boolean | undefined): void => {
+        if (any === false && !heard) this.#tellNone();
+        heard ||= any !== undefined;
         cancel();
         this.#late = false;
         settled();
@@ -61,7 +68,7 @@ export class Configured implements Gate {
       });
       parts.onClose(() => {
         this.#closed = true;
-        known();
+        known(undefined);
         this.#policies?.close();
         this.#policies = undefined;
       });
@@ -77,6 +84,17 @@ export class Configured implements Gate {
   #decide(context: InboundContext, protocol: Protocol): Passage | Promise<Passage> {
     if (this.#late) this.#tellLate();
     return this.#policies?.refusal(context, protocol);
+  }
+
+  /** A name that is mistyped has no policies either. */
+  #tellNone(): void {
+    const { service } = this;
+    const { logger } = this.parts;
+    const say = this.#named ? logger.warn : logger.info;
+    say.call(logger, 'the configuration has no policies for servers of this service: is it called so?', {
+      service,
+      listener: `${INBOUND_PREFIX}${service}`,
+    });
   }
 
   #tellLate(): void {

@@ -20,12 +20,12 @@ export class ServicePolicies {
   /** Of requests that were looked at: the gates that each met. */
   readonly #met = new WeakMap<InboundContext, readonly Gate[]>();
 
-  /** `known` runs once, with the first word about the service. */
+  /** `known` runs with every word about the service: whether there are policies for it; undefined: nobody can tell. */
   constructor(
     service: string,
     private readonly parts: ServerParts,
     meter: Meter,
-    known: () => void,
+    known: (any: boolean | undefined) => void,
   ) {
     const { clock, random, limits, logger } = parts;
     this.#policies = new ServerPolicies({ clock, random, limits, meter, logger });
@@ -34,12 +34,12 @@ export class ServicePolicies {
       {
         changed: (config) => {
           this.#take(config);
-          known();
+          known(this.#routes?.gated === true);
         },
         // The last good ones stay.
         failed: ({ message }) => {
           logger.warn('policies of this service cannot be had', { service, message });
-          known();
+          known(undefined);
         },
         ambient: ({ message }) => logger.warn('policies of this service: the last ones stand', { service, message }),
       },

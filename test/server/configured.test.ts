@@ -34,8 +34,11 @@ beforeEach(() => {
     return () => void stopped.push(name);
   };
   logged = [];
-  const warn: Logger['warn'] = (message, fields) => void logged.push(`warn: ${message} ${JSON.stringify(fields)}`);
-  servers = { ...mesh.servers, watch, logger: { ...silentLogger, warn } };
+  const log =
+    (level: string): Logger['warn'] =>
+    (message, fields) =>
+      void logged.push(`${level}: ${message} ${JSON.stringify(fields)}`);
+  servers = { ...mesh.servers, watch, logger: { ...silentLogger, warn: log('warn'), info: log('info') } };
 });
 afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
@@ -166,5 +169,26 @@ test('a request that passes because no policies came in time is told of, once, a
   const context = gate.context({}, 'http', () => ({ ...VIEW, raw: {} }));
   expect(gate.refusal(context, 'http')).toBeUndefined();
   expect(context.replyHeaders?.['x-ratelimit-remaining']).toBe('1');
+  expect(logged).toHaveLength(1);
+});
+
+test.each([
+  ['names', 'warn'],
+  ['does not name', 'info'],
+])('a service without policies of its own is told of, once: middleware that %s it', async (how, level) => {
+  servers = { ...servers, service: 'reviews' };
+  const options = { mesh: { meter: mesh.meter, servers }, clock };
+  const gate = new Inbound(how === 'names' ? { ...options, service: 'reviews' } : options);
+  const passage = gate.refusal(gate.context({}, 'http'), 'http');
+  await until(() => watched.size === 1);
+  const none = listener({ host: '0.0.0.0', port: 0 }, { name: `${INBOUND_PREFIX}reviews` });
+  for (let i = 0; i < 2; i++) watched.get('reviews')?.changed({ listener: none, routes: new Map() });
+  await passage;
+  expect(logged).toEqual([
+    `${level}: the configuration has no policies for servers of this service: is it called so? {"service":"reviews","listener":"inmesh.dev/inbound/reviews"}`,
+  ]);
+  // Those that come later, and go, nobody has to be told of.
+  told('reviews');
+  watched.get('reviews')?.changed({ listener: none, routes: new Map() });
   expect(logged).toHaveLength(1);
 });
