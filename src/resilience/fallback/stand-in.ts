@@ -5,6 +5,7 @@ import { FALLBACK_HEADER } from '../../core/mesh-headers.js';
 import type { Meter } from '../../core/meter.js';
 import type { Reply } from '../../core/reply.js';
 import { type Failure, isFailure } from './failure.js';
+import { HeldReply } from './held-reply.js';
 import type { Kind } from './kind.js';
 import type { Replay } from './service.js';
 
@@ -27,7 +28,9 @@ export async function standIn(
   const { error, reply } = failure;
   // In this turn: from here on the body is kept whole.
   replay?.freeze();
-  const letGo = kinds.some(({ takesTime }) => takesTime) ? env.hold(call) : undefined;
+  const waits = kinds.some(({ takesTime }) => takesTime);
+  const letGo = waits ? env.hold(call) : undefined;
+  const held = reply !== undefined && waits ? new HeldReply(reply, env.clock) : undefined;
   try {
     for (const kind of kinds) {
       const { reason } = call.cancellation;
@@ -39,7 +42,8 @@ export async function standIn(
       if (answer === undefined) continue;
       if (kind.by === 'service') replay?.commit();
       else replay?.dispose();
-      discard(reply?.body, env.clock);
+      if (held !== undefined) held.replaced();
+      else discard(reply?.body, env.clock);
       if (error !== undefined) call.record.raise(error.flag);
       call.record.fallback = kind.by;
       answer.headers[FALLBACK_HEADER] = kind.by;
@@ -52,10 +56,12 @@ export async function standIn(
   const { reason } = call.cancellation;
   const ended = reason === undefined || isFailure(call, reason) ? undefined : reason;
   if (reply !== undefined && ended === undefined) {
-    replay?.thaw();
-    return reply;
+    const standing = held?.stands() ?? reply;
+    if (standing === reply) replay?.thaw();
+    else replay?.dispose();
+    return standing;
   }
-  reply?.body.cancel(ended);
+  held?.cut();
   replay?.dispose(ended ?? error);
   throw ended ?? error;
 }
