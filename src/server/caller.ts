@@ -1,3 +1,4 @@
+import { withAmbient } from '../core/ambient.js';
 import type { Protocol } from '../core/call.js';
 import { DecodeError, shown } from '../core/decode.js';
 import type { InboundContext } from './context.js';
@@ -40,7 +41,8 @@ export class CallerGate implements Gate {
     this.#asked.add(context);
     let caller: ReturnType<CallerOf>;
     try {
-      caller = this.callerOf(view);
+      // What it calls for that is done for the request.
+      caller = withAmbient(context, () => this.callerOf(view));
     } catch {
       return undefined;
     }
