@@ -47,8 +47,7 @@ export class Http1View implements InboundView {
   }
 
   get headers(): HeaderFields {
-    // Every field as it came: `headers` leaves out what is repeated.
-    this.#headers ??= headerFields(this.request.headersDistinct);
+    this.#headers ??= seenFields(this.request);
     return this.#headers;
   }
 }
@@ -117,6 +116,20 @@ export class WebView implements InboundView {
 /** A request of node:http or of node:http2's interface that is like it. */
 export const viewOf = (request: Request1 | Http2ServerRequest): InboundView =>
   'stream' in request ? new Http2View(request.headers, request.socket) : new Http1View(request);
+
+/**
+ * Every value of every field, but of those of which Node's `headers` keeps the first value and drops the others (`authorization`, `user-agent` and more, unless
+ * the server has `joinDuplicateHeaders`) the first only: nobody is to be counted by what the application never sees.
+ */
+function seenFields({ headers, headersDistinct }: Request1): HeaderFields {
+  const fields = headerFields(headersDistinct);
+  for (const name in fields) {
+    const values = fields[name] as string[];
+    const first = values[0];
+    if (values.length > 1 && first !== undefined && headers[name] === first) fields[name] = [first];
+  }
+  return fields;
+}
 
 /** `application/grpc`, alone or with `+proto` or a parameter; not `application/grpc-web`. */
 const isGrpc = (contentType: string | undefined): boolean =>
