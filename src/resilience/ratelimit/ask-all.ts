@@ -52,7 +52,10 @@ export async function askAll(counted: readonly Counting[], stores: LimitStores):
 async function askRedis(counting: Counting, ref: RedisRef, stores: LimitStores): Promise<Answer> {
   const { name, limit, cost, rule } = counting;
   if (limit === undefined) return { refusals: [] };
-  const state: LimitState | undefined = await stores.redis(ref).ask((store) => store.take(name, limit, cost));
+  const state: LimitState | undefined = await stores.redis(ref).ask(
+    (store) => store.take(name, limit, cost),
+    (store, late) => store.giveBack?.(name, limit, cost, late),
+  );
   if (state === undefined) return { refusals: [withoutStore(counting, limit, { stores })] };
   counting.state = state;
   if (!state.allowed) {

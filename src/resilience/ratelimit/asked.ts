@@ -32,11 +32,17 @@ export class Asked<T> {
     return this.#lastAsked;
   }
 
-  /** What `question` comes to; undefined: no answer. */
-  ask<A>(question: (store: T) => A | Promise<A>): A | undefined | Promise<A | undefined> {
+  /**
+   * What `question` comes to; undefined: no answer. What comes without waiting was decided here, and says nothing of whether the store answers. `late` gets
+   * an answer that came when the wait was over because the store had to be made first.
+   */
+  ask<A>(
+    question: (store: T) => A | Promise<A>,
+    late?: (store: T, answer: A) => void,
+  ): A | undefined | Promise<A | undefined> {
     this.#lastAsked = this.env.clock.now();
     if (!this.#circuit.admit()) return undefined;
-    if (this.#made === undefined) return this.#later(question);
+    if (this.#made === undefined) return this.#later(question, late);
     let answer: A | Promise<A>;
     try {
       answer = question(this.#made);
@@ -45,7 +51,7 @@ export class Asked<T> {
       return undefined;
     }
     if (!(answer instanceof Promise)) {
-      this.#circuit.succeeded();
+      this.#circuit.notAsked();
       return answer;
     }
     return this.#settled(answer);
@@ -103,35 +109,34 @@ export class Asked<T> {
     return this.#making;
   }
 
-  #later<A>(question: (store: T) => A | Promise<A>): Promise<A | undefined> {
+  /** One wait for both: being made, and the answer. */
+  #later<A>(
+    question: (store: T) => A | Promise<A>,
+    late: ((store: T, answer: A) => void) | undefined,
+  ): Promise<A | undefined> {
     return new Promise((resolve) => {
+      let over = false;
+      const cancel = this.env.clock.after(this.timeoutMs, () =>
+        fail(new Error(`${this.#made === undefined ? 'not ready' : 'no answer'} within ${this.timeoutMs} ms`)),
+      );
       const fail = (error: unknown): void => {
+        if (over) return;
+        over = true;
         cancel();
         this.#circuit.failed(error);
         resolve(undefined);
       };
-      let late = false;
-      const cancel = this.env.clock.after(this.timeoutMs, () => {
-        late = true;
-        fail(new Error(`not ready within ${this.timeoutMs} ms`));
-      });
-      this.#load().then(
-        (made) => {
-          if (late) return;
+      this.#load()
+        .then(async (made) => {
+          if (over) return;
+          const answer = await question(made);
+          if (over) return late?.(made, answer);
+          over = true;
           cancel();
-          let answer: A | Promise<A>;
-          try {
-            answer = question(made);
-          } catch (error) {
-            fail(error);
-            return;
-          }
-          resolve(this.#settled(Promise.resolve(answer)));
-        },
-        (error: unknown) => {
-          if (!late) fail(error);
-        },
-      );
+          this.#circuit.succeeded();
+          resolve(answer);
+        })
+        .catch(fail);
     });
   }
 }

@@ -36,12 +36,17 @@ export class StoreCircuit {
     return this.#probeAt !== undefined;
   }
 
-  /** Whether a call may ask. Who may tells how it went, once. */
+  /** Whether a call may ask. Who may tells how it went, once, or at once that it did not ask. */
   admit(): boolean {
     if (this.#probeAt === undefined) return true;
     if (this.#probing || this.env.clock.now() < this.#probeAt) return false;
     this.#probing = true;
     return true;
+  }
+
+  /** Of a call that was let ask and had no need to: it has found out nothing, and the next may. */
+  notAsked(): void {
+    this.#probing = false;
   }
 
   succeeded(): void {

@@ -17,7 +17,12 @@ export async function takeTurn(
   const { lines, local } = env.stores;
   const redis = store.kind === 'redis' ? env.stores.redis(store) : undefined;
   const take = (): Taking =>
-    redis === undefined ? local.take(name, limit, cost) : redis.ask((it) => it.take(name, limit, cost));
+    redis === undefined
+      ? local.take(name, limit, cost)
+      : redis.ask(
+          (it) => it.take(name, limit, cost),
+          (it, late) => it.giveBack?.(name, limit, cost, late),
+        );
   const giveBack = (taken: LimitState): void => {
     if (redis === undefined) local.giveBack(name, limit, cost, taken);
     else redis.tell((it) => it.giveBack?.(name, limit, cost, taken));
