@@ -30,6 +30,9 @@ export type Turn =
   | { readonly kind: 'no-answer' }
   | { readonly kind: 'gone' };
 
+/** Questions under way at once, at most. */
+const MAX_ASKING = 64;
+
 class Waiter implements Queued {
   readonly flow: string;
   readonly cost: number;
@@ -51,16 +54,21 @@ class Waiter implements Queued {
 }
 
 /**
- * Those that wait for one count. Only the first asks it, when its turn has come; nobody else takes from the count while there is a line, so that what the
- * count says of the first's turn holds.
+ * Those that wait for one count. The first asks it, when its turn has come, and as many behind it as the count has said that there is room for, so that a
+ * store that must be asked is not asked one by one. Nobody else takes from the count while there is a line, so that what the count says of the first's turn
+ * holds. What is granted goes to the first in line, whoever has asked, as long as it asks for the same.
  */
 export class Line {
   readonly #flows = new Flows<Waiter>();
   /** When the first is to ask. */
   #turnAt = 0;
   #stopTimer: (() => void) | undefined;
-  /** The one that has asked and has no answer yet; it may have left meanwhile. */
-  #asking: Waiter | undefined;
+  /** Questions without an answer; those who asked may have left meanwhile. While there are any, nobody asks anew. */
+  #asking = 0;
+  /** What the count said last that it would let through beyond. */
+  #room = 0;
+  /** Who was refused in the round of questions that is under way, first, and until when. */
+  #refused: { readonly waiter: Waiter; readonly until: number } | undefined;
 
   constructor(
     private readonly clock: Pick<Clock, 'now' | 'after'>,
@@ -96,7 +104,7 @@ export class Line {
 
   /** The first asks now. */
   wake(): void {
-    if (this.#asking === undefined) this.#serve();
+    this.#serve();
   }
 
   /** Everybody goes. */
@@ -137,54 +145,83 @@ export class Line {
     this.#stopTimer = outsideOfCalls(() => this.clock.after(at - this.clock.now(), () => this.#serve()));
   }
 
-  /** One after the other, as long as the count lets them through. */
+  /** As long as the count lets them through. */
   readonly #serve = (): void => {
+    if (this.#asking > 0) return;
     this.#stopTimer?.();
     this.#stopTimer = undefined;
     for (let first = this.#flows.first; first !== undefined; first = this.#flows.first) {
       const state = first.what.take();
       if (state instanceof Promise) {
-        const asking = first;
-        this.#asking = asking;
-        state.then(
-          (answer) => this.#answered(asking, answer),
-          () => this.#answered(asking, undefined),
-        );
+        this.#asking = 1;
+        this.#hear(first, state);
+        this.#askBehind(first.cost);
         return;
       }
-      if (!this.#settle(first, state)) return;
+      this.#settle(first, state);
+      if (this.#waits()) return;
     }
     this.onEmpty();
   };
 
-  #answered(waiter: Waiter, state: LimitState | undefined): void {
-    this.#asking = undefined;
-    if (this.#flows.first !== waiter) {
-      // It left, or somebody came before it: what it took is given back, and the first asks.
-      if (state?.allowed) waiter.what.giveBack(state);
-    } else if (!this.#settle(waiter, state)) return;
-    this.#serve();
+  /** Asks for those behind the first that there is room for; the first counts `cost`. */
+  #askBehind(cost: number): void {
+    let room = this.#room - cost;
+    if (room <= 0) return;
+    const [, ...behind] = this.#flows.next(MAX_ASKING);
+    for (const waiter of behind) {
+      room -= waiter.cost;
+      if (room < 0) return;
+      this.#asking++;
+      this.#hear(waiter, Promise.resolve(waiter.what.take()));
+    }
   }
 
-  /** What the count said to the first. Whether the next may ask at once. */
-  #settle(first: Waiter, state: LimitState | undefined): boolean {
+  #hear(waiter: Waiter, answer: Promise<LimitState | undefined>): void {
+    const heard = (state: LimitState | undefined): void => {
+      this.#asking--;
+      this.#settle(waiter, state);
+      if (this.#asking === 0 && !this.#waits()) this.#serve();
+    };
+    answer.then(heard, () => heard(undefined));
+  }
+
+  /** Whether the first was refused, and is to ask again when its turn has come. */
+  #waits(): boolean {
+    const refused = this.#refused;
+    this.#refused = undefined;
+    if (refused === undefined || refused.waiter !== this.#flows.first) return false;
+    this.#arm(refused.until);
+    return true;
+  }
+
+  /** What the count said to one that asked. */
+  #settle(asker: Waiter, state: LimitState | undefined): void {
+    const { first } = this.#flows;
     if (state === undefined) {
-      this.#flows.shift();
-      first.end({ kind: 'no-answer' });
-      return true;
+      this.#room = 0;
+      if (this.#leaves(asker)) asker.end({ kind: 'no-answer' });
+      return;
     }
+    this.#room = state.allowed ? state.remaining : 0;
     const now = this.clock.now();
     if (state.allowed) {
-      this.#flows.shift();
-      first.end({ kind: 'taken', state, waitedMs: now - first.since });
-      return true;
-    }
-    if (state.retryAfterMs === Number.POSITIVE_INFINITY) {
-      this.#flows.shift();
-      first.end({ kind: 'refused', reason: 'limit', retryAfterMs: state.retryAfterMs });
-      return true;
-    }
-    this.#arm(now + state.retryAfterMs);
-    return false;
+      if (first !== undefined && (first === asker || asksAlike(first, asker))) {
+        this.#flows.shift();
+        first.end({ kind: 'taken', state, waitedMs: now - first.since });
+      } else asker.what.giveBack(state);
+    } else if (state.retryAfterMs === Number.POSITIVE_INFINITY) {
+      if (this.#leaves(asker)) asker.end({ kind: 'refused', reason: 'limit', retryAfterMs: state.retryAfterMs });
+    } else this.#refused ??= { waiter: asker, until: now + state.retryAfterMs };
+  }
+
+  /** Takes one out that has had its turn. Whether it was there still. */
+  #leaves(waiter: Waiter): boolean {
+    if (this.#flows.first !== waiter) return this.#flows.remove(waiter);
+    this.#flows.shift();
+    return true;
   }
 }
+
+/** What one of them was granted is as good for the other. */
+const asksAlike = (a: Waiter, b: Waiter): boolean => a.cost === b.cost && a.what.limit === b.what.limit;

@@ -16,12 +16,14 @@ export class Lines {
   /** Waits for a turn. `turnMs`: until the count lets it through, if it is the first. */
   wait(name: string, what: WaitFor, turnMs: number): Turn | Promise<Turn> {
     if (this.#closed) return { kind: 'gone' };
-    let line = this.#lines.get(name);
+    const line = this.#lines.get(name);
     if (line === undefined) {
-      line = new Line(this.clock, () => this.#lines.delete(name));
-      const turn = line.wait(what, turnMs);
+      const made = new Line(this.clock, () => {
+        if (this.#lines.get(name) === made) this.#lines.delete(name);
+      });
+      const turn = made.wait(what, turnMs);
       // Who is refused at once leaves no line behind.
-      if (line.length > 0) this.#lines.set(name, line);
+      if (made.length > 0) this.#lines.set(name, made);
       return turn;
     }
     return line.wait(what, turnMs);
