@@ -84,6 +84,13 @@ test('who is not known gets one answer in 600 seconds, each by its address', asy
   expect(await ask('203.0.113.7')).toBe('429 after 600, 1 / 0 / 600');
 });
 
+test('who has a network of IPv6 to itself gets one answer in 600 seconds, whatever address of it calls', async () => {
+  const { ask } = await open();
+  expect(await ask('2001:db8:0:1::7')).toBe('200 everybody, 1 / 0 / 600');
+  for (let i = 8; i < 20; i++) expect(await ask(`2001:db8:0:1:${i}::${i}`)).toBe('429 after 600, 1 / 0 / 600');
+  expect(await ask('2001:db8:0:2::7')).toBe('200 everybody, 1 / 0 / 600');
+});
+
 test('who is known gets as many as it likes, and premium customers from their own pool', async () => {
   const { ask } = await open();
   for (let call = 0; call < 20; call++) {
