@@ -64,6 +64,7 @@ export const policyFilters = (
       clock: env.clock,
       random: env.random,
       meter: env.meter,
+      logger: env.logger,
       headers: anyHeader,
       cluster: cluster.name,
       hold: (call) => cluster.hold(call),

@@ -1,11 +1,18 @@
 import type { Clock } from '../../core/clock.js';
+import type { Logger } from '../../core/log.js';
 import type { Meter } from '../../core/meter.js';
 import type { FaultConfig, FaultGuard } from '../../core/model/fault.js';
 import { Guard } from './guard.js';
 
 export type ExperimentConfig = NonNullable<FaultConfig['experiment']>;
 
-/** Experiments that a process remembers. Beyond that the one that stopped first is forgotten; where all run, another one does not begin. */
+/** Who is told of experiments. */
+export interface ExperimentEnv {
+  readonly meter: Pick<Meter, 'event'>;
+  readonly logger: Logger;
+}
+
+/** Experiments that a mesh remembers. Beyond that the one that stopped first is forgotten; where all run, another one does not begin. */
 export const MAX_EXPERIMENTS = 1_000;
 
 /**
@@ -40,8 +47,11 @@ export class Experiment {
   }
 
   /** The same text, configured anew: guards that stay as they are keep what they have seen. It does not begin again. */
-  configure(config: ExperimentConfig): void {
+  configure(config: ExperimentConfig, env: ExperimentEnv): void {
     if (config === this.#config) return;
+    if (this.#stopped && !isSame(config, this.#config)) {
+      env.logger.warn(`experiment "${this.policy}" has changed and stays stopped; ${AGAIN}`);
+    }
     this.#config = config;
     const left = [...this.#guards];
     this.#guards = config.guards.map((guard) => {
@@ -51,17 +61,22 @@ export class Experiment {
   }
 
   /** Whether its faults befall requests now. */
-  running(now: number, meter: Meter): boolean {
-    if (!this.#stopped && now >= this.endsAt) this.#stop('time', meter);
+  running(now: number, env: ExperimentEnv): boolean {
+    if (!this.#stopped && now >= this.endsAt) {
+      this.#stop('time', env);
+      env.logger.info(`experiment "${this.policy}" stopped: its time is over; ${AGAIN}`);
+    }
     return !this.#stopped;
   }
 
   /** A request of one of its routes has ended, whether a fault befell it or not. */
-  ended(success: boolean, durationMs: number, now: number, meter: Meter): void {
-    if (!this.running(now, meter)) return;
-    let crossed: FaultGuard['kind'] | undefined;
-    for (const guard of this.#guards) if (guard.ended(success, durationMs, now)) crossed ??= guard.config.kind;
-    if (crossed !== undefined) this.#stop(crossed, meter);
+  ended(success: boolean, durationMs: number, now: number, env: ExperimentEnv): void {
+    if (!this.running(now, env)) return;
+    let crossed: Guard | undefined;
+    for (const guard of this.#guards) if (guard.ended(success, durationMs, now)) crossed ??= guard;
+    if (crossed === undefined) return;
+    this.#stop(crossed.config.kind, env);
+    env.logger.warn(`experiment "${this.policy}" stopped: ${crossed.found(now)}; ${AGAIN}`);
   }
 
   /** `listener` runs once, when it is stopped. The result takes it back. */
@@ -70,7 +85,7 @@ export class Experiment {
     return () => this.#listeners.delete(listener);
   }
 
-  #stop(reason: FaultGuard['kind'] | 'time', meter: Meter): void {
+  #stop(reason: FaultGuard['kind'] | 'time', { meter }: ExperimentEnv): void {
     this.#stopped = true;
     meter.event({ kind: 'experiment:stopped', policy: this.policy, reason });
     const listeners = [...this.#listeners];
@@ -79,9 +94,13 @@ export class Experiment {
   }
 }
 
-const isSame = (a: FaultGuard, b: FaultGuard): boolean => JSON.stringify(a) === JSON.stringify(b);
+/** By `FaultPolicy.spec.experiment.run`; over xDS it is part of `id`. */
+const AGAIN = 'change "run" to start it again';
 
-/** Those of one process, by their text. They outlive the configuration that names them: what has stopped does not begin again when it is read again. */
+const isSame = (a: FaultGuard | ExperimentConfig, b: FaultGuard | ExperimentConfig): boolean =>
+  JSON.stringify(a) === JSON.stringify(b);
+
+/** Those of one mesh, by their text. They outlive the configuration that names them: what has stopped does not begin again when it is read again. */
 export class Experiments {
   readonly #known = new Map<string, Experiment>();
 
@@ -90,10 +109,15 @@ export class Experiments {
   }
 
   /** Undefined: there is no room for another. */
-  take(policy: string, config: ExperimentConfig, clock: Pick<Clock, 'now'>): Experiment | undefined {
+  take(
+    policy: string,
+    config: ExperimentConfig,
+    clock: Pick<Clock, 'now'>,
+    env: ExperimentEnv,
+  ): Experiment | undefined {
     const known = this.#known.get(config.id);
     if (known !== undefined) {
-      known.configure(config);
+      known.configure(config, env);
       return known;
     }
     const now = clock.now();

@@ -3,6 +3,7 @@ import type { Cancellation } from '../../core/cancellation.js';
 import type { Clock } from '../../core/clock.js';
 import type { MeshError } from '../../core/errors.js';
 import { headerValue } from '../../core/headers.js';
+import type { Logger } from '../../core/log.js';
 import type { MeshEvent, Meter } from '../../core/meter.js';
 import type { FaultConfig } from '../../core/model/fault.js';
 import type { HeaderMatch } from '../../core/model/match.js';
@@ -22,7 +23,7 @@ import {
 import { befalls, drawDelay } from './draw.js';
 import type { Experiment } from './experiment.js';
 import { faultGauges } from './gauges.js';
-import { faultProcess } from './process.js';
+import { activeFaults, experimentsOf } from './process.js';
 
 /** What of a request faults look at: of one that leaves, or of one that came in. */
 export type FaultRequest = Pick<Call, 'protocol' | 'scheme' | 'method' | 'path' | 'host' | 'headers'>;
@@ -31,6 +32,8 @@ export interface FaultEnv {
   readonly clock: Clock;
   readonly random: Random;
   readonly meter: Meter;
+  /** Told of experiments that stop. */
+  readonly logger: Logger;
   /** Compiles header matches: whether a request fits any of them. */
   readonly headers: { ofRequest(matches: readonly HeaderMatch[]): (request: FaultRequest) => boolean };
   /** Name of the cluster that calls go to; undefined on a server. */
@@ -62,11 +65,10 @@ export class Fault {
     private readonly config: FaultConfig,
     private readonly env: FaultEnv,
   ) {
-    const { active, experiments } = faultProcess(env.clock);
-    this.#active = active;
+    this.#active = activeFaults(env.clock);
     this.#gauges = faultGauges(env.meter);
     const { experiment, name } = config;
-    this.experiment = experiment && experiments.take(name, experiment, env.clock);
+    this.experiment = experiment && experimentsOf(env.meter).take(name, experiment, env.clock, env);
     this.#begun = experiment === undefined || this.experiment !== undefined;
     this.#concerns = concerns(config, env);
   }
@@ -78,7 +80,7 @@ export class Fault {
   /** Whether there are faults now: there is no experiment, or it goes on. */
   get running(): boolean {
     const { experiment, env } = this;
-    return experiment === undefined ? this.#begun : experiment.running(env.clock.now(), env.meter);
+    return experiment === undefined ? this.#begun : experiment.running(env.clock.now(), env);
   }
 
   /** Rolls the dice, for each kind of fault by itself ("using a different random number each time", gRFC A33). Undefined: nothing befalls the request. */

@@ -24,6 +24,15 @@ export class Guard {
       ? counted.good < config.min * counted.total - HAIR
       : counted.good < Math.ceil(config.percentile * counted.total - HAIR);
   }
+
+  /** How things stand, for people, where it is crossed. */
+  found(now: number): string {
+    const { config } = this;
+    const { good, total } = this.#counts.totals(now);
+    return config.kind === 'success-rate'
+      ? `success-rate ${Math.floor((good / total) * 10_000) / 10_000} below ${config.min}`
+      : `latency, ${good} of ${total} within ${config.maxMs} ms where ${config.percentile} must be`;
+  }
 }
 
 const HAIR = 1e-9;

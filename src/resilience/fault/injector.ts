@@ -53,10 +53,9 @@ export class FaultInjector {
   /** A request of the route has ended. `success` as its caller sees it; undefined says nothing, because the caller gave up. */
   ended(success: boolean | undefined, durationMs: number): void {
     if (success === undefined) return;
-    const { clock, meter } = this.env;
-    const now = clock.now();
+    const now = this.env.clock.now();
     for (const experiment of new Set(this.#faults.map((fault) => fault.experiment))) {
-      experiment?.ended(success, durationMs, now, meter);
+      experiment?.ended(success, durationMs, now, this.env);
     }
   }
 

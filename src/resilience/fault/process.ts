@@ -1,20 +1,23 @@
 import type { Clock } from '../../core/clock.js';
+import type { Meter } from '../../core/meter.js';
 import { ActiveFaults } from './active.js';
 import { Experiments } from './experiment.js';
 
-/** What faults share in one process: all that run on one clock, so that tests with clocks of their own know nothing of each other. */
-export interface FaultProcess {
-  readonly active: ActiveFaults;
-  readonly experiments: Experiments;
-}
+const processes = new WeakMap<Clock, ActiveFaults>();
+const meshes = new WeakMap<object, Experiments>();
 
-const processes = new WeakMap<Clock, FaultProcess>();
+/** Faults under way in one process: all that run on one clock, so that tests with clocks of their own know nothing of each other. */
+export const activeFaults = (clock: Clock): ActiveFaults => known(processes, clock, () => new ActiveFaults());
 
-export function faultProcess(clock: Clock): FaultProcess {
-  let known = processes.get(clock);
-  if (known === undefined) {
-    known = { active: new ActiveFaults(), experiments: new Experiments() };
-    processes.set(clock, known);
+/** Experiments of the mesh whose meter it is: what has stopped in one begins anew in the next of the same process. */
+export const experimentsOf = (meter: Pick<Meter, 'event'>): Experiments =>
+  known(meshes, meter, () => new Experiments());
+
+function known<K extends object, V>(all: WeakMap<K, V>, key: K, make: () => V): V {
+  let value = all.get(key);
+  if (value === undefined) {
+    value = make();
+    all.set(key, value);
   }
-  return known;
+  return value;
 }

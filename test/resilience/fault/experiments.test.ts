@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { CancelledError, type MeshError } from '../../../src/core/errors.js';
-import { type MeshEvent, noMeter } from '../../../src/core/meter.js';
+import { silentLogger } from '../../../src/core/log.js';
+import type { MeshEvent } from '../../../src/core/meter.js';
 import type { FaultConfig, FaultGuard } from '../../../src/core/model/fault.js';
 import { Experiment, Experiments, MAX_EXPERIMENTS } from '../../../src/resilience/fault/experiment.js';
 import { aCall, aReply, OpenReply } from '../../support/calls.js';
@@ -237,11 +238,12 @@ describe('what a process remembers of experiments', () => {
 
   test('is bounded: where all run another one does not begin, and those that are over make room', async () => {
     const clock = new FakeClock();
+    const { env } = faultEnv();
     const all = new Experiments();
-    for (let i = 0; i < MAX_EXPERIMENTS; i++) all.take('chaos', config(`${i}`, i === 7 ? 500 : 1_000), clock);
-    expect([all.take('chaos', config('more'), clock), all.size]).toEqual([undefined, MAX_EXPERIMENTS]);
+    for (let i = 0; i < MAX_EXPERIMENTS; i++) all.take('chaos', config(`${i}`, i === 7 ? 500 : 1_000), clock, env);
+    expect([all.take('chaos', config('more'), clock, env), all.size]).toEqual([undefined, MAX_EXPERIMENTS]);
     await clock.advance(500);
-    expect(all.take('chaos', config('more'), clock)).toBeInstanceOf(Experiment);
+    expect(all.take('chaos', config('more'), clock, env)).toBeInstanceOf(Experiment);
     expect(all.size).toBe(MAX_EXPERIMENTS);
   });
 
@@ -299,7 +301,7 @@ describe('whatever comes, it stops at the very request at which its guard is cro
         async (all, requests) => {
           const clock = new FakeClock();
           const events: MeshEvent[] = [];
-          const meter = { ...noMeter, event: (event: MeshEvent) => void events.push(event) };
+          const told = { meter: { event: (event: MeshEvent) => void events.push(event) }, logger: silentLogger };
           const one = new Experiment('chaos', { id: 'x', durationMs: 1e9, guards: all }, clock.now());
           const seen: Seen[] = [];
           let stopped = false;
@@ -307,9 +309,9 @@ describe('whatever comes, it stops at the very request at which its guard is cro
             await clock.advance(afterMs);
             const now = clock.now();
             seen.push({ at: now, success, durationMs });
-            one.ended(success, durationMs, now, meter);
+            one.ended(success, durationMs, now, told);
             stopped ||= all.some((guard) => crossed(guard, seen, now));
-            expect(one.running(now, meter)).toBe(!stopped);
+            expect(one.running(now, told)).toBe(!stopped);
             expect(events.length).toBe(stopped ? 1 : 0);
             if (stopped) break;
           }

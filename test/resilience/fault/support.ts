@@ -2,13 +2,14 @@ import { BytesBody, StreamBody } from '../../../src/core/body.js';
 import type { Call } from '../../../src/core/call.js';
 import { Deadlines } from '../../../src/core/deadlines.js';
 import { type HeaderFields, headerFields } from '../../../src/core/headers.js';
+import { silentLogger } from '../../../src/core/log.js';
 import { type MeshEvent, noMeter } from '../../../src/core/meter.js';
 import type { FaultConfig } from '../../../src/core/model/fault.js';
 import { seededRandom } from '../../../src/core/random.js';
 import { type Reply, ReplyEnding } from '../../../src/core/reply.js';
 import type { Filter, Service } from '../../../src/core/service.js';
 import { type ClientFaultEnv, faults as faultsFilter } from '../../../src/resilience/fault/filter.js';
-import { faultProcess } from '../../../src/resilience/fault/process.js';
+import { activeFaults } from '../../../src/resilience/fault/process.js';
 import { anyHeader } from '../../../src/routing/match/any-header.js';
 import { aReply, GOOD_END } from '../../support/calls.js';
 import { FakeClock } from '../../support/fake-clock.js';
@@ -20,15 +21,21 @@ export const aFault = (more: Partial<FaultConfig>): FaultConfig => ({ name: 'cha
 export function faultEnv(seed = 1) {
   const clock = new FakeClock();
   const events: MeshEvent[] = [];
+  const lines: string[] = [];
   const env: ClientFaultEnv = {
     clock,
+    logger: {
+      ...silentLogger,
+      info: (message) => lines.push(`info ${message}`),
+      warn: (message) => lines.push(`warn ${message}`),
+    },
     random: seededRandom(seed),
     meter: { ...noMeter, event: (event) => events.push(event) },
     headers: anyHeader,
     cluster: 'reviews',
   };
   const faults = (): string[] => events.map((event) => (event.kind === 'fault' ? event.fault : event.kind));
-  return { clock, events, env, faults, deadlines: new Deadlines(clock), active: faultProcess(clock).active };
+  return { clock, events, lines, env, faults, deadlines: new Deadlines(clock), active: activeFaults(clock) };
 }
 
 /** The filter of some policies; of none it lets everything through. */
