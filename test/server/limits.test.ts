@@ -8,7 +8,7 @@ import type { CallerRequest } from '../../src/server/caller.js';
 import { meshMiddleware as honoMiddleware } from '../../src/server/hono.js';
 import { meshHandler } from '../../src/server/http.js';
 import { Inbound, type InboundOptions } from '../../src/server/inbound.js';
-import type { RateLimitOptions } from '../../src/server/limits/options.js';
+import { type RateLimitOptions, rateLimits } from '../../src/server/limits/options.js';
 import { testMesh } from '../../src/testing/index.js';
 import { FakeClock } from '../support/fake-clock.js';
 import { EchoGrpc, FRAMEWORKS } from '../support/inbound-servers.js';
@@ -277,6 +277,12 @@ test.each([
   [{ requests: 1, per: 'day', perMs: 1 }, 'limits.perMs: does not go with per'],
   [{ requests: 1, per: 'day', timeZone: 'Mars/Olympus' }, 'limits.timeZone: must be an IANA time zone'],
   [{ requests: 1, perMs: 1, timeZone: 'UTC' }, 'limits.timeZone: goes with per only'],
+  [{ requests: 1, per: '1m', timeZone: 'UTC' }, 'limits.timeZone: goes with per only'],
+  [
+    { requests: 1, per: 'moment' },
+    'limits.per: must be a duration such as 10s or 1m, or one of minute, hour, day, week, month, year, got "moment"',
+  ],
+  [{ requests: 1, per: '9000h' }, 'limits.per: must be a number from 1 to 31622400000'],
   [[{ requests: 1, perMs: 1, key: [{ cookie: 'a' }] }], 'limits[0].key[0].cookie: unknown field'],
   [[{ requests: 1, perMs: 1, key: [{}] }], 'limits[0].key[0]: must have one of header, query'],
   [{ rules: [] }, 'limits.rules: must be 1 to 64 rules, got 0'],
@@ -296,6 +302,22 @@ test.each([
   ],
 ])('%j is refused', (limits, message) => {
   expect(() => new Inbound({ limits: limits as unknown as RateLimitOptions })).toThrow(message);
+});
+
+test('time and algorithm may be written as in YAML', () => {
+  const rule = (options: object) => rateLimits(options as RateLimitOptions, 'a').rules[0]?.limit;
+  expect(rule({ requests: 5, per: '1m30s' })).toEqual(rule({ requests: 5, perMs: 90_000 }));
+  expect(rule({ requests: 5, per: '10s', burst: 9 })).toEqual(rule({ requests: 5, perMs: 10_000, burst: 9 }));
+  for (const [camel, snake] of [
+    ['tokenBucket', 'token_bucket'],
+    ['fixedWindow', 'fixed_window'],
+    ['slidingWindow', 'sliding_window'],
+    ['slidingLog', 'sliding_log'],
+  ]) {
+    const asYaml = { requests: 5, per: '1s', algorithm: camel };
+    expect(rule(asYaml)).toEqual(rule({ requests: 5, perMs: 1_000, algorithm: snake }));
+  }
+  expect(rule({ requests: 5, per: 'day' })).toMatchObject({ algorithm: 'calendar', per: 'day' });
 });
 
 test('a wrong number of trusted proxies is refused', () => {

@@ -2,6 +2,7 @@ import { DecodeError, knownKeys, record, string } from '../../core/decode.js';
 import {
   DEFAULT_LIMIT_REPLY,
   type Limit,
+  type LimitKey,
   type LimitRule,
   type LimitStoreRef,
   type RouteLimits,
@@ -9,6 +10,13 @@ import {
 import { array, flag, oneOf, text, whole } from './checks.js';
 import { keyOf, when } from './conditions.js';
 import { LIMIT_KEYS, limit } from './limit.js';
+import { canonicalPath } from './path.js';
+
+/** `token_bucket`: evenly, after a pause up to `burst` at once. The others: in each window. Default `token_bucket`. By either name. */
+export type LimitAlgorithm =
+  | ('token_bucket' | 'fixed_window' | 'sliding_window' | 'sliding_log')
+  | ('tokenBucket' | 'fixedWindow' | 'slidingWindow' | 'slidingLog');
+export type LimitDuration = `${number}${'h' | 'm' | 's' | 'ms'}${string}`;
 
 /** How many requests are let through: so many in so many milliseconds, or in each day, hour, … of the calendar. */
 export type LimitOptions =
@@ -17,9 +25,15 @@ export type LimitOptions =
       readonly requests: number;
       /** Milliseconds, from 1 to 366 days. */
       readonly perMs: number;
-      /** `token_bucket`: evenly, after a pause up to `burst` at once. The others: in each window. Default `token_bucket`. */
-      readonly algorithm?: 'token_bucket' | 'fixed_window' | 'sliding_window' | 'sliding_log';
+      readonly algorithm?: LimitAlgorithm;
       /** Of a token bucket: requests at once after a pause, from 1. Default: `requests`, as Envoy Gateway has it. */
+      readonly burst?: number;
+    }
+  | {
+      readonly requests: number;
+      /** As in YAML (GEP-2257): `10s`, `1m30s`. */
+      readonly per: LimitDuration;
+      readonly algorithm?: LimitAlgorithm;
       readonly burst?: number;
     }
   | {
@@ -44,9 +58,12 @@ export type LimitKeyOptions =
   | { readonly host: true };
 
 export type RateLimitRuleOptions = LimitOptions & {
-  /** For metrics, and the name of the counts: rules of one name are one rule. Default: one of its own. */
+  /** For metrics, and the name of the counts: rules of one name are one rule. Default: one of its own; with `redis` it must be set. */
   readonly name?: string;
-  /** Only requests of which all of this is so. Default: all requests. */
+  /**
+   * Only requests of which all of this is so. Default: all requests. Paths are `/login` however they are written (`/LOGIN`, `/login/`, `/%6cogin`, `/login;v=1`),
+   * here and in `key`, since frameworks may serve them with the same handler.
+   */
   readonly when?: {
     /** Of the path, by whole segments: `/api` is also `/api/7`. */
     readonly pathPrefix?: string;
@@ -145,12 +162,17 @@ function rule(o: Record<string, unknown>, path: string, unnamed: string): LimitR
   knownKeys(o, path, RULE_KEYS);
   const key = array(o['key'] ?? [], `${path}.key`).map((one, i) => keyOf(one, `${path}.key[${i}]`));
   const store = storeOf(o['redis'], `${path}.redis`);
+  if (store.kind === 'redis' && o['name'] === undefined)
+    throw new DecodeError(
+      `${path}.name`,
+      'must be set with redis: rules of one name count together, in all services that use it',
+    );
   return {
     name: o['name'] === undefined ? unnamed : string(o['name'], `${path}.name`),
     when: o['when'] === undefined ? undefined : [when(record(o['when'], `${path}.when`), `${path}.when`)],
     key,
     limit: limit(o, path),
-    overrides: o['overrides'] === undefined ? undefined : overrides(o['overrides'], `${path}.overrides`, key.length),
+    overrides: o['overrides'] === undefined ? undefined : overrides(o['overrides'], `${path}.overrides`, key),
     mode: oneOf(o['mode'] ?? 'enforce', `${path}.mode`, ['enforce', 'shadow'] as const),
     queue: o['queue'] === undefined ? undefined : queue(record(o['queue'], `${path}.queue`), `${path}.queue`),
     store,
@@ -163,16 +185,18 @@ function rule(o: Record<string, unknown>, path: string, unnamed: string): LimitR
   };
 }
 
-function overrides(value: unknown, path: string, entries: number): NonNullable<LimitRule['overrides']> {
+function overrides(value: unknown, path: string, key: readonly LimitKey[]): NonNullable<LimitRule['overrides']> {
   return array(value, path).map((one, i) => {
     const at = `${path}[${i}]`;
     const o = record(one, at);
     knownKeys(o, at, [...LIMIT_KEYS, 'values', 'unlimited']);
-    const values = array(o['values'], `${at}.values`).map((part, j) =>
-      part === undefined ? undefined : string(part, `${at}.values[${j}]`),
-    );
-    if (values.length !== entries)
-      throw new DecodeError(`${at}.values`, `must have a value per entry of key, ${entries}, got ${values.length}`);
+    const values = array(o['values'], `${at}.values`).map((part, j) => {
+      if (part === undefined) return undefined;
+      const written = string(part, `${at}.values[${j}]`);
+      return key[j]?.kind === 'path' ? canonicalPath(written) : written;
+    });
+    if (values.length !== key.length)
+      throw new DecodeError(`${at}.values`, `must have a value per entry of key, ${key.length}, got ${values.length}`);
     const unlimited = o['unlimited'] !== undefined && flag(o['unlimited'], `${at}.unlimited`);
     return { values, limit: unlimited ? 'unlimited' : limit(o, at) };
   });
