@@ -1,4 +1,5 @@
 import { freePort, RedisServer, scratch, until } from './redis.js';
+import type { SelfSigned } from './self-signed.js';
 
 const SLOTS = 16_384;
 
@@ -6,12 +7,16 @@ const SLOTS = 16_384;
 export class RedisCluster {
   private constructor(
     readonly masters: readonly RedisServer[],
+    /** `rediss:`, of nodes that speak TLS, too. */
+    readonly tlsUrls: readonly string[],
     private readonly remove: () => Promise<void>,
   ) {}
 
-  static async start(): Promise<RedisCluster> {
+  /** `tls`: clients may speak it, and the nodes speak it with each other. */
+  static async start(tls?: SelfSigned): Promise<RedisCluster> {
     const { folder, remove } = await scratch('redis-cluster');
     const masters: RedisServer[] = [];
+    const tlsUrls: string[] = [];
     for (let n = 0; n < 3; n++) {
       const files = ['--dir', folder, '--cluster-config-file', `nodes-${n}.conf`];
       const bus = [
@@ -22,9 +27,24 @@ export class RedisCluster {
         '--cluster-node-timeout',
         '2000',
       ];
+      if (tls !== undefined) {
+        const port = String(await freePort());
+        bus.push(
+          '--tls-port',
+          port,
+          '--tls-cluster',
+          'yes',
+          '--tls-auth-clients',
+          'no',
+          '--tls-ca-cert-file',
+          tls.cert,
+        );
+        bus.push('--tls-cert-file', tls.cert, '--tls-key-file', tls.key);
+        tlsUrls.push(`rediss://127.0.0.1:${port}`);
+      }
       masters.push(await RedisServer.start([...bus, ...files]));
     }
-    const cluster = new RedisCluster(masters, remove);
+    const cluster = new RedisCluster(masters, tlsUrls, remove);
     const share = Math.ceil(SLOTS / masters.length);
     const [first] = masters as [RedisServer];
     for (const [n, { admin }] of masters.entries()) {

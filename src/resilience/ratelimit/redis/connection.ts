@@ -3,7 +3,7 @@ import type { Clock } from '../../../core/clock.js';
 import type { Logger } from '../../../core/log.js';
 import type { Random } from '../../../core/random.js';
 import { type OpenRedis, openRedis } from './ioredis.js';
-import { describeTarget, type RedisClient, type RedisTarget } from './options.js';
+import { describeTarget, type RedisTarget } from './options.js';
 import type { Script } from './scripts.js';
 
 export interface RedisEnv {
@@ -22,7 +22,13 @@ const MAX_IN_FLIGHT = 10_000;
 const NOTHING_DONE = /^(NOSCRIPT|MOVED|ASK|TRYAGAIN)\b/;
 
 /**
- * One Redis, or one cluster, for all the rules that name it. Connects when it is made, and again when the connection is lost, until it is closed. While there
+ * A master that has become a replica and kept its connections, or whose own master is away: for as long as the connection stays, so does the answer. Redis
+ * before 7 says it within the message of a script's error.
+ */
+const NO_MASTER = /(^|-)(READONLY|MASTERDOWN)\b/;
+
+/**
+ * One Redis, or one cluster, for all the rules that name it. Connects when it is made, and again when the connection is lost, or leads to a master no more, until it is closed. While there
  * is none a command fails at once; only while the very first attempt is under way it waits for that. Who asks limits the wait.
  */
 export class RedisConnection {
@@ -71,26 +77,36 @@ export class RedisConnection {
     if (this.#inFlight >= MAX_IN_FLIGHT)
       return Promise.reject(new Error(`${this.#where}: ${MAX_IN_FLIGHT} decisions wait for it already`));
     this.#inFlight++;
-    return this.#evaluate(open.client, script, this.#target.prefix + key, args).finally(() => this.#inFlight--);
+    return this.#evaluate(open, script, this.#target.prefix + key, args).finally(() => this.#inFlight--);
   }
 
-  async #evaluate(client: RedisClient, { lua, sha }: Script, key: string, args: readonly (string | number)[]) {
+  async #evaluate(open: OpenRedis, { lua, sha }: Script, key: string, args: readonly (string | number)[]) {
+    const { client } = open;
     let reply: unknown;
     try {
       reply = await client.evalsha(sha, 1, key, ...args);
     } catch (error) {
-      if (!NOTHING_DONE.test((error as Error).message)) throw this.#failed(error);
+      if (!NOTHING_DONE.test((error as Error).message)) throw this.#failed(error, open);
       try {
         reply = await client.eval(lua, 1, key, ...args);
       } catch (again) {
-        throw this.#failed(again);
+        throw this.#failed(again, open);
       }
+    }
+    if (this.#attempts > 0 && this.#open === open) {
+      this.#attempts = 0;
+      this.#env.logger.info(`${this.#where}: connected again`);
     }
     if (!Array.isArray(reply)) throw new Error(`${this.#where}: answered a script with no list`);
     return reply as readonly number[];
   }
 
-  #failed(cause: unknown): Error {
+  #failed(cause: unknown, open: OpenRedis): Error {
+    // Who gave the client sees to its connections.
+    if (this.#open === open && this.#target.kind === 'servers' && NO_MASTER.test((cause as Error).message)) {
+      open.close();
+      this.#lost(cause as Error);
+    }
     return new Error(`${this.#where}: ${(cause as Error).message}`, { cause });
   }
 
@@ -106,8 +122,7 @@ export class RedisConnection {
     try {
       const open = await openRedis(this.#target, (cause) => this.#lost(cause));
       if (this.#closed) return open.close();
-      if (this.#attempts > 0) this.#env.logger.info(`${this.#where}: connected again`);
-      this.#attempts = 0;
+      // Whether it is of use, the first answer tells.
       this.#open = open;
     } catch (error) {
       this.#lost(error as Error);

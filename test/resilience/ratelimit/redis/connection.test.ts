@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { LimitStore } from '../../../../src/core/limits.js';
+import { silentLogger } from '../../../../src/core/log.js';
 import { hasRedis, RedisServer, scratch, until } from '../../../support/redis.js';
 import { RedisCluster } from '../../../support/redis-cluster.js';
 import { startSentinel } from '../../../support/redis-sentinel.js';
@@ -25,8 +26,8 @@ async function start(args: readonly string[] = [], options: { readonly tls?: boo
   return redis;
 }
 
-function open(option: unknown): LimitStore {
-  const store = storesOf(option).open(REF);
+function open(option: unknown, tell: (message: string) => void = () => {}): LimitStore {
+  const store = storesOf(option, { logger: { ...silentLogger, info: tell, warn: tell } }).open(REF);
   closing.push(() => store.close());
   return store;
 }
@@ -117,6 +118,23 @@ describe.skipIf(!hasRedis())('a connection to Redis', () => {
     await expect(open(`redis://127.0.0.1:${redis.port}`).take('k', LIMIT, 1)).rejects.toThrow('redis "default"');
   });
 
+  it('speaks TLS to every node of a cluster, and trusts none without', async (context) => {
+    const { folder, remove } = await scratch('redis-cluster-tls');
+    closing.push(remove);
+    const server = selfSigned(folder, 'server');
+    if (server === undefined) return context.skip('no openssl');
+    const cluster = await RedisCluster.start(server);
+    closing.push(() => cluster.stop());
+    const urls = cluster.tlsUrls.slice(0, 1);
+    const store = open({ urls, tls: { ca: readFileSync(server.cert) } });
+    const keys = Array.from({ length: 60 }, (_, n) => `tls ${n}`);
+    expect(allowedOf(await Promise.all(keys.map((key) => store.take(key, LIMIT, 1))))).toBe(60);
+    const counts = await Promise.all(cluster.masters.map(({ admin }) => admin.dbsize()));
+    expect(Math.min(...counts)).toBeGreaterThan(0);
+    expect(counts.reduce((a, b) => a + b)).toBe(60);
+    await expect(open({ urls }).take('k', LIMIT, 1)).rejects.toThrow('redis "default"');
+  });
+
   it("uses a client of the application's, whatever its options, and leaves it open", async () => {
     const redis = await start();
     const client = new Redis(redis.port, '127.0.0.1');
@@ -152,6 +170,42 @@ describe.skipIf(!hasRedis())('a connection to Redis', () => {
         ),
       'the new master counts on',
     );
+  });
+
+  it('leaves a master that became a replica for the one that its name leads to, though the connection was kept', async () => {
+    const [old, next] = [await start(), await start()];
+    let target = old;
+    let connections = 0;
+    const name = createServer((socket) => {
+      connections++;
+      const mine = connect(target.port, '127.0.0.1').on('error', () => {});
+      socket.on('error', () => {}).on('close', () => mine.destroy());
+      socket.pipe(mine).pipe(socket);
+    }).listen(0, '127.0.0.1');
+    closing.push(() => name.close());
+    await once(name, 'listening');
+    const told: string[] = [];
+    const tell = (message: string): void => void told.push(message);
+    const store = open(`redis://127.0.0.1:${(name.address() as AddressInfo).port}`, tell);
+    expect((await store.take('k', LIMIT, 1)).remaining).toBe(99);
+    await next.admin.replicaof('127.0.0.1', old.port);
+    await until(async () => (await next.admin.get('inmesh:calendar:year:UTC:k')) !== null, 'it has the count');
+    await next.admin.replicaof('NO', 'ONE');
+    await old.admin.replicaof('127.0.0.1', next.port);
+    await expect(store.take('k', LIMIT, 1)).rejects.toThrow(/READONLY/);
+    const taken = (): Promise<boolean> =>
+      Promise.resolve(store.take('k', LIMIT, 1)).then(
+        ({ remaining }) => remaining === 98,
+        () => false,
+      );
+    // The name still leads to the old one: it is asked for again and again, and told of once.
+    await until(async () => !(await taken()) && connections > 3, 'it is tried again');
+    target = next;
+    await until(taken, 'the new master counts on');
+    expect(told).toEqual([
+      expect.stringMatching(/READONLY.*trying again until it is back$/),
+      expect.stringMatching(/connected again$/),
+    ]);
   });
 
   it.each(['server', 'cluster'])('to a %s keeps no process from ending', async (kind) => {

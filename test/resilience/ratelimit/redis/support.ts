@@ -1,7 +1,7 @@
 import type { Clock } from '../../../../src/core/clock.js';
 import { systemClock } from '../../../../src/core/clock.js';
 import type { LimitState } from '../../../../src/core/limits.js';
-import { silentLogger } from '../../../../src/core/log.js';
+import { type Logger, silentLogger } from '../../../../src/core/log.js';
 import type { Limit } from '../../../../src/core/model/limit.js';
 import { seededRandom } from '../../../../src/core/random.js';
 import { redisTarget } from '../../../../src/resilience/ratelimit/redis/options.js';
@@ -18,15 +18,15 @@ export const testScripts = limitScripts(`local now = tonumber(redis.call('GET', 
 export interface StoresOptions {
   readonly clock?: Clock;
   readonly scripts?: typeof testScripts;
+  readonly logger?: Logger;
 }
 
 /** Stores of the Redis that `option` names, called `default`. */
-export const storesOf = (option: unknown, { clock = systemClock, scripts }: StoresOptions = {}): RedisStores =>
-  new RedisStores(
-    { default: redisTarget(option, 'redis') },
-    { clock, random: seededRandom(1), logger: silentLogger },
-    scripts,
-  );
+export const storesOf = (
+  option: unknown,
+  { clock = systemClock, scripts, logger = silentLogger }: StoresOptions = {},
+): RedisStores =>
+  new RedisStores({ default: redisTarget(option, 'redis') }, { clock, random: seededRandom(1), logger }, scripts);
 
 export const perSecond = (requests: number): Limit => ({ algorithm: 'fixed_window', requests, perMs: 1_000 });
 
