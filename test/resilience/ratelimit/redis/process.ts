@@ -4,9 +4,10 @@ import { REF, storesOf } from './support.js';
 
 /** What a process is told to do. */
 export interface Work {
-  readonly url: string;
+  readonly url: string | readonly string[];
   readonly limit: Limit;
   readonly lease: LimitLease | undefined;
+  /** At most: until it is told to stop. */
   readonly calls: number;
   readonly timeoutMs: number;
 }
@@ -19,10 +20,13 @@ const WIDTH = 5;
 
 const now = (): number => performance.timeOrigin + performance.now();
 
+let stopped = false;
+
 async function work({ url, limit, lease, calls, timeoutMs }: Work): Promise<Report> {
   const store = storesOf(url).open({ ...REF, timeoutMs, ...(lease && { lease }) });
+  stopped = false;
   const report: (readonly [number, number])[] = [];
-  for (let done = 0; done < calls; done += WIDTH) {
+  for (let done = 0; done < calls && !stopped; done += WIDTH) {
     const one = async (): Promise<void> => {
       const began = now();
       // No answer is a refusal here.
@@ -36,5 +40,8 @@ async function work({ url, limit, lease, calls, timeoutMs }: Work): Promise<Repo
   return report;
 }
 
-process.on('message', (order: Work) => void work(order).then((report) => process.send?.(report)));
+process.on('message', (order: Work | 'stop') => {
+  if (order === 'stop') stopped = true;
+  else void work(order).then((report) => process.send?.(report));
+});
 process.send?.('ready');

@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Limit, LimitLease } from '../../../../src/core/model/limit.js';
-import { hasRedis, RedisServer } from '../../../support/redis.js';
+import { hasRedis, RedisServer, until } from '../../../support/redis.js';
+import { RedisCluster } from '../../../support/redis-cluster.js';
 import type { Report, Work } from './process.js';
 import { perYear, REF, storesOf } from './support.js';
 
@@ -54,8 +55,8 @@ describe.skipIf(!hasRedis())(`${PROCESSES} processes on one Redis`, () => {
     await redis.admin.flushall();
   });
 
-  function run(limit: Limit, calls: number, lease?: LimitLease, timeoutMs = 10_000): Promise<readonly Report[]> {
-    const order: Work = { url: redis.url, limit, calls, lease, timeoutMs };
+  function run(limit: Limit, calls: number, lease?: LimitLease, timeoutMs = 10_000, url: Work['url'] = redis.url) {
+    const order: Work = { url, limit, calls, lease, timeoutMs };
     return Promise.all(
       processes.map(async (each) => {
         const answered = once(each, 'message');
@@ -64,6 +65,26 @@ describe.skipIf(!hasRedis())(`${PROCESSES} processes on one Redis`, () => {
       }),
     );
   }
+
+  /** Runs until `meanwhile` is over. */
+  async function runWhile(
+    limit: Limit,
+    meanwhile: () => Promise<void>,
+    lease?: LimitLease,
+    url: Work['url'] = redis.url,
+  ) {
+    const reports = run(limit, Number.MAX_SAFE_INTEGER, lease, 10_000, url);
+    try {
+      await meanwhile();
+    } finally {
+      for (const each of processes) each.send('stop');
+    }
+    return (await reports).flat();
+  }
+
+  const COUNT = 'inmesh:calendar:year:UTC:shared';
+  const countedBy = async (server: RedisServer): Promise<number> =>
+    Number((await server.admin.get(COUNT))?.split(' ')[1] ?? 0);
 
   const LEASE: LimitLease = { maxPermits: 50, ttlMs: 200 };
   const SPAN_MS = 100;
@@ -96,6 +117,56 @@ describe.skipIf(!hasRedis())(`${PROCESSES} processes on one Redis`, () => {
       const used = (await reports).flat().length;
       expect(used).toBeLessThanOrEqual(1_000);
       expect(used).toBeGreaterThan(0);
+    });
+
+    it('are let through no more than a quota for each time that Redis is killed and started again, empty, and all of it at last', async () => {
+      let lives = 1;
+      const used = await runWhile(
+        perYear(1_000),
+        async () => {
+          for (; lives < 4; lives++) {
+            await until(async () => (await countedBy(redis)) > 100, 'it is counted');
+            await redis.kill();
+            await redis.resume();
+          }
+          await until(async () => (await countedBy(redis)) >= 1_000, 'the quota is used up');
+        },
+        lease,
+      );
+      expect(used.length).toBeLessThanOrEqual(lives * 1_000);
+      expect(used.length).toBeGreaterThan(1_000);
+    });
+
+    it('lose no count while the slot that it is in moves to another node of a cluster', async () => {
+      const cluster = await RedisCluster.start();
+      try {
+        let to = 0;
+        const more = async (server: RedisServer): Promise<void> => {
+          const before = await countedBy(server);
+          await until(async () => (await countedBy(server)) > before + 100, 'calls go on');
+        };
+        const used = await runWhile(
+          perYear(1_000_000),
+          async () => {
+            const from = await cluster.ownerOf(COUNT);
+            to = (from + 1) % 3;
+            const [source, target] = [cluster.masters[from], cluster.masters[to]] as [RedisServer, RedisServer];
+            await more(source);
+            let half = 0;
+            await cluster.move(COUNT, from, to, async () => {
+              if (half++ === 0) await more(source);
+            });
+            await more(target);
+          },
+          lease,
+          cluster.urls,
+        );
+        const counted = await countedBy(cluster.masters[to] as RedisServer);
+        expect(used.length).toBeLessThanOrEqual(counted);
+        if (lease === undefined) expect(used).toHaveLength(counted);
+      } finally {
+        await cluster.stop();
+      }
     });
 
     it('never pass the rate of a token bucket', async () => {
