@@ -46,6 +46,8 @@ export class InboundContext implements Ambient, Lifetime {
   requestHeaders: HeaderFields | undefined;
   #failed = false;
   #timedOut = false;
+  #middleware: object | undefined;
+  #others: Set<object> | undefined;
   #over = false;
   #onOver: Set<() => void> | undefined;
   #onReleased: (() => void)[] | undefined;
@@ -55,7 +57,7 @@ export class InboundContext implements Ambient, Lifetime {
     /** `Ambient.deadline`, `.allowedMs`, `.priority`. */
     readonly deadline: number,
     readonly allowedMs: number,
-    readonly priority: Priority | undefined,
+    public priority: Priority | undefined,
   ) {
     this.traceparent = validTraceparent(single(headers.traceparent));
     // "If the vendor failed to parse traceparent, it MUST NOT attempt to parse tracestate."
@@ -84,6 +86,17 @@ export class InboundContext implements Ambient, Lifetime {
   answered(protocol: Protocol, status: number): void {
     this.#failed = protocol === 'grpc' ? isGrpcFailure(status) : isHttpFailure(status);
     this.#timedOut = status === (protocol === 'grpc' ? DEADLINE_EXCEEDED : GATEWAY_TIMEOUT);
+  }
+
+  /** True once for each middleware that the request comes to. */
+  meets(middleware: object): boolean {
+    if (this.#middleware === undefined) this.#middleware = middleware;
+    else if (this.#middleware === middleware || this.#others?.has(middleware) === true) return false;
+    else {
+      this.#others ??= new Set();
+      this.#others.add(middleware);
+    }
+    return true;
   }
 
   get lifetime(): Lifetime {

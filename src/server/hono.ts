@@ -97,9 +97,11 @@ const contexts = new WeakMap<Request, InboundContext>();
 
 function webContext(inbound: Inbound, request: Request): InboundContext {
   let context = contexts.get(request);
-  if (context === undefined) {
-    const headers: InboundHeaders = Object.fromEntries(request.headers);
-    const made = inbound.context(headers, 'http', () => new WebView(request));
+  const headers: InboundHeaders = Object.fromEntries(request.headers);
+  const view = (): WebView => new WebView(request);
+  if (context !== undefined) inbound.join(context, headers, 'http', view);
+  else {
+    const made = inbound.context(headers, 'http', view);
     context = made;
     contexts.set(request, made);
     if (request.signal.aborted) made.callerGone();

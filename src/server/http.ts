@@ -7,7 +7,7 @@ import { type HeadedResponse, releaseEventStream } from './event-stream.js';
 import type { Passage } from './gate.js';
 import { type ReportingResponse, reportInHead } from './orca/http.js';
 import { type Refusal, refusalReply } from './refusal.js';
-import { viewOf } from './view.js';
+import { type InboundView, viewOf } from './view.js';
 import { changeFields, replacing } from './xds/header-changes.js';
 import { changeRequest } from './xds/http1-headers.js';
 
@@ -36,8 +36,10 @@ const contexts = new WeakMap<InboundRequest, InboundContext>();
 /** The context of a request, made at the first time of asking. */
 export function contextFor(inbound: Inbound, request: InboundRequest, response: InboundResponse): InboundContext {
   let context = contexts.get(request);
-  if (context === undefined) {
-    const made = inbound.context(request.headers, 'http', () => viewOf(request as IncomingMessage));
+  const view = (): InboundView => viewOf(request as IncomingMessage);
+  if (context !== undefined) inbound.join(context, request.headers, 'http', view);
+  else {
+    const made = inbound.context(request.headers, 'http', view);
     context = made;
     contexts.set(request, made);
     const closed = (): void => {
@@ -49,8 +51,8 @@ export function contextFor(inbound: Inbound, request: InboundRequest, response: 
     // What comes before us may have waited, for a user to be looked up, say: nobody is told twice.
     if (response.closed ?? response.stream?.closed ?? false) closed();
     else response.once('close', closed);
-    if (inbound.reporting !== undefined) made.metrics = reportInHead(response, inbound.reporting);
   }
+  if (inbound.reporting !== undefined) context.metrics ??= reportInHead(response, inbound.reporting);
   return context;
 }
 

@@ -80,7 +80,8 @@ export class Inbound {
   readonly reporting: LoadReporting | undefined;
   readonly #priority: InboundOptions['priority'];
   readonly #gates: readonly Gate[];
-  readonly #trustedHops: number;
+  /** Undefined: these options do not say. */
+  readonly #trustedHops: number | undefined;
   /** Whether gates look at the request itself. */
   readonly #looks: boolean;
 
@@ -92,7 +93,7 @@ export class Inbound {
     const mesh = meshOf(options);
     const caller = callerOf(options.caller);
     const meter = mesh?.meter;
-    this.#trustedHops = hops(options.trustedProxies);
+    this.#trustedHops = options.trustedProxies === undefined ? undefined : hops(options.trustedProxies);
     const looking = [
       caller === undefined ? undefined : new CallerGate(caller), // before all that asks who it is
       ownLimits(options.limits, mesh?.servers, this.clock), // before anything that takes a place
@@ -109,12 +110,23 @@ export class Inbound {
   /** `view`: of the request itself, when somebody looks. `deadline`: monotonic milliseconds, where somebody has read it already. */
   context(headers: InboundHeaders, protocol: Protocol, view?: () => InboundView, deadline?: number): InboundContext {
     const context = inboundContext(headers, this.clock, this.#priority, deadline);
-    if (this.#looks) {
-      context.makeView = view;
-      context.trustedHops = this.#trustedHops;
-    }
-    for (const gate of this.#gates) gate.arrived?.(context, protocol, headers);
+    this.#takeIn(context, headers, protocol, view);
     return context;
+  }
+
+  /** A request that has come to other middleware before: what these options say of it, they say once. */
+  join(context: InboundContext, headers: InboundHeaders, protocol: Protocol, view: () => InboundView): void {
+    if (this.#takeIn(context, headers, protocol, view) && this.#priority !== undefined)
+      context.priority = this.#priority(headers);
+  }
+
+  /** False: it was taken in before. */
+  #takeIn(context: InboundContext, headers: InboundHeaders, protocol: Protocol, view?: () => InboundView): boolean {
+    if (!context.meets(this)) return false;
+    if (this.#looks) context.makeView ??= view;
+    if (this.#trustedHops !== undefined) context.trustedHops = this.#trustedHops;
+    for (const gate of this.#gates) gate.arrived?.(context, protocol, headers);
+    return true;
   }
 
   /** The handler is done, for servers that do not tell when the answer is out. */
