@@ -10,7 +10,7 @@ const SWEPT_PER_KEY = 2;
 const CANDIDATES = 16;
 const MOST_CANDIDATES = 64;
 /** What one counts among them that is not to go: so many more are looked at. */
-const PASSED_BY = 1 / 16;
+const PASSED_BY = 0.0625;
 const FIRST_CAPACITY = 1_024;
 
 /** Keys and their slots, bounded; which one goes when there are too many. */
