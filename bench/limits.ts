@@ -1,6 +1,6 @@
 /*
  * What does a limit cost that this process keeps? A decision by each algorithm, among 10,000 keys; the whole engine, with a key from a header and the reply's
- * fields; and the bytes of a key at 10,000 and at 1,000,000 of them. Beside RateLimiterMemory of rate-limiter-flexible and Bottleneck (a Group: one limiter
+ * fields; a decision when there is no more room for keys; and the bytes of a key at 10,000 and at 1,000,000 of them. Beside RateLimiterMemory of rate-limiter-flexible and Bottleneck (a Group: one limiter
  * per key).
  */
 import { setFlagsFromString } from 'node:v8';
@@ -115,6 +115,39 @@ const decisions = await compareCpu({
   runs: 5,
 });
 
+/** One key after the other of ten times as many as there is room for, so that each new one pushes another out. */
+const evicting = (name: string, limits: readonly Limit[], cost: number): Side => ({
+  name,
+  open: async () => {
+    const store = new LocalStore({ clock, maxKeys: KEYS / 10 });
+    let next = 0;
+    return {
+      once() {
+        for (let i = 0; i < CALLS; i++) {
+          const at = next++;
+          store.take(keys[at % KEYS] as string, limits[at % limits.length] as Limit, cost);
+        }
+      },
+    };
+  },
+});
+
+const once: Limit = { algorithm: 'token_bucket', requests: 1, perMs: HOUR, burst: 1 };
+const evictions = await compareCpu({
+  question: 'A decision among 10,000 keys, with room for 1,000',
+  sides: [
+    taking('room for all', LIMITS['token bucket (GCRA)'] as Limit),
+    evicting('keys that have used little of their limit', [LIMITS['token bucket (GCRA)'] as Limit], 1),
+    evicting('keys at their limit', [once], 1),
+    evicting('keys of two limits', [once, LIMITS['fixed window'] as Limit, once], 1),
+    evicting('keys with a log', [LIMITS['sliding log'] as Limit], 1),
+  ],
+  each,
+  concurrency: 1,
+  perRun: 3_000,
+  runs: 5,
+});
+
 const engines = await compareCpu({
   question: 'A request under the rules of a route: key, count, what the reply says',
   sides: [
@@ -212,5 +245,5 @@ async function memory(count: number, withGroup: boolean): Promise<Comparison> {
 
 if (process.env['INMESH_BENCH_SIDE'] === undefined) {
   const [few, many] = SMOKE ? [100, 1_000] : [10_000, 1_000_000];
-  report(decisions, engines, jobs, await memory(few, true), await memory(many, SMOKE));
+  report(decisions, evictions, engines, jobs, await memory(few, true), await memory(many, SMOKE));
 }
