@@ -2,6 +2,7 @@ import { DecodeError, knownKeys, record, shown, string } from '../../core/decode
 import type { LimitKey } from '../../core/model/limit.js';
 import type { HeaderMatch, RouteMatch } from '../../core/model/match.js';
 import { array, text, whole } from './checks.js';
+import { canonicalPath } from './path.js';
 
 /** The entry of a key that `LimitKeyOptions` mean. Throws DecodeError. */
 export function keyOf(value: unknown, path: string): LimitKey {
@@ -81,7 +82,8 @@ const header = (name: string, value: string | undefined): HeaderMatch => ({
   treatMissingAsEmpty: false,
 });
 
+/** As the paths of requests are written that are held against it. */
 function rooted(value: unknown, path: string): string {
   if (!string(value, path).startsWith('/')) throw new DecodeError(path, `must begin with /, got ${shown(value)}`);
-  return value as string;
+  return canonicalPath(value as string);
 }

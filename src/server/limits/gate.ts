@@ -15,13 +15,16 @@ export class LimitsGate implements Gate {
     private readonly limits: RequestLimits,
     /** Name of the route; undefined: there are none. */
     private readonly route: string | undefined,
+    /** How the path of a request is written for the limits; undefined: as it came. */
+    private readonly pathOf?: (path: string) => string,
   ) {}
 
   refusal(context: InboundContext, protocol: Protocol): Passage | Promise<Passage> {
     const { view } = context;
     if (view === undefined || this.#seen.has(context)) return undefined;
     this.#seen.add(context);
-    const { method, path, host, scheme, headers } = view;
+    const { method, host, scheme, headers } = view;
+    const path = this.pathOf === undefined ? view.path : this.pathOf(view.path);
     const request: LimitRequest = {
       protocol,
       scheme,

@@ -9,9 +9,10 @@ import { limitMatching } from '../../routing/limit-matching.js';
 import type { ServerParts } from '../parts.js';
 import { LimitsGate } from './gate.js';
 import { rateLimits, type RateLimitOptions } from './options.js';
+import { canonicalPath } from './path.js';
 
-/** By options: servers that were given the same object share its counts. */
-const gates = new WeakMap<RateLimitOptions, LimitsGate>();
+/** By mesh, or by clock where there is none, and by options: servers of one that were given the same object share its counts. */
+const gates = new WeakMap<ServerParts | Clock, WeakMap<RateLimitOptions, LimitsGate>>();
 let unnamed = 0;
 
 /** The limits that an application gives a server itself. They count in the mesh's stores; without a mesh, in their own. Throws DecodeError. */
@@ -21,13 +22,20 @@ export function ownLimits(
   clock: Clock,
 ): LimitsGate | undefined {
   if (options === undefined) return undefined;
-  let gate = gates.get(options);
+  const owner = mesh ?? clock;
+  const known = gates.get(owner) ?? new WeakMap<RateLimitOptions, LimitsGate>();
+  gates.set(owner, known);
+  let gate = known.get(options);
   if (gate === undefined) {
     const limits = rateLimits(options, `server-${++unnamed}`);
     // Who makes a request is another one each time.
     const matching = limitMatching({ random: mesh?.random ?? systemRandom });
-    gate = new LimitsGate(requestLimits(limits, { ...(mesh?.limits ?? ownEnv(clock)), matching }), undefined);
-    gates.set(options, gate);
+    gate = new LimitsGate(
+      requestLimits(limits, { ...(mesh?.limits ?? ownEnv(clock)), matching }),
+      undefined,
+      canonicalPath,
+    );
+    known.set(options, gate);
   }
   return gate;
 }
