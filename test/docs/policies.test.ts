@@ -56,7 +56,7 @@ describe('defaults of a policy', () => {
   ];
 
   test.each(PINNED)('of %s name the tests that pin them, which are there', (heading) => {
-    const pins = /^(?:What pins them:|Pinned by) [^]*?(?=\n\n|$)/m.exec(section(heading))?.[0] ?? '';
+    const pins = /^(?:What pins them:|Pinned by) [\s\S]*?(?=\n\n|$)/m.exec(section(heading))?.[0] ?? '';
     let folder = '';
     const files = [...pins.matchAll(/`([\w./-]+)`/g)].flatMap(([, name]) => {
       const path = name as string;
