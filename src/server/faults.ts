@@ -39,6 +39,7 @@ export class FaultsGate implements Gate {
   #measure(context: InboundContext): void {
     const startedAt = this.#clock.now();
     context.onOver(() => {
+      // Of those who left while a fault held them up the injector has seen itself.
       const left = context.cancellation.cancelled && !this.#cut.has(context);
       const success = !context.failed && !this.#cut.has(context);
       this.#injector.ended(left ? undefined : success, this.#clock.now() - startedAt);

@@ -21,17 +21,24 @@ export function faults(configs: readonly FaultConfig[] | undefined, env: ClientF
   if (configs === undefined || configs.length === 0) return undefined;
   const injector = new FaultInjector(configs, env);
   return (next) => {
+    const counted = new WeakSet<Call>();
     const service: Service = (call) => {
       const fate = injector.meet(call, call.cancellation);
       if (fate === undefined) return next(call);
-      return fate instanceof Promise ? afterDelay(call, fate, next, env) : strike(call, fate, next, env);
+      return fate instanceof Promise ? afterDelay(call, fate, next, env, counted) : strike(call, fate, next, env);
     };
     const configured = configs.some(({ experiment }) => experiment !== undefined);
-    return configured ? measured(service, injector, env) : service;
+    return configured ? measured(service, injector, env, counted) : service;
   };
 }
 
-function afterDelay(call: Call, delay: Promise<Fate | undefined>, next: Service, env: ClientFaultEnv): Promise<Reply> {
+function afterDelay(
+  call: Call,
+  delay: Promise<Fate | undefined>,
+  next: Service,
+  env: ClientFaultEnv,
+  counted: WeakSet<Call>,
+): Promise<Reply> {
   const { record } = call;
   record.raise('DI');
   const letGo = env.hold?.(call);
@@ -46,6 +53,7 @@ function afterDelay(call: Call, delay: Promise<Fate | undefined>, next: Service,
     },
     (reason: unknown) => {
       letGo?.();
+      counted.add(call);
       call.body?.cancel(reason as MeshError);
       throw reason;
     },
@@ -70,9 +78,9 @@ function strike(call: Call, { ending, bodies }: Fate, next: Service, env: Client
   );
 }
 
-/** Tells experiments how calls end, whether something befell them or not. */
+/** Tells experiments how calls end, whether something befell them or not; but of those `counted`, which ended while they were held up. */
 const measured =
-  (service: Service, injector: FaultInjector, { clock }: ClientFaultEnv): Service =>
+  (service: Service, injector: FaultInjector, { clock }: ClientFaultEnv, counted: WeakSet<Call>): Service =>
   (call) => {
     if (!injector.measures) return service(call);
     const startedAt = call.record.startedAt || clock.now();
@@ -84,7 +92,7 @@ const measured =
         return reply;
       },
       (error: unknown) => {
-        tell(error instanceof MeshError ? classifyForCaller(error) : 'failure');
+        if (!counted.has(call)) tell(error instanceof MeshError ? classifyForCaller(error) : 'failure');
         throw error;
       },
     );

@@ -50,7 +50,10 @@ export class FaultInjector {
     return this.#faults.some(({ experiment }) => experiment !== undefined && !experiment.stopped);
   }
 
-  /** A request of the route has ended. `success` as its caller sees it; undefined says nothing, because the caller gave up. */
+  /**
+   * A request of the route has ended. `success` as its caller sees it; undefined says nothing, because the caller gave up. Not of a request that ended while it
+   * was held up: that is counted here.
+   */
   ended(success: boolean | undefined, durationMs: number): void {
     if (success === undefined) return;
     const now = this.env.clock.now();
@@ -61,17 +64,17 @@ export class FaultInjector {
 
   /**
    * What befalls a request, policy by policy; undefined: nothing. Resolves when its delays are over; rejects with the reason of `cancellation` when it is
-   * given up meanwhile.
+   * given up meanwhile. Such a request counts as failed, and for as long as it was to be held up at least: who left because of the delay tells what it does.
    */
   meet(request: FaultRequest, cancellation: Cancellation | undefined): Fate | undefined | Promise<Fate | undefined> {
-    return this.#from(0, request, cancellation, { delayed: false, bodies: [] });
+    return this.#from(0, request, cancellation, { delayedMs: 0, bodies: [] });
   }
 
   #from(
     start: number,
     request: FaultRequest,
     cancellation: Cancellation | undefined,
-    soFar: { readonly delayed: boolean; readonly bodies: readonly BodyFault[] },
+    soFar: { readonly delayedMs: number; readonly bodies: readonly BodyFault[] },
   ): Fate | undefined | Promise<Fate | undefined> {
     let { bodies } = soFar;
     for (let i = start; i < this.#faults.length; i++) {
@@ -79,25 +82,28 @@ export class FaultInjector {
       const befallen = fault.befall(request);
       if (befallen === undefined) continue;
       if (befallen.delayMs > 0) {
+        const delayedMs = soFar.delayedMs + befallen.delayMs;
         return fault.wait(befallen.delayMs, cancellation).then(
           () => {
             const after = strike(fault, befallen);
             if ('ending' in after) return ended(after.ending, true, bodies);
-            return this.#from(i + 1, request, cancellation, { delayed: true, bodies: [...bodies, ...after.bodies] });
+            return this.#from(i + 1, request, cancellation, { delayedMs, bodies: [...bodies, ...after.bodies] });
           },
           (reason: unknown) => {
             fault.end();
             for (const body of bodies) body.end();
+            this.ended(false, delayedMs);
             throw reason;
           },
         );
       }
       const after = strike(fault, befallen);
-      if ('ending' in after) return ended(after.ending, soFar.delayed, bodies);
+      if ('ending' in after) return ended(after.ending, soFar.delayedMs > 0, bodies);
       bodies = [...bodies, ...after.bodies];
     }
-    if (!soFar.delayed && bodies.length === 0) return undefined;
-    return { delayed: soFar.delayed, ending: undefined, bodies };
+    const delayed = soFar.delayedMs > 0;
+    if (!delayed && bodies.length === 0) return undefined;
+    return { delayed, ending: undefined, bodies };
   }
 }
 
