@@ -2,6 +2,7 @@ import { isIP, isIPv4 } from 'node:net';
 import type { Scheme } from '../core/call.js';
 import { type Resolver, watchDns } from '../core/dns.js';
 import { ConfigUnavailableError, type MeshError, UnknownHostError } from '../core/errors.js';
+import { routeTo } from '../core/model/beside.js';
 import {
   type ClusterConfig,
   DEFAULT_BALANCER,
@@ -104,30 +105,7 @@ function targetFor(
   return Object.freeze({
     authority,
     clusters: new Map([[name, Object.freeze(cluster)]]),
-    routes: [
-      {
-        name: 'passthrough',
-        match: {
-          path: { kind: 'prefix', value: '/', ignoreCase: false },
-          headers: [],
-          query: [],
-          fraction: 1,
-          grpcOnly: false,
-        },
-        action: {
-          kind: 'forward',
-          clusters: [{ name, weight: 1, requestHeaders: undefined, responseHeaders: undefined }],
-          totalWeight: 1,
-          timeoutMs: undefined,
-          maxStreamDurationMs: undefined,
-          retry: undefined,
-          pathRewrite: undefined,
-          hostRewrite: undefined,
-        },
-        requestHeaders: undefined,
-        responseHeaders: undefined,
-      },
-    ],
+    routes: [routeTo(name, { name: 'passthrough', timeoutMs: undefined })],
   } satisfies TargetConfig);
 }
 

@@ -58,3 +58,12 @@ export interface SourceMatch {
   /** SPIFFE ID of the caller, `spiffe://…`; all must match. */
   readonly principals: readonly { readonly match: StringMatch; readonly invert: boolean }[];
 }
+
+/** Every request there is. */
+export const MATCHES_ALL: RouteMatch = Object.freeze<RouteMatch>({
+  path: { kind: 'prefix', value: '', ignoreCase: false },
+  headers: [],
+  query: [],
+  fraction: 1,
+  grpcOnly: false,
+});

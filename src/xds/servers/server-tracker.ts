@@ -1,6 +1,7 @@
 import { SocketAddress } from 'node:net';
 import { ConfigUnavailableError, type MeshError } from '../../core/errors.js';
 import { type Address, addressKey } from '../../core/model/endpoint.js';
+import { MATCHES_ALL } from '../../core/model/match.js';
 import type { RouteConfiguration } from '../../core/model/route.js';
 import type { ServerListener } from '../../core/model/server.js';
 import { LISTENER } from '../../core/resources.js';
@@ -186,13 +187,7 @@ const OPEN_HOST: RouteConfiguration['virtualHosts'][number] = {
   routes: [
     {
       name: 'all',
-      match: {
-        path: { kind: 'prefix', value: '', ignoreCase: false },
-        headers: [],
-        query: [],
-        fraction: 1,
-        grpcOnly: false,
-      },
+      match: MATCHES_ALL,
       action: { kind: 'non_forwarding' },
       requestHeaders: undefined,
       responseHeaders: undefined,

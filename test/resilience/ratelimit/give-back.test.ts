@@ -4,22 +4,12 @@ import type { LimitState } from '../../../src/core/limits.js';
 import type { Limit } from '../../../src/core/model/limit.js';
 import { LocalStore } from '../../../src/resilience/ratelimit/local-store.js';
 import { FakeClock } from '../../support/fake-clock.js';
-import { letsThrough, type Passed } from './oracle.js';
+import { anyLimit, letsThrough, type Passed } from './oracle.js';
 
 const START = 1_700_000_000_000;
 const requests = fc.integer({ min: 1, max: 12 });
 const perMs = fc.constantFrom(7, 100, 333, 1_000);
-const limits: Record<string, fc.Arbitrary<Limit>> = {
-  'a token bucket': fc.record({
-    algorithm: fc.constant('token_bucket' as const),
-    requests,
-    perMs,
-    burst: fc.integer({ min: 1, max: 15 }),
-  }),
-  'a fixed window': fc.record({ algorithm: fc.constant('fixed_window' as const), requests, perMs }),
-  'a sliding window': fc.record({ algorithm: fc.constant('sliding_window' as const), requests, perMs }),
-  'a sliding log': fc.record({ algorithm: fc.constant('sliding_log' as const), requests, perMs }),
-};
+const limits = anyLimit(requests, perMs);
 
 /** Time passes; then a request comes, or one that was let through before and is not yet done gives back what it took. */
 const steps = fc.array(

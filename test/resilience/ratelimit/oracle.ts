@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import type { Limit } from '../../../src/core/model/limit.js';
 
 /** A request that was let through. */
@@ -53,3 +54,19 @@ function bucket(
   }
   return passed.length === 0 ? full : Math.min(full, level + (at - last) * requests);
 }
+
+/** Limits by algorithm, of those that the oracle knows. */
+export const anyLimit = (
+  requests: fc.Arbitrary<number>,
+  perMs: fc.Arbitrary<number>,
+): Readonly<Record<string, fc.Arbitrary<Limit>>> => ({
+  'a token bucket': fc.record({
+    algorithm: fc.constant('token_bucket' as const),
+    requests,
+    perMs,
+    burst: fc.integer({ min: 1, max: 15 }),
+  }),
+  'a fixed window': fc.record({ algorithm: fc.constant('fixed_window' as const), requests, perMs }),
+  'a sliding window': fc.record({ algorithm: fc.constant('sliding_window' as const), requests, perMs }),
+  'a sliding log': fc.record({ algorithm: fc.constant('sliding_log' as const), requests, perMs }),
+});

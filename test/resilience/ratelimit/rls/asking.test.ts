@@ -1,5 +1,4 @@
 import { expect, test } from 'vitest';
-import { headerFields } from '../../../../src/core/headers.js';
 import type { LimitDescriptor, LimitRequest, LimitServiceAnswer } from '../../../../src/core/limits.js';
 import { silentLogger } from '../../../../src/core/log.js';
 import { noMeter } from '../../../../src/core/meter.js';
@@ -10,6 +9,7 @@ import { RLS_METHOD } from '../../../../src/core/rls.js';
 import { requestLimits } from '../../../../src/resilience/ratelimit/request-limits.js';
 import { LimitStores } from '../../../../src/resilience/ratelimit/stores.js';
 import { FakeClock } from '../../../support/fake-clock.js';
+import { limitRequest } from '../../../support/limits.js';
 
 const LET_THROUGH: LimitServiceAnswer = {
   allowed: true,
@@ -27,22 +27,8 @@ const rule = (name: string, ref: LimitStoreRef): LimitRule => ({
   store: ref,
   onStoreFailure: 'deny',
 });
-const request = (path: string, asksLimits = false): LimitRequest => ({
-  asksLimits,
-  protocol: 'grpc',
-  scheme: 'http',
-  method: 'POST',
-  path,
-  host: 'limits',
-  headers: headerFields(),
-  remote: undefined,
-  principal: undefined,
-  claims: undefined,
-  route: undefined,
-  destination: undefined,
-  deadline: Number.POSITIVE_INFINITY,
-  cancellation: undefined,
-});
+const request = (path: string, asksLimits = false): LimitRequest =>
+  limitRequest({ asksLimits, protocol: 'grpc', method: 'POST', path, host: 'limits' });
 
 /** `answer`: of each service, by its name; throws for one that is lost. */
 function limitsOf(rules: readonly LimitRule[], answer: (service: string) => LimitServiceAnswer = () => LET_THROUGH) {
