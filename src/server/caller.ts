@@ -21,7 +21,7 @@ export interface CallerRequest extends Pick<InboundView, 'method' | 'path' | 'ho
 }
 
 /** Says who makes a request; undefined is nobody in particular. An error is that too: limits then count the request with others of that kind. */
-export type CallerOf = (request: CallerRequest) => Caller | undefined | Promise<Caller | undefined>;
+export type CallerOf = (request: CallerRequest) => Caller | undefined | PromiseLike<Caller | undefined>;
 
 /** Throws DecodeError for what cannot be asked. */
 export function callerOf(given: CallerOf | undefined, path = 'caller'): CallerOf | undefined {
@@ -50,7 +50,8 @@ export class CallerGate implements Gate {
       context.caller = caller;
       return undefined;
     }
-    return caller.then(
+    // A knex query or a mongoose one is a promise only in that it can be waited for; who waits here knows real ones.
+    return Promise.resolve(caller).then(
       (found) => {
         context.caller = found;
         return undefined;
@@ -60,5 +61,5 @@ export class CallerGate implements Gate {
   }
 }
 
-const isPromise = (value: ReturnType<CallerOf>): value is Promise<Caller | undefined> =>
-  typeof (value as Partial<Promise<unknown>> | undefined)?.then === 'function';
+const isPromise = (value: ReturnType<CallerOf>): value is PromiseLike<Caller | undefined> =>
+  typeof (value as Partial<PromiseLike<unknown>> | undefined)?.then === 'function';
