@@ -34,7 +34,8 @@ const MODES = ['audit', 'enforce', 'off'] as const;
 export class Expired implements Gate {
   /** Undefined: requests are counted, and served. */
   readonly #budget: RetryBudget | undefined;
-  readonly #found = new WeakSet<InboundContext>();
+  readonly #found = new WeakMap<InboundContext, Protocol>();
+  readonly #told: WeakSet<InboundContext>;
 
   /** Undefined when nobody looks, or nobody would hear of it. Throws DecodeError. */
   static from(
@@ -59,6 +60,7 @@ export class Expired implements Gate {
     budget: RetryBudget | undefined,
   ) {
     this.#budget = budget;
+    this.#told = meter === undefined ? new WeakSet() : toldBy(meter);
   }
 
   arrived(): void {
@@ -72,9 +74,41 @@ export class Expired implements Gate {
   refusal(context: InboundContext, protocol: Protocol): Refusal | undefined {
     if (context.deadline > this.clock.now() || this.#found.has(context)) return undefined;
     // Once for each request: one that was let through is not looked at again.
-    this.#found.add(context);
-    const refused = this.#budget?.tryWithdraw() ?? false;
-    this.meter?.event({ kind: 'deadline:expired', protocol, refused });
-    return refused ? TOO_LATE : undefined;
+    this.#found.set(context, protocol);
+    if (this.#budget?.tryWithdraw() === true) {
+      this.#tell(context, protocol, true);
+      return TOO_LATE;
+    }
+    // Another middleware may refuse it yet: what has become of it is told when that is known.
+    if (this.meter !== undefined) context.onOver(() => this.#tell(context, protocol, false));
+    return undefined;
   }
+
+  handled(context: InboundContext): void {
+    const protocol = this.#found.get(context);
+    if (protocol !== undefined) this.#tell(context, protocol, false);
+  }
+
+  /** A later gate has refused it, for another reason. */
+  withdrawn(context: InboundContext): void {
+    this.handled(context);
+  }
+
+  #tell(context: InboundContext, protocol: Protocol, refused: boolean): void {
+    if (this.#told.has(context)) return;
+    this.#told.add(context);
+    this.meter?.event({ kind: 'deadline:expired', protocol, refused });
+  }
+}
+
+/** Requests that a mesh was told of, by whichever of its middlewares. */
+const told = new WeakMap<Meter, WeakSet<InboundContext>>();
+
+function toldBy(meter: Meter): WeakSet<InboundContext> {
+  let requests = told.get(meter);
+  if (requests === undefined) {
+    requests = new WeakSet();
+    told.set(meter, requests);
+  }
+  return requests;
 }

@@ -2,7 +2,7 @@ import { channel } from 'node:diagnostics_channel';
 import * as grpc from '@grpc/grpc-js';
 import express from 'express';
 import fc from 'fast-check';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { type MeshEvent, noMeter } from '../../src/core/meter.js';
 import { meshMiddleware } from '../../src/server/express.js';
 import { Inbound, type InboundOptions } from '../../src/server/inbound.js';
@@ -64,6 +64,8 @@ describe.each(Object.entries(FRAMEWORKS))('%s: a request whose time is up', (_, 
     let handled = 0;
     const port = await start(() => handled++, { mesh });
     expect(await (await ask(port, 0)).text()).toBe('ok');
+    // When the answer is out, and no later middleware has refused it.
+    await vi.waitFor(() => expect(events).not.toEqual([]));
     expect([handled, events]).toEqual([1, [{ kind: 'deadline:expired', protocol: 'http', refused: false }]]);
   });
 });
@@ -117,6 +119,7 @@ describe('grpc-js: a call whose time is up', () => {
     const { events, mesh } = heard();
     const client = await start(() => {}, { mesh });
     expect(await unary(client, withTimeLeft(0))).toBe('ok');
+    await vi.waitFor(() => expect(events).not.toEqual([]));
     expect(events).toEqual([{ kind: 'deadline:expired', protocol: 'grpc', refused: false }]);
   });
 });
@@ -148,8 +151,12 @@ describe('no more than a share is refused', () => {
       mesh: { meter: { ...noMeter, event: (event) => void events.push(event) } },
       ...(options === undefined ? {} : { expired: options }),
     });
-  const offer = (gate: Inbound, ms: number): boolean =>
-    gate.refusal(gate.context({ 'inmesh-timeout-ms': String(ms) }, 'http'), 'http') !== undefined;
+  const offer = (gate: Inbound, ms: number): boolean => {
+    const context = gate.context({ 'inmesh-timeout-ms': String(ms) }, 'http');
+    const refused = gate.refusal(context, 'http') !== undefined;
+    context.over();
+    return refused;
+  };
 
   test('one of five by default, though all have expired', () => {
     const events: MeshEvent[] = [];

@@ -1,7 +1,8 @@
 import express from 'express';
 import { Hono } from 'hono';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { type Ambient, ambient } from '../../src/core/ambient.js';
+import { type MeshEvent, noMeter } from '../../src/core/meter.js';
 import { meshMiddleware } from '../../src/server/express.js';
 import { meshMiddleware as honoMiddleware } from '../../src/server/hono.js';
 import type { InboundOptions } from '../../src/server/inbound.js';
@@ -46,6 +47,26 @@ test('the second refuses who has given up', async () => {
   expect(await ask({ 'inmesh-timeout-ms': '0' })).toBe(504);
 });
 
+test('the mesh of both is told once of who has given up, by what became of the request', async () => {
+  const events: MeshEvent[] = [];
+  const mesh = { meter: { ...noMeter, event: (event: MeshEvent) => void events.push(event) } };
+  const givenUp = { 'inmesh-timeout-ms': '0' };
+  const expired = (maxShare: number): InboundOptions => ({ mesh, expired: { mode: 'enforce', maxShare } });
+  const told = (refused: boolean) => ({ kind: 'deadline:expired', protocol: 'http', refused });
+  for (const [options, status] of [
+    [[{ mesh }, expired(1)], 504],
+    [[{ mesh }, expired(0)], 200],
+    [[expired(0), { mesh }], 200],
+    [[expired(0), { mesh }, expired(1)], 504],
+  ] as const) {
+    const { ask } = await start(...options);
+    expect(await ask(givenUp)).toBe(status);
+    await vi.waitFor(() => expect(events.length).toBeGreaterThan(0));
+    await Promise.all(closing.splice(0).map((close) => close()));
+    expect(events.splice(0)).toEqual([told(status === 504)]);
+  }
+});
+
 test('the second says how important a request is, and which is exempt', async () => {
   const exempt = (headers: Readonly<Record<string, unknown>>): boolean => headers['x-probe'] === 'yes';
   const shed = { initialLimit: 1, minLimit: 1, maxLimit: 1, maxLagMs: false as const, exempt };
@@ -72,4 +93,17 @@ test('Hono on a server that is not Node’s: the limits of the second hold', asy
   app.use(honoMiddleware(), honoMiddleware({ limits: { requests: 1, perMs: 60_000 } }));
   app.get('/', (c) => c.text('ok'));
   expect([(await app.request('http://a/')).status, (await app.request('http://a/')).status]).toEqual([200, 429]);
+});
+
+test('Hono on a server that is not Node’s: the mesh of both is told once of who has given up', async () => {
+  const events: MeshEvent[] = [];
+  const mesh = { meter: { ...noMeter, event: (event: MeshEvent) => void events.push(event) } };
+  const headers = { 'inmesh-timeout-ms': '0' };
+  for (const maxShare of [0, 1]) {
+    const app = new Hono();
+    app.use(honoMiddleware({ mesh }), honoMiddleware({ mesh, expired: { mode: 'enforce', maxShare } }));
+    app.get('/', (c) => c.text('ok'));
+    expect((await app.request('http://a/', { headers })).status).toBe(maxShare === 1 ? 504 : 200);
+    expect(events.splice(0)).toEqual([{ kind: 'deadline:expired', protocol: 'http', refused: maxShare === 1 }]);
+  }
 });
