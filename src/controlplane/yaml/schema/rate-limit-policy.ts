@@ -40,7 +40,12 @@ const rule = v.strictObject({
     v.optional(
       v.union([
         integer(0, 1_000_000),
-        v.strictObject({ header: about(headerName, 'A header of the request that says it; 1 where it is no number.') }),
+        v.strictObject({
+          header: about(
+            headerName,
+            'A header of the request that says it; 1 where it is no number, or 0 (only a rate limit service is told of 0).',
+          ),
+        }),
       ]),
     ),
     'What a request counts (Envoy `hits_addend`). Default 1.',

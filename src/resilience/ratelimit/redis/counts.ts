@@ -57,7 +57,7 @@ export class RedisCounts {
     this.#within = new AnswerWithin(
       clock,
       timeoutMs,
-      () => new Error(`${connection.where}: no answer within ${timeoutMs} ms (timeoutMs of the store)`),
+      () => new Error(`${connection.where}: no answer within ${timeoutMs} ms (timeout of the store)`),
     );
     this.#offset = clock.wallTime() - clock.now();
   }

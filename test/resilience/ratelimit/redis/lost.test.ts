@@ -95,7 +95,7 @@ describe.each([
     expect(taken.ended).toBeUndefined();
     await clock.advance(1);
     expect(taken.ended).toBe(
-      `redis "default" (127.0.0.1:${portOf(server)}): no answer within 50 ms (timeoutMs of the store) at 1050`,
+      `redis "default" (127.0.0.1:${portOf(server)}): no answer within 50 ms (timeout of the store) at 1050`,
     );
     await store.close();
     expect(clock.pending).toBe(0);
