@@ -24,6 +24,7 @@ export function countAttempts(count: Route['attemptCount']): Filter | undefined 
   };
 }
 
+/** Nothing where there was no cluster to attempt anything at (Envoy; golden tests beside it). */
 const sayCount = ({ record }: Call, headers: HeaderFields): void => {
-  headers[ATTEMPT_COUNT] = String(record.attempts);
+  if (record.attempts > 0) headers[ATTEMPT_COUNT] = String(record.attempts);
 };
