@@ -195,7 +195,10 @@ export class LeasedStore implements LimitStore {
       taken -= cost;
       return true;
     });
-    const permits = taken + answer.ahead;
+    // What no call could use stands in a log as of now, and must not be used later: it goes back.
+    const kept = held.limit.algorithm === 'sliding_log' ? 0 : taken;
+    if (taken > kept) this.#giveBack(held.name, held.limit, taken, answer.stamp);
+    const permits = kept + answer.ahead;
     if (permits > 0) held.leases.push(new Lease(permits, held.limit, answer, this.#options.ttlMs));
     serve((cost) => this.#useLease(held, cost, now) !== undefined);
     for (const { resolve } of served) resolve(this.#state(held, true, 0, now, undefined));

@@ -93,6 +93,24 @@ describe.skipIf(!hasRedis())('leases', () => {
     );
   });
 
+  it('what calls by twos leave over of a sliding log is not used later, when it would not be counted for as long as it should', async () => {
+    const store = open();
+    const limit: Limit = { algorithm: 'sliding_log', requests: 5, perMs: 1_000 };
+    const log: Passed[] = [];
+    for (const { waitMs, calls, cost } of [
+      { waitMs: 0, calls: 3, cost: 2 },
+      { waitMs: 400, calls: 1, cost: 1 },
+      { waitMs: 700, calls: 5, cost: 1 },
+    ]) {
+      await advance(waitMs);
+      const states = await Promise.all(Array.from({ length: calls }, () => store.take('k', limit, cost)));
+      for (const { allowed } of states) if (allowed) log.push({ at: clock.wallTime(), cost });
+      await idle();
+    }
+    expect(excess(limit, log)).toBeUndefined();
+    await store.close();
+  });
+
   it('a key that is asked for once asks for no more than that', async () => {
     const store = open();
     const { remaining } = await store.take('k', perYear(1_000), 1);
