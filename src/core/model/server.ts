@@ -1,5 +1,6 @@
 import type { Address } from './endpoint.js';
 import type { RouteConfiguration } from './route.js';
+import type { DownstreamTls } from './tls.js';
 
 /** A server's listener (gRFC A36): what to do with connections that come in at one address. */
 export interface ServerListener {
@@ -23,6 +24,8 @@ export interface FilterChain {
   readonly cors?: boolean | undefined;
   /** Envoy's `adaptive_concurrency` filter. Absent: requests are not shed by configuration. */
   readonly adaptiveConcurrency?: AdaptiveConcurrency | undefined;
+  /** `transport_socket`. Absent: plain text. */
+  readonly tls?: DownstreamTls | undefined;
 }
 
 /** `extensions.filters.http.adaptive_concurrency.v3.AdaptiveConcurrency`; its only controller is the gradient controller. */
@@ -60,6 +63,8 @@ export interface FilterChainMatch {
   readonly sourcePorts: readonly number[];
   /** True for `transport_protocol: raw_buffer`, which is preferred to one that does not say (Envoy's order of criteria). */
   readonly rawBuffer: boolean;
+  /** True for `transport_protocol: tls`: connections that begin with a TLS ClientHello (Envoy's TLS inspector). Absent: no. Permissive servers have one chain of each kind. */
+  readonly tls?: boolean | undefined;
 }
 
 export interface CidrRange {
