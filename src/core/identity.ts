@@ -61,6 +61,23 @@ export interface CertificateProviders {
 /** The instance that our own configuration names: the mesh's identity (common.proto: "defaults to default"; istiod's name for it as well). */
 export const DEFAULT_PROVIDER = 'default';
 
+/** One `Secret` of SDS (Envoy `transport_sockets.tls.v3.Secret`), as far as it says who one is or whom to believe. */
+export type Secret =
+  /** `tls_certificate`. `certificates`: PEM, leaf first. */
+  | { readonly kind: 'certificate'; readonly certificates: readonly [string, ...string[]]; readonly privateKey: KeyObject }
+  /** `validation_context`: `trusted_ca`, or what a `SPIFFECertValidatorConfig` has for each trust domain. `crls`: PEM; empty: none. */
+  | { readonly kind: 'validation'; readonly trust: Trust; readonly crls: readonly string[] };
+
+export interface SecretWatcher {
+  /** Replaces the one before. */
+  changed(secret: Secret): void;
+  /** There is none, or none that can be used; whatever was known before stands (a workload's identity does not end with its control plane). */
+  failed(error: MeshError): void;
+}
+
+/** Watches one secret by its name (`default`, `ROOTCA`, a SPIFFE ID, a trust domain) until the result is called: what an xDS server's SDS is to a source. */
+export type SecretWatch = (name: string, watcher: SecretWatcher) => () => void;
+
 /** Who is at the other end of a TLS connection. Only ever of a certificate that has been verified. */
 export interface PeerIdentity {
   /** The certificate's SPIFFE ID; undefined: it has none. */

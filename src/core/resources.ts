@@ -11,6 +11,8 @@ export const LISTENER = `${TYPE_PREFIX}envoy.config.listener.v3.Listener`;
 export const ROUTE = `${TYPE_PREFIX}envoy.config.route.v3.RouteConfiguration`;
 export const CLUSTER = `${TYPE_PREFIX}envoy.config.cluster.v3.Cluster`;
 export const ENDPOINT = `${TYPE_PREFIX}envoy.config.endpoint.v3.ClusterLoadAssignment`;
+/** Certificates and trust (SDS). Not part of a configuration: it comes from a CA or an agent, and holds private keys, so that it is never shown. */
+export const SECRET = `${TYPE_PREFIX}envoy.extensions.transport_sockets.tls.v3.Secret`;
 
 /**
  * What stands before a form of a Service's name in the name of a listener that is for the Service's own servers (gRFC A36), wherever they listen: what
