@@ -1,22 +1,21 @@
 import type { RlsDescriptor, RlsPair, RlsRequest, RlsResponse, RlsStatus } from './rls.js';
-import { BYTES, fields, VARINT, type WireValue } from './wire-fields.js';
+import { addItem, bytesOf, readFields, readInner, textOf, uint32Of, wholeOf } from './wire-read.js';
 
 /** Descriptors, statuses, entries and header fields of one message, each; more is not meant. */
 const MAX_ITEMS = 1_000;
-const UINT32_MAX = 4_294_967_295;
 
 /** Undefined when it is malformed, or holds too much. Fields that are not known are passed over, as protobuf has it. */
 export function readRlsRequest(bytes: Uint8Array): RlsRequest | undefined {
   let domain = '';
   let hitsAddend = 0;
   const descriptors: RlsDescriptor[] = [];
-  const sound = visit(bytes, {
+  const sound = readFields(bytes, {
     1: (value) => {
-      domain = text(value);
+      domain = textOf(value);
     },
-    2: (value) => add(descriptors, readDescriptor(message(value))),
+    2: (value) => addItem(descriptors, readDescriptor(bytesOf(value)), MAX_ITEMS),
     3: (value) => {
-      hitsAddend = uint32(value);
+      hitsAddend = uint32Of(value);
     },
   });
   return sound ? { domain, descriptors, hitsAddend } : undefined;
@@ -29,65 +28,43 @@ export function readRlsResponse(bytes: Uint8Array): RlsResponse | undefined {
   const statuses: RlsStatus[] = [];
   const responseHeaders: RlsPair[] = [];
   const requestHeaders: RlsPair[] = [];
-  const sound = visit(bytes, {
+  const sound = readFields(bytes, {
     1: (value) => {
-      overallCode = whole(value);
+      overallCode = wholeOf(value);
     },
-    2: (value) => add(statuses, readStatus(message(value))),
-    3: (value) => add(responseHeaders, readHeader(message(value))),
-    4: (value) => add(requestHeaders, readHeader(message(value))),
+    2: (value) => addItem(statuses, readStatus(bytesOf(value)), MAX_ITEMS),
+    3: (value) => addItem(responseHeaders, readHeader(bytesOf(value)), MAX_ITEMS),
+    4: (value) => addItem(requestHeaders, readHeader(bytesOf(value)), MAX_ITEMS),
     5: (value) => {
-      rawBody = message(value);
+      rawBody = bytesOf(value);
     },
   });
   return sound ? { overallCode, statuses, responseHeaders, requestHeaders, rawBody } : undefined;
-}
-
-/** What a field is not as it should be. Caught by `visit`. */
-const MALFORMED = new Error('malformed');
-
-type Readers = Readonly<Record<number, (value: WireValue) => void>>;
-
-/** Reads the fields that there are readers for. False when one of them is not what it should be. */
-function visit(bytes: Uint8Array, readers: Readers): boolean {
-  try {
-    return fields(bytes, (field, value) => {
-      readers[field]?.(value);
-      return true;
-    });
-  } catch (error) {
-    if (error === MALFORMED) return false;
-    throw error;
-  }
-}
-
-function inside(bytes: Uint8Array, readers: Readers): void {
-  if (!visit(bytes, readers)) throw MALFORMED;
 }
 
 function readDescriptor(bytes: Uint8Array): RlsDescriptor {
   const entries: RlsPair[] = [];
   let limit: { requestsPerUnit: number; unit: number } | undefined;
   let hitsAddend: number | undefined;
-  inside(bytes, {
-    1: (value) => add(entries, readPair(message(value))),
+  readInner(bytes, {
+    1: (value) => addItem(entries, readPair(bytesOf(value)), MAX_ITEMS),
     2: (value) => {
       const found = limit ?? { requestsPerUnit: 0, unit: 0 };
-      inside(message(value), {
+      readInner(bytesOf(value), {
         1: (inner) => {
-          found.requestsPerUnit = uint32(inner);
+          found.requestsPerUnit = uint32Of(inner);
         },
         2: (inner) => {
-          found.unit = whole(inner);
+          found.unit = wholeOf(inner);
         },
       });
       limit = found;
     },
     3: (value) => {
       hitsAddend ??= 0;
-      inside(message(value), {
+      readInner(bytesOf(value), {
         1: (inner) => {
-          hitsAddend = whole(inner);
+          hitsAddend = wholeOf(inner);
         },
       });
     },
@@ -100,37 +77,37 @@ function readStatus(bytes: Uint8Array): RlsStatus {
   let currentLimit: { name: string; requestsPerUnit: number; unit: number } | undefined;
   let limitRemaining = 0;
   let resetMs: number | undefined;
-  inside(bytes, {
+  readInner(bytes, {
     1: (value) => {
-      code = whole(value);
+      code = wholeOf(value);
     },
     2: (value) => {
       const found = currentLimit ?? { name: '', requestsPerUnit: 0, unit: 0 };
-      inside(message(value), {
+      readInner(bytesOf(value), {
         1: (inner) => {
-          found.requestsPerUnit = uint32(inner);
+          found.requestsPerUnit = uint32Of(inner);
         },
         2: (inner) => {
-          found.unit = whole(inner);
+          found.unit = wholeOf(inner);
         },
         3: (inner) => {
-          found.name = text(inner);
+          found.name = textOf(inner);
         },
       });
       currentLimit = found;
     },
     3: (value) => {
-      limitRemaining = uint32(value);
+      limitRemaining = uint32Of(value);
     },
     4: (value) => {
       let seconds = 0;
       let nanos = 0;
-      inside(message(value), {
+      readInner(bytesOf(value), {
         1: (inner) => {
-          seconds = whole(inner);
+          seconds = wholeOf(inner);
         },
         2: (inner) => {
-          nanos = whole(inner);
+          nanos = wholeOf(inner);
         },
       });
       resetMs = seconds * 1_000 + nanos / 1e6;
@@ -142,12 +119,12 @@ function readStatus(bytes: Uint8Array): RlsStatus {
 function readPair(bytes: Uint8Array): RlsPair {
   let key = '';
   let value = '';
-  inside(bytes, {
+  readInner(bytes, {
     1: (inner) => {
-      key = text(inner);
+      key = textOf(inner);
     },
     2: (inner) => {
-      value = text(inner);
+      value = textOf(inner);
     },
   });
   return [key, value];
@@ -157,51 +134,17 @@ function readPair(bytes: Uint8Array): RlsPair {
 function readHeader(bytes: Uint8Array): RlsPair {
   let key = '';
   let value = '';
-  inside(bytes, {
+  readInner(bytes, {
     1: (inner) => {
-      key = text(inner);
+      key = textOf(inner);
     },
     2: (inner) => {
-      value = text(inner);
+      value = textOf(inner);
     },
     3: (inner) => {
-      const raw = message(inner);
+      const raw = bytesOf(inner);
       if (raw.byteLength > 0) value = Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength).toString('latin1');
     },
   });
   return [key, value];
-}
-
-function add<T>(list: T[], item: T): void {
-  if (list.length >= MAX_ITEMS) throw MALFORMED;
-  list.push(item);
-}
-
-function message(value: WireValue): Uint8Array {
-  if (value.kind !== BYTES) throw MALFORMED;
-  return value.bytes;
-}
-
-const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-function text(value: WireValue): string {
-  const bytes = message(value);
-  try {
-    return strict.decode(bytes);
-  } catch {
-    throw MALFORMED;
-  }
-}
-
-/** A number that has a meaning here is a number that JavaScript can hold. */
-function whole(value: WireValue): number {
-  if (value.kind !== VARINT || !Number.isSafeInteger(value.varint)) throw MALFORMED;
-  return value.varint;
-}
-
-/** What is longer on the wire loses its upper bits, as protobuf has it; a sender of such numbers means none of them. */
-function uint32(value: WireValue): number {
-  const number = whole(value);
-  if (number > UINT32_MAX) throw MALFORMED;
-  return number;
 }
