@@ -19,7 +19,7 @@ export const LAYERS = {
   core: [],
   routing: ['core'],
   resilience: ['core'],
-  identity: ['core'],
+  identity: ['core', 'routing'],
   observability: ['core'],
   client: ['core', 'routing', 'resilience', 'identity'],
   server: ['core', 'routing', 'resilience', 'identity'],

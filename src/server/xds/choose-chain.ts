@@ -1,5 +1,5 @@
 import type { FilterChain, ServerListener } from '../../core/model/server.js';
-import { contains, type Ip, isLoopback, type Network, parseNetwork, sameIp } from './ip.js';
+import { contains, type Ip, isLoopback, type Network, parseNetwork, sameIp } from '../../core/ip.js';
 
 /** The two ends of a connection. */
 export interface Peer {

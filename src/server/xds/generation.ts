@@ -7,7 +7,7 @@ import { chainChooser, type Peer } from './choose-chain.js';
 import type { ServerPolicies } from '../policies.js';
 import type { ServerConfig } from '../../core/server-config.js';
 import type { Acceptor } from './face.js';
-import { parseIp } from './ip.js';
+import { parseIp } from '../../core/ip.js';
 
 /**
  * One version of the listener with the connections that came in under it. Connections keep the chain that they began with: when the

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { CidrRange, FilterChain, FilterChainMatch } from '../../../src/core/model/server.js';
 import { chainChooser } from '../../../src/server/xds/choose-chain.js';
-import { parseIp } from '../../../src/server/xds/ip.js';
+import { parseIp } from '../../../src/core/ip.js';
 import { chain, listener } from './support.js';
 
 const ADDRESS = { host: '0.0.0.0', port: 8080 };

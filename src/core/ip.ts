@@ -1,5 +1,5 @@
 import { isIPv4, isIPv6 } from 'node:net';
-import type { CidrRange } from '../../core/model/server.js';
+import type { CidrRange } from './model/server.js';
 
 /** An IP address as a number. An IPv4 address is one however it was written: `::ffff:10.0.0.1` is 10.0.0.1. */
 export interface Ip {
