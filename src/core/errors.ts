@@ -15,6 +15,7 @@ export const ERROR_CODES = [
   'CONNECTION_LOST',
   'DEADLINE_EXCEEDED',
   'FAULT_INJECTED',
+  'IDENTITY_UNAVAILABLE',
   'MESH_CLOSED',
   'MESSAGE_TOO_LARGE',
   'NO_ENDPOINT',
@@ -143,6 +144,17 @@ export class UnknownHostError extends MeshError {
       `host "${authority}" is not known to the mesh, and unknownHosts is "deny": add a Service for it, or allow "passthrough"`,
     );
   }
+}
+
+/** A workload's certificate, or whom it may trust, cannot be had from where it comes from: a file, a CA, SDS, the Workload API. */
+export class IdentityError extends MeshError {
+  override readonly name = 'IdentityError';
+  readonly code = 'IDENTITY_UNAVAILABLE';
+  readonly origin = 'mesh';
+  readonly reached = 'no';
+  readonly flag = 'UF';
+  readonly grpcStatus = 14;
+  readonly httpStatus = 503;
 }
 
 /** The request body could not be read from the application: nothing the mesh can do again. */
