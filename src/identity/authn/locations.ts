@@ -1,0 +1,55 @@
+import type { HeaderFields } from '../../core/headers.js';
+import type { TokenLocations } from '../../core/model/authentication.js';
+
+/** What of a request tokens are looked for in. */
+export interface TokenRequest {
+  readonly headers: HeaderFields;
+  /** Path and query. */
+  readonly path: string;
+}
+
+/** Tokens of one request that are looked at: more are a mistake, or an attempt at making us work. */
+export const MAX_TOKENS = 4;
+
+/** The tokens that stand at these places, each once. */
+export function tokensAt({ headers, path }: TokenRequest, at: TokenLocations): string[] {
+  const found = new Set<string>();
+  for (const { name, prefix } of at.headers)
+    for (const value of valuesOf(headers[name])) {
+      const token = afterPrefix(value.trim(), prefix);
+      if (token !== undefined) found.add(token);
+    }
+  if (at.params.length > 0) for (const token of params(path, at.params)) found.add(token);
+  if (at.cookies.length > 0) for (const token of cookies(headers.cookie, at.cookies)) found.add(token);
+  found.delete('');
+  return [...found];
+}
+
+const valuesOf = (value: string | string[] | undefined): readonly string[] =>
+  value === undefined ? [] : typeof value === 'string' ? [value] : value;
+
+/** The scheme's name may be in any case (RFC 9110 section 11.1). Undefined: the field holds something else. */
+function afterPrefix(value: string, prefix: string): string | undefined {
+  if (prefix === '') return value;
+  if (value.slice(0, prefix.length).toLowerCase() !== prefix.toLowerCase()) return undefined;
+  return value.slice(prefix.length).trim();
+}
+
+function params(path: string, names: readonly string[]): string[] {
+  const start = path.indexOf('?');
+  if (start < 0) return [];
+  const end = path.indexOf('#', start);
+  const query = new URLSearchParams(path.slice(start + 1, end < 0 ? undefined : end));
+  return names.flatMap((name) => query.getAll(name));
+}
+
+/** RFC 6265 section 4.2.1; HTTP/2 may have one field per pair. */
+function cookies(field: string | string[] | undefined, names: readonly string[]): string[] {
+  const pairs = valuesOf(field).flatMap((value) => value.split(';'));
+  return pairs.flatMap((pair) => {
+    const equals = pair.indexOf('=');
+    if (equals < 0 || !names.includes(pair.slice(0, equals).trim())) return [];
+    const value = pair.slice(equals + 1).trim();
+    return [value.startsWith('"') && value.endsWith('"') && value.length > 1 ? value.slice(1, -1) : value];
+  });
+}
