@@ -244,6 +244,7 @@ export class Subscription {
     if (nonce !== last.nonce) return 'stale';
     // Clients that subscribe between two responses repeat the nonce of the first (SotW).
     if (last.answer !== 'none') return 'subscribed';
+    for (const [name, sent] of this.#passing) if (error === undefined && this.wants(name)) this.sent.set(name, sent);
     this.#passing.clear();
     this.last = { ...last, answer: error === undefined ? 'acked' : 'rejected', answeredAt: at };
     if (error === undefined) {

@@ -250,6 +250,24 @@ it('what is dropped, gone and asked for again while a response with it is on its
   expect(dropped.plan()).toMatchObject({ absent: ['c1'] });
 });
 
+it('a name dropped and asked for again before the response with it was read: what is gone then stays, as the client has it from there', () => {
+  const subscription = new Subscription(ENDPOINT, true);
+  const change = (subscribed: string[], unsubscribed: string[] = []) =>
+    subscribe(subscription, { subscribe: subscribed, unsubscribe: unsubscribed, versions: {} }, false);
+  change(['c1']);
+  const first = plan(subscription, subscription.available(two.types[ENDPOINT]));
+  if (first === undefined) throw new Error('nothing to send');
+  subscription.responded(first.difference, { nonce: '1', version: first.version, resources: ['c1'], sentAt: 4_000 });
+  change([], ['c1']);
+  change(['c1']);
+  subscription.answered({ nonce: '1', error: undefined }, 5_000);
+  const without = snapshot(meshOf({ b: ['c2'] }));
+  subscription.changed(changesBetween(two, without)[ENDPOINT]);
+  const next = plan(subscription, subscription.available(without.types[ENDPOINT]));
+  expect(next?.absent).toEqual([]);
+  expect(next?.resources.map(({ name }) => name)).toEqual(['c1']);
+});
+
 describe('answers', () => {
   function sent(): Listing {
     const listing = new Listing(CLUSTER);
