@@ -1,4 +1,5 @@
 /* What does each policy cost a call that succeeds, and all of them together beside opossum, cockatiel and p-retry composed by hand? */
+import { tlsFactory } from '../src/identity/tls/factory.js';
 import {
   bulkhead,
   circuitBreaker,
@@ -69,6 +70,7 @@ const env: ClientEnv = {
   logger,
   meter,
   tracer: undefined,
+  tls: tlsFactory({ clock, random, logger }),
   transports: { http1: noTransport, http2: noTransport },
 };
 const limits = new CircuitLimits(cluster, DEFAULT_CIRCUIT_LIMITS, meter);

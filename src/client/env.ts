@@ -5,6 +5,7 @@ import type { Logger } from '../core/log.js';
 import type { Meter, Tracer } from '../core/meter.js';
 import type { Locality } from '../core/model/endpoint.js';
 import type { Random } from '../core/random.js';
+import type { TlsFactory } from '../core/tls.js';
 import type { TransportFactory } from '../core/transport.js';
 import type { FallbackFunction } from '../core/fallback.js';
 import type { LimitedEnv } from '../resilience/ratelimit/filter.js';
@@ -37,5 +38,6 @@ export interface ClientEnv {
   readonly fallbacks?: Readonly<Record<string, FallbackFunction>> | undefined;
   /** Counts of limits. Undefined: limits of routes are not kept. */
   readonly limits?: LimitedEnv | undefined;
+  readonly tls: TlsFactory;
   readonly transports: { readonly http1: TransportFactory; readonly http2: TransportFactory };
 }

@@ -11,6 +11,7 @@ import {
   DEFAULT_RETRY_BUDGET,
 } from '../core/model/cluster.js';
 import { addressKey, type EndpointConfig } from '../core/model/endpoint.js';
+import { systemTls } from '../core/model/tls.js';
 import type { TargetConfig } from '../core/model/target.js';
 import type { ClientEnv } from './env.js';
 
@@ -98,7 +99,7 @@ function targetFor(
     protocol: 'http1',
     connectTimeoutMs: EXTERNAL_CONNECT_TIMEOUT_MS,
     idleTimeoutMs: DEFAULT_IDLE_TIMEOUT_MS,
-    tls: scheme === 'https' ? { sni: host } : undefined,
+    tls: scheme === 'https' ? systemTls(host) : undefined,
     endpoints: ips.map((ip) => endpointAt(ip, port, host)),
     drops: [],
   };

@@ -23,7 +23,12 @@ export interface TlsClient {
   readonly name: string;
   /** True when connections made by this one are as good as those made by the other. */
   sameAs(other: TlsClient): boolean;
-  /** Puts TLS on a TCP connection. Waits for a first certificate where there is none yet. The result gives up. */
+  /** What a handshake would wait for now: a first certificate, whom to trust. For messages of who waited in vain. Undefined: nothing. */
+  readonly waitsFor: string | undefined;
+  /**
+   * Puts TLS on a TCP connection, which is its own from here on: closed when that fails, and when the result is called, which gives up. Waits for a first
+   * certificate where there is none yet.
+   */
   secure(tcp: Socket, alpn: readonly string[], outcome: TlsOutcome): () => void;
 }
 

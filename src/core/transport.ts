@@ -1,10 +1,11 @@
 import type { Priority } from './call.js';
 import type { Clock } from './clock.js';
 import type { Logger } from './log.js';
-import type { ConnectionConfig, TlsOrigination } from './model/cluster.js';
+import type { ConnectionConfig } from './model/cluster.js';
 import type { EndpointConfig } from './model/endpoint.js';
 import type { Random } from './random.js';
 import type { Service } from './service.js';
+import type { TlsClient } from './tls.js';
 
 /**
  * A cluster's shared allowance of connections and of calls that wait for one (Envoy `max_connections`, `max_pending_requests`).
@@ -28,7 +29,8 @@ export interface ConnectionLimits {
 
 export interface TransportOptions {
   readonly endpoint: EndpointConfig;
-  readonly tls: TlsOrigination | undefined;
+  /** Undefined: plain text. */
+  readonly tls: TlsClient | undefined;
   /** Milliseconds for TCP and TLS together; then CONNECT_FAILED. */
   readonly connectTimeoutMs: number;
   /** A connection without a request is closed after this many milliseconds. */

@@ -21,6 +21,7 @@ import type { HealthStatus, Locality } from '../core/model/endpoint.js';
 import type { ResourcesDump } from '../core/resources.js';
 import type { Service } from '../core/service.js';
 import { VERSION } from '../core/version.js';
+import { tlsFactory } from '../identity/tls/factory.js';
 import type { Observability } from '../observability/observability.js';
 import { UsageLedger } from '../resilience/quota/ledger.js';
 import type { UsageSnapshot } from '../resilience/quota/snapshot.js';
@@ -127,7 +128,10 @@ export interface MeshParts {
   readonly localCluster?: string | undefined;
   /** The Redis servers that limits name. */
   readonly redis?: Readonly<Record<string, RedisOption>> | undefined;
-  readonly env: Omit<ClientEnv, 'deadlines' | 'meter' | 'tracer' | 'loads' | 'hash64' | 'limits'>;
+  readonly env: Omit<ClientEnv, 'deadlines' | 'meter' | 'tracer' | 'loads' | 'hash64' | 'limits' | 'tls'> & {
+    /** Absent: TLS with the system's roots only. */
+    readonly tls?: ClientEnv['tls'] | undefined;
+  };
   readonly observability: Observability;
 }
 
@@ -149,6 +153,7 @@ export function createMesh({ source, unknownHosts, localCluster, redis, env: par
   const env: ClientEnv = {
     ...parts,
     limits,
+    tls: parts.tls ?? tlsFactory(parts),
     localZones: localZones && (() => localZones.counts()),
     deadlines,
     meter: observability.meter,

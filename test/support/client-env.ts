@@ -8,6 +8,7 @@ import type { Call } from '../../src/core/call.js';
 import type { Transport, TransportOptions } from '../../src/core/transport.js';
 import { aReply } from './calls.js';
 import { FakeClock } from './fake-clock.js';
+import { testTls } from './tls.js';
 
 /** A client's surroundings in memory: every endpoint answers with `answer`, or can be `reached` without a call, and what happened is written down. */
 export function memoryEnv(
@@ -23,7 +24,7 @@ export function memoryEnv(
     (kind: string) =>
     (options: TransportOptions): Transport => {
       const { key } = options.endpoint;
-      opened.push(`${kind} ${key}${options.tls === undefined ? '' : ` tls:${options.tls.sni}`}`);
+      opened.push(`${kind} ${key}${options.tls === undefined ? '' : ` tls:${options.tls.name}`}`);
       return {
         connections: 1,
         call: (call) => {
@@ -41,6 +42,7 @@ export function memoryEnv(
     logger: silentLogger,
     meter: { ...noMeter, event: (event) => events.push(event) },
     tracer: undefined,
+    tls: testTls({ clock }),
     transports: { http1: connect('http1'), http2: connect('http2') },
   };
   return { env, clock, events, sent, opened, closed };

@@ -13,6 +13,7 @@ import { seededRandom } from '../../src/core/random.js';
 import { anEndpoint } from './endpoints.js';
 import { FakeClock } from './fake-clock.js';
 import { recordingGauges, recordingLogger } from './outliers.js';
+import { testTls } from './tls.js';
 
 /** Every 10 s, 1 s long, three failures or two passes in a row. */
 export const checkConfig = (
@@ -78,6 +79,7 @@ export function checkSurroundings(seed = 1) {
     logger,
     meter: { event: (event) => void events.push(event), gauge: gauges.gauge },
     transports: { http1: http1Transport, http2: http2Transport },
+    tls: testTls({ clock }),
     hadTraffic: () => traffic.seen,
     passed: (key) => void passed.push(key),
   };

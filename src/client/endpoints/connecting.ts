@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Protocol } from '../../core/call.js';
-import type { ClusterConfig, TlsOrigination } from '../../core/model/cluster.js';
+import type { ClusterConfig } from '../../core/model/cluster.js';
 import type { EndpointConfig } from '../../core/model/endpoint.js';
+import { systemTls } from '../../core/model/tls.js';
 import type { ConnectionLimits, Transport } from '../../core/transport.js';
 import type { ClientEnv } from '../env.js';
 import { FAILOVER_MS } from './level.js';
@@ -14,16 +15,16 @@ export function connect(
   https: boolean,
   standIn: boolean,
   limits: ConnectionLimits,
-  { clock, random, logger, transports }: ClientEnv,
+  { clock, random, logger, transports, tls }: ClientEnv,
 ): Transport {
   const { connectTimeoutMs, idleTimeoutMs } = cluster;
   // The application wrote https: the mesh must not make less of it, whatever the cluster says.
-  const tls: TlsOrigination | undefined =
-    cluster.tls ?? (https ? { sni: endpoint.hostname ?? endpoint.addresses[0].host } : undefined);
+  const host = endpoint.hostname ?? endpoint.addresses[0].host;
+  const origination = cluster.tls ?? (https ? systemTls(host) : undefined);
   const open = protocol === 'grpc' || cluster.protocol === 'http2' ? transports.http2 : transports.http1;
   return open({
     endpoint,
-    tls,
+    tls: origination && tls.client(origination, host),
     // The failover timer of gRFC A56 for the call that connects, too: where others can serve, nobody waits for longer.
     connectTimeoutMs: standIn ? Math.min(connectTimeoutMs, FAILOVER_MS) : connectTimeoutMs,
     idleTimeoutMs,
@@ -39,8 +40,7 @@ export function connect(
 export function needsNewConnections(before: ClusterConfig, after: ClusterConfig): boolean {
   return (
     after.protocol !== before.protocol ||
-    after.tls?.sni !== before.tls?.sni ||
-    (after.tls === undefined) !== (before.tls === undefined) ||
+    !isDeepStrictEqual(after.tls, before.tls) ||
     after.connectTimeoutMs !== before.connectTimeoutMs ||
     after.idleTimeoutMs !== before.idleTimeoutMs ||
     !isDeepStrictEqual(after.connections, before.connections)

@@ -62,7 +62,7 @@ export class HealthWatchers {
       this.#checker?.close();
       this.#checker = undefined;
     } else if (this.#checker === undefined) {
-      const { clock, random, logger, meter, transports } = this.env;
+      const { clock, random, logger, meter, transports, tls } = this.env;
       this.#traffic ||= this.#endpoints.some(({ reach }) => reach !== 'untried');
       this.#checker = new HealthChecker(healthChecks, config, {
         clock,
@@ -70,6 +70,7 @@ export class HealthWatchers {
         logger,
         meter,
         transports,
+        tls,
         hadTraffic: () => this.#traffic,
         passed: (key) => this.#outlier?.checkPassed(key),
       });

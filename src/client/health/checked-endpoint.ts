@@ -1,5 +1,6 @@
-import type { HealthCheckConfig, TlsOrigination } from '../../core/model/cluster.js';
+import type { HealthCheckConfig } from '../../core/model/cluster.js';
 import { addressKey, type EndpointConfig } from '../../core/model/endpoint.js';
+import type { UpstreamTls } from '../../core/model/tls.js';
 import type { EndpointHealth } from '../endpoints/health.js';
 import type { CheckSession } from './check-session.js';
 import { GrpcProbe } from './grpc-probe.js';
@@ -28,7 +29,7 @@ export function findingOf(sessions: readonly CheckSession[]): Finding {
 export function targetOf(
   config: HealthCheckConfig,
   endpoint: EndpointConfig,
-  cluster: { readonly name: string; readonly tls?: TlsOrigination | undefined },
+  cluster: { readonly name: string; readonly tls?: UpstreamTls | undefined },
 ): ProbeTarget {
   const port = endpoint.healthCheckPort ?? config.port;
   const [first, ...others] = endpoint.addresses;
@@ -70,6 +71,6 @@ export function probeOf({ check }: HealthCheckConfig, target: ProbeTarget, env: 
     case 'grpc':
       return new GrpcProbe(check, target, env);
     case 'tcp':
-      return new TcpProbe(check, target);
+      return new TcpProbe(check, target, env);
   }
 }

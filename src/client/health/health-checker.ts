@@ -1,6 +1,7 @@
 import type { Meter } from '../../core/meter.js';
-import type { HealthCheckConfig, TlsOrigination } from '../../core/model/cluster.js';
+import type { HealthCheckConfig } from '../../core/model/cluster.js';
 import type { EndpointConfig } from '../../core/model/endpoint.js';
+import type { UpstreamTls } from '../../core/model/tls.js';
 import { type CheckNews, CheckSession, type SessionOwner } from './check-session.js';
 import { type CheckedEndpoint, type Finding, asksTheSame, findingOf, probeOf, targetOf } from './checked-endpoint.js';
 import { type CheckCounts, type CheckedNow, offerCheckCounts } from './counts.js';
@@ -19,7 +20,7 @@ export interface HealthCheckEnv extends ProbeEnv {
 export interface CheckedCluster {
   readonly name: string;
   readonly scope?: string | undefined;
-  readonly tls?: TlsOrigination | undefined;
+  readonly tls?: UpstreamTls | undefined;
 }
 
 /** With more endpoints than this, their second checks come at random times within the interval. */

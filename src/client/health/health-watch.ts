@@ -1,8 +1,9 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../../core/clock.js';
 import type { Logger } from '../../core/log.js';
 import type { Meter } from '../../core/meter.js';
-import type { TlsOrigination } from '../../core/model/cluster.js';
 import type { EndpointConfig } from '../../core/model/endpoint.js';
+import type { UpstreamTls } from '../../core/model/tls.js';
 import type { Random } from '../../core/random.js';
 import type { Transport } from '../../core/transport.js';
 import type { EndpointHealth } from '../endpoints/health.js';
@@ -28,7 +29,7 @@ export interface HealthWatchEnv<E extends WatchedEndpoint> {
 /** What of a cluster the watch goes by. */
 export interface WatchedCluster {
   readonly name: string;
-  readonly tls?: TlsOrigination | undefined;
+  readonly tls?: UpstreamTls | undefined;
 }
 
 interface Entry<E> {
@@ -107,7 +108,7 @@ export class HealthWatch<E extends WatchedEndpoint> {
 
   configure(service: string, cluster: WatchedCluster): void {
     const { name, tls } = this.#cluster;
-    const same = service === this.#service && cluster.name === name && cluster.tls?.sni === tls?.sni;
+    const same = service === this.#service && cluster.name === name && isDeepStrictEqual(cluster.tls, tls);
     this.#service = service;
     this.#cluster = cluster;
     if (same) return;

@@ -1,8 +1,9 @@
 import type { Clock } from '../../core/clock.js';
 import type { Logger } from '../../core/log.js';
-import type { TlsOrigination } from '../../core/model/cluster.js';
 import type { EndpointConfig } from '../../core/model/endpoint.js';
+import type { UpstreamTls } from '../../core/model/tls.js';
 import type { Random } from '../../core/random.js';
+import type { TlsClient, TlsFactory } from '../../core/tls.js';
 import type { ConnectionLimits, TransportFactory } from '../../core/transport.js';
 
 /** Envoy's `HealthCheckFailureType`. `passive`: a call, not a check, brought the news. */
@@ -32,7 +33,7 @@ export interface ProbeTarget {
   readonly endpoint: EndpointConfig;
   /** Host or `:authority` that it is asked under. */
   readonly host: string;
-  readonly tls: TlsOrigination | undefined;
+  readonly tls: UpstreamTls | undefined;
   /** Milliseconds after which the session gives the check up. */
   readonly timeoutMs: number;
   readonly reuseConnection: boolean;
@@ -43,7 +44,12 @@ export interface ProbeEnv {
   readonly random: Random;
   readonly logger: Logger;
   readonly transports: { readonly http1: TransportFactory; readonly http2: TransportFactory };
+  readonly tls: TlsFactory;
 }
+
+/** TLS to whom a check asks; undefined: plain text. */
+export const tlsTo = ({ tls, endpoint }: ProbeTarget, factory: TlsFactory): TlsClient | undefined =>
+  tls && factory.client(tls, endpoint.hostname ?? endpoint.addresses[0].host);
 
 /** Checks are few, and must not fail because calls are many: the cluster's limits do not hold for them (as in Envoy). */
 export const UNLIMITED: ConnectionLimits = {

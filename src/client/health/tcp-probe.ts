@@ -1,8 +1,8 @@
-import { connect as connectTcp, isIP, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
-import type { HealthCheckConfig, TlsOrigination } from '../../core/model/cluster.js';
+import { connect as connectTcp, type Socket } from 'node:net';
+import type { HealthCheckConfig } from '../../core/model/cluster.js';
 import type { Address } from '../../core/model/endpoint.js';
-import { type CheckResult, failed, PASSED, type Probe, type ProbeTarget } from './probe.js';
+import type { TlsClient } from '../../core/tls.js';
+import { type CheckResult, failed, PASSED, type Probe, type ProbeEnv, type ProbeTarget, tlsTo } from './probe.js';
 
 export type TcpCheck = Extract<HealthCheckConfig['check'], { kind: 'tcp' }>;
 
@@ -13,28 +13,33 @@ const MAX_RECEIVED_BYTES = 65_536;
 export class TcpProbe implements Probe {
   /** Open from the check before, where connections are reused. */
   #idle: Line | undefined;
+  readonly #tls: TlsClient | undefined;
 
   constructor(
     private readonly check: TcpCheck,
     private readonly target: ProbeTarget,
-  ) {}
+    env: Pick<ProbeEnv, 'tls'>,
+  ) {
+    this.#tls = tlsTo(target, env.tls);
+  }
 
   start(done: (result: CheckResult) => void): () => void {
-    const exchange = new Exchange(this.check, this.target, (result, line) => {
-      const keep = result.passed && this.target.reuseConnection && this.check.receive.length > 0;
+    const exchange = new Exchange(this.check, this.target, this.#tls, (result, line) => {
+      const keep =
+        result.passed && this.target.reuseConnection && this.check.receive.length > 0 && line?.closed === false;
       if (keep) this.#idle = line;
-      else line?.socket.destroy();
+      else line?.close();
       done(result);
     });
     const idle = this.#idle;
     this.#idle = undefined;
     // One that the server has closed meanwhile is asked anew.
-    exchange.start(idle?.socket.destroyed === false ? idle : undefined);
+    exchange.start(idle?.closed === false ? idle : undefined);
     return () => exchange.abandon();
   }
 
   close(): void {
-    this.#idle?.socket.destroy();
+    this.#idle?.close();
     this.#idle = undefined;
   }
 }
@@ -48,18 +53,74 @@ interface LineUser {
 /** A connection, whose events go to the check that uses it; between two checks what comes is nobody's. */
 class Line {
   user: LineUser | undefined;
+  /** It is not to be used again: it is closed, or its TLS goes by a certificate that was replaced. */
+  closed = false;
+  /** That of TLS, where there is one and it is made. */
+  #socket: Socket;
+  #reason = 'the connection was closed';
+  #giveUp: (() => void) | undefined;
 
-  constructor(
-    readonly socket: Socket,
-    connected: 'connect' | 'secureConnect',
-  ) {
-    let reason = 'the connection was closed';
-    socket.once(connected, () => this.user?.connected());
-    socket.on('data', (chunk: Buffer) => this.user?.data(chunk));
-    socket.on('error', (error) => {
-      reason = error.message;
+  constructor({ host, port }: Address, tls: TlsClient | undefined) {
+    const tcp = connectTcp({ host, port, noDelay: true });
+    this.#socket = tcp;
+    this.#watch(tcp);
+    tcp.once('connect', () => {
+      if (tls === undefined) this.#connected(tcp);
+      else this.#secure(tcp, tls);
     });
-    socket.on('close', () => this.user?.lost(reason));
+  }
+
+  write(bytes: Uint8Array): void {
+    this.#socket.write(bytes);
+  }
+
+  ref(): void {
+    this.#socket.ref();
+  }
+
+  unref(): void {
+    this.#socket.unref();
+  }
+
+  close(): void {
+    this.closed = true;
+    this.#giveUp?.();
+    this.#socket.destroy();
+  }
+
+  #secure(tcp: Socket, tls: TlsClient): void {
+    this.#giveUp = tls.secure(tcp, [], {
+      secured: (socket) => {
+        this.#watch(socket);
+        this.#connected(socket);
+      },
+      failed: (error) => {
+        this.#reason = error.message;
+        this.#lost();
+      },
+      drain: () => {
+        this.closed = true;
+        if (this.user === undefined) this.close();
+      },
+    });
+  }
+
+  #connected(socket: Socket): void {
+    this.#socket = socket;
+    socket.on('data', (chunk: Buffer) => this.user?.data(chunk));
+    this.user?.connected();
+  }
+
+  #watch(socket: Socket): void {
+    socket.on('error', (error) => {
+      this.#reason = error.message;
+    });
+    socket.on('close', () => this.#lost());
+  }
+
+  #lost(): void {
+    this.closed = true;
+    this.user?.lost(this.#reason);
   }
 }
 
@@ -74,6 +135,7 @@ class Exchange implements LineUser {
   constructor(
     private readonly check: TcpCheck,
     private readonly target: ProbeTarget,
+    private readonly tls: TlsClient | undefined,
     private readonly done: (result: CheckResult, line: Line | undefined) => void,
   ) {}
 
@@ -82,20 +144,20 @@ class Exchange implements LineUser {
       this.#connect();
       return;
     }
-    open.socket.ref();
+    open.ref();
     this.#use(open);
     this.connected();
   }
 
   abandon(): void {
     this.#over = true;
-    this.#line?.socket.destroy();
+    this.#line?.close();
   }
 
   connected(): void {
     this.#next = this.target.endpoint.addresses.length;
     const { send, receive } = this.check;
-    if (send.byteLength > 0) this.#line?.socket.write(send);
+    if (send.byteLength > 0) this.#line?.write(send);
     // "if no receive payload is specified, ... just a connection test" - health_check.proto
     if (receive.length === 0) this.#finish(PASSED);
   }
@@ -116,9 +178,9 @@ class Exchange implements LineUser {
   #connect(): void {
     const address = this.target.endpoint.addresses[this.#next++] as Address;
     try {
-      this.#use(open(address, this.target.tls));
+      this.#use(new Line(address, this.tls));
     } catch (error) {
-      // A name that TLS cannot send, a port that is none.
+      // A port that is none.
       this.#finish(failed('network', String(error)));
     }
   }
@@ -135,17 +197,10 @@ class Exchange implements LineUser {
     if (line !== undefined) {
       line.user = undefined;
       // Nobody waits for what an idle connection may bring.
-      line.socket.unref();
+      line.unref();
     }
     this.done(result, line);
   }
-}
-
-function open({ host, port }: Address, tls: TlsOrigination | undefined): Line {
-  if (tls === undefined) return new Line(connectTcp({ host, port, noDelay: true }), 'connect');
-  // RFC 6066 section 3: an IP address is not a server name.
-  const servername = isIP(tls.sni) === 0 ? tls.sni : '';
-  return new Line(connectTls({ host, port, servername }), 'secureConnect');
 }
 
 /** Whether all blocks are there, in this order; between them may be other bytes (Envoy's `PayloadMatcher`). */

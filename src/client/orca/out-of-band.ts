@@ -1,7 +1,7 @@
 import type { Clock } from '../../core/clock.js';
 import type { Logger } from '../../core/log.js';
-import type { TlsOrigination } from '../../core/model/cluster.js';
 import type { EndpointConfig } from '../../core/model/endpoint.js';
+import type { UpstreamTls } from '../../core/model/tls.js';
 import type { Random } from '../../core/random.js';
 import type { Transport } from '../../core/transport.js';
 import { Pace } from '../health/pace.js';
@@ -17,7 +17,7 @@ export interface ReportingEndpoint {
 /** What of a cluster the streams go by. */
 export interface ReportingCluster {
   readonly name: string;
-  readonly tls?: TlsOrigination | undefined;
+  readonly tls?: UpstreamTls | undefined;
 }
 
 export interface OutOfBandEnv {

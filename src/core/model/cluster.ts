@@ -1,5 +1,6 @@
 import type { EndpointConfig, HealthStatus } from './endpoint.js';
 import type { HeaderMutation } from './route.js';
+import type { UpstreamTls } from './tls.js';
 
 /** How an endpoint is chosen. Each kind has a file in `client/balancer/`. */
 export type BalancerConfig =
@@ -329,12 +330,6 @@ export type FallbackConfig =
   /** A function that the application gave under this name (`MeshOptions.fallbacks`). */
   | { readonly kind: 'function'; readonly name: string };
 
-/** TLS to an external service under its own name, with the system's roots. (Mesh identity comes with `identity/`.) */
-export interface TlsOrigination {
-  /** Server name sent and verified. */
-  readonly sni: string;
-}
-
 /** Load reports that the control plane asks for (`Cluster.lrs_server`, gRFC A27). */
 export interface LoadReportConfig {
   /** The server that gets them: the one that the cluster came from. A key of the bootstrap's servers, not for people. */
@@ -370,7 +365,8 @@ export interface ClusterConfig {
   readonly connectTimeoutMs: number;
   /** Connections without a request are closed after this. Default 300_000. */
   readonly idleTimeoutMs: number;
-  readonly tls: TlsOrigination | undefined;
+  /** Undefined: plain text. */
+  readonly tls: UpstreamTls | undefined;
   readonly endpoints: readonly EndpointConfig[];
   /** Share of calls to drop on purpose, by category (EDS `drop_overloads`), each in [0, 1]. */
   readonly drops: readonly { readonly category: string; readonly share: number }[];

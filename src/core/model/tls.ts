@@ -20,7 +20,7 @@ export interface UpstreamTls {
   readonly sni: string | undefined;
   /** `auto_host_sni`: the endpoint's hostname is the server name, where it has one (gRFC A101). Absent: no. */
   readonly sniFromHost?: boolean | undefined;
-  /** The certificate must have the server name that was sent among its DNS names (`auto_sni_san_validation`, gRFC A101; any TLS origination). In place of `sans`. Absent: no. */
+  /** The certificate must have the server name that was sent among its DNS names, or the address among its IP names where `sni` is one (`auto_sni_san_validation`, gRFC A101; any TLS origination). In place of `sans`. Absent: no. */
   readonly verifySni?: boolean | undefined;
   /** Certificate provider instance of one's own certificate; undefined: none is shown. */
   readonly identity: string | undefined;
@@ -30,6 +30,15 @@ export interface UpstreamTls {
   /** Depth of the chain at most (`max_verify_depth`). Absent: OpenSSL's. */
   readonly maxVerifyDepth?: number | undefined;
 }
+
+/** TLS to a server outside of the mesh: it is verified for this name, with the system's roots. */
+export const systemTls = (name: string): UpstreamTls => ({
+  sni: name,
+  verifySni: true,
+  identity: undefined,
+  roots: { kind: 'system' },
+  sans: [],
+});
 
 /** TLS of a server's filter chain (Envoy `DownstreamTlsContext`, as gRFC A29 reads it). */
 export interface DownstreamTls {

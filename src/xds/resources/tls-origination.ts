@@ -1,4 +1,4 @@
-import type { TlsOrigination } from '../../core/model/cluster.js';
+import { systemTls, type UpstreamTls } from '../../core/model/tls.js';
 import type { Message } from './message.js';
 import { SAN_TYPES } from './tls-validation.js';
 
@@ -6,7 +6,7 @@ import { SAN_TYPES } from './tls-validation.js';
  * TLS with the system's roots, as far as this version can do it: the server's certificate is verified for `sni` and nothing else. What
  * gRPC would do besides is refused here, after all of its rules were checked.
  */
-export function requireSystemRootsOnly(tls: Message, validation: Message | undefined): TlsOrigination {
+export function requireSystemRootsOnly(tls: Message, validation: Message | undefined): UpstreamTls {
   if (tls.flag('auto_host_sni'))
     throw tls.error('auto_host_sni', 'is not supported by this version; use sni (gRFC A101)');
   // By gRFC A101 no name would be sent, and the certificate would be good for any.
@@ -20,7 +20,7 @@ export function requireSystemRootsOnly(tls: Message, validation: Message | undef
     // gRFC A101: "this validation will replace the match_subject_alt_names if set"
     if (!tls.flag('auto_sni_san_validation')) requireSniAccepted(validation, sni);
   }
-  return { sni };
+  return systemTls(sni);
 }
 
 /** The name that we verify is `sni`. A list that has it allows no less than that; one that lacks it asks for another name. */

@@ -1,4 +1,4 @@
-import type { TlsOrigination } from '../../core/model/cluster.js';
+import type { UpstreamTls } from '../../core/model/tls.js';
 import { extension } from './any.js';
 import type { DecoderContext } from './context.js';
 import type { Message } from './message.js';
@@ -16,7 +16,7 @@ const MAX_SNI = 255;
  * a server outside the mesh. Whatever else it asks for is an error and never ignored: a call must not leave with less protection
  * than was configured.
  */
-export function tlsOrigination(cluster: Message, context: DecoderContext): TlsOrigination | undefined {
+export function tlsOrigination(cluster: Message, context: DecoderContext): UpstreamTls | undefined {
   // gRFC A29: "we don't (currently) support transport_socket_matches"; to ignore them would be to ignore what they protect.
   if (cluster.messages('transport_socket_matches').length > 0) {
     throw cluster.error('transport_socket_matches', 'is not supported (gRFC A29 refuses it too); use transport_socket');
@@ -32,7 +32,7 @@ export function tlsOrigination(cluster: Message, context: DecoderContext): TlsOr
 }
 
 /** `UpstreamTlsContext` by the rules of gRFC A29 and A101. `allow_renegotiation` and `max_session_keys` are ignored there. */
-function upstreamTls(tls: Message, context: DecoderContext): TlsOrigination {
+function upstreamTls(tls: Message, context: DecoderContext): UpstreamTls {
   const sni = tls.text('sni');
   const length = Buffer.byteLength(sni);
   if (length > MAX_SNI) throw tls.error('sni', `must be at most ${MAX_SNI} characters long, has ${length} (gRFC A101)`);

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
+import { systemTls } from '../../../src/core/model/tls.js';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type CheckedCluster, HealthChecker } from '../../../src/client/health/health-checker.js';
 import { ConnectError } from '../../../src/client/transport/errors.js';
@@ -409,7 +410,7 @@ describe('TCP', () => {
     cleanUp.push(() => new Promise((resolve) => tls.close(resolve)));
     const { port } = tls.address() as AddressInfo;
     const checks = [checkConfig(tcpCheck()), checkConfig(httpCheck()), checkConfig(httpCheck({ http2: true }))];
-    const c = checking(checks, ({ clock }) => [new Checked(port, clock)], { tls: { sni: 'reviews' } });
+    const c = checking(checks, ({ clock }) => [new Checked(port, clock)], { tls: systemTls('reviews') });
     await c.ended(3);
     expect(c.count('network_failures')).toBe(3);
     const warnings = c.lines.filter(({ level }) => level === 'warn');

@@ -25,6 +25,7 @@ import {
   transportTo,
   until,
 } from '../../support/http1-fixture.js';
+import { tlsFor } from '../../support/tls.js';
 
 const opened: OpenTransport[] = [];
 const servers: RunningHttp[] = [];
@@ -265,7 +266,7 @@ test('a connection that takes longer than it may fails, TLS included, and leaves
   const clock = new FakeClock();
   const server = track(await tcpServer((socket) => socket.resume()));
   const { transport, limits } = track(
-    transportTo(server.port, { clock, connectTimeoutMs: 700, tls: { sni: 'reviews' } }),
+    transportTo(server.port, { clock, connectTimeoutMs: 700, tls: tlsFor('reviews') }),
   );
   const pending = failureOf(transport.call(aCall()));
   await until(() => server.sockets.size === 1);
@@ -299,7 +300,7 @@ test('a server certificate that nobody vouches for is refused', async () => {
   await new Promise<void>((resolve) => secure.listen(0, '127.0.0.1', resolve));
   try {
     const { port } = secure.address() as AddressInfo;
-    const { transport } = track(transportTo(port, { tls: { sni: 'reviews' } }));
+    const { transport } = track(transportTo(port, { tls: tlsFor('reviews') }));
     const error = await failureOf(transport.call(aCall()));
     expect(error).toMatchObject({ code: 'CONNECT_FAILED', reached: 'no' });
     expect(error.message).toContain('TLS with "reviews"');
@@ -316,6 +317,7 @@ test('a server that a root vouches for is called under its name, and its session
     import { createServer } from 'node:https';
     import { transportTo, textOf } from './test/support/http1-fixture.ts';
     import { aCall } from './test/support/calls.ts';
+    import { tlsFor } from './test/support/tls.ts';
     const seen = [];
     const server = createServer({ key: readFileSync(${JSON.stringify(key)}), cert: readFileSync(${JSON.stringify(cert)}) }, (request, response) => {
       seen.push([request.socket.servername, request.headers.host, request.socket.alpnProtocol, request.socket.isSessionReused()].join());
@@ -323,9 +325,9 @@ test('a server that a root vouches for is called under its name, and its session
       response.end('secret');
     });
     await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const { transport } = transportTo(server.address().port, { tls: { sni: 'reviews' } });
+    const { transport } = transportTo(server.address().port, { tls: tlsFor('reviews') });
     for (let i = 0; i < 2; i++) console.log(await textOf((await transport.call(aCall({ scheme: 'https' }))).body));
-    const wrong = transportTo(server.address().port, { tls: { sni: 'ratings' } });
+    const wrong = transportTo(server.address().port, { tls: tlsFor('ratings') });
     console.log(await wrong.transport.call(aCall()).catch((error) => error.code));
     await transport.close();
     await wrong.transport.close();
@@ -383,7 +385,7 @@ test('closing ends idle connections at once, and a connection that is still bein
   expect(idle.limits.open).toBe(0);
   const clock = new FakeClock();
   const mute = track(await tcpServer((socket) => socket.resume()));
-  const opening = track(transportTo(mute.port, { clock, tls: { sni: 'x' } }));
+  const opening = track(transportTo(mute.port, { clock, tls: tlsFor('x') }));
   const call = aCall();
   const pending = failureOf(opening.transport.call(call));
   await until(() => mute.sockets.size === 1);

@@ -5,6 +5,7 @@ import { systemClock } from '../../../src/core/clock.js';
 import type { Address } from '../../../src/core/model/endpoint.js';
 import { FakeClock } from '../../support/fake-clock.js';
 import { until } from '../../support/http2-fixture.js';
+import { tlsFor } from '../../support/tls.js';
 
 const servers: Server[] = [];
 const sockets: Socket[] = [];
@@ -28,8 +29,13 @@ async function refusing(): Promise<Address> {
   return address;
 }
 
+const none = (): void => {};
+const unheard = { connected: none, failed: none, drain: none };
+
 const outcome = (addresses: Address[]): Promise<Socket | Error> =>
-  new Promise((resolve) => dial(addresses, undefined, systemClock, { connected: resolve, failed: resolve }));
+  new Promise((resolve) =>
+    dial(addresses, undefined, systemClock, { ...unheard, connected: resolve, failed: resolve }),
+  );
 
 describe('dialling the addresses of an endpoint', () => {
   test('one that refuses is followed by the next at once', async () => {
@@ -52,7 +58,11 @@ describe('dialling the addresses of an endpoint', () => {
     const count = (): void => {
       told++;
     };
-    const giveUp = dial([await listening(), await listening()], undefined, clock, { connected: count, failed: count });
+    const giveUp = dial([await listening(), await listening()], undefined, clock, {
+      connected: count,
+      failed: count,
+      drain: count,
+    });
     expect(clock.pending).toBe(1);
     giveUp();
     expect(clock.pending).toBe(0);
@@ -65,8 +75,7 @@ describe('dialling the addresses of an endpoint', () => {
     // It accepts, and says nothing in the TLS handshake.
     const first = await listening();
     const second = await listening();
-    const none = (): void => {};
-    const giveUp = dial([first, second], { sni: 'reviews' }, clock, { connected: none, failed: none });
+    const giveUp = dial([first, second], tlsFor('reviews'), clock, unheard);
     const dialled = (): (number | undefined)[] => sockets.map(({ localPort }) => localPort);
     await until(() => sockets.length === 1);
     await clock.advance(249);
@@ -84,6 +93,7 @@ describe('dialling the addresses of an endpoint', () => {
     const first = await listening();
     let connected: Socket | undefined;
     dial([first, await listening()], undefined, clock, {
+      ...unheard,
       connected: (socket) => {
         connected = socket;
         sockets.push(socket);

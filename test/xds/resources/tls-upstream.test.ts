@@ -371,7 +371,7 @@ describe('TLS with the system’s roots', () => {
       system({ allow_expired_certificate: true, trust_chain_verification: 'ACCEPT_UNTRUSTED' }),
     ],
   ])('CDS, TLS: no NACK with %s', (_, resource) => {
-    expect(decode(resource).settings.tls).toEqual(sni);
+    expect(decode(resource).settings.tls).toMatchObject(sni);
   });
 
   test.each<[string, Resource, string]>([

@@ -1,10 +1,10 @@
-import { connect as connectTcp, isIP, type Socket, type TcpNetConnectOpts } from 'node:net';
+import { connect as connectTcp, type Socket, type TcpNetConnectOpts } from 'node:net';
 import type { DuplexOptions } from 'node:stream';
-import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { Clock } from '../../../core/clock.js';
-import type { TlsOrigination } from '../../../core/model/cluster.js';
 import { type Address, addressKey } from '../../../core/model/endpoint.js';
+import type { TlsClient } from '../../../core/tls.js';
 import { ConnectError } from '../errors.js';
+import { Retirement, waiting } from '../retirement.js';
 
 /** "Connection Attempt Delay ... recommended value: 250 milliseconds" - RFC 8305 section 5. */
 const ATTEMPT_DELAY_MS = 250;
@@ -17,15 +17,19 @@ export interface ConnectOptions {
   readonly endpoint: string;
   /** Tried in this order; the first to answer wins. */
   readonly addresses: readonly [Address, ...Address[]];
-  readonly tls: TlsOrigination | undefined;
+  readonly tls: TlsClient | undefined;
   /** Milliseconds for TCP over all addresses and TLS together. */
   readonly timeoutMs: number;
   readonly clock: Clock;
-  /** TLS session of an earlier connection, for a shorter handshake; written here whenever the server gives a new one. */
-  readonly resumption: { session: Buffer | undefined };
 }
 
-export type Connected = (error: ConnectError | undefined, socket: Socket | undefined) => void;
+/** A connection that was made. */
+export interface Opened {
+  readonly socket: Socket;
+  readonly retirement: Retirement;
+}
+
+export type Connected = (error: ConnectError | undefined, opened: Opened | undefined) => void;
 
 /**
  * Makes one connection. An address that does not answer within 250 ms gets company by the next one, and one that fails is followed
@@ -44,6 +48,8 @@ class ConnectionAttempt {
   #over = false;
   #cancelTimeout: (() => void) | undefined;
   #cancelDelay: (() => void) | undefined;
+  /** Gives up the handshake of TLS. */
+  #securing: (() => void) | undefined;
 
   constructor(
     private readonly options: ConnectOptions,
@@ -53,16 +59,15 @@ class ConnectionAttempt {
   start(): void {
     const { clock, timeoutMs } = this.options;
     this.#cancelTimeout = clock.after(timeoutMs, () => {
-      this.#fail(
-        `no connection within ${timeoutMs} ms${this.#failures.length > 0 ? ` (${this.#failures.join('; ')})` : ''}`,
-      );
+      const failures = this.#failures.length > 0 ? ` (${this.#failures.join('; ')})` : '';
+      this.#fail(`no connection within ${timeoutMs} ms${failures}${waiting(this.options.tls)}`);
     });
     this.#tryNext();
   }
 
   abandon(): void {
     if (this.#over) return;
-    this.#finish(undefined);
+    this.#finish();
   }
 
   #tryNext(): void {
@@ -91,37 +96,19 @@ class ConnectionAttempt {
     for (const other of this.#sockets) if (other !== socket) other.destroy();
     this.#sockets.clear();
     this.#cancelDelay?.();
-    if (this.options.tls === undefined) this.#succeed(socket);
-    else this.#secure(socket, this.options.tls.sni);
+    if (this.options.tls === undefined) this.#succeed(socket, new Retirement());
+    else this.#secure(socket, this.options.tls);
   }
 
-  #secure(tcp: Socket, sni: string): void {
-    const { resumption } = this.options;
-    let socket: TLSSocket;
-    try {
-      socket = connectTls({
-        socket: tcp,
-        // An IP address is verified as a name, but is never sent as one (RFC 6066 section 3).
-        host: sni,
-        servername: isIP(sni) === 0 ? sni : '',
-        ALPNProtocols: ['http/1.1'],
-        ...(resumption.session === undefined ? undefined : { session: resumption.session }),
-      });
-    } catch (error) {
-      this.#fail(`TLS with "${sni}": ${reason(error)}`, error);
-      tcp.destroy();
-      return;
-    }
-    this.#sockets.add(socket);
-    socket.on('session', (session: Buffer) => {
-      resumption.session = session;
-    });
-    const closed = (): void => this.#fail(`TLS with "${sni}": the connection was closed during the handshake`);
-    socket.once('close', closed);
-    socket.on('error', (error) => this.#fail(`TLS with "${sni}": ${reason(error)}`, error));
-    socket.once('secureConnect', () => {
-      socket.removeListener('close', closed);
-      if (!this.#over) this.#succeed(socket);
+  #secure(tcp: Socket, tls: TlsClient): void {
+    const retirement = new Retirement();
+    this.#securing = tls.secure(tcp, ['http/1.1'], {
+      secured: (socket) => this.#succeed(socket, retirement),
+      failed: (error) => {
+        this.#securing = undefined;
+        this.#fail(`TLS with "${tls.name}": ${error.message}`, error);
+      },
+      drain: () => retirement.now(),
     });
   }
 
@@ -135,20 +122,22 @@ class ConnectionAttempt {
   #fail(detail: string, cause?: unknown): void {
     if (this.#over) return;
     const error = new ConnectError(this.options.endpoint, detail, cause === undefined ? undefined : { cause });
-    this.#finish(undefined);
+    this.#finish();
     this.done(error, undefined);
   }
 
-  #succeed(socket: Socket): void {
-    this.#finish(socket);
-    this.done(undefined, socket);
+  #succeed(socket: Socket, retirement: Retirement): void {
+    this.#securing = undefined;
+    this.#finish();
+    this.done(undefined, { socket, retirement });
   }
 
-  #finish(keep: Socket | undefined): void {
+  #finish(): void {
     this.#over = true;
     this.#cancelTimeout?.();
     this.#cancelDelay?.();
-    for (const socket of this.#sockets) if (socket !== keep) socket.destroy();
+    this.#securing?.();
+    for (const socket of this.#sockets) socket.destroy();
     this.#sockets.clear();
   }
 }

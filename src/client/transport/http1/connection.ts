@@ -1,8 +1,8 @@
-import type { Socket } from 'node:net';
 import type { Dispatcher } from 'undici';
 import Client from 'undici/lib/dispatcher/client.js';
 import type { TransportOptions } from '../../../core/transport.js';
 import { callsPerConnection, limitLifetime } from '../lifetime.js';
+import type { Opened } from './connect.js';
 import { cannotSend } from './failure.js';
 import { BODY_TIMEOUT_MS, type Exchange, type ExchangeCarrier, UNSENT } from './exchange.js';
 import { requestHeaders } from './headers.js';
@@ -47,24 +47,22 @@ export class Connection implements ExchangeCarrier {
 
   constructor(
     options: TransportOptions,
-    socket: Socket,
+    { socket, retirement }: Opened,
     private readonly owner: ConnectionOwner,
     /** Milliseconds since it was made. */
     ageMs: number,
   ) {
     const { idleTimeoutMs } = options;
     this.#endpoint = options.endpoint.key;
-    let unused: Socket | undefined = socket;
+    let unused: typeof socket | undefined = socket;
     this.#left = callsPerConnection(options);
     this.reused = ageMs > 0;
-    this.#stopLifetime = limitLifetime(
-      options,
-      () => {
-        this.#left = 0;
-        owner.expired(this);
-      },
-      ageMs,
-    );
+    const expire = (): void => {
+      this.#left = 0;
+      owner.expired(this);
+    };
+    this.#stopLifetime = limitLifetime(options, expire, ageMs);
+    retirement.listen(expire);
     socket.once('close', () => this.#closed());
     this.#client = new Client(ORIGIN, {
       connect: (_options, callback) => {

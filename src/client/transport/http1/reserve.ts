@@ -1,10 +1,10 @@
-import type { Socket } from 'node:net';
 import type { TransportOptions } from '../../../core/transport.js';
 import { limitLifetime } from '../lifetime.js';
+import type { Opened } from './connect.js';
 
 /** What is in reserve, and since when, in monotonic milliseconds. */
 export interface Reserved {
-  readonly socket: Socket;
+  readonly opened: Opened;
   readonly since: number;
 }
 
@@ -13,7 +13,7 @@ export interface Reserved {
  * from ending.
  */
 export class Reserve {
-  readonly #sockets = new Map<Socket, { readonly since: number; readonly release: () => void }>();
+  readonly #held = new Map<Opened, { readonly since: number; readonly release: () => void }>();
 
   constructor(
     private readonly options: TransportOptions,
@@ -22,13 +22,14 @@ export class Reserve {
   ) {}
 
   get size(): number {
-    return this.#sockets.size;
+    return this.#held.size;
   }
 
-  put(socket: Socket): void {
+  put(opened: Opened): void {
+    const { socket, retirement } = opened;
     const { clock, idleTimeoutMs } = this.options;
     const end = (): void => {
-      this.#remove(socket);
+      this.#remove(opened);
       socket.destroy();
       this.lost();
     };
@@ -37,41 +38,44 @@ export class Reserve {
     // A server has nothing to say before it is asked: what it sends (a 408 before it hangs up) would pass for the reply to the next request.
     for (const event of ['data', 'end', 'close'] as const) socket.on(event, end);
     socket.unref();
-    this.#sockets.set(socket, {
+    this.#held.set(opened, {
       since: clock.now(),
       release: () => {
         stopIdle();
         stopLifetime?.();
+        retirement.listen(undefined);
         for (const event of ['data', 'end', 'close'] as const) socket.off(event, end);
       },
     });
+    // Last: it may be over already.
+    retirement.listen(end);
   }
 
   /** The one that came last, so that spare ones can time out. */
   take(): Reserved | undefined {
-    let socket: Socket | undefined;
+    let opened: Opened | undefined;
     let since = 0;
-    for (const [each, held] of this.#sockets) {
-      socket = each;
+    for (const [each, held] of this.#held) {
+      opened = each;
       since = held.since;
     }
-    if (socket === undefined) return undefined;
-    this.#remove(socket);
-    socket.ref();
-    return { socket, since };
+    if (opened === undefined) return undefined;
+    this.#remove(opened);
+    opened.socket.ref();
+    return { opened, since };
   }
 
   /** Ends them all; `lost` hears of each. */
   close(): void {
-    for (const socket of [...this.#sockets.keys()]) {
-      this.#remove(socket);
-      socket.destroy();
+    for (const opened of [...this.#held.keys()]) {
+      this.#remove(opened);
+      opened.socket.destroy();
       this.lost();
     }
   }
 
-  #remove(socket: Socket): void {
-    this.#sockets.get(socket)?.release();
-    this.#sockets.delete(socket);
+  #remove(opened: Opened): void {
+    this.#held.get(opened)?.release();
+    this.#held.delete(opened);
   }
 }

@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net';
 import type { Call } from '../../../core/call.js';
 import { callersContext, outsideOfCalls } from '../../../core/context.js';
 import { asMeshError, type MeshError } from '../../../core/errors.js';
@@ -9,7 +8,7 @@ import { addressOrder } from '../address-order.js';
 import { Arrival, noneLeft } from '../arrival.js';
 import { ConnectionLostError } from '../errors.js';
 import { type WarmConnections, type WarmOwner, warmConnections } from '../warm.js';
-import { openConnection } from './connect.js';
+import { openConnection, type Opened } from './connect.js';
 import { Connection, type ConnectionOwner } from './connection.js';
 import { Exchange, type ExchangeOwner } from './exchange.js';
 import { cannotSend } from './failure.js';
@@ -38,7 +37,6 @@ class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner, WarmO
   readonly #reserve: Reserve;
   readonly #warm: WarmConnections | undefined;
   readonly #arrival = new Arrival();
-  readonly #resumption: { session: Buffer | undefined } = { session: undefined };
   #closing: Promise<void> | undefined;
   #closed: (() => void) | undefined;
 
@@ -150,7 +148,7 @@ class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner, WarmO
       return;
     }
     const reserved = this.#reserve.take();
-    if (reserved !== undefined) this.#use(reserved.socket, exchange, this.options.clock.now() - reserved.since);
+    if (reserved !== undefined) this.#use(reserved.opened, exchange, this.options.clock.now() - reserved.since);
     else this.#connectFor(exchange);
   }
 
@@ -178,12 +176,11 @@ class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner, WarmO
           tls,
           timeoutMs: connectTimeoutMs,
           clock,
-          resumption: this.#resumption,
         },
-        (error, socket) => {
+        (error, opened) => {
           this.#opening.delete(opening);
-          if (socket === undefined) this.#unreachable(opener, error as MeshError);
-          else this.#opened(socket);
+          if (opened === undefined) this.#unreachable(opener, error as MeshError);
+          else this.#opened(opened);
         },
       ),
     );
@@ -191,14 +188,14 @@ class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner, WarmO
     this.#opening.add(opening);
   }
 
-  #opened(socket: Socket): void {
+  #opened(opened: Opened): void {
     this.#warm?.made();
     const next = this.#next();
-    if (next !== undefined) this.#use(socket, next, 0);
+    if (next !== undefined) this.#use(opened, next, 0);
     // It was opened ahead of calls, or its call has been served by another one: it is kept if it is wanted, else the others are enough.
-    else if (this.#warm?.wants === true || this.#arrival.awaited) this.#reserve.put(socket);
+    else if (this.#warm?.wants === true || this.#arrival.awaited) this.#reserve.put(opened);
     else {
-      socket.destroy();
+      opened.socket.destroy();
       this.options.limits.closed();
       this.#settleClose();
     }
@@ -206,13 +203,13 @@ class Http1Transport implements Transport, ConnectionOwner, ExchangeOwner, WarmO
     this.#warm?.opened();
   }
 
-  #use(socket: Socket, exchange: Exchange, ageMs: number): void {
+  #use(opened: Opened, exchange: Exchange, ageMs: number): void {
     let connection: Connection;
     try {
-      connection = new Connection(this.options, socket, this, ageMs);
+      connection = new Connection(this.options, opened, this, ageMs);
     } catch (error) {
       // It is the socket's event: what is thrown here would end the process.
-      socket.destroy();
+      opened.socket.destroy();
       exchange.fail(cannotSend(this.endpoint, error));
       this.#permitBack();
       return;

@@ -12,6 +12,7 @@ import type { TransportOptions } from '../../../core/transport.js';
 import { addressOrder } from '../address-order.js';
 import { ConnectionLostError, ConnectError, ProtocolError, StreamRefusedError } from '../errors.js';
 import { callsPerConnection, limitLifetime } from '../lifetime.js';
+import { Retirement, waiting } from '../retirement.js';
 import { dial } from './dial.js';
 import { Disconnect } from './disconnect.js';
 import { Keepalive } from './keepalive.js';
@@ -54,6 +55,7 @@ export class Connection {
   /** Told when it takes no new streams; those whose stream is open on it. */
   readonly onDraining = new Set<() => void>();
   readonly disconnect = new Disconnect();
+  readonly #retirement = new Retirement();
   #session: ClientHttp2Session | undefined;
   #socket: Socket | undefined;
   /** Highest stream id that the server will answer, from the last GOAWAY. */
@@ -89,7 +91,8 @@ export class Connection {
     this.#stopConnectTimer = this.#clock.after(options.connectTimeoutMs, () => this.#connectTimedOut());
     this.#giveUp = dial(addressOrder(options.endpoint.addresses), options.tls, options.clock, {
       connected: (socket) => this.#connected(socket),
-      failed: (error) => this.#failed(new ConnectError(this.endpoint, error.message, { cause: error })),
+      failed: (cause, detail) => this.#failed(new ConnectError(this.endpoint, detail, { cause })),
+      drain: () => this.#retirement.now(),
     });
   }
 
@@ -181,7 +184,9 @@ export class Connection {
       this.maxHeaderListBytes = remote.maxHeaderListSize ?? Number.POSITIVE_INFINITY;
       this.streamLimit = remote.maxConcurrentStreams ?? Number.POSITIVE_INFINITY;
       if (this.state === 'connecting') this.#opened(session);
-      if (this.state === 'open') this.owner.available(this);
+      if (this.state !== 'open') return;
+      this.owner.available(this);
+      this.#retirement.listen(() => this.drain('its certificate was replaced'));
     });
     session.on('goaway', (code, lastStreamId, data) => this.#goaway(code, lastStreamId, data));
     session.on('error', (error) => {
@@ -246,10 +251,10 @@ export class Connection {
   }
 
   #connectTimedOut(): void {
-    const waitsFor = this.#session === undefined ? 'no connection' : 'no HTTP/2 SETTINGS from the server';
-    this.#failed(
-      new ConnectError(this.endpoint, `${waitsFor} within ${this.options.connectTimeoutMs} ms (connect_timeout)`),
-    );
+    const { connectTimeoutMs, tls } = this.options;
+    const missing = this.#session === undefined ? 'connection' : 'HTTP/2 SETTINGS from the server';
+    const detail = `no ${missing} within ${connectTimeoutMs} ms (connect_timeout)${waiting(tls)}`;
+    this.#failed(new ConnectError(this.endpoint, detail));
   }
 
   /** It never became usable. */

@@ -32,6 +32,7 @@ import {
   routeResource,
   toCluster,
 } from '../../../support/xds-resources.js';
+import { testTls } from '../../../support/tls.js';
 
 /** The name of the resource under test; what it needs beside itself has other names and is in order. */
 export const NAME = 'n';
@@ -121,6 +122,7 @@ export class Served {
       logger: silentLogger,
       meter: noMeter,
       tracer: undefined,
+      tls: testTls({ clock: this.#clock }),
       transports: { http1: connect, http2: connect },
       hash64,
       limits: {
