@@ -64,7 +64,11 @@ export const DEFAULT_PROVIDER = 'default';
 /** One `Secret` of SDS (Envoy `transport_sockets.tls.v3.Secret`), as far as it says who one is or whom to believe. */
 export type Secret =
   /** `tls_certificate`. `certificates`: PEM, leaf first. */
-  | { readonly kind: 'certificate'; readonly certificates: readonly [string, ...string[]]; readonly privateKey: KeyObject }
+  | {
+      readonly kind: 'certificate';
+      readonly certificates: readonly [string, ...string[]];
+      readonly privateKey: KeyObject;
+    }
   /** `validation_context`: `trusted_ca`, or what a `SPIFFECertValidatorConfig` has for each trust domain. `crls`: PEM; empty: none. */
   | { readonly kind: 'validation'; readonly trust: Trust; readonly crls: readonly string[] };
 
@@ -104,3 +108,13 @@ export const setPeer = (socket: object, peer: PeerIdentity): void => void peers.
 /** Undefined: the connection is plain, or its client showed no certificate. */
 export const peerOf = (socket: object | undefined): PeerIdentity | undefined =>
   socket === undefined ? undefined : peers.get(socket);
+
+/** Of a mesh that does not say (Istio's). */
+export const DEFAULT_TRUST_DOMAIN = 'cluster.local';
+
+/** The namespace of a workload that does not say. */
+export const DEFAULT_NAMESPACE = 'default';
+
+/** The SPIFFE ID of a service's workloads, in Istio's form with the service's name for the account's: `spiffe://cluster.local/ns/default/sa/reviews`. */
+export const workloadId = (trustDomain: string, namespace: string, service: string): string =>
+  `spiffe://${trustDomain}/ns/${namespace}/sa/${service}`;

@@ -8,11 +8,12 @@ import { loadBalancingPolicy } from './load-balancing.js';
 import { outlierDetection } from './outlier-detection.js';
 import { ownMetadata } from './own-metadata.js';
 import { protocolOptions } from './protocol-options.js';
-import { any, duration, FROM_ADS, type Plain } from './proto.js';
+import { duration, FROM_ADS, type Plain } from './proto.js';
 import type { MeshPort } from './services.js';
+import { type UpstreamSpec, upstreamTls } from './tls-context.js';
 
 /**
- * The cluster of one port. What is not configured is not set, so that the receiver's defaults hold. `fallbacks` as `ownMetadata` has them.
+ * The cluster of one port. What is not configured is not set, so that the receiver's defaults hold. `fallbacks` as `ownMetadata` has them; `tls`: what callers do first.
  *
  * Addresses travel over EDS. gRPC and Envoy take only IP addresses there, so host names become DNS clusters: one name
  * LOGICAL_DNS, which gRPC knows too (A37), several STRICT_DNS, which only Envoy and inmesh know.
@@ -21,6 +22,7 @@ export function cluster(
   port: MeshPort,
   policy: TrafficPolicySpec | undefined,
   fallbacks: readonly Plain[] = [],
+  tls?: UpstreamSpec | undefined,
 ): Resource {
   const type = discoveryType(port);
   return {
@@ -37,7 +39,7 @@ export function cluster(
     ...healthChecks(policy?.healthChecks),
     ...ownMetadata(policy, fallbacks),
     ...protocolOptions(port, policy),
-    ...transportSocket(port),
+    ...(tls !== undefined && upstreamTls(tls)),
   };
 }
 
@@ -50,14 +52,3 @@ export function discoveryType(port: MeshPort): DiscoveryType {
 
 const panicThreshold = (percent: number | undefined): Resource =>
   percent === undefined ? {} : { common_lb_config: { healthy_panic_threshold: { value: percent } } };
-
-function transportSocket(port: MeshPort): Resource {
-  if (!port.tls || port.dnsName === undefined) return {};
-  // Envoy verifies the chain only, unless it is told the name that the certificate must have.
-  const names = [{ san_type: 'DNS', matcher: { exact: port.dnsName } }];
-  const context = any('envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext', {
-    sni: port.dnsName,
-    common_tls_context: { validation_context: { system_root_certs: {}, match_typed_subject_alt_names: names } },
-  });
-  return { transport_socket: { name: 'envoy.transport_sockets.tls', typed_config: context } };
-}

@@ -1,10 +1,13 @@
 import { CLUSTER, ENDPOINT, LISTENER, type Resource, type ResourceSet, ROUTE } from '../../core/resources.js';
+import { DEFAULT_TRUST_DOMAIN } from '../../core/identity.js';
 import { type Document, type DocumentOf, type Kind, resourceLabel } from '../yaml/document.js';
 import { type Problem, Problems, sortProblems } from '../yaml/problem.js';
 import type { SalvagedDocument } from '../yaml/read.js';
 import type { MeshConfigSpec } from '../yaml/schema/mesh-config.js';
 import { advise } from './advice.js';
+import { backendTlsByPort } from './backend-tls.js';
 import { resolveBackends } from './backends.js';
+import { adviseCallersTls, callersTls, checkCallersTls } from './callers-tls.js';
 import { candidatesOf } from './candidates.js';
 import { cluster, discoveryType } from './cluster.js';
 import { loadAssignment } from './endpoints.js';
@@ -13,6 +16,7 @@ import { Grants } from './grants.js';
 import { listenerFilters } from './http-filters.js';
 import { inboundListener, inboundRoutes } from './inbound.js';
 import { apiListener } from './listener.js';
+import { MtlsModes } from './mtls-modes.js';
 import { listenerNames, shortNames } from './names.js';
 import { attach } from './parents.js';
 import { compareText } from './precedence.js';
@@ -39,6 +43,10 @@ export interface CompileResult {
 export interface MeshSettings {
   /** Undefined: no MeshConfig says. */
   readonly unknownHosts: MeshConfigSpec['unknownHosts'] | undefined;
+  /** SPIFFE trust domain of the mesh's workloads. */
+  readonly trustDomain: string;
+  /** Some Service has mTLS, or is called with it: workloads need an identity. */
+  readonly mtls: boolean;
 }
 
 export interface CompileOptions {
@@ -89,17 +97,31 @@ export function compile(documents: readonly Document[], options: CompileOptions 
   const fallbacks = resolveFallbacks(ownPolicies, dangling);
   if (options.salvaged !== undefined) checkSalvaged(options.salvaged, distinct, references, problems);
   const owners = shortNames(services);
+  const configs = of('MeshConfig');
+  const modes = new MtlsModes(configs[0], services, of('AuthenticationPolicy'), references);
+  const trustDomain = configs[0]?.spec.trustDomain ?? DEFAULT_TRUST_DOMAIN;
+  const tls = {
+    modes,
+    trustDomain,
+    traffic: ownPolicies,
+    backend: backendTlsByPort(of('BackendTLSPolicy'), references),
+  };
+  checkCallersTls(services, tls, references);
 
   const clusters = new Map<string, Resource>();
   const endpoints = new Map<string, Resource>();
   const listeners = new Map<string, Resource>();
   const routes = new Map<string, Resource>();
   const tables = new Map<MeshPort, readonly Resource[]>();
+  let mtls = false;
   for (const service of services) {
     for (const port of service.ports) {
       const name = port.resourceName;
       const policy = policies.get(service)?.spec;
-      clusters.set(name, cluster(port, policy, fallbacks.get(service)));
+      const mode = modes.of(service, port);
+      const callers = callersTls(service, port, tls);
+      mtls ||= mode !== 'disabled' || callers?.mutual === true;
+      clusters.set(name, cluster(port, policy, fallbacks.get(service), callers));
       if (discoveryType(port) === 'EDS') endpoints.set(name, loadAssignment(port, policy?.loadBalancer));
       const candidates = candidatesOf(port, attachments, routePolicies);
       const table = routesOf({ service, port }, candidates, { backends, policy, routePolicies, filters });
@@ -108,18 +130,19 @@ export function compile(documents: readonly Document[], options: CompileOptions 
       const httpFilters = listenerFilters(table);
       const forms = listenerNames(service, port, owners.has(service));
       for (const form of forms) listeners.set(form, apiListener(form, name, httpFilters));
-      const inbound = inboundRoutes(service, candidates, routePolicies, filters);
+      const inbound = inboundRoutes(service, candidates, routePolicies, filters, mode !== 'disabled');
       if (inbound === undefined) continue;
       for (const form of forms) {
-        const listener = inboundListener(form, port, inbound);
+        const listener = inboundListener(form, port, inbound, mode);
         listeners.set(String(listener['name']), listener);
       }
     }
   }
-  const settings = meshSettings(of('MeshConfig'), references);
+  const settings = { ...meshSettings(configs, references), trustDomain, mtls };
   if (problems.list.length > 0) return refused(problems.list, settings);
   advise(ownPolicies, attachments, tables, of('RoutePolicy'), references.into(warnings));
   filters.advise(references.into(warnings));
+  adviseCallersTls(services, tls, references.into(warnings));
   return {
     resources: { [CLUSTER]: clusters, [ENDPOINT]: endpoints, [LISTENER]: listeners, [ROUTE]: routes },
     config: settings,
@@ -131,7 +154,7 @@ export function compile(documents: readonly Document[], options: CompileOptions 
 /** The result of documents that cannot be used. */
 export function refused(
   problems: readonly Problem[],
-  config: MeshSettings = { unknownHosts: undefined },
+  config: MeshSettings = { unknownHosts: undefined, trustDomain: DEFAULT_TRUST_DOMAIN, mtls: false },
 ): CompileResult {
   const none: ReadonlyMap<string, Resource> = new Map();
   const resources = { [CLUSTER]: none, [ENDPOINT]: none, [LISTENER]: none, [ROUTE]: none };
@@ -191,7 +214,10 @@ function checkSlices(slices: readonly DocumentOf<'EndpointSlice'>[], references:
   }
 }
 
-function meshSettings(configs: readonly DocumentOf<'MeshConfig'>[], references: References): MeshSettings {
+function meshSettings(
+  configs: readonly DocumentOf<'MeshConfig'>[],
+  references: References,
+): Pick<MeshSettings, 'unknownHosts'> {
   const [first, ...others] = configs;
   for (const other of others)
     references.report(other, ['metadata', 'name'], `there is a MeshConfig already, "${first?.name}": keep one`);

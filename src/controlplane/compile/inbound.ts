@@ -1,4 +1,5 @@
 import { INBOUND_PREFIX, type Resource } from '../../core/resources.js';
+import type { MtlsMode } from '../yaml/schema/mtls.js';
 import type { Candidate } from './candidates.js';
 import { listenerFilters } from './http-filters.js';
 import { any } from './proto.js';
@@ -6,18 +7,20 @@ import type { RequestFilters } from './request-filters.js';
 import { conditions, type RoutePolicies } from './route-policies.js';
 import { nameOf } from './routes.js';
 import type { MeshPort, MeshService } from './services.js';
+import { downstreamTls } from './tls-context.js';
 
 const EVERYTHING = { match: { prefix: '/' } };
 
 /**
  * What a server does to requests for one port of the Service that it is, where policies with `side: server` meet them: the matches of the port's routes, in
- * their order, and after them all others. The requests are its own to answer (`non_forwarding_action`, gRFC A36). Undefined: no policy meets any.
+ * their order, and after them all others. The requests are its own to answer (`non_forwarding_action`, gRFC A36). Undefined: no policy meets any, and `always` is false.
  */
 export function inboundRoutes(
   service: MeshService,
   candidates: readonly Candidate[] | undefined,
   routePolicies: RoutePolicies,
   filters: RequestFilters,
+  always: boolean,
 ): Resource[] | undefined {
   const routes = (candidates ?? []).flatMap(({ route, rule, matches }) => {
     const asked = conditions(routePolicies.get(route)?.get(rule));
@@ -32,7 +35,7 @@ export function inboundRoutes(
   });
   const rest = perFilter(filters.overrides('server', service));
   const all = [...routes, { name: 'default', ...EVERYTHING, non_forwarding_action: {}, ...rest }];
-  return all.some((route) => 'typed_per_filter_config' in route) ? all : undefined;
+  return always || all.some((route) => 'typed_per_filter_config' in route) ? all : undefined;
 }
 
 const perFilter = (overrides: Resource): Resource =>
@@ -40,10 +43,12 @@ const perFilter = (overrides: Resource): Resource =>
 
 /**
  * `inmesh.dev/inbound/<form>`: a server's listener (gRFC A36) for each form of the Service's name and port that callers may use, so that a server finds it by
- * whatever name it has for itself. The address is where the Service's `targetPort` says; one listens where it likes, and goes by the name. Its routes are inline, and
- * its only filter chain is the default one: plaintext, for any connection. Absent where no policy has `side: server`.
+ * whatever name it has for itself. The address is where the Service's `targetPort` says; one listens where it likes, and goes by the name. Its routes are inline.
+ *
+ * Its only filter chain is the default one, plaintext for any connection, where mTLS is disabled. Else there is one for TLS, and beside it with `permissive` one for
+ * plaintext, with the same routes; with `strict` plaintext has none, and is refused. Absent where no policy has `side: server` and mTLS is disabled.
  */
-export function inboundListener(form: string, port: MeshPort, routes: readonly Resource[]): Resource {
+export function inboundListener(form: string, port: MeshPort, routes: readonly Resource[], mode: MtlsMode): Resource {
   const name = port.resourceName;
   const manager = any('envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager', {
     stat_prefix: name,
@@ -56,8 +61,18 @@ export function inboundListener(form: string, port: MeshPort, routes: readonly R
   return {
     name: `${INBOUND_PREFIX}${form}`,
     address: { socket_address: { address: '0.0.0.0', port_value: port.targetPort } },
-    default_filter_chain: {
-      filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config: manager }],
-    },
+    ...chains(mode, [{ name: 'envoy.filters.network.http_connection_manager', typed_config: manager }]),
   };
+}
+
+function chains(mode: MtlsMode, filters: readonly Resource[]): Resource {
+  if (mode === 'disabled') return { default_filter_chain: { filters } };
+  const chain = (name: string, protocol: string, more: Resource = {}): Resource => ({
+    name,
+    filter_chain_match: { transport_protocol: protocol },
+    filters,
+    ...more,
+  });
+  const mutual = chain('mtls', 'tls', downstreamTls());
+  return { filter_chains: mode === 'strict' ? [mutual] : [mutual, chain('plaintext', 'raw_buffer')] };
 }

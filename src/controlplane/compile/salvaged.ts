@@ -42,8 +42,13 @@ function checkReferences(
   doubtful: ReadonlySet<Document>,
 ): void {
   const { namespace } = document;
-  if (document.kind === 'TrafficPolicy' || document.kind === 'XBackendTrafficPolicy') {
-    document.spec.targetRefs.forEach(({ name }, index) => {
+  if (
+    document.kind === 'TrafficPolicy' ||
+    document.kind === 'XBackendTrafficPolicy' ||
+    document.kind === 'AuthenticationPolicy' ||
+    document.kind === 'BackendTLSPolicy'
+  ) {
+    document.spec.targetRefs?.forEach(({ name }, index) => {
       references.service(document, ['spec', 'targetRefs', index, 'name'], namespace, name);
     });
   }

@@ -1,4 +1,6 @@
 import type { Path, Place } from './problem.js';
+import type { AuthenticationPolicySpec } from './schema/authentication-policy.js';
+import type { BackendTlsPolicySpec } from './schema/backend-tls-policy.js';
 import type { BackendTrafficPolicySpec } from './schema/backend-traffic-policy.js';
 import type { SliceSpec } from './schema/endpoint-slice.js';
 import type { FaultPolicySpec } from './schema/fault-policy.js';
@@ -25,6 +27,8 @@ export interface Specs {
   readonly RateLimitPolicy: RateLimitPolicySpec;
   readonly QuotaPolicy: QuotaPolicySpec;
   readonly FaultPolicy: FaultPolicySpec;
+  readonly AuthenticationPolicy: AuthenticationPolicySpec;
+  readonly BackendTLSPolicy: BackendTlsPolicySpec;
   readonly MeshConfig: MeshConfigSpec;
 }
 

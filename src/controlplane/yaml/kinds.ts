@@ -1,5 +1,7 @@
 import type * as v from 'valibot';
 import type { Kind } from './document.js';
+import { authenticationPolicy } from './schema/authentication-policy.js';
+import { backendTlsPolicy } from './schema/backend-tls-policy.js';
 import { backendTrafficPolicy } from './schema/backend-traffic-policy.js';
 import { endpointSlice } from './schema/endpoint-slice.js';
 import { faultPolicy } from './schema/fault-policy.js';
@@ -26,6 +28,8 @@ export const SCHEMAS = {
   RateLimitPolicy: rateLimitPolicy,
   QuotaPolicy: quotaPolicy,
   FaultPolicy: faultPolicy,
+  AuthenticationPolicy: authenticationPolicy,
+  BackendTLSPolicy: backendTlsPolicy,
   MeshConfig: meshConfig,
 } as const satisfies Record<Kind, v.GenericSchema>;
 
@@ -33,9 +37,7 @@ export const KINDS = Object.keys(SCHEMAS) as Kind[];
 
 /** Kinds that inmesh will have, so that one who writes them learns more than "unknown". */
 export const LATER_KINDS: readonly string[] = [
-  'AuthenticationPolicy',
   'AuthorizationPolicy',
-  'BackendTLSPolicy',
   'FilterPolicy',
   'Gateway',
   'GatewayClass',

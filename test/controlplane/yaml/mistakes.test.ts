@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { compileText } from '../../../src/controlplane/config.js';
+import { KINDS as ALL_KINDS } from '../../../src/controlplane/yaml/kinds.js';
 import {
   grantYaml,
   grpcRouteYaml,
@@ -34,8 +35,7 @@ spec: { from: ${from}, to: ${to} }
 `;
 const FROM = '[{ group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: x }]';
 const TO = '[{ group: "", kind: Service }]';
-const KINDS =
-  'Service, EndpointSlice, HTTPRoute, GRPCRoute, ReferenceGrant, TrafficPolicy, XBackendTrafficPolicy, RoutePolicy, RateLimitPolicy, QuotaPolicy, FaultPolicy, MeshConfig';
+const KINDS = ALL_KINDS.join(', ');
 const SHAPE = 'host:port, such as 127.0.0.1:9001, [::1]:9001 or reviews.example.com:443';
 const DURATION = 'must be a duration such as 250ms, 10s, 1m30s or 0s (GEP-2257)';
 

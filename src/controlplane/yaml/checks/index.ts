@@ -1,5 +1,7 @@
 import type { Kind, Specs } from '../document.js';
 import type { Report } from '../problem.js';
+import { checkAuthenticationPolicy } from './authentication-policy.js';
+import { checkBackendTlsPolicy } from './backend-tls-policy.js';
 import { checkEndpointSlice } from './endpoint-slice.js';
 import { checkFaultPolicy } from './fault-policy.js';
 import { checkGrpcRoute } from './grpc-route.js';
@@ -22,4 +24,6 @@ export const CHECKS: { readonly [K in Kind]?: (spec: Specs[K], report: Report) =
   RateLimitPolicy: checkRateLimitPolicy,
   QuotaPolicy: checkQuotaPolicy,
   FaultPolicy: checkFaultPolicy,
+  AuthenticationPolicy: checkAuthenticationPolicy,
+  BackendTLSPolicy: checkBackendTlsPolicy,
 };

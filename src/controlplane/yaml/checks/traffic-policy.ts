@@ -7,6 +7,7 @@ import { checkFallbacks } from './fallback.js';
 import { checkHealthCheck, checkOutlierDetection } from './health.js';
 import { checkLoadBalancer } from './load-balancer.js';
 import { checkSession } from './session.js';
+import { checkTrafficTls } from './traffic-tls.js';
 
 export function checkTrafficPolicy(spec: TrafficPolicySpec, report: Report): void {
   if (spec.loadBalancer !== undefined) checkLoadBalancer(spec.loadBalancer, ['spec', 'loadBalancer'], report);
@@ -19,6 +20,7 @@ export function checkTrafficPolicy(spec: TrafficPolicySpec, report: Report): voi
   between(report, ['spec', 'idleTimeout'], spec.idleTimeout, 1, DAY_MS);
   checkSession(spec.sessionPersistence, ['spec', 'sessionPersistence'], report);
   checkConnectionPool(spec.connectionPool, report);
+  checkTrafficTls(spec.tls, ['spec', 'tls'], report);
   checkSubsets(spec.subsets ?? [], report);
   if (spec.outlierDetection !== undefined)
     checkOutlierDetection(spec.outlierDetection, ['spec', 'outlierDetection'], report);

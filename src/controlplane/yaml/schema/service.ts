@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { about, hostname, ignored, integer, label, listOf, oneOf, portNumber, resource, text } from './fields.js';
 import { localityName } from './locality.js';
+import { mtlsMode } from './mtls.js';
 
 /** Kubernetes' standard names (KEP-3726) and the ones in common use. */
 export const APP_PROTOCOLS = ['http', 'https', 'grpc', 'kubernetes.io/h2c', 'kubernetes.io/ws'] as const;
@@ -81,6 +82,10 @@ const spec = v.strictObject({
   ports: about(
     v.optional(v.array(port)),
     'Ports that callers may name. Without any, the Service answers with no port and on 80.',
+  ),
+  mtls: about(
+    v.optional(mtlsMode),
+    'Mutual TLS of its servers and of those who call them: `strict`, `permissive` (servers take plaintext as well) or `disabled`; an AuthenticationPolicy can say more. Default: what MeshConfig says.',
   ),
   selector: ignored,
   allocateLoadBalancerNodePorts: ignored,

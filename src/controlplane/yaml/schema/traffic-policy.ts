@@ -8,6 +8,7 @@ import { loadBalancer } from './load-balancer.js';
 import { outlierDetection } from './outlier-detection.js';
 import { retryConstraint } from './retry-constraint.js';
 import { strictSessionPersistence } from './session.js';
+import { trafficTls } from './traffic-tls.js';
 
 const targetRef = v.strictObject({
   group: about(v.optional(v.string(), ''), 'Group of the target; empty for a Service.'),
@@ -73,6 +74,10 @@ const spec = v.strictObject({
   fallback: about(
     v.optional(listOf(fallback, 1, 16)),
     'What answers when the Service cannot: the breaker is open, retries are spent, or no endpoint is left. The first that has an answer gives it. Default: an error at once.',
+  ),
+  tls: about(
+    v.optional(trafficTls),
+    'TLS of callers to the Service, over what mTLS in its AuthenticationPolicy or the MeshConfig asks of them. Default: as these say.',
   ),
   connectTimeout: about(
     v.optional(duration),

@@ -1,0 +1,15 @@
+import type { Report } from '../problem.js';
+import type { AuthenticationPolicySpec } from '../schema/authentication-policy.js';
+
+export function checkAuthenticationPolicy({ targetRefs, mtls }: AuthenticationPolicySpec, report: Report): void {
+  if (mtls === undefined) {
+    report(['spec'], 'says nothing: give it mtls', { expected: 'mtls' });
+    return;
+  }
+  const ports = Object.keys(mtls.ports ?? {});
+  if (mtls.mode === undefined && ports.length === 0)
+    report(['spec', 'mtls'], 'must have a mode, or ports', { expected: 'mode, ports' });
+  // As in Istio, where `portLevelMtls` needs a selector: a port is one of a Service.
+  if (ports.length > 0 && targetRefs === undefined)
+    report(['spec', 'mtls', 'ports'], 'needs targetRefs: ports are those of a Service', { expected: 'targetRefs' });
+}
