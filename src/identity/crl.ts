@@ -1,0 +1,120 @@
+import { X509Certificate } from 'node:crypto';
+import { type Certificate, fingerprint } from './certificate.js';
+import { DerReader, explicitTag, readWhole, TAG } from './der/read.js';
+import { KEY_USAGE, listExtensions } from './extensions.js';
+import { CRL, readPem } from './pem.js';
+import { isSignedBy, type Signed } from './signature.js';
+
+/** A certificate revocation list (RFC 5280 section 5). */
+export interface RevocationList extends Signed {
+  /** DER of the name. */
+  readonly issuer: Buffer;
+  /** Wall-clock milliseconds. */
+  readonly thisUpdate: number;
+  /** Absent: the list does not say when there will be a newer one. */
+  readonly nextUpdate: number | undefined;
+  /** Serial numbers, hex, upper case. */
+  readonly revoked: ReadonlySet<string>;
+}
+
+/** Extensions of lists that may be critical and change nothing for a whole list of one issuer: authorityKeyIdentifier and cRLNumber. */
+const HARMLESS = new Set(['2.5.29.35', '2.5.29.20']);
+/** reasonCode and invalidityDate of an entry. */
+const HARMLESS_OF_ENTRY = new Set(['2.5.29.21', '2.5.29.24']);
+
+/** Throws a DerError. Delta lists, indirect ones and those for a part of the certificates are refused: they do not say what a whole list says. */
+export function readCrl(der: Buffer, what = 'revocation list'): RevocationList {
+  const outer = readWhole(der, TAG.sequence, what);
+  const signed = outer.value(TAG.sequence);
+  const signatureAlgorithm = outer.value(TAG.sequence).whole;
+  const signature = outer.bitString();
+  outer.end();
+
+  const body = new DerReader(signed.content, what);
+  if (body.nextTag === TAG.integer && body.smallInteger() !== 1) throw body.error('is not of version 2');
+  if (!body.value(TAG.sequence).whole.equals(signatureAlgorithm)) throw body.error('names two signature algorithms');
+  const issuer = body.value(TAG.sequence).whole;
+  const thisUpdate = body.time();
+  const nextUpdate = isTime(body.nextTag) ? body.time() : undefined;
+  const revoked = readEntries(body.enterOptional(TAG.sequence));
+  refuseCritical(body.enterOptional(explicitTag(0)), HARMLESS, body);
+  body.end();
+  return { issuer, thisUpdate, nextUpdate, revoked, signedPart: signed.whole, signatureAlgorithm, signature };
+}
+
+const isTime = (tag: number | undefined): boolean => tag === TAG.utcTime || tag === TAG.generalizedTime;
+
+function readEntries(entries: DerReader | undefined): ReadonlySet<string> {
+  const revoked = new Set<string>();
+  while (entries !== undefined && !entries.empty) {
+    const entry = entries.enter(TAG.sequence);
+    const serial = entry.integer().toString('hex').toUpperCase();
+    entry.time();
+    if (!entry.empty) refuseCritical(entry, HARMLESS_OF_ENTRY, entry);
+    entry.end();
+    revoked.add(serial);
+  }
+  return revoked;
+}
+
+/** "If a CRL contains a critical extension that the application cannot process, then the application MUST NOT use that CRL" - RFC 5280 section 5.2. */
+function refuseCritical(extensions: DerReader | undefined, known: ReadonlySet<string>, at: DerReader): void {
+  for (const { oid, critical } of listExtensions(extensions)) {
+    if (critical && !known.has(oid)) throw at.error(`has critical extension ${oid}, which is not supported`);
+  }
+}
+
+/** The lists of a PEM text, in its order. Throws a PemError or DerError. */
+export const readCrls = (pem: string): RevocationList[] =>
+  readPem(pem, CRL).map((der, i) => readCrl(der, `revocation list number ${i + 1}`));
+
+/**
+ * Which certificates are revoked, by the lists that their own issuers have signed. A list that is past its `nextUpdate` still revokes: what it named stays so.
+ * An issuer without a list has revoked nothing. Signatures are verified once for each issuer.
+ */
+export class Revocations {
+  readonly #byIssuer = new Map<string, RevocationList[]>();
+  /** By fingerprint of the issuer's certificate. */
+  readonly #verified = new Map<string, ReadonlySet<string>[]>();
+
+  constructor(lists: readonly RevocationList[]) {
+    for (const list of lists) {
+      const name = list.issuer.toString('base64');
+      this.#byIssuer.set(name, [...(this.#byIssuer.get(name) ?? []), list]);
+    }
+  }
+
+  get empty(): boolean {
+    return this.#byIssuer.size === 0;
+  }
+
+  /** `issuer`: the certificate that signed this one, verified by the caller. */
+  has(certificate: Pick<Certificate, 'serialNumber'>, issuer: Certificate): boolean {
+    if (this.empty) return false;
+    return this.#ofIssuer(issuer).some((revoked) => revoked.has(certificate.serialNumber));
+  }
+
+  #ofIssuer(issuer: Certificate): ReadonlySet<string>[] {
+    const key = fingerprint(issuer.der);
+    let known = this.#verified.get(key);
+    if (known === undefined) {
+      known = this.#verifiedLists(issuer);
+      // Peers bring intermediates along: what is kept of them has a bound.
+      if (this.#verified.size >= MAX_ISSUERS) this.#verified.clear();
+      this.#verified.set(key, known);
+    }
+    return known;
+  }
+
+  #verifiedLists(issuer: Certificate): ReadonlySet<string>[] {
+    // "If a key usage extension is present in the CRL issuer's certificate, verify that the cRLSign bit is set" - RFC 5280 section 6.3.3 (f)
+    if (issuer.keyUsage?.has(KEY_USAGE.cRLSign) === false) return [];
+    const lists = this.#byIssuer.get(issuer.subject.toString('base64')) ?? [];
+    if (lists.length === 0) return [];
+    const { publicKey } = new X509Certificate(issuer.der);
+    return lists.filter((list) => isSignedBy(list, publicKey)).map(({ revoked }) => revoked);
+  }
+}
+
+/** Issuers whose lists are remembered as verified. */
+const MAX_ISSUERS = 1024;
