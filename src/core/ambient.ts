@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Priority } from './call.js';
 import type { Cancellation } from './cancellation.js';
+import type { PeerIdentity } from './identity.js';
 
 /** What a request brought with it, for the calls made while it is served. Set by `server/`, read by the client's stack. */
 export interface Ambient {
@@ -18,6 +19,8 @@ export interface Ambient {
   readonly baggage: string | undefined;
   /** How important the request is, and what is called for it. Absent: nobody said. */
   readonly priority?: Priority | undefined;
+  /** Who is at the other end of the connection that the request came by, verified. Absent: nobody knows; or this context was derived, and `request` says. */
+  readonly peer?: PeerIdentity | undefined;
   /** The context of the request itself, where this one was derived from it. Absent: this is it. */
   readonly request?: Ambient | undefined;
   /** Absent: nobody can tell when the request is over, or this work may go on after it. */
@@ -38,6 +41,12 @@ let used = false;
 
 /** The request being served, or undefined outside of one. Costs nothing until a server has been set up. */
 export const ambient = (): Ambient | undefined => (used ? storage.getStore() : undefined);
+
+/** Who makes the request that is being served, by its certificate. */
+export function ambientPeer(): PeerIdentity | undefined {
+  const now = ambient();
+  return (now?.request ?? now)?.peer;
+}
 
 /** Runs `serve` with `context` for it and for all that it starts. */
 export function withAmbient<T>(context: Ambient, serve: () => T): T {

@@ -6,6 +6,7 @@ import { type Clock, systemClock } from '../core/clock.js';
 import { CancelledError } from '../core/errors.js';
 import { PRIORITY_HEADER, parsePriority } from '../core/mesh-headers.js';
 import { type HeaderFields, headerFields } from '../core/headers.js';
+import { type PeerIdentity, peerOf } from '../core/identity.js';
 import { isRetried } from '../core/retry-mark.js';
 import type { InboundView } from './view.js';
 import type { Caller } from './caller.js';
@@ -39,7 +40,9 @@ export class InboundContext implements Ambient, Lifetime {
   #view: InboundView | undefined;
   /** How many proxies are believed about who the client is. Written by the middleware, once. */
   trustedHops = 0;
-  /** Who makes the request, verified. Written by the gate that asks. */
+  /** What carries the request: the socket, or what stands for it (`peerOf`). Written by whoever made the context, once. */
+  connection: object | undefined;
+  /** Who makes the request for whom, as far as somebody has verified it. Written by the gates that ask. */
   caller: Caller | undefined;
   /** What policies have to say in the head of the reply, and to the handler. Written by gates, handed on by the middleware. */
   replyHeaders: HeaderFields | undefined;
@@ -70,6 +73,11 @@ export class InboundContext implements Ambient, Lifetime {
   get view(): InboundView | undefined {
     this.#view ??= this.makeView?.();
     return this.#view;
+  }
+
+  /** Who is at the other end of the connection, by its certificate. */
+  get peer(): PeerIdentity | undefined {
+    return peerOf(this.connection);
   }
 
   /** Whether the answer was a failure of the server's; known when the request is over. */

@@ -15,6 +15,7 @@ import { CallerGate, type CallerOf } from './caller.js';
 import { FaultsGate, faultsOfServer } from './faults.js';
 import type { Gate } from './gate.js';
 import { LimitsGate } from './limits/gate.js';
+import { SECURITY, type SecurityPolicy } from './security.js';
 import { AdaptiveLimits } from './shedding/adaptive.js';
 
 export interface PolicyEnv {
@@ -33,6 +34,7 @@ const MAX_WARNED = 1_000;
 
 /** What a listener asks of requests before their handlers run. One per server: what it has counted and learnt outlives updates. */
 export class ServerPolicies {
+  readonly #security: readonly SecurityPolicy[];
   readonly #concurrency: AdaptiveLimits;
   /** Name of a listener for any server of a service, which middleware watches, too. */
   #inbound: string | undefined;
@@ -45,6 +47,7 @@ export class ServerPolicies {
   readonly #warned = new Set<string>();
 
   constructor(private readonly env: PolicyEnv) {
+    this.#security = SECURITY.map((kind) => kind(env));
     this.#concurrency = new AdaptiveLimits(env);
     this.#caller = env.caller && new CallerGate(env.caller);
     // Who makes a request is another one each time.
@@ -59,18 +62,26 @@ export class ServerPolicies {
 
   /** The gates of a route, in the order in which requests come to them; undefined: none. */
   gates(chain: FilterChain, route: Route): readonly Gate[] | undefined {
+    const security = this.security(chain, route); // first: who may not come in at all counts nowhere
     const gates: Gate[] = [
-      this.#limitsOf(route), // first: what is refused costs nothing more
+      this.#limitsOf(route), // what is refused costs nothing more
       this.#faultsOf(route), // above concurrency: a delay on purpose is no sign of load
       route.adaptiveConcurrency === 'off' ? undefined : this.#concurrency.of(chain), // last: what is refused before takes no place
     ].filter((gate) => gate !== undefined);
-    if (gates.length === 0) return undefined;
+    if (gates.length + security.length === 0) return undefined;
+    gates.unshift(...security);
     if (this.#caller !== undefined) gates.unshift(this.#caller); // before all that asks who it is
     if (this.#inbound !== undefined) gates.unshift(enforcing({ name: this.#inbound, chain }));
     return gates;
   }
 
+  /** Those of them that are about who may do what; `route` undefined: for requests that no route takes. */
+  security(chain: FilterChain, route: Route | undefined): readonly Gate[] {
+    return this.#security.map((policy) => policy.gate(chain, route)).filter((gate) => gate !== undefined);
+  }
+
   close(): void {
+    for (const policy of this.#security) policy.close?.();
     this.#concurrency.close();
   }
 

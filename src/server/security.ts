@@ -1,0 +1,24 @@
+import type { Route } from '../core/model/route.js';
+import type { FilterChain } from '../core/model/server.js';
+import type { Gate } from './gate.js';
+import type { PolicyEnv } from './policies.js';
+
+/** One kind of policy about who may do what, for the routes of a server. One per server, as long as it serves: what it remembers outlives updates. */
+export interface SecurityPolicy {
+  /**
+   * What has to let a request through; undefined: this kind asks nothing of requests of that route. `route` undefined: of those that no route takes, which
+   * middleware hands on to the application all the same. Asked when the configuration changes, never per request: gates of what did not change should be the
+   * same objects as before.
+   */
+  gate(chain: FilterChain, route: Route | undefined): Gate | undefined;
+  /** With the server. */
+  close?(): void;
+}
+
+export type SecurityPolicyOf = (env: PolicyEnv) => SecurityPolicy;
+
+/**
+ * All kinds, in the order in which requests come to them, in every face (middleware, mesh.serve, XdsServer, the proxy): authentication says who the user is,
+ * authorization whether that one may, external authorization asks somebody else. Then limits, faults and concurrency: what is refused counts nowhere.
+ */
+export const SECURITY: readonly SecurityPolicyOf[] = [];
