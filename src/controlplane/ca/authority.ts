@@ -1,0 +1,350 @@
+import { X509Certificate } from 'node:crypto';
+import type { Trust } from '../../core/identity.js';
+import { parseWorkloadId } from '../../identity/spiffe-id.js';
+import { MAX_REVOKED, MIN_LEAF_MS } from './constants.js';
+import { CaError } from './errors.js';
+import { Journal } from './journal.js';
+import { openedState } from './opening.js';
+import { certificatesOf } from './x509/chain.js';
+import { type AuthorityOptions, type AuthoritySettings, authoritySettings } from './settings.js';
+import { checkSigned } from './signers/check.js';
+import type { SigningRequest } from './signer.js';
+import type { AuditEvent } from './store/audit.js';
+import { CaFolder, type Turn } from './store/folder.js';
+import type { IssuedRecord } from './store/issued.js';
+import type { CaState, Revoked } from './store/state.js';
+import { activeOf, beginRotation, nextStep, nextUpkeep, type Upkeep, upkept, withCrls } from './upkeep.js';
+import { backdated, fingerprintOf, leafCertificate, newSerial } from './x509/certificates.js';
+import type { RevocationReason } from './x509/crl.js';
+
+/** What a certificate is asked for. Whoever calls has attested it. */
+export interface IssueRequest {
+  readonly spiffeId: string;
+  /** SubjectPublicKeyInfo, DER; its owner has proved to have the key. */
+  readonly publicKey: Uint8Array;
+  /** PEM; a signer of somebody else's wants it. */
+  readonly csr?: string | undefined;
+  readonly dns?: readonly string[];
+  readonly ips?: readonly string[];
+  /** Default: `leafMs`. More than `maxLeafMs` is cut to it. */
+  readonly lifetimeMs?: number | undefined;
+  /** How its owner was attested, for the records: `token 3f…`, `mtls`, `cli`. */
+  readonly by: string;
+  /** Told of together with the certificate, or not at all. Rejecting withholds it. */
+  readonly meanwhile?: (turn: Turn) => Promise<void>;
+}
+
+export interface IssuedCertificate extends IssuedRecord {
+  /** PEM, leaf first, without the root. */
+  readonly certificates: readonly [string, ...string[]];
+}
+
+/** What everybody is to know of the authority. */
+export interface AuthorityNews {
+  readonly trustDomain: string;
+  /** PEM. */
+  readonly roots: readonly string[];
+  /** PEM, one for each that signs. */
+  readonly crls: readonly string[];
+}
+
+/** Rotations and lists are looked after at least so often, in milliseconds: wall clocks jump, timers do not. */
+const UPKEEP_MS = 3_600_000;
+const RETRY_UPKEEP_MS = 30_000;
+
+/**
+ * A certificate authority over a folder: makes its root and intermediate at the first start, or signs with what it is given; issues, records, revokes, rotates.
+ * Whom it issues to is decided elsewhere (`attestation/`).
+ */
+export class CertificateAuthority {
+  readonly #settings: AuthoritySettings;
+  readonly #folder: CaFolder;
+  readonly #journal: Journal;
+  readonly #listeners = new Set<(news: AuthorityNews) => void>();
+  #news: { readonly state: CaState; readonly news: AuthorityNews } | undefined;
+  #foreignCrls: readonly string[] = [];
+  #cancelUpkeep: (() => void) | undefined;
+  #upkeep: Promise<void> = Promise.resolve();
+  #closing: Promise<void> | undefined;
+
+  private constructor(settings: AuthoritySettings) {
+    this.#settings = settings;
+    const { directory, clock, logger } = settings;
+    this.#folder = new CaFolder(directory, clock, logger, () => this.#changed());
+    this.#journal = new Journal(this.#folder);
+  }
+
+  /** Opens the folder, and makes what is missing in it. Two that do so at once, in one process or two, get the same authority. */
+  static async open(options: AuthorityOptions): Promise<CertificateAuthority> {
+    const authority = new CertificateAuthority(authoritySettings(options));
+    try {
+      await authority.#open();
+    } catch (error) {
+      await authority.close();
+      throw error;
+    }
+    return authority;
+  }
+
+  get directory(): string {
+    return this.#settings.directory;
+  }
+
+  get trustDomain(): string {
+    return this.#folder.state.trustDomain;
+  }
+
+  get state(): CaState {
+    return this.#folder.state;
+  }
+
+  get news(): AuthorityNews {
+    const { state } = this.#folder;
+    if (this.#news?.state !== state) {
+      const { trustDomain, roots, crls } = state;
+      const news = {
+        trustDomain,
+        roots: roots.map(({ certificate }) => certificate),
+        crls: [...crls.map(({ pem }) => pem), ...this.#foreignCrls],
+      };
+      this.#news = { state, news };
+    }
+    return this.#news.news;
+  }
+
+  get trust(): Trust {
+    return { kind: 'spiffe', bundles: new Map([[this.trustDomain, this.news.roots]]) };
+  }
+
+  /** Tells of the present news at once and of each change after it, those that other processes make included, until the result is called. */
+  watch(listener: (news: AuthorityNews) => void): () => void {
+    const own = (news: AuthorityNews): void => listener(news);
+    this.#listeners.add(own);
+    own(this.news);
+    return () => void this.#listeners.delete(own);
+  }
+
+  /** Certifies a key. Resolves when it is recorded. */
+  async issue(request: IssueRequest): Promise<IssuedCertificate> {
+    this.#mustBeOpen();
+    const { clock, leafMs, maxLeafMs } = this.#settings;
+    const { spiffeId, publicKey, csr, dns = [], ips = [], by } = request;
+    const { trustDomain } = parseWorkloadId(spiffeId, 'spiffeId');
+    if (trustDomain !== this.trustDomain)
+      throw new CaError('forbidden', `${spiffeId} is not of this authority's trust domain, ${this.trustDomain}`);
+    const lifetime = Math.max(MIN_LEAF_MS, Math.min(request.lifetimeMs ?? leafMs, maxLeafMs));
+    const now = clock.wallTime();
+    // Whole seconds are what a certificate can say; it is not to end before it is over.
+    const wanted = { notBefore: backdated(now, lifetime), notAfter: Math.ceil((now + lifetime) / 1_000) * 1_000 };
+    const { certificates, issuer } = await this.#sign({ spiffeId, dns, ips, csr, publicKey, ...wanted });
+    const leaf = new X509Certificate(certificates[0]);
+    const record: IssuedRecord = {
+      serial: leaf.serialNumber.toLowerCase(),
+      spiffeId,
+      fingerprint: fingerprintOf(certificates[0]),
+      issuer,
+      notBefore: Date.parse(leaf.validFrom),
+      notAfter: Date.parse(leaf.validTo),
+      at: now,
+      by,
+    };
+    await this.#journal.record(record, request.meanwhile);
+    return { ...record, certificates };
+  }
+
+  /** Writes down that somebody was refused. */
+  refused(detail: Omit<AuditEvent, 'event'>): Promise<void> {
+    return this.#journal.audit({ event: 'refuse', ...detail });
+  }
+
+  /** Something else for the records, alone in its turn. */
+  async noted(work: (turn: Turn) => Promise<void>): Promise<void> {
+    await this.#folder.change(async (state, turn) => {
+      await work(turn);
+      return state;
+    });
+  }
+
+  /** Certificates that have not ended. */
+  async *issued(): AsyncGenerator<IssuedRecord & { readonly revoked: Revoked | undefined }> {
+    const revoked = new Map(this.state.revoked.map((entry) => [entry.serial, entry]));
+    for await (const record of this.#folder.issuedLog.records(this.#settings.clock.wallTime()))
+      yield { ...record, revoked: revoked.get(record.serial) };
+  }
+
+  /** Whether a certificate of this authority was revoked. */
+  isRevoked(serial: string): boolean {
+    const wanted = serial.toLowerCase();
+    return this.state.revoked.some((entry) => entry.serial === wanted);
+  }
+
+  /**
+   * Revokes by serial number, by fingerprint (SHA-256), or all that a SPIFFE ID has, and tells everybody. Resolves with those that were not revoked before; rejects where
+   * there is none of that name that has not ended.
+   */
+  async revoke(what: string, reason: RevocationReason = 'unspecified'): Promise<readonly Revoked[]> {
+    this.#mustBeOpen();
+    const wanted = what.startsWith('spiffe://') ? what : what.replaceAll(':', '').toLowerCase();
+    const added: Revoked[] = [];
+    await this.#folder.change(async (state, turn) => {
+      if (state === undefined) return state;
+      const now = this.#settings.clock.wallTime();
+      const known = new Set(state.revoked.map(({ serial }) => serial));
+      let found = false;
+      for await (const { serial, spiffeId, fingerprint, issuer, notAfter } of this.#folder.issuedLog.records(now)) {
+        if (wanted !== serial && wanted !== fingerprint && wanted !== spiffeId) continue;
+        found = true;
+        if (!known.has(serial)) added.push({ serial, spiffeId, fingerprint, issuer, notAfter, at: now, reason });
+      }
+      if (!found) throw new CaError('not_found', `no certificate that has not ended is called ${what}`);
+      if (added.length === 0) return state;
+      if (state.revoked.length + added.length > MAX_REVOKED)
+        throw new CaError('too_many', `more than ${MAX_REVOKED} revocations at a time: rotate the root instead`);
+      for (const entry of added) {
+        turn.audit({ event: 'revoke', serial: entry.serial, spiffeId: entry.spiffeId, reason });
+        await this.#settings.signer?.revoke?.(entry.serial, reason);
+      }
+      const changed = new Set(added.map(({ issuer }) => issuer));
+      return withCrls({ ...state, revoked: [...state.revoked, ...added] }, this.#tools(turn), changed);
+    });
+    if (this.#settings.signer !== undefined) await this.#askSigner();
+    return added;
+  }
+
+  /** Begins to rotate the root; the other steps come by themselves (docs: identity). `next`: takes the next step now. */
+  async rotateRoot(step: 'begin' | 'next' = 'begin', force = false): Promise<CaState['rotation']> {
+    this.#mustBeOpen();
+    await this.#folder.change(async (state, turn) => {
+      if (state === undefined) return state;
+      const tools = this.#tools(turn);
+      const next = step === 'begin' ? await beginRotation(state, tools) : await nextStep(state, tools, force);
+      return upkept(next, tools);
+    });
+    return this.state.rotation;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= (async () => {
+      this.#cancelUpkeep?.();
+      this.#listeners.clear();
+      await this.#upkeep;
+      await this.#journal.close();
+      await this.#folder.close();
+      await this.#settings.signer?.close();
+    })();
+    return this.#closing;
+  }
+
+  async #open(): Promise<void> {
+    await this.#folder.open();
+    await this.#folder.change(async (state, turn) => {
+      const tools = this.#tools(turn);
+      return upkept(await openedState(state, this.#settings, tools), tools);
+    });
+    this.#folder.watch();
+    if (this.#settings.signer !== undefined) await this.#askSigner();
+    this.#planUpkeep();
+  }
+
+  async #sign(
+    request: SigningRequest,
+  ): Promise<{ readonly certificates: readonly [string, ...string[]]; readonly issuer: string }> {
+    const { signer } = this.#settings;
+    if (signer !== undefined) {
+      const certificates = await signer.sign(request);
+      checkSigned(certificates, request, {
+        roots: this.news.roots,
+        name: signer.name,
+        now: this.#settings.clock.wallTime(),
+      });
+      return { certificates, issuer: 'signer' };
+    }
+    const active = activeOf(this.state);
+    if (active === undefined)
+      throw new CaError('state', `${this.directory} has no intermediate, and no signer was given`);
+    const notAfter = Math.min(request.notAfter, active.notAfter);
+    const issuer = await this.#folder.keys.issuer(active.id, active.certificate);
+    const leaf = await leafCertificate({ ...request, notAfter, serial: newSerial() }, issuer);
+    return { certificates: [leaf, ...certificatesOf(active.certificate)], issuer: active.id };
+  }
+
+  /** Roots and lists of the signer that signs in our place: they may change without us. */
+  async #askSigner(): Promise<void> {
+    const { signer, clock } = this.#settings;
+    if (signer === undefined) return;
+    const [roots, crls] = await Promise.all([signer.roots(), signer.crls?.() ?? []]);
+    this.#foreignCrls = crls;
+    this.#news = undefined;
+    const now = clock.wallTime();
+    const before = this.state;
+    await this.#folder.change(async (state) => {
+      if (state === undefined) return state;
+      const same =
+        state.roots.length === roots.length && state.roots.every(({ certificate }, i) => certificate === roots[i]);
+      if (same) return state;
+      const stored = roots.map((certificate) => ({
+        id: fingerprintOf(certificate).slice(0, 12),
+        certificate,
+        own: false,
+        addedAt: now,
+        notAfter: Date.parse(new X509Certificate(certificate).validTo),
+      }));
+      return { ...state, roots: stored };
+    });
+    if (this.state === before) this.#changed();
+  }
+
+  #tools(turn: Turn): Upkeep {
+    const { clock, rootMs, intermediateMs, distributeMs } = this.#settings;
+    const now = clock.wallTime();
+    const { keys, issuedLog } = this.#folder;
+    return {
+      now,
+      keys,
+      rootMs,
+      intermediateMs,
+      distributeMs,
+      audit: turn.audit,
+      async lastLeaf(intermediates) {
+        let last = 0;
+        for await (const { issuer, notAfter } of issuedLog.records(now))
+          if (intermediates.has(issuer)) last = Math.max(last, notAfter);
+        return last;
+      },
+    };
+  }
+
+  #planUpkeep(): void {
+    this.#cancelUpkeep?.();
+    if (this.#closing !== undefined) return;
+    const { clock } = this.#settings;
+    const delay = Math.min(UPKEEP_MS, Math.max(0, nextUpkeep(this.state) - clock.wallTime()));
+    this.#cancelUpkeep = clock.after(delay, () => this.#keepUp(), { background: true });
+  }
+
+  #keepUp(): void {
+    const { clock, logger } = this.#settings;
+    this.#upkeep = this.#folder
+      .change(async (state, turn) => (state === undefined ? state : upkept(state, this.#tools(turn))))
+      .then(() => this.#askSigner())
+      .then(
+        () => this.#planUpkeep(),
+        (error: unknown) => {
+          logger.error('the upkeep of the CA failed', { directory: this.directory, error: String(error) });
+          if (this.#closing === undefined)
+            this.#cancelUpkeep = clock.after(RETRY_UPKEEP_MS, () => this.#keepUp(), { background: true });
+        },
+      );
+  }
+
+  #changed(): void {
+    if (this.#closing !== undefined) return;
+    for (const listener of [...this.#listeners]) if (this.#listeners.has(listener)) listener(this.news);
+    // Before it is open there is nothing planned.
+    if (this.#cancelUpkeep !== undefined) this.#planUpkeep();
+  }
+
+  #mustBeOpen(): void {
+    if (this.#closing !== undefined) throw new CaError('unavailable', 'the authority is closed');
+  }
+}
