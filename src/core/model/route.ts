@@ -1,3 +1,4 @@
+import type { RouteAuthorization } from './authorization.js';
 import type { FaultConfig } from './fault.js';
 import type { RouteLimits } from './limit.js';
 import type { HeaderMatch, RouteMatch, SafeRegex, StringMatch } from './match.js';
@@ -266,6 +267,8 @@ export interface Route {
   readonly limits?: RouteLimits | undefined;
   /** In the order of their filters; each is rolled by itself. Absent: none. */
   readonly faults?: readonly FaultConfig[] | undefined;
+  /** On a server: who may do what here. Absent: nobody asks. */
+  readonly authorization?: RouteAuthorization | undefined;
   /** On a server: not held to the adaptive concurrency of its filter chain. Absent: it is, where the chain has any. */
   readonly adaptiveConcurrency?: 'off' | undefined;
   /** `x-envoy-attempt-count` on each attempt, and on the reply (`include_*_attempt_count` of the virtual host). */

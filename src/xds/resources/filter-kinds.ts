@@ -5,7 +5,8 @@ import { corsPolicy } from './filter-cors.js';
 import { httpFault } from './filter-fault.js';
 import { localLimits } from './filter-local-limits.js';
 import { serviceLimits, serviceOverride } from './filter-rate-limit.js';
-import { checkRbac, checkRbacOverride } from './filter-rbac.js';
+import { ownRbac, rbacFilter, rbacOverride } from './filter-rbac.js';
+import { OWN_RBAC } from './filter-rbac-own.js';
 import { sessionOverride, statefulSession } from './filter-session.js';
 import { OWN_LIMITS, ownLimits } from './limits.js';
 import type { Message } from './message.js';
@@ -22,16 +23,14 @@ export interface FilterKind {
   readonly struct?: true;
   /** Throws when the configuration is wrong. Undefined: all of its fields are ignored. */
   readonly check: ((config: Message) => Steps<void>) | undefined;
-  /** Why this version cannot do what it is for; absent: it can. */
-  readonly lacking?: string;
 }
 
 /** What may be around an override, to switch a filter off or to say that it may be unknown. */
 export const OVERRIDE_WRAPPER = 'envoy.config.route.v3.FilterConfig';
 export const ROUTER = 'envoy.extensions.filters.http.router.v3.Router';
 export const FAULT = 'envoy.extensions.filters.http.fault.v3.HTTPFault';
-const RBAC = 'envoy.extensions.filters.http.rbac.v3.RBAC';
-const RBAC_OVERRIDE = 'envoy.extensions.filters.http.rbac.v3.RBACPerRoute';
+export const RBAC = 'envoy.extensions.filters.http.rbac.v3.RBAC';
+export const RBAC_OVERRIDE = 'envoy.extensions.filters.http.rbac.v3.RBACPerRoute';
 export const LOCAL_LIMITS = 'envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit';
 export const RATE_LIMIT = 'envoy.extensions.filters.http.ratelimit.v3.RateLimit';
 export const RATE_LIMIT_OVERRIDE = 'envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute';
@@ -51,6 +50,14 @@ const reading = (read: (config: Message) => unknown) =>
 /** The same of a TypedStruct. */
 const readingOwn = (read: (config: Extension) => unknown) => reading((config) => read(extension(config)));
 
+/** What reads step by step. */
+const checking = (read: (config: Message) => Steps<unknown>) =>
+  function* (config: Message): Steps<void> {
+    yield* read(config);
+  };
+
+const checkingOwn = (read: (config: Extension) => Steps<unknown>) => checking((config) => read(extension(config)));
+
 const BOTH = ['client', 'server'] as const;
 
 /** By the type of `HttpFilter.typed_config`. */
@@ -69,16 +76,9 @@ export const FILTERS: ReadonlyMap<string, FilterKind> = new Map<string, FilterKi
     },
   ],
   [RATE_LIMIT, { sides: BOTH, terminal: false, check: reading(serviceLimits) }],
-  [
-    RBAC,
-    {
-      sides: ['server'],
-      terminal: false,
-      check: checkRbac,
-      // Also one that has no rules, only logs (A41: "as if RBAC was not configured") or is disabled: a route can give it rules.
-      lacking: 'policies are not enforced by this version, and never ignored',
-    },
-  ],
+  // "This does not include … running the filter on gRPC clients" - gRFC A41
+  [RBAC, { sides: ['server'], terminal: false, check: checking(rbacFilter) }],
+  [OWN_RBAC, { sides: ['server'], terminal: false, struct: true, check: checkingOwn(ownRbac) }],
   [ADAPTIVE_CONCURRENCY, { sides: ['server'], terminal: false, check: reading(adaptiveConcurrency) }],
   // The policy is the routes'.
   [CORS, { sides: BOTH, terminal: false, check: undefined }],
@@ -96,8 +96,9 @@ export const OVERRIDES: ReadonlyMap<string, Pick<FilterKind, 'struct' | 'check'>
   [OWN_LIMITS, { struct: true, check: readingOwn(ownLimits) }],
   [LOCAL_LIMITS, { check: reading((override) => localLimits(override, true)) }],
   [RATE_LIMIT_OVERRIDE, { check: reading(serviceOverride) }],
-  // No server with an RBAC filter is accepted, and a client runs none: without effect.
-  [RBAC_OVERRIDE, { check: checkRbacOverride }],
+  // A client runs no such filter: without effect there.
+  [RBAC_OVERRIDE, { check: checking(rbacOverride) }],
+  [OWN_RBAC, { struct: true, check: checkingOwn(ownRbac) }],
   [CORS_POLICY, { check: reading(corsPolicy) }],
   [SESSION_OVERRIDE, { check: reading(sessionOverride) }],
 ]);

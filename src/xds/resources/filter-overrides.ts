@@ -6,8 +6,9 @@ import type {
   VirtualHost,
   WeightedCluster,
 } from '../../core/model/route.js';
-import type { Steps } from '../../core/steps.js';
+import { runToEnd, type Steps } from '../../core/steps.js';
 import { extension } from './any.js';
+import { authorizationUnder, judgingPaths } from './authz-filters.js';
 import { faultsUnder } from './fault-filters.js';
 import { corsPolicy } from './filter-cors.js';
 import { httpFault } from './filter-fault.js';
@@ -17,10 +18,13 @@ import {
   LOCAL_LIMITS,
   OVERRIDE_WRAPPER,
   RATE_LIMIT_OVERRIDE,
+  RBAC_OVERRIDE,
   SESSION_OVERRIDE,
 } from './filter-kinds.js';
 import { localLimits } from './filter-local-limits.js';
 import { serviceOverride } from './filter-rate-limit.js';
+import { ownRbac, type Rbac, rbacOverride } from './filter-rbac.js';
+import { OWN_RBAC } from './filter-rbac-own.js';
 import { sessionOverride } from './filter-session.js';
 import { type LimitOverride, limitsUnder, uncountable } from './limit-filters.js';
 import { OWN_LIMITS, ownLimits } from './limits.js';
@@ -36,7 +40,8 @@ type Override =
   | { readonly kind: 'cors'; readonly policy: CorsPolicy }
   | { readonly kind: 'session'; readonly session: SessionPersistence | undefined }
   | { readonly kind: 'limits'; readonly limits: LimitOverride }
-  | { readonly kind: 'faults'; readonly faults: OwnFaults | undefined };
+  | { readonly kind: 'faults'; readonly faults: OwnFaults | undefined }
+  | { readonly kind: 'rbac'; readonly rbac: Rbac };
 
 /** By the name of the filter. */
 export type Overrides = ReadonlyMap<string, Override>;
@@ -102,6 +107,10 @@ function overrideOf(value: Message, around: Override | undefined, scope: string)
       return { kind: 'faults', faults: httpFault(config) };
     case OWN_FAULT:
       return { kind: 'faults', faults: ownFault(found) };
+    case RBAC_OVERRIDE:
+      return { kind: 'rbac', rbac: runToEnd(rbacOverride(config)) };
+    case OWN_RBAC:
+      return { kind: 'rbac', rbac: runToEnd(ownRbac(found)) };
     default:
       return undefined;
   }
@@ -134,11 +143,12 @@ export function withFilters(route: ConfiguredRoute, filters: RouteFilters): Rout
     return Object.freeze({ ...plain, action: Object.freeze({ kind: 'unservable', reason }) });
   }
   const parts = partsUnder(filters, route);
-  const { cors, session, limits, faults } = parts;
+  const { cors, session, limits, faults, authorization } = parts;
   const action = withClusterFilters(route.action, filters);
   const isSame = route.session === session && route.cors === cors && route.action === action;
   const isPlain = route.overrides === undefined && route.rateLimits === undefined;
-  if (isPlain && isSame && limits === undefined && faults === undefined) return route;
+  const isFree = limits === undefined && faults === undefined && authorization === undefined;
+  if (isPlain && isSame && isFree) return route;
   const { overrides: _, rateLimits: __, ...plain } = route;
   return Object.freeze({ ...plain, action, ...parts });
 }
@@ -165,7 +175,7 @@ export function* configurationUnder(config: RouteConfiguration, filters: RouteFi
     }
     virtualHosts.push(Object.freeze({ ...host, routes: Object.freeze(routes) }));
   }
-  return Object.freeze({ ...config, virtualHosts: Object.freeze(virtualHosts) });
+  return Object.freeze({ ...config, virtualHosts: Object.freeze(judgingPaths(virtualHosts)) });
 }
 
 /** Its clusters, each with what it has in place of the route's. */
@@ -181,9 +191,10 @@ function withClusterFilters(action: Route['action'], filters: RouteFilters): Rou
   return Object.freeze({ ...action, clusters: Object.freeze([first, ...others] as const) });
 }
 
-type Parts = Pick<Route, 'cors' | 'session' | 'limits' | 'faults' | 'adaptiveConcurrency'>;
+type Parts = Pick<Route, 'cors' | 'session' | 'limits' | 'faults' | 'adaptiveConcurrency' | 'authorization'>;
 
-function partsUnder({ cors, session, limits, faults, concurrency }: RouteFilters, said: Overridden): Parts {
+function partsUnder(filters: RouteFilters, said: Overridden): Parts {
+  const { cors, session, limits, faults, concurrency, authorization } = filters;
   const overrideOf = (name: string) => overrideFor(said, name);
   const own = session && overrideOf(session.filter);
   const limited = limits && limitsUnder(limits, (name) => limitOverride(overrideOf(name)), said.rateLimits);
@@ -194,6 +205,9 @@ function partsUnder({ cors, session, limits, faults, concurrency }: RouteFilters
     session: sessionUnder(session?.session, own),
     ...(limited !== undefined && { limits: deepFreeze(limited) }),
     ...(faulty !== undefined && { faults: deepFreeze(faulty) }),
+    ...(authorization !== undefined && {
+      authorization: deepFreeze(authorizationUnder(authorization, (name) => rbacOverrideOf(overrideOf(name)))),
+    }),
     ...(concurrency !== undefined && overrideOf(concurrency)?.kind === 'off' && { adaptiveConcurrency: 'off' }),
   };
 }
@@ -213,6 +227,11 @@ function sessionUnder(
 function limitOverride(said: RouteOverride['said'] | undefined): LimitOverride | 'off' | undefined {
   if (said?.kind === 'off') return 'off';
   return said?.kind === 'limits' ? said.limits : undefined;
+}
+
+function rbacOverrideOf(said: RouteOverride['said'] | undefined): Rbac | 'off' | undefined {
+  if (said?.kind === 'off') return 'off';
+  return said?.kind === 'rbac' ? said.rbac : undefined;
 }
 
 function faultOverride(said: RouteOverride['said'] | undefined) {

@@ -1,7 +1,13 @@
+import type { AuthzCondition } from '../../core/model/authorization.js';
 import { cidrRange } from './cidr.js';
+import { claimCondition, requestPrincipal, timeCondition } from './filter-rbac-own.js';
 import { headerMatch } from './header-match.js';
 import type { Message } from './message.js';
 import { stringMatch } from './string-match.js';
+
+/** What both permissions and principals can be, besides and, or, not; the last three only in `inmesh.dev/rbac`. */
+const COMMON = ['any', 'header', 'url_path', 'metadata'] as const;
+const OWN = ['time', 'claim', 'request_principal'] as const;
 
 /** Members of the oneof `Permission.rule` that gRFC A41 gives a meaning. */
 const RULES = [
@@ -17,33 +23,30 @@ const RULES = [
   'requested_server_name',
 ] as const;
 
-/** `config.rbac.v3.Permission`. One that is not understood is refused, as it cannot be left out of a policy. */
-export function checkPermission(permission: Message): void {
-  const rule = permission.oneof(...RULES);
+/** `config.rbac.v3.Permission`. One that is not understood is refused, as it cannot be left out of a policy. `own`: with what we add. */
+export function readPermission(permission: Message, own: boolean): AuthzCondition {
+  const rule = permission.oneof(...RULES, ...(own ? OWN : []));
+  const read = (inner: Message): AuthzCondition => readPermission(inner, own);
   switch (rule) {
     case 'and_rules':
+      return { kind: 'and', of: members(permission.required(rule), 'rules').map(read) };
     case 'or_rules':
-      return members(permission.required(rule), 'rules').forEach(checkPermission);
+      return { kind: 'or', of: members(permission.required(rule), 'rules').map(read) };
     case 'not_rule':
-      return checkPermission(permission.required(rule));
+      return { kind: 'not', of: read(permission.required(rule)) };
     case 'destination_ip':
-      cidrRange(permission.required(rule));
-      return;
+      return { kind: 'destination-ip', range: cidrRange(permission.required(rule)) };
     case 'destination_port': {
       const port = permission.uint32(rule);
       if (port > 65_535) throw permission.error(rule, `must be at most 65535, got ${port}`);
-      return;
+      return { kind: 'destination-port', port };
     }
     case 'requested_server_name':
-      stringMatch(permission.required(rule));
-      return;
-    case 'any':
-    case 'header':
-    case 'url_path':
-    case 'metadata':
-      return checkCommon(permission, rule);
-    default:
+      return { kind: 'server-name', match: stringMatch(permission.required(rule)) };
+    case undefined:
       throw permission.error('', `must have one of ${RULES.join(', ')} (gRFC A41)`);
+    default:
+      return common(permission, rule);
   }
 }
 
@@ -63,58 +66,60 @@ const IDENTIFIERS = [
 ] as const;
 
 /** `config.rbac.v3.Principal`. */
-export function checkPrincipal(principal: Message): void {
-  const identifier = principal.oneof(...IDENTIFIERS);
+export function readPrincipal(principal: Message, own: boolean): AuthzCondition {
+  const identifier = principal.oneof(...IDENTIFIERS, ...(own ? OWN : []));
+  const read = (inner: Message): AuthzCondition => readPrincipal(inner, own);
   switch (identifier) {
     case 'and_ids':
+      return { kind: 'and', of: members(principal.required(identifier), 'ids').map(read) };
     case 'or_ids':
-      return members(principal.required(identifier), 'ids').forEach(checkPrincipal);
+      return { kind: 'or', of: members(principal.required(identifier), 'ids').map(read) };
     case 'not_id':
-      return checkPrincipal(principal.required(identifier));
+      return { kind: 'not', of: read(principal.required(identifier)) };
     case 'authenticated': {
       const name = principal.required(identifier).message('principal_name');
-      if (name !== undefined) stringMatch(name);
-      return;
+      return { kind: 'authenticated', name: name && stringMatch(name) };
     }
     case 'source_ip':
     case 'direct_remote_ip':
+      return { kind: 'peer-ip', range: cidrRange(principal.required(identifier)) };
     case 'remote_ip':
-      cidrRange(principal.required(identifier));
-      return;
-    case 'any':
-    case 'header':
-    case 'url_path':
-    case 'metadata':
-      return checkCommon(principal, identifier);
-    default:
+      return { kind: 'remote-ip', range: cidrRange(principal.required(identifier)) };
+    case undefined:
       throw principal.error('', `must have one of ${IDENTIFIERS.join(', ')} (gRFC A41)`);
+    default:
+      return common(principal, identifier);
   }
 }
 
-/** What permissions and principals have in common. */
-function checkCommon(owner: Message, name: 'any' | 'header' | 'url_path' | 'metadata'): void {
+function common(owner: Message, name: (typeof COMMON)[number] | (typeof OWN)[number]): AuthzCondition {
   switch (name) {
     case 'any':
       // "const: true" - rbac.proto
       if (!owner.flag(name)) throw owner.error(name, 'must be true');
-      return;
+      return { kind: 'any' };
     case 'header':
-      return checkHeader(owner.required(name));
+      return { kind: 'header', header: readHeader(owner.required(name)) };
     case 'url_path':
-      stringMatch(owner.required(name).required('path'));
-      return;
+      return { kind: 'path', match: stringMatch(owner.required(name).required('path')) };
     case 'metadata':
       // "guaranteed not to match" (gRFC A41), whatever it holds; only invert counts.
-      owner.required(name).flag('invert');
+      return { kind: 'metadata', invert: owner.required(name).flag('invert') };
+    case 'time':
+      return timeCondition(owner.required(name));
+    case 'claim':
+      return claimCondition(owner.required(name));
+    case 'request_principal':
+      return requestPrincipal(owner.required(name));
   }
 }
 
 /** gRFC A41: a failure when it is "for a grpc--prefixed header name or :scheme". Names of headers have no case. */
-function checkHeader(matcher: Message): void {
+function readHeader(matcher: Message): ReturnType<typeof headerMatch> {
   const name = matcher.text('name').toLowerCase();
   if (name === ':scheme' || name.startsWith('grpc-'))
     throw matcher.error('name', `must not be :scheme, nor begin with "grpc-", got "${name.slice(0, 80)}" (gRFC A41)`);
-  headerMatch(matcher);
+  return headerMatch(matcher);
 }
 
 /** "min_items: 1" - rbac.proto */

@@ -2,7 +2,6 @@ import type { AdaptiveConcurrency } from '../../core/model/server.js';
 import { runToEnd, type Steps } from '../../core/steps.js';
 import { extension } from './any.js';
 import { FILTERS, type FilterKind, OVERRIDE_WRAPPER, OVERRIDES, ROUTER } from './filter-kinds.js';
-import type { Unsupported } from './listener-unsupported.js';
 import type { Message } from './message.js';
 import { concurrencyOf, type RouteFilters, routeFilters } from './route-filters.js';
 import type { Side } from './side.js';
@@ -15,7 +14,7 @@ export interface HttpFilters {
 }
 
 /** `HttpConnectionManager.http_filters` by the rules of gRFC A39: checked, and read. `scope` names the listener, or the chain of it. */
-export function* httpFilters(hcm: Message, side: Side, unsupported: Unsupported, scope: string): Steps<HttpFilters> {
+export function* httpFilters(hcm: Message, side: Side, scope: string): Steps<HttpFilters> {
   const names = new Set<string>();
   const kept: { readonly filter: Message; readonly kind: FilterKind }[] = [];
   for (const filter of hcm.each('http_filters')) {
@@ -24,7 +23,7 @@ export function* httpFilters(hcm: Message, side: Side, unsupported: Unsupported,
     if (names.has(name))
       throw filter.error('name', `must not be repeated in http_filters, got "${name.slice(0, 80)}" again`);
     names.add(name);
-    const kind = yield* checkFilter(filter, side, unsupported);
+    const kind = yield* checkFilter(filter, side);
     if (kind !== undefined) kept.push({ filter, kind });
     yield;
   }
@@ -41,7 +40,7 @@ export function* httpFilters(hcm: Message, side: Side, unsupported: Unsupported,
 }
 
 /** One `HttpFilter`; undefined when it is left out. */
-function* checkFilter(filter: Message, side: Side, unsupported: Unsupported): Steps<FilterKind | undefined> {
+function* checkFilter(filter: Message, side: Side): Steps<FilterKind | undefined> {
   const optional = filter.flag('is_optional');
   if (filter.oneof('typed_config', 'config_discovery') !== 'typed_config') {
     if (optional) return undefined;
@@ -63,10 +62,6 @@ function* checkFilter(filter: Message, side: Side, unsupported: Unsupported): St
     // A39: "the fields in the filter config will be validated", whether it is optional or not.
     yield* kind.check(config);
   }
-  const { lacking } = kind;
-  if (lacking === undefined) return kind;
-  if (optional) return undefined;
-  unsupported.add(filter.error('typed_config', `filter "${type}" is not supported by a ${side}: ${lacking}`));
   return kind;
 }
 

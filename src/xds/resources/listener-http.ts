@@ -3,7 +3,6 @@ import type { Steps } from '../../core/steps.js';
 import type { ResourceOrigin } from '../origin.js';
 import { requireAdsOrSelf } from './config-source.js';
 import { type HttpFilters, httpFilters } from './http-filters.js';
-import type { Unsupported } from './listener-unsupported.js';
 import type { Message } from './message.js';
 import { routeConfiguration } from './route.js';
 import type { ReadContext } from './context.js';
@@ -25,7 +24,6 @@ export interface ConnectionManager {
 export function* connectionManager(
   hcm: Message,
   side: Side,
-  unsupported: Unsupported,
   { origin }: ReadContext,
   scope: string,
 ): Steps<ConnectionManager> {
@@ -35,7 +33,7 @@ export function* connectionManager(
   // gRFC A41: "must be empty"
   if (hcm.messages('original_ip_detection_extensions').length > 0)
     throw hcm.error('original_ip_detection_extensions', 'must be empty (gRFC A41)');
-  const filters = yield* httpFilters(hcm, side, unsupported, scope);
+  const filters = yield* httpFilters(hcm, side, scope);
   return {
     filters,
     routes: yield* routeSource(hcm, origin, scope),

@@ -2,7 +2,6 @@ import type { RouteSource, ServerListener } from '../../core/model/server.js';
 import type { Steps } from '../../core/steps.js';
 import type { ReadContext } from './context.js';
 import { connectionManager, HCM } from './listener-http.js';
-import { Unsupported } from './listener-unsupported.js';
 import type { Message } from './message.js';
 import type { RouteFilters } from './route-filters.js';
 import { serverListener } from './server-listener.js';
@@ -33,9 +32,7 @@ function* clientListener(message: Message, api: Message, context: ReadContext): 
   const hcm = api.required('api_listener');
   // gRFC A27: "must be … HttpConnectionManager"
   if (hcm.type !== `type.googleapis.com/${HCM}`) throw api.error('api_listener', `must be a ${HCM}, got "${hcm.type}"`);
-  const unsupported = new Unsupported();
-  const { filters, ...manager } = yield* connectionManager(hcm, 'client', unsupported, context, message.text('name'));
-  unsupported.throwIfAny();
+  const { filters, ...manager } = yield* connectionManager(hcm, 'client', context, message.text('name'));
   const { routes } = filters;
   const isPlain = Object.values(routes).every((filter) => filter === undefined);
   return { kind: 'api', name: message.text('name'), ...manager, filters: isPlain ? undefined : routes };

@@ -1,12 +1,16 @@
 import type { AdaptiveConcurrency } from '../../core/model/server.js';
 import type { SessionPersistence } from '../../core/model/route.js';
+import { runToEnd } from '../../core/steps.js';
 import { extension } from './any.js';
 import type { FaultFilter } from './fault-filters.js';
 import { adaptiveConcurrency } from './filter-adaptive-concurrency.js';
 import { httpFault } from './filter-fault.js';
-import { ADAPTIVE_CONCURRENCY, CORS, FAULT, LOCAL_LIMITS, RATE_LIMIT, SESSION } from './filter-kinds.js';
+import type { AuthzFilter } from './authz-filters.js';
+import { ADAPTIVE_CONCURRENCY, CORS, FAULT, LOCAL_LIMITS, RATE_LIMIT, RBAC, SESSION } from './filter-kinds.js';
 import { localLimits } from './filter-local-limits.js';
 import { serviceLimits } from './filter-rate-limit.js';
+import { ownRbac, rbacFilter } from './filter-rbac.js';
+import { OWN_RBAC } from './filter-rbac-own.js';
 import { statefulSession } from './filter-session.js';
 import type { LimitConfig, LimitFilter } from './limit-filters.js';
 import { OWN_LIMITS, ownLimits } from './limits.js';
@@ -22,6 +26,7 @@ export interface RouteFilters {
   /** In their order; absent: none. */
   readonly limits?: readonly LimitFilter[];
   readonly faults?: readonly FaultFilter[];
+  readonly authorization?: readonly AuthzFilter[];
   /** Name of the filter for adaptive concurrency, which routes can switch off; absent: there is none. */
   readonly concurrency?: string;
 }
@@ -35,6 +40,7 @@ export function routeFilters(filters: readonly Message[], scope: string): RouteF
   const session = typed(SESSION);
   const limits = filters.flatMap((filter) => limitFilter(filter, scope) ?? []);
   const faults = filters.flatMap((filter) => faultFilter(filter) ?? []);
+  const authorization = filters.flatMap((filter) => authzFilter(filter) ?? []);
   const concurrency = concurrencyFilter(filters);
   return {
     cors: typed(CORS)?.text('name'),
@@ -45,6 +51,7 @@ export function routeFilters(filters: readonly Message[], scope: string): RouteF
     },
     ...(limits.length > 0 && { limits }),
     ...(faults.length > 0 && { faults }),
+    ...(authorization.length > 0 && { authorization }),
     ...(concurrency !== undefined && { concurrency: concurrency.text('name') }),
   };
 }
@@ -78,6 +85,16 @@ function faultFilter(filter: Message): FaultFilter | undefined {
   const disabled = filter.flag('disabled');
   if (found.type === FAULT) return { filter: name, faults: disabled ? undefined : httpFault(config) };
   return found.type === OWN_FAULT ? { filter: name, faults: disabled ? undefined : ownFault(found) } : undefined;
+}
+
+/** One that is disabled is there for routes that have rules for it. */
+function authzFilter(filter: Message): AuthzFilter | undefined {
+  const config = filter.required('typed_config');
+  const found = extension(config);
+  const name = filter.text('name');
+  const disabled = filter.flag('disabled');
+  if (found.type === RBAC) return { filter: name, rbac: disabled ? {} : runToEnd(rbacFilter(config)) };
+  return found.type === OWN_RBAC ? { filter: name, rbac: disabled ? {} : runToEnd(ownRbac(found)) } : undefined;
 }
 
 /** What the filter for adaptive concurrency says, if one is on. */

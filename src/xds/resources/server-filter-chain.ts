@@ -21,7 +21,7 @@ export function* filterChain(
   // It puts a listener filter in front (listener_components.proto), and gRFC A36 has none.
   if (chain.boolValue('use_proxy_proto') === true)
     throw chain.error('use_proxy_proto', 'must be false or not set: listener filters are not supported (gRFC A36)');
-  const { filters, ...manager } = yield* connectionManager(networkFilter(chain), 'server', unsupported, context, scope);
+  const { filters, ...manager } = yield* connectionManager(networkFilter(chain), 'server', context, scope);
   const socket = chain.message('transport_socket');
   if (socket !== undefined) checkDownstreamTls(socket, context, unsupported);
   const { adaptiveConcurrency } = filters;
@@ -41,8 +41,8 @@ export type FilteredSource = Extract<RouteSource, { readonly kind: 'rds' }> & { 
 /** A chain's routes as they serve under its filters: those that came with it at once, others when they are there (`ServerTracker`). */
 function* routesUnder(filters: RouteFilters, routes: RouteSource, scope: string): Steps<RouteSource> {
   if (routes.kind === 'inline') return { kind: 'inline', config: yield* configurationUnder(routes.config, filters) };
-  const { limits, faults, concurrency } = filters;
-  const changes = limits !== undefined || faults !== undefined || concurrency !== undefined;
+  const { limits, faults, concurrency, authorization } = filters;
+  const changes = [limits, faults, concurrency, authorization].some((part) => part !== undefined);
   const found: FilteredSource = { ...routes, key: `${routes.name} in ${scope}`, filters };
   return changes ? found : routes;
 }

@@ -217,9 +217,3 @@ const SERVER_ACCEPTED: readonly Leniency<Filters>[] = [
   },
 ];
 acceptsBy('LDS server', sides.server, SERVER_ACCEPTED);
-
-test('a mistake further on is told before what this version lacks', () => {
-  const lacking = named('rbac', any(RBAC));
-  const wrong = { http_filters: [lacking, routerFilter], rds: { route_config_name: 'r' } };
-  expect(refusal(() => decode(serverResource('l', wrong)))).toContain('rds.config_source: must be set');
-});
