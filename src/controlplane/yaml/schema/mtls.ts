@@ -1,4 +1,4 @@
-import * as v from 'valibot';
+import type * as v from 'valibot';
 import { oneOf, pattern } from './fields.js';
 
 /** Istio's modes of PeerAuthentication, in lower case. */
