@@ -1,3 +1,5 @@
+import { CERTIFICATE, writePem } from '../pem.js';
+
 /** Certificates of one field: a chain has a few, a bundle of an old trust domain some dozens. */
 const MAX_CERTIFICATES = 500;
 const SEQUENCE = 0x30;
@@ -8,16 +10,10 @@ export function pemsOf(bytes: Uint8Array): readonly string[] | undefined {
   for (let at = 0; at < bytes.length; ) {
     const end = endOfSequence(bytes, at);
     if (end === undefined || found.length >= MAX_CERTIFICATES) return undefined;
-    found.push(pem('CERTIFICATE', bytes.subarray(at, end)));
+    found.push(writePem(CERTIFICATE, bytes.subarray(at, end)));
     at = end;
   }
   return found;
-}
-
-/** RFC 7468: lines of 64 characters. */
-export function pem(label: string, bytes: Uint8Array): string {
-  const base64 = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
-  return `-----BEGIN ${label}-----\n${base64.replace(/(.{64})(?=.)/g, '$1\n')}\n-----END ${label}-----\n`;
 }
 
 /** X.690 section 8.1.3: one byte of length up to 127; beyond it, how many bytes the length has. */

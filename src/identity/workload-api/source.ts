@@ -1,10 +1,12 @@
-import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { createPrivateKey } from 'node:crypto';
 import { IdentityError } from '../../core/errors.js';
 import type { IdentitySource, IdentityState, Trust, X509Identity } from '../../core/identity.js';
+import { CRL, writePem } from '../pem.js';
 import { parseSpiffeId, parseWorkloadId } from '../spiffe-id.js';
+import { readIdentity } from '../svid.js';
 import { sourceOf, Watchers } from '../watchers.js';
 import { WorkloadApi, type WorkloadApiOptions } from './connection.js';
-import { pem, pemsOf } from './der.js';
+import { pemsOf } from './der.js';
 import type { X509SvidEntry, X509SvidResponse } from './messages.js';
 
 export interface WorkloadApiSourceOptions extends WorkloadApiOptions {
@@ -55,7 +57,7 @@ export function stateOf(response: X509SvidResponse, choice: Choice): IdentitySta
   // After the others: nobody but the domain's own bundle speaks for the domain.
   bundles.set(trustDomain, own);
   const trust: Trust = { kind: 'spiffe', bundles };
-  return { identity, trust, crls: response.crls.map((crl) => pem('X509 CRL', crl)) };
+  return { identity, trust, crls: response.crls.map((crl) => writePem(CRL, crl)) };
 }
 
 function chosen(svids: X509SvidResponse['svids'], { spiffeId, hint }: Choice): X509SvidEntry {
@@ -73,9 +75,8 @@ function chosen(svids: X509SvidResponse['svids'], { spiffeId, hint }: Choice): X
 
 function identityOf(entry: X509SvidEntry): X509Identity {
   const what = `the X509-SVID of ${JSON.stringify(entry.spiffeId.slice(0, 300))}`;
-  const certificates = pemsOf(entry.chain);
-  if (certificates === undefined || certificates[0] === undefined) throw new Error(`${what} has a malformed chain`);
-  const leaf = new X509Certificate(certificates[0]);
+  const chain = pemsOf(entry.chain);
+  if (chain === undefined) throw new Error(`${what} has a malformed chain`);
   let privateKey: X509Identity['privateKey'];
   try {
     privateKey = createPrivateKey({ key: Buffer.from(entry.key), format: 'der', type: 'pkcs8' });
@@ -83,13 +84,8 @@ function identityOf(entry: X509SvidEntry): X509Identity {
     // The cause may quote from the key.
     throw new Error(`${what} has a key that is no PKCS#8`);
   }
-  if (!leaf.checkPrivateKey(privateKey)) throw new Error(`${what} has a key that is not its certificate's`);
-  return {
-    spiffeId: entry.spiffeId,
-    certificates: certificates as readonly [string, ...string[]],
-    privateKey,
-    notBefore: Date.parse(leaf.validFrom),
-    notAfter: Date.parse(leaf.validTo),
-    ...(entry.hint === '' ? {} : { hint: entry.hint }),
-  };
+  const hint = entry.hint === '' ? undefined : entry.hint;
+  const identity = readIdentity({ certificates: chain.join(''), privateKey, hint });
+  if (identity.spiffeId !== entry.spiffeId) throw new Error(`${what} is that of ${identity.spiffeId ?? 'nobody'}`);
+  return identity;
 }
