@@ -111,7 +111,7 @@ export class Verifier {
 }
 
 /** `unknown`: no key of that id says otherwise, and other keys may. */
-async function signedBy(token: ParsedToken, keys: KeySet, jose: Jose): Promise<'good' | 'bad' | 'unknown'> {
+export async function signedBy(token: ParsedToken, keys: KeySet, jose: Jose): Promise<'good' | 'bad' | 'unknown'> {
   let named = false;
   for (const key of keys.candidates(token.algorithm, token.keyId)) {
     named ||= key.id !== undefined && key.id === token.keyId;
