@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../core/clock.js';
+import { DEFAULT_PROVIDER } from '../core/identity.js';
 import {
   CLUSTER,
   type DumpedResource,
@@ -32,6 +33,9 @@ type Entry = { readonly raw: Resource; readonly at: number | undefined } & (
   | { readonly value: object | undefined; readonly good: Resource | undefined; readonly error: Error }
 );
 
+/** The mesh's own identity is all that embedded configuration can name. */
+const OWN_PROVIDERS: ReadonlySet<string> = new Set([DEFAULT_PROVIDER]);
+
 type Entries = Readonly<Record<ResourceType, ReadonlyMap<string, Entry>>>;
 
 /**
@@ -51,7 +55,7 @@ export class ResourceStore implements ResourceCache {
     private readonly clock?: Pick<Clock, 'wallTime'>,
     context?: Pick<DecoderContext, 'balancers'>,
   ) {
-    this.#decoders = decodersFor({ certificateProviders: new Set(), ...context });
+    this.#decoders = decodersFor({ certificateProviders: OWN_PROVIDERS, ...context });
   }
 
   /** Resources watched now. */

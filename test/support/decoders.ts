@@ -3,7 +3,7 @@ import { runToEnd } from '../../src/core/steps.js';
 import { OWN } from '../../src/xds/origin.js';
 import { decodersFor, type Models } from '../../src/xds/resources/decoders.js';
 
-export const decodersByType = decodersFor({ certificateProviders: new Set() });
+export const decodersByType = decodersFor({ certificateProviders: new Set(['default']) });
 
 /** One resource decoded in one go, as something of the application's own. */
 export const decodeNow = <T extends ResourceType>(type: T, resource: Resource, name: string): Models[T] =>

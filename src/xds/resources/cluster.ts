@@ -15,7 +15,7 @@ import { outlierDetection } from './outlier-detection.js';
 import { percentShare } from './percent.js';
 import { sessionStatuses } from './session-status.js';
 import { filterMetadata, OWN_METADATA } from './struct.js';
-import { tlsOrigination } from './tls.js';
+import { clusterTls } from './tls.js';
 
 /** `cluster.v3.Cluster`: what is known of a cluster before its endpoints are. */
 export interface Cluster {
@@ -58,7 +58,7 @@ export function* cluster(message: Message, context: ReadContext): Steps<Cluster>
       healthWatch: healthWatch(message),
       ...httpProtocol(message),
       connectTimeoutMs: connectTimeout ?? DEFAULT_CONNECT_TIMEOUT_MS,
-      tls: tlsOrigination(message, context),
+      tls: clusterTls(message, context),
     },
     discovery: found,
   };

@@ -78,6 +78,7 @@ function* criteria(match: Message): Steps<FilterChainMatch> {
       throw match.error(`source_ports[${i}]`, `must be from 1 to 65535, got ${port}`);
     }),
     rawBuffer: match.text('transport_protocol') === RAW_BUFFER,
+    ...(match.text('transport_protocol') === TLS && { tls: true }),
   };
 }
 
@@ -91,6 +92,7 @@ function* ranges(match: Message, field: string): Steps<CidrRange[]> {
 }
 
 const RAW_BUFFER = 'raw_buffer';
+const TLS = 'tls';
 
 /** Criteria on what only listener filters would find out: they count for uniqueness. */
 interface Demands {
@@ -117,13 +119,16 @@ function demands(match: Message): Demands {
   };
 }
 
-/** gRFC A36: destination_port, server_names and application_protocols "always fail match"; transport_protocol "only matches raw_buffer". */
+/**
+ * gRFC A36: destination_port, server_names and application_protocols "always fail match"; transport_protocol "only matches raw_buffer". Here it matches `tls`,
+ * too, as with Envoy's TLS inspector: a server that takes both needs it.
+ */
 function matchesNothing({ destinationPort, serverNames, transportProtocol, applicationProtocols }: Demands): boolean {
   return (
     destinationPort !== '' ||
     serverNames.length > 0 ||
     applicationProtocols.length > 0 ||
-    (transportProtocol !== '' && transportProtocol !== RAW_BUFFER)
+    !['', RAW_BUFFER, TLS].includes(transportProtocol)
   );
 }
 

@@ -1,29 +1,25 @@
 import type { FilterChain, RouteSource } from '../../core/model/server.js';
 import type { Steps } from '../../core/steps.js';
 import { extension } from './any.js';
+import { authorizationUnder } from './authz-filters.js';
 import type { ReadContext } from './context.js';
 import { configurationUnder } from './filter-overrides.js';
 import { connectionManager, HCM } from './listener-http.js';
-import type { Unsupported } from './listener-unsupported.js';
 import type { Message } from './message.js';
 import type { RouteFilters } from './route-filters.js';
-import { checkDownstreamTls } from './tls-downstream.js';
+import { deepFreeze } from './share.js';
+import { downstreamTls } from './tls-downstream.js';
 
 type Parts = Omit<FilterChain, 'name' | 'match'>;
 
 /** `listener.v3.FilterChain` without its match: its one network filter, and how connections are protected. */
-export function* filterChain(
-  chain: Message,
-  context: ReadContext,
-  unsupported: Unsupported,
-  scope: string,
-): Steps<Parts> {
+export function* filterChain(chain: Message, context: ReadContext, scope: string): Steps<Parts> {
   // It puts a listener filter in front (listener_components.proto), and gRFC A36 has none.
   if (chain.boolValue('use_proxy_proto') === true)
     throw chain.error('use_proxy_proto', 'must be false or not set: listener filters are not supported (gRFC A36)');
   const { filters, ...manager } = yield* connectionManager(networkFilter(chain), 'server', context, scope);
   const socket = chain.message('transport_socket');
-  if (socket !== undefined) checkDownstreamTls(socket, context, unsupported);
+  const tls = socket && downstreamTls(socket, context);
   const { adaptiveConcurrency } = filters;
   // A server has no endpoint to choose.
   const { session: _, ...own } = filters.routes;
@@ -32,6 +28,10 @@ export function* filterChain(
     routes: yield* routesUnder({ ...own, session: undefined }, manager.routes, scope),
     ...(own.cors !== undefined && { cors: true }),
     ...(adaptiveConcurrency !== undefined && { adaptiveConcurrency }),
+    ...(own.authorization !== undefined && {
+      authorization: deepFreeze({ ...authorizationUnder(own.authorization, () => undefined), judgesPath: true }),
+    }),
+    ...(tls !== undefined && { tls }),
   };
 }
 
@@ -41,8 +41,8 @@ export type FilteredSource = Extract<RouteSource, { readonly kind: 'rds' }> & { 
 /** A chain's routes as they serve under its filters: those that came with it at once, others when they are there (`ServerTracker`). */
 function* routesUnder(filters: RouteFilters, routes: RouteSource, scope: string): Steps<RouteSource> {
   if (routes.kind === 'inline') return { kind: 'inline', config: yield* configurationUnder(routes.config, filters) };
-  const { limits, faults, concurrency, authorization } = filters;
-  const changes = [limits, faults, concurrency, authorization].some((part) => part !== undefined);
+  const { limits, faults, concurrency, authorization, guards } = filters;
+  const changes = [limits, faults, concurrency, authorization, guards].some((part) => part !== undefined);
   const found: FilteredSource = { ...routes, key: `${routes.name} in ${scope}`, filters };
   return changes ? found : routes;
 }

@@ -2,7 +2,6 @@ import type { FilterChain, ServerListener } from '../../core/model/server.js';
 import type { Steps } from '../../core/steps.js';
 import { socketAddress } from './address.js';
 import type { ReadContext } from './context.js';
-import { Unsupported } from './listener-unsupported.js';
 import type { Message } from './message.js';
 import { ANY_CONNECTION, ChainMatches } from './server-chain-match.js';
 import { filterChain } from './server-filter-chain.js';
@@ -11,7 +10,6 @@ import { filterChain } from './server-filter-chain.js';
 export function* serverListener(message: Message, context: ReadContext): Steps<ServerListener> {
   checkUnsupportedFields(message);
   const address = socketAddress(message.required('address'), 'ip');
-  const unsupported = new Unsupported();
   const scope = (chain: Message): string => `${message.text('name')}/${chain.text('name') || chain.path}`;
   const names = new Set<string>();
   const matches = new ChainMatches();
@@ -20,7 +18,7 @@ export function* serverListener(message: Message, context: ReadContext): Steps<S
   for (const chain of message.each('filter_chains')) {
     requireUniqueName(chain, names);
     const match = yield* matches.read(chain);
-    const parts = yield* filterChain(chain, context, unsupported, scope(chain));
+    const parts = yield* filterChain(chain, context, scope(chain));
     // gRFC A36: "an always-failing matcher may be pruned"
     if (match !== undefined) filterChains.push({ name: chain.text('name') || chain.path, match, ...parts });
     yield;
@@ -29,13 +27,12 @@ export function* serverListener(message: Message, context: ReadContext): Steps<S
   let defaultFilterChain: FilterChain | undefined;
   if (other !== undefined) {
     requireUniqueName(other, names);
-    const parts = yield* filterChain(other, context, unsupported, scope(other));
+    const parts = yield* filterChain(other, context, scope(other));
     defaultFilterChain = { name: other.text('name') || other.path, match: ANY_CONNECTION, ...parts };
   }
   if (filterChains.length === 0 && defaultFilterChain === undefined) {
     throw message.error('filter_chains', 'must have one that can match, or there must be a default_filter_chain');
   }
-  unsupported.throwIfAny();
   return { name: message.text('name'), address, filterChains, defaultFilterChain };
 }
 

@@ -1,28 +1,30 @@
+import type { TlsRoots } from '../../core/model/tls.js';
 import type { DecoderContext } from './context.js';
 import type { Message } from './message.js';
 import type { Side } from './side.js';
 import { providerInstance } from './tls-providers.js';
-import { checkValidationContext, type Roots, validationRoots } from './tls-validation.js';
+import { checkValidationContext, validationRoots } from './tls-validation.js';
 
 /** What a `CommonTlsContext` says of the peer. */
-interface PeerValidation {
+interface PeerValidation<R = TlsRoots | undefined> {
   /** What the peer's certificate is verified with; undefined: a server that asks for none. */
-  readonly roots: Roots | undefined;
+  readonly roots: R;
   /** `CertificateValidationContext`; undefined: there is none, or only an instance in a deprecated field. */
   readonly validation: Message | undefined;
 }
 
-export interface CommonTls extends PeerValidation {
-  /** The provider instance of one's own certificate; undefined: none is shown. */
-  readonly identity: string | undefined;
-}
+/** `identity`: the provider instance of one's own certificate; undefined: none is shown. */
+export type CommonTls<S extends Side> = S extends 'server'
+  ? PeerValidation & { readonly identity: string }
+  : PeerValidation<TlsRoots> & { readonly identity: string | undefined };
 
 /** `CommonTlsContext` by the rules of gRFC A29 and A82. `alpn_protocols` is ignored. */
-export function commonTls(common: Message, side: Side, context: DecoderContext): CommonTls {
+export function commonTls<S extends Side>(common: Message, side: S, context: DecoderContext): CommonTls<S> {
   // gRFC A29: "if present will cause a NACK from gRPC because ignoring these fields compromises security"
   for (const name of ['tls_params', 'custom_handshaker'])
     if (common.has(name)) throw common.error(name, 'is not supported, and TLS settings are never ignored (gRFC A29)');
-  return { identity: identity(common, side, context), ...peerValidation(common, side, context) };
+  // What each side must have has been looked for.
+  return { identity: identity(common, side, context), ...peerValidation(common, side, context) } as CommonTls<S>;
 }
 
 const IDENTITY = ['tls_certificate_provider_instance', 'tls_certificate_certificate_provider_instance'];

@@ -1,9 +1,8 @@
+import type { DownstreamTls } from '../../core/model/tls.js';
 import type { DecoderContext } from './context.js';
-import type { Unsupported } from './listener-unsupported.js';
 import type { Message } from './message.js';
 import { extension } from './any.js';
 import { commonTls } from './tls-common.js';
-import { providersUnsupported } from './tls-providers.js';
 
 const TLS_SOCKET = 'envoy.transport_sockets.tls';
 const DOWNSTREAM_TLS = 'envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext';
@@ -12,7 +11,7 @@ const DOWNSTREAM_TLS = 'envoy.extensions.transport_sockets.tls.v3.DownstreamTlsC
  * `transport_socket` of a server's filter chain by the rules of gRFC A29. `session_ticket_keys`, `session_timeout` and what else is about
  * resuming sessions is ignored there.
  */
-export function checkDownstreamTls(socket: Message, context: DecoderContext, unsupported: Unsupported): void {
+export function downstreamTls(socket: Message, context: DecoderContext): DownstreamTls {
   // gRFC A29: "if a transport_socket name is not envoy.transport_sockets.tls i.e. something we don't recognize, gRPC will NACK"
   const name = socket.text('name');
   if (name !== TLS_SOCKET) throw socket.error('name', `must be "${TLS_SOCKET}", got "${name.slice(0, 80)}" (gRFC A29)`);
@@ -24,13 +23,14 @@ export function checkDownstreamTls(socket: Message, context: DecoderContext, uns
   if (tls.boolValue('require_sni') === true) throw tls.error('require_sni', 'must be false or not set (gRFC A29)');
   // gRFC A29: "we NACK any value other than LENIENT_STAPLING"
   tls.choice('ocsp_staple_policy', ['LENIENT_STAPLING']);
-  const { roots } = commonTls(tls.required('common_tls_context'), 'server', context);
+  const { identity, roots } = commonTls(tls.required('common_tls_context'), 'server', context);
   // gRFC A29: "if require_client_certificate is true, and if no CertificateValidationContext is provided, gRPC will NACK"
-  if (tls.boolValue('require_client_certificate') === true && roots === undefined) {
+  const requireClientCertificate = tls.boolValue('require_client_certificate') === true;
+  if (requireClientCertificate && roots === undefined) {
     throw tls.error(
       'require_client_certificate',
       'must not be true without a validation context, which says how to verify it (gRFC A29)',
     );
   }
-  unsupported.add(providersUnsupported(tls));
+  return { identity, roots, requireClientCertificate };
 }

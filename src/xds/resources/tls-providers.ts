@@ -1,5 +1,5 @@
 import type { DecoderContext } from './context.js';
-import type { Message, ResourceError } from './message.js';
+import type { Message } from './message.js';
 
 /** "If not present, defaults to default" - common.proto, CertificateProviderPluginInstance.instance_name */
 const DEFAULT_INSTANCE = 'default';
@@ -21,13 +21,5 @@ export function providerInstance(
   throw owner.error(
     `${field}.instance_name`,
     `must be in the bootstrap's certificate_providers, got "${name.slice(0, 80)}", and ${known} (gRFC A29)`,
-  );
-}
-
-/** What every TLS context that is valid by gRPC's rules comes to, unless it is a client's with the system's roots alone. */
-export function providersUnsupported(context: Message): ResourceError {
-  return context.error(
-    'common_tls_context',
-    'mutual TLS through certificate providers is not supported by this version, and TLS settings are never ignored',
   );
 }

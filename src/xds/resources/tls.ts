@@ -3,8 +3,7 @@ import { extension } from './any.js';
 import type { DecoderContext } from './context.js';
 import type { Message } from './message.js';
 import { commonTls } from './tls-common.js';
-import { requireSystemRootsOnly } from './tls-origination.js';
-import { providersUnsupported } from './tls-providers.js';
+import { sanMatches } from './tls-validation.js';
 
 const RAW_BUFFER = 'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer';
 const UPSTREAM_TLS = 'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext';
@@ -12,11 +11,10 @@ const UPSTREAM_TLS = 'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsConte
 const MAX_SNI = 255;
 
 /**
- * `transport_socket` of a cluster: none or raw_buffer is plain text; an UpstreamTlsContext with `sni` and the system's roots is TLS to
- * a server outside the mesh. Whatever else it asks for is an error and never ignored: a call must not leave with less protection
- * than was configured.
+ * `transport_socket` of a cluster: none or raw_buffer is plain text. What else there is that cannot be done is an error and never ignored: a call must not
+ * leave with less protection than was configured.
  */
-export function tlsOrigination(cluster: Message, context: DecoderContext): UpstreamTls | undefined {
+export function clusterTls(cluster: Message, context: DecoderContext): UpstreamTls | undefined {
   // gRFC A29: "we don't (currently) support transport_socket_matches"; to ignore them would be to ignore what they protect.
   if (cluster.messages('transport_socket_matches').length > 0) {
     throw cluster.error('transport_socket_matches', 'is not supported (gRFC A29 refuses it too); use transport_socket');
@@ -31,12 +29,36 @@ export function tlsOrigination(cluster: Message, context: DecoderContext): Upstr
   return upstreamTls(config, context);
 }
 
-/** `UpstreamTlsContext` by the rules of gRFC A29 and A101. `allow_renegotiation` and `max_session_keys` are ignored there. */
+/** `UpstreamTlsContext` by the rules of gRFC A29, A82 and A101. `allow_renegotiation` and `max_session_keys` are ignored there. */
 function upstreamTls(tls: Message, context: DecoderContext): UpstreamTls {
   const sni = tls.text('sni');
   const length = Buffer.byteLength(sni);
   if (length > MAX_SNI) throw tls.error('sni', `must be at most ${MAX_SNI} characters long, has ${length} (gRFC A101)`);
-  const common = commonTls(tls.required('common_tls_context'), 'client', context);
-  if (common.identity !== undefined || common.roots?.kind !== 'system') throw providersUnsupported(tls);
-  return requireSystemRootsOnly(tls, common.validation);
+  const { identity, roots, validation } = commonTls(tls.required('common_tls_context'), 'client', context);
+  const sans = validation === undefined ? [] : sanMatches(validation);
+  const maxVerifyDepth = validation?.uint32Value('max_verify_depth');
+  const found: UpstreamTls = {
+    sni: sni === '' ? undefined : sni,
+    ...(tls.flag('auto_host_sni') && { sniFromHost: true }),
+    ...(tls.flag('auto_sni_san_validation') && { verifySni: true }),
+    identity,
+    roots,
+    sans,
+    ...(maxVerifyDepth !== undefined && { maxVerifyDepth }),
+  };
+  return roots.kind === 'system' ? named(found, tls, validation) : found;
+}
+
+/**
+ * With the system's roots any server in the world has a certificate that will do, unless there is a name for it: where no list has one it is the server name,
+ * and there must be one. gRPC and Envoy would verify the chain alone.
+ */
+function named(found: UpstreamTls, tls: Message, validation: Message | undefined): UpstreamTls {
+  // It says whom to trust less than the system does.
+  if (validation?.has('trusted_ca') === true)
+    throw validation.error('trusted_ca', 'is not supported with system_root_certs, and TLS settings are never ignored');
+  if (found.sans.length > 0) return found;
+  if (found.sni === undefined && found.sniFromHost !== true)
+    throw tls.error('sni', 'must be set, or auto_host_sni: it is the name that the server is verified for');
+  return { ...found, verifySni: true };
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { compileText } from '../../../src/controlplane/config.js';
-import { LISTENER, type Resource } from '../../../src/core/resources.js';
+import { CLUSTER, LISTENER, type Resource } from '../../../src/core/resources.js';
+import { decoders } from '../../support/decoders.js';
 import { clusterOf, compileYaml, listenersOf, policyYaml, serviceYaml } from '../../support/mesh-yaml.js';
 
 const ENDPOINTS = 'endpoints: ["127.0.0.1:9001"]';
@@ -156,6 +157,30 @@ describe('mutual TLS', () => {
     ].get('inmesh.dev/inbound/a') as { filter_chains: readonly { filters: unknown }[] };
     expect(found[0]?.filters).toEqual(found[1]?.filters);
     expect(JSON.stringify(found)).toContain('inmesh.dev/limits');
+  });
+});
+
+describe('the decoder', () => {
+  const text = serviceYaml('a', `${ENDPOINTS}, mtls: permissive`) + policyYaml('p', 'a', 'tls: { mode: mutual }');
+
+  test('reads what callers do as it was meant', () => {
+    expect(decoders[CLUSTER](clusterOf(compileYaml(text), 'a.default:80'), 'a.default:80').settings.tls).toEqual({
+      sni: undefined,
+      identity: 'default',
+      roots: { kind: 'provider', instance: 'default' },
+      sans: [
+        { type: 'URI', match: { kind: 'exact', value: 'spiffe://cluster.local/ns/default/sa/a', ignoreCase: false } },
+      ],
+    });
+  });
+
+  test('reads what servers do as it was meant', () => {
+    const name = 'inmesh.dev/inbound/a';
+    const found = decoders[LISTENER](compileYaml(text).resources[LISTENER].get(name) as Resource, name);
+    expect(found.kind === 'server' && found.listener.filterChains).toMatchObject([
+      { match: { tls: true }, tls: { identity: 'default', requireClientCertificate: true } },
+      { match: { rawBuffer: true } },
+    ]);
   });
 });
 

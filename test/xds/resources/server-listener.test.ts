@@ -382,7 +382,7 @@ describe('a listener for a server', () => {
     ['destination_port', { destination_port: { value: 80 } }],
     ['server_names', { server_names: ['a'] }],
     ['application_protocols', { application_protocols: ['h2'] }],
-    ['another transport_protocol than raw_buffer', { transport_protocol: 'tls' }],
+    ['another transport_protocol than raw_buffer and tls', { transport_protocol: 'quic' }],
   ])('LDS server: a chain with %s never matches and is left out (A36)', (_, match) => {
     const listener = decode(chains(chain(match, { name: 'never' }), chain(undefined, { name: 'kept' })));
     expect(listener.filterChains.map(({ name }) => name)).toEqual(['kept']);
@@ -391,6 +391,14 @@ describe('a listener for a server', () => {
   test('prefers raw_buffer where both are there: the match says so', () => {
     const listener = decode(chains(chain(undefined), chain({ transport_protocol: 'raw_buffer' })));
     expect(listener.filterChains.map(({ match }) => match.rawBuffer)).toEqual([false, true]);
+  });
+
+  test('has a chain for TLS beside one for plaintext', () => {
+    const both = ['tls', 'raw_buffer'].map((transport_protocol) => chain({ transport_protocol }));
+    expect(decode(chains(...both)).filterChains.map(({ match: { tls, rawBuffer } }) => [tls, rawBuffer])).toEqual([
+      [true, false],
+      [undefined, true],
+    ]);
   });
 
   test('is frozen in depth', () => {

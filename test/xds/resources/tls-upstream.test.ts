@@ -240,12 +240,24 @@ const NACKED: readonly Rule[] = [
     resource: validation({ match_typed_subject_alt_names: [{ matcher: { exact: 'a' } }] }),
     problem: `${VALIDATION}.match_typed_subject_alt_names[0].san_type: must be one of EMAIL`,
   },
+  {
+    rule: 'a matcher of match_typed_subject_alt_names for OTHER_NAME has no oid',
+    source: 'common.proto',
+    resource: validation({ match_typed_subject_alt_names: [{ san_type: 'OTHER_NAME', matcher: { exact: 'a' } }] }),
+    problem: `${VALIDATION}.match_typed_subject_alt_names[0].oid: must be an object identifier`,
+  },
 ];
 refusesBy('CDS, TLS', decode, NACKED);
 
-/** By gRPC's rules right; the last word of this version is always the same. */
-const PROVIDERS: readonly Leniency[] = [
-  { rule: 'roots come from a provider instance', source: 'A29', resource: validation({}) },
+/** What gRPC takes, and what it comes to. */
+const ROOTCA = { kind: 'provider', instance: 'ROOTCA' };
+const SYSTEM = { kind: 'system' };
+const exactly = (type: string, value: string): object => ({
+  type,
+  match: { kind: 'exact', value, ignoreCase: false },
+});
+const PROVIDERS: readonly (Leniency & { readonly tls: object })[] = [
+  { rule: 'roots come from a provider instance', source: 'A29', resource: validation({}), tls: {} },
   {
     rule: 'the certificate comes from a provider instance, and other certificates are ignored',
     source: 'A29',
@@ -254,6 +266,7 @@ const PROVIDERS: readonly Leniency[] = [
       tls_certificates: [{}],
       tls_certificate_sds_secret_configs: [{ name: 'x' }],
     }),
+    tls: { identity: 'default' },
   },
   {
     rule: 'instances have no name, which stands for "default"',
@@ -262,6 +275,7 @@ const PROVIDERS: readonly Leniency[] = [
       tls_certificate_provider_instance: {},
       validation_context: { ca_certificate_provider_instance: {} },
     }),
+    tls: { identity: 'default', roots: { kind: 'provider', instance: 'default' } },
   },
   {
     rule: 'both instances are in deprecated fields',
@@ -270,6 +284,7 @@ const PROVIDERS: readonly Leniency[] = [
       tls_certificate_certificate_provider_instance: instance('default'),
       validation_context_certificate_provider_instance: instance('ROOTCA'),
     }),
+    tls: { identity: 'default' },
   },
   {
     rule: 'both instances are in current and in deprecated fields, as istiod sends them',
@@ -285,6 +300,7 @@ const PROVIDERS: readonly Leniency[] = [
         validation_context_certificate_provider_instance: instance('ROOTCA'),
       },
     }),
+    tls: { identity: 'default', sans: [exactly('any', 'spiffe://cluster.local/ns/a/sa/b')] },
   },
   {
     rule: 'a combined validation context has the names, and a deprecated field the roots',
@@ -296,6 +312,7 @@ const PROVIDERS: readonly Leniency[] = [
         validation_context_sds_secret_config: { name: 'ROOTCA' },
       },
     }),
+    tls: { sans: [{ type: 'any', match: { kind: 'prefix', value: 'spiffe://', ignoreCase: false } }] },
   },
   {
     rule: 'trusted_ca, watched_directory, allow_expired_certificate and trust_chain_verification are set, which are ignored',
@@ -307,11 +324,13 @@ const PROVIDERS: readonly Leniency[] = [
       trust_chain_verification: 'ACCEPT_UNTRUSTED',
       require_signed_certificate_timestamp: { value: false },
     }),
+    tls: {},
   },
   {
     rule: 'there is no sni, or that of the host',
     source: 'A101',
     resource: context({ validation_context: providerRoots }, { sni: '', auto_host_sni: true }),
+    tls: { sni: undefined, sniFromHost: true },
   },
   {
     rule: 'the roots are the system’s, and the certificate comes from a provider instance',
@@ -320,80 +339,86 @@ const PROVIDERS: readonly Leniency[] = [
       tls_certificate_provider_instance: instance('default'),
       validation_context: { system_root_certs: {} },
     }),
+    tls: { identity: 'default', roots: SYSTEM, verifySni: true },
   },
   {
     rule: 'the system’s roots are there beside a provider instance, which goes before',
     source: 'A82',
     resource: system(providerRoots),
+    tls: {},
   },
 ];
 
-test.each(PROVIDERS.map(({ rule, source, resource }) => [`${rule} (${source})`, resource]))(
-  'CDS, TLS: valid, and refused only because this version has no mutual TLS, when %s',
-  (_, resource) => {
-    expect(refusal(() => decode(resource as Resource))).toContain(
-      `${COMMON}: mutual TLS through certificate providers is not supported by this version`,
-    );
+test.each(PROVIDERS.map(({ rule, source, resource, tls }) => [`${rule} (${source})`, resource, tls] as const))(
+  'CDS, TLS: no NACK when %s',
+  (_, resource, tls) => {
+    expect(decode(resource).settings.tls).toEqual({
+      sni: 'a.example',
+      identity: undefined,
+      roots: ROOTCA,
+      sans: [],
+      ...tls,
+    });
   },
 );
 
 describe('TLS with the system’s roots', () => {
-  const sni = { sni: 'a.example' };
+  const found = (tls: object): object => ({ sni: 'a.example', identity: undefined, roots: SYSTEM, sans: [], ...tls });
+  const verified = found({ verifySni: true });
 
-  test.each<[string, Resource]>([
-    ['sni and system_root_certs (A82)', system()],
+  test.each<[string, Resource, object]>([
+    ['sni and system_root_certs (A82): the name is verified', system(), verified],
     [
       'a combined validation context',
       context({ combined_validation_context: { default_validation_context: { system_root_certs: {} } } }),
+      verified,
     ],
     [
-      'a matcher for the very name',
-      system({ match_typed_subject_alt_names: [{ san_type: 'DNS', matcher: { exact: 'A.example' } }] }),
+      'typed matchers',
+      system({
+        match_typed_subject_alt_names: [
+          { san_type: 'DNS', matcher: { exact: 'A.example' } },
+          { san_type: 'OTHER_NAME', matcher: { exact: 'x' }, oid: '1.2.3' },
+        ],
+        match_subject_alt_names: [{ exact: 'ignored' }],
+      }),
+      found({ sans: [exactly('DNS', 'A.example'), { ...exactly('OTHER_NAME', 'x'), oid: '1.2.3' }] }),
     ],
+    ['untyped matchers', system({ match_subject_alt_names: [{ exact: 'b' }] }), found({ sans: [exactly('any', 'b')] })],
     [
-      'an untyped matcher for the very name',
-      system({ match_subject_alt_names: [{ exact: 'b' }, { exact: 'a.example' }] }),
-    ],
-    [
-      'other matchers, but auto_sni_san_validation, which replaces them (A101)',
+      'matchers and auto_sni_san_validation, which replaces them where a name is sent (A101)',
       system({ match_subject_alt_names: [{ exact: 'b' }] }, { auto_sni_san_validation: true }),
+      found({ verifySni: true, sans: [exactly('any', 'b')] }),
     ],
+    [
+      'auto_host_sni (A101)',
+      system({}, { auto_host_sni: true, sni: '' }),
+      found({ sni: undefined, sniFromHost: true, verifySni: true }),
+    ],
+    ['max_verify_depth', system({ max_verify_depth: { value: 1 } }), found({ verifySni: true, maxVerifyDepth: 1 })],
     [
       'allow_renegotiation and max_session_keys, which are ignored (A29)',
       system({}, { allow_renegotiation: true, max_session_keys: { value: 3 } }),
+      verified,
     ],
     [
       'alpn_protocols, which is ignored (A29)',
       context({ alpn_protocols: ['h2'], validation_context: { system_root_certs: {} } }),
+      verified,
     ],
     [
       'allow_expired_certificate and trust_chain_verification, which are ignored (A29)',
       system({ allow_expired_certificate: true, trust_chain_verification: 'ACCEPT_UNTRUSTED' }),
+      verified,
     ],
-  ])('CDS, TLS: no NACK with %s', (_, resource) => {
-    expect(decode(resource).settings.tls).toMatchObject(sni);
+  ])('CDS, TLS: no NACK with %s', (_, resource, tls) => {
+    expect(decode(resource).settings.tls).toEqual(tls);
   });
 
   test.each<[string, Resource, string]>([
-    ['no sni, the only name that is verified', system({}, { sni: '' }), `${TLS}.sni: must be set`],
-    ['auto_host_sni', system({}, { auto_host_sni: true }), `${TLS}.auto_host_sni: is not supported by this version`],
-    ['trusted_ca', system({ trusted_ca: {} }), `${VALIDATION}.trusted_ca: is not supported by this version`],
-    [
-      'max_verify_depth',
-      system({ max_verify_depth: { value: 1 } }),
-      `${VALIDATION}.max_verify_depth: is not supported`,
-    ],
-    [
-      'another name',
-      system({ match_subject_alt_names: [{ exact: 'b' }] }),
-      `${VALIDATION}.match_subject_alt_names: must have the exact DNS name "a.example"`,
-    ],
-    [
-      'another kind of name',
-      system({ match_typed_subject_alt_names: [{ san_type: 'URI', matcher: { exact: 'a.example' } }] }),
-      `${VALIDATION}.match_typed_subject_alt_names: must have the exact DNS name`,
-    ],
-  ])('CDS, TLS: refused by this version with %s', (_, resource, problem) => {
+    ['no name at all, by which any server would do', system({}, { sni: '' }), `${TLS}.sni: must be set`],
+    ['trusted_ca', system({ trusted_ca: {} }), `${VALIDATION}.trusted_ca: is not supported with system_root_certs`],
+  ])('CDS, TLS: refused with %s', (_, resource, problem) => {
     expect(refusal(() => decode(resource))).toContain(problem);
   });
 
