@@ -72,14 +72,6 @@ export function spiffeIdOf(value: string): SpiffeId | undefined {
   }
 }
 
-/** The ID of a workload in a mesh: Istio's form, where an account has the name of its service. Throws a DecodeError at `path` where the parts make none. */
-export function workloadId(
-  { trustDomain, namespace, service }: { trustDomain: string; namespace: string; service: string },
-  path = '',
-): SpiffeId {
-  return parseWorkloadId(`${SCHEME}${trustDomain}/ns/${namespace}/sa/${service}`, path);
-}
-
 function text(value: unknown, path: string): string {
   if (typeof value !== 'string') throw new DecodeError(path, `must be a string, got ${shown(value)}`);
   return value;

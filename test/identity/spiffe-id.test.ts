@@ -1,13 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DecodeError } from '../../src/core/decode.js';
-import {
-  parseSpiffeId,
-  parseTrustDomain,
-  parseWorkloadId,
-  spiffeIdOf,
-  workloadId,
-} from '../../src/identity/spiffe-id.js';
+import { parseSpiffeId, parseTrustDomain, parseWorkloadId, spiffeIdOf } from '../../src/identity/spiffe-id.js';
 
 describe('SPIFFE IDs', () => {
   test.each([
@@ -60,10 +54,6 @@ describe('SPIFFE IDs', () => {
 
   test("a workload's ID has a path", () => {
     expect(() => parseWorkloadId('spiffe://example.com')).toThrow(/must name a workload/);
-    expect(workloadId({ trustDomain: 'cluster.local', namespace: 'shop', service: 'web' }).id).toBe(
-      'spiffe://cluster.local/ns/shop/sa/web',
-    );
-    expect(() => workloadId({ trustDomain: 'cluster.local', namespace: 'a/b', service: '..' })).toThrow(DecodeError);
   });
 
   test('whatever comes in, there is an ID or a DecodeError; and what is taken has one spelling only', () => {
