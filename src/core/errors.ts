@@ -36,7 +36,7 @@ export type MeshErrorCode = (typeof ERROR_CODES)[number];
  * upstream, UF connection failure, UO overflow, NR no route, NC no cluster, URX retries spent, UT timeout, UR upstream reset,
  * UC upstream connection ended, LR local reset, DC downstream gone, DT deadline of the stream, UPE upstream protocol error,
  * DPE downstream protocol error, RL rate limited, RLSE rate limit service error, DI delay injected, FI fault injected. Ours: MA shed by adaptive concurrency, MB retry budget spent, MC breaker open, MD deadline spent before the call was
- * sent, MK stale configuration.
+ * sent, MK stale configuration, MZ refused by authorization.
  */
 export type ResponseFlag =
   | 'UH'
@@ -55,13 +55,15 @@ export type ResponseFlag =
   | 'DPE'
   | 'RL'
   | 'RLSE'
+  | 'UAEX'
   | 'DI'
   | 'FI'
   | 'MA'
   | 'MB'
   | 'MC'
   | 'MD'
-  | 'MK';
+  | 'MK'
+  | 'MZ';
 
 /** What every failure of a call is. The message is for people and may improve; `code` is for programs and stays. */
 export abstract class MeshError extends Error {

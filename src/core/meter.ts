@@ -2,6 +2,7 @@ import type { Call } from './call.js';
 import type { Outcome } from './classify.js';
 import type { MeshError } from './errors.js';
 import type { Reply, ReplyEnd } from './reply.js';
+import type { TlsRefused } from './tls.js';
 
 /** What is told when a call or an attempt is over. */
 export interface Finished {
@@ -72,6 +73,25 @@ export type MeshEvent =
       readonly kind: 'experiment:stopped';
       readonly policy: string;
       readonly reason: 'success-rate' | 'latency' | 'time';
+    }
+  /** A server closed a connection that may not come in, or did not get as far (src/server/tls/handshakes.ts). */
+  | { readonly kind: 'tls:refused'; readonly reason: TlsRefused }
+  /** An authorization filter has decided about a request. `policy`: the one that matched, '' for none; `shadow`: a dry run. */
+  | {
+      readonly kind: 'authz';
+      readonly decision: 'allow' | 'deny';
+      readonly policy: string;
+      readonly shadow: boolean;
+    }
+  /** The same, for who keeps a record (gRFC A59). `filter`: name of the filter; `matchedRule`: of the policy. */
+  | {
+      readonly kind: 'authz:audit';
+      readonly rpcMethod: string;
+      readonly principal: string;
+      readonly filter: string;
+      readonly matchedRule: string;
+      readonly authorized: boolean;
+      readonly shadow: boolean;
     }
   | { readonly kind: 'mirror'; readonly cluster: string }
   | {

@@ -1,6 +1,7 @@
 import type { Route } from '../core/model/route.js';
 import type { FilterChain } from '../core/model/server.js';
 import type { Gate } from './gate.js';
+import { Authorization } from './authorization.js';
 import type { PolicyEnv } from './policies.js';
 
 /** One kind of policy about who may do what, for the routes of a server. One per server, as long as it serves: what it remembers outlives updates. */
@@ -21,4 +22,4 @@ export type SecurityPolicyOf = (env: PolicyEnv) => SecurityPolicy;
  * All kinds, in the order in which requests come to them, in every face (middleware, mesh.serve, XdsServer, the proxy): authentication says who the user is,
  * authorization whether that one may, external authorization asks somebody else. Then limits, faults and concurrency: what is refused counts nowhere.
  */
-export const SECURITY: readonly SecurityPolicyOf[] = [];
+export const SECURITY: readonly SecurityPolicyOf[] = [(env) => new Authorization(env)];

@@ -1,3 +1,4 @@
+import type { RouteAuthorization } from './authorization.js';
 import type { Address } from './endpoint.js';
 import type { RouteConfiguration } from './route.js';
 import type { DownstreamTls } from './tls.js';
@@ -24,6 +25,8 @@ export interface FilterChain {
   readonly cors?: boolean | undefined;
   /** Envoy's `adaptive_concurrency` filter. Absent: requests are not shed by configuration. */
   readonly adaptiveConcurrency?: AdaptiveConcurrency | undefined;
+  /** What the RBAC filters ask of requests that no route takes. Absent: there are none. */
+  readonly authorization?: RouteAuthorization | undefined;
   /** `transport_socket`. Absent: plain text. */
   readonly tls?: DownstreamTls | undefined;
 }

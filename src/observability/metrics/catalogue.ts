@@ -132,6 +132,18 @@ export const QUOTA_USED = instrument(
   '{unit}',
   'What requests that metered rules let through counted, by plan.',
 );
+export const AUTHZ_ALLOW = instrument(
+  'inbound.http.authz.allow',
+  'counter',
+  '{request}',
+  'Requests that authorization allowed, by policy; those of a dry run apart.',
+);
+export const AUTHZ_DENY = instrument(
+  'inbound.http.authz.deny',
+  'counter',
+  '{request}',
+  'Requests that authorization denied, by policy; those of a dry run went on all the same.',
+);
 export const XDS_UPDATES = instrument(
   'mesh.xds.updates',
   'counter',

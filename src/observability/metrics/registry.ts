@@ -53,6 +53,8 @@ export class Registry implements Meter {
   readonly shed;
   readonly faults;
   readonly experimentsStopped;
+  readonly authzAllow;
+  readonly authzDeny;
   readonly limitRefused;
   readonly limitQueued;
   readonly limitStoreMoves;
@@ -96,6 +98,8 @@ export class Registry implements Meter {
     this.shed = counterTable(pool, ['mesh.protocol', 'mesh.priority', 'mesh.shed.reason']);
     this.faults = counterTable(pool, ['mesh.fault.policy', 'mesh.fault']);
     this.experimentsStopped = counterTable(pool, ['mesh.fault.policy', 'mesh.experiment.reason']);
+    this.authzAllow = counterTable(pool, ['mesh.authz.policy', 'mesh.authz.shadow']);
+    this.authzDeny = counterTable(pool, ['mesh.authz.policy', 'mesh.authz.shadow']);
     this.limitRefused = counterTable(pool, [
       'mesh.limit.rule',
       'mesh.protocol',
@@ -190,6 +194,14 @@ export class Registry implements Meter {
         break;
       case 'experiment:stopped':
         this.experimentsStopped.find(event.policy, event.reason, undefined, undefined).value++;
+        break;
+      case 'authz':
+        (event.decision === 'allow' ? this.authzAllow : this.authzDeny).find(
+          event.policy,
+          String(event.shadow),
+          undefined,
+          undefined,
+        ).value++;
         break;
       case 'limit:refused':
         this.limitRefused.find(event.rule, event.protocol, String(event.shadow), event.reason).value++;
