@@ -12,6 +12,7 @@ const entry = {
   fastify: 'src/server/fastify.ts',
   hono: 'src/server/hono.ts',
   grpc: 'src/grpc.ts',
+  spiffe: 'src/spiffe.ts',
 };
 
 const common = {

@@ -32,6 +32,7 @@ export const LAYERS = {
   // Files directly in src/: the entry points, which wire the folders.
   index: LIBRARY,
   grpc: LIBRARY,
+  spiffe: ['core', 'identity'],
   register: [...LIBRARY, 'index'],
 };
 
@@ -43,7 +44,7 @@ export const INDEPENDENT_CHILDREN = ['resilience'];
  * reach them. `import()` inside a function may.
  */
 export const LAZY = {
-  entries: ['index', 'register', 'server/express', 'server/fastify', 'server/hono'],
+  entries: ['index', 'register', 'server/express', 'server/fastify', 'server/hono', 'spiffe'],
   packages: [
     '@grpc/grpc-js',
     '@grpc/proto-loader',
