@@ -23,6 +23,8 @@ export interface Ambient {
   readonly peer?: PeerIdentity | undefined;
   /** The context of the request itself, where this one was derived from it. Absent: this is it. */
   readonly request?: Ambient | undefined;
+  /** For whom the request is made. Absent: nobody in particular. */
+  readonly caller?: { readonly claims?: Claims | undefined } | undefined;
   /** Absent: nobody can tell when the request is over, or this work may go on after it. */
   readonly lifetime?: Lifetime | undefined;
   /** The request is itself a repetition, or was made for one: what is called for it is not tried again (core/retry-mark.ts). Absent: it is none. */
@@ -46,6 +48,15 @@ export const ambient = (): Ambient | undefined => (used ? storage.getStore() : u
 export function ambientPeer(): PeerIdentity | undefined {
   const now = ambient();
   return (now?.request ?? now)?.peer;
+}
+
+/** Claims of a verified token, as its JSON has them. */
+export type Claims = Readonly<Record<string, unknown>>;
+
+/** What the verified token of the request that is being served says. */
+export function ambientClaims(): Claims | undefined {
+  const now = ambient();
+  return (now?.request ?? now)?.caller?.claims;
 }
 
 /** Runs `serve` with `context` for it and for all that it starts. */

@@ -34,7 +34,7 @@ const ALGORITHMS: ReadonlySet<string> = new Set(
 /** Section 3: `sub` is whose it is, `aud` and `exp` must be there. */
 const RULES = {
   issuer: undefined,
-  subjects: [],
+  subject: undefined,
   requireExpiration: true,
   maxLifetimeMs: undefined,
   skewMs: JWT_SKEW_MS,

@@ -54,7 +54,9 @@ function servicesOf({ listener, routes }: ServerConfig): ReadonlySet<string> {
 function servicesIn({ virtualHosts }: RouteConfiguration): readonly string[] {
   const names = new Set<string>();
   for (const { routes } of virtualHosts)
-    for (const { limits } of routes)
+    for (const { limits, extAuthz } of routes) {
+      for (const { service } of extAuthz ?? []) names.add(service.cluster);
       for (const { store } of limits?.rules ?? []) if (store.kind === 'rls') names.add(store.service);
+    }
   return [...names];
 }

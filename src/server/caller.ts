@@ -11,6 +11,8 @@ export interface Caller {
   readonly principal?: string | undefined;
   /** Of a verified token. */
   readonly claims?: Readonly<Record<string, unknown>> | undefined;
+  /** `<iss>/<sub>` of a token that the mesh itself has verified (Istio `requestPrincipals`). */
+  readonly requestPrincipal?: string | undefined;
 }
 
 /** A request, to say who makes it. */

@@ -62,18 +62,25 @@ export function meshMiddleware(
 /** For the handler to see. */
 function addRequestHeaders(c: HonoContextLike, context: InboundContext): void {
   if (context.requestHeaders === undefined) return;
+  const taken = Object.keys(context.requestHeaders);
   const added = pairs(context.requestHeaders);
   context.requestHeaders = undefined;
   const { raw } = c.req;
   try {
-    for (const [name, value] of added) raw.headers.set(name, value);
+    change(raw.headers, taken, added);
   } catch {
     // The headers of a request that came in may be such as nobody can change (Fetch, the guard "immutable").
     const headers = new Headers(raw.headers);
-    for (const [name, value] of added) headers.set(name, value);
+    change(headers, taken, added);
     c.req.raw = new Request(raw, { headers });
     contexts.set(c.req.raw, context);
   }
+}
+
+/** Those that are named are replaced; one without a value is taken away. */
+function change(headers: Headers, names: readonly string[], added: readonly (readonly [string, string])[]): void {
+  for (const name of names) headers.delete(name);
+  for (const [name, value] of added) headers.append(name, value);
 }
 
 /** Name and value, one pair for each value. */

@@ -2,7 +2,9 @@ import type { Clock } from '../core/clock.js';
 import type { Logger } from '../core/log.js';
 import type { Random } from '../core/random.js';
 import type { WatchServer } from '../core/server-config.js';
+import type { TlsFactory } from '../core/tls.js';
 import type { LimitEnv } from '../resilience/ratelimit/env.js';
+import type { Outbound } from './outbound.js';
 
 /** What a mesh has for the servers of its process. */
 export interface ServerParts {
@@ -11,8 +13,12 @@ export interface ServerParts {
   readonly watch: WatchServer;
   /** Counts that clients and servers of the process share. */
   readonly limits: LimitEnv;
+  /** Makes TLS of connections that come in. */
+  readonly tls: TlsFactory;
   readonly clock: Clock;
   readonly random: Random;
+  /** How others are asked on behalf of their policies. Absent: nobody is. */
+  readonly outbound?: Outbound | undefined;
   readonly logger: Logger;
   /** Runs `end` when the mesh is closed; at once, where it is already. */
   readonly onClose: (end: () => void) => void;

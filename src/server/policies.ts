@@ -15,6 +15,7 @@ import { CallerGate, type CallerOf } from './caller.js';
 import { FaultsGate, faultsOfServer } from './faults.js';
 import type { Gate } from './gate.js';
 import { LimitsGate } from './limits/gate.js';
+import type { Outbound } from './outbound.js';
 import { SECURITY, type SecurityPolicy } from './security.js';
 import { AdaptiveLimits } from './shedding/adaptive.js';
 
@@ -25,6 +26,8 @@ export interface PolicyEnv {
   /** Undefined: nobody counts, and limits of routes are not kept. */
   readonly limits: LimitEnv | undefined;
   readonly logger: Logger;
+  /** By which keys are fetched and others are asked. Absent: nobody can be. */
+  readonly outbound?: Outbound | undefined;
   /** Who makes a request, where the server finds that out itself. Absent: it does not, or somebody has asked before. */
   readonly caller?: CallerOf | undefined;
 }

@@ -1,5 +1,7 @@
 import type { Route } from '../core/model/route.js';
 import type { FilterChain } from '../core/model/server.js';
+import { authentication } from './authentication.js';
+import { externalAuthorization } from './ext-authz.js';
 import type { Gate } from './gate.js';
 import { Authorization } from './authorization.js';
 import type { PolicyEnv } from './policies.js';
@@ -22,4 +24,8 @@ export type SecurityPolicyOf = (env: PolicyEnv) => SecurityPolicy;
  * All kinds, in the order in which requests come to them, in every face (middleware, mesh.serve, XdsServer, the proxy): authentication says who the user is,
  * authorization whether that one may, external authorization asks somebody else. Then limits, faults and concurrency: what is refused counts nowhere.
  */
-export const SECURITY: readonly SecurityPolicyOf[] = [(env) => new Authorization(env)];
+export const SECURITY: readonly SecurityPolicyOf[] = [
+  authentication,
+  (env) => new Authorization(env),
+  externalAuthorization,
+];

@@ -27,8 +27,8 @@ export class ServicePolicies {
     meter: Meter,
     known: (any: boolean | undefined) => void,
   ) {
-    const { clock, random, limits, logger } = parts;
-    this.#policies = new ServerPolicies({ clock, random, limits, meter, logger });
+    const { clock, random, limits, logger, outbound } = parts;
+    this.#policies = new ServerPolicies({ clock, random, limits, meter, logger, outbound });
     this.#stop = parts.watch(
       { service },
       {

@@ -3,7 +3,7 @@ import { Call } from '../../core/call.js';
 import { grpcStatusOf } from '../../core/classify.js';
 import { CancelledError } from '../../core/errors.js';
 import { grpcStatusName } from '../../core/grpc-status.js';
-import { headerFields, headerValue } from '../../core/headers.js';
+import { type HeaderFields, headerFields, headerValue } from '../../core/headers.js';
 import type { Reply, ReplyEnd } from '../../core/reply.js';
 import type { Service } from '../../core/service.js';
 import { VERSION } from '../../core/version.js';
@@ -21,6 +21,8 @@ export interface UnaryRequest {
   readonly timeoutMs: number;
   /** Bytes that the answer may have. */
   readonly maxMessageBytes: number;
+  /** Besides. Absent: none. */
+  readonly metadata?: HeaderFields | undefined;
   /** `Call.asksLimits`. */
   readonly asksLimits?: boolean | undefined;
 }
@@ -43,7 +45,7 @@ export function unary(service: Service, request: UnaryRequest): Promise<Uint8Arr
     authority: request.authority,
     method: 'POST',
     path: request.path,
-    headers: headerFields({ 'content-type': 'application/grpc', te: 'trailers', 'user-agent': USER_AGENT }),
+    headers: headerFields({ ...request.metadata, 'content-type': 'application/grpc', te: 'trailers', 'user-agent': USER_AGENT }),
     body: new BytesBody(encodeFrame(request.message, false)),
     timeoutMs: request.timeoutMs,
     asksLimits: request.asksLimits,

@@ -1,4 +1,4 @@
-import type { RouteMatch } from './match.js';
+import type { RouteMatch, StringMatch } from './match.js';
 
 /** Where keys that tokens are verified with come from (RFC 7517). */
 export type JwksSource =
@@ -60,8 +60,8 @@ export interface JwtProvider {
   readonly issuer: string | undefined;
   /** `aud` must have one of these; empty: any. */
   readonly audiences: readonly string[];
-  /** `sub` must be one of these, or begin with one that ends in `*`; empty: any. */
-  readonly subjects: readonly string[];
+  /** What `sub` must be; undefined: anything. */
+  readonly subject: StringMatch | undefined;
   readonly jwks: JwksSource;
   readonly keys: JwksCare;
   readonly algorithms: readonly JwtAlgorithm[];

@@ -1,4 +1,6 @@
+import type { JwtAuthentication } from './authentication.js';
 import type { RouteAuthorization } from './authorization.js';
+import type { ExtAuthz } from './ext-authz.js';
 import type { FaultConfig } from './fault.js';
 import type { RouteLimits } from './limit.js';
 import type { HeaderMatch, RouteMatch, SafeRegex, StringMatch } from './match.js';
@@ -267,6 +269,10 @@ export interface Route {
   readonly limits?: RouteLimits | undefined;
   /** In the order of their filters; each is rolled by itself. Absent: none. */
   readonly faults?: readonly FaultConfig[] | undefined;
+  /** On a server: tokens that users bring, filter by filter; each must let a request through. Absent: nobody asks. */
+  readonly authentication?: readonly JwtAuthentication[] | undefined;
+  /** On a server: services that are asked, filter by filter, whether a request may pass. Absent: none. */
+  readonly extAuthz?: readonly ExtAuthz[] | undefined;
   /** On a server: who may do what here. Absent: nobody asks. */
   readonly authorization?: RouteAuthorization | undefined;
   /** On a server: not held to the adaptive concurrency of its filter chain. Absent: it is, where the chain has any. */

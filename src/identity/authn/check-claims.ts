@@ -1,8 +1,9 @@
 import type { JwtProvider } from '../../core/model/authentication.js';
+import { stringTest } from '../../routing/match/strings.js';
 import { failure, type TokenFailure } from './failure.js';
 import type { Claims } from './token.js';
 
-type Rules = Pick<JwtProvider, 'issuer' | 'audiences' | 'subjects' | 'skewMs' | 'requireExpiration' | 'maxLifetimeMs'>;
+type Rules = Pick<JwtProvider, 'issuer' | 'audiences' | 'subject' | 'skewMs' | 'requireExpiration' | 'maxLifetimeMs'>;
 
 /** What does not change: issuer, subject, and the form of the times. Undefined: nothing is wrong. */
 export function checkIdentity(claims: Claims, rules: Rules): TokenFailure | undefined {
@@ -11,8 +12,8 @@ export function checkIdentity(claims: Claims, rules: Rules): TokenFailure | unde
     return failure('issuer', `iss is not ${JSON.stringify(rules.issuer)}`);
   if (iss !== undefined && typeof iss !== 'string') return failure('malformed', 'iss is no string');
   if (sub !== undefined && typeof sub !== 'string') return failure('malformed', 'sub is no string');
-  if (rules.subjects.length > 0 && !(sub !== undefined && rules.subjects.some((it) => subjectMatches(sub, it))))
-    return failure('subject', 'sub is none of those that the provider may speak for');
+  if (rules.subject !== undefined && !(sub !== undefined && stringTest(rules.subject)(sub)))
+    return failure('subject', 'sub is none that the provider may speak for');
   for (const name of ['exp', 'nbf', 'iat'] as const) {
     const value = claims[name];
     // RFC 7519 section 2, NumericDate: a JSON number of seconds, fractions allowed.
@@ -52,6 +53,3 @@ export function checkTimes(claims: Claims, rules: Rules, now: number): TokenFail
 
 const ms = (value: unknown): number | undefined => (typeof value === 'number' ? value * 1_000 : undefined);
 const seconds = (value: number): number => Math.round(value / 1_000);
-
-const subjectMatches = (subject: string, pattern: string): boolean =>
-  pattern.endsWith('*') ? subject.startsWith(pattern.slice(0, -1)) : subject === pattern;

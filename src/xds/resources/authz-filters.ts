@@ -1,5 +1,5 @@
 import type { AuthzCondition, RbacFilter, RbacRules, RouteAuthorization } from '../../core/model/authorization.js';
-import type { VirtualHost } from '../../core/model/route.js';
+import type { Route, VirtualHost } from '../../core/model/route.js';
 import type { Rbac } from './filter-rbac.js';
 
 /** An RBAC filter of a listener. */
@@ -26,10 +26,12 @@ export function authorizationUnder(
  * Routes judge by the path already in that each has rules of its own: where they differ, or where any rule looks at it, only canonical paths are served by any of them.
  */
 export function judgingPaths(hosts: readonly VirtualHost[]): readonly VirtualHost[] {
-  const all = hosts.flatMap(({ routes }) => routes.map(({ authorization }) => authorization));
-  if (all.every((one) => one === undefined)) return hosts;
+  const routes = hosts.flatMap((host) => host.routes);
+  const all = routes.map(({ authorization }) => authorization);
+  const guarded = routes.some((route) => !sameGuards(route, routes[0]));
+  if (!guarded && all.every((one) => one === undefined)) return hosts;
   const [first] = all;
-  const judged = all.some((one) => one?.judgesPath === true || !sameFilters(one, first));
+  const judged = guarded || all.some((one) => one?.judgesPath === true || !sameFilters(one, first));
   if (!judged) return hosts;
   return hosts.map((host) =>
     Object.freeze({
@@ -44,6 +46,13 @@ export function judgingPaths(hosts: readonly VirtualHost[]): readonly VirtualHos
       ),
     }),
   );
+}
+
+/** Which token is asked for, or who is asked, goes by the route as well. */
+function sameGuards(a: Route, b: Route | undefined): boolean {
+  const same = <T>(x: readonly T[] | undefined, y: readonly T[] | undefined): boolean =>
+    x?.length === y?.length && (x?.every((one, i) => one === y?.[i]) ?? true);
+  return same(a.authentication, b?.authentication) && same(a.extAuthz, b?.extAuthz);
 }
 
 function sameFilters(a: RouteAuthorization | undefined, b: RouteAuthorization | undefined): boolean {

@@ -7,7 +7,10 @@ import { localLimits } from './filter-local-limits.js';
 import { serviceLimits, serviceOverride } from './filter-rate-limit.js';
 import { ownRbac, rbacFilter, rbacOverride } from './filter-rbac.js';
 import { OWN_RBAC } from './filter-rbac-own.js';
+import { extAuthz, extAuthzOverride } from './filter-ext-authz.js';
+import { jwtFilter, jwtOverride } from './filter-jwt.js';
 import { sessionOverride, statefulSession } from './filter-session.js';
+import { EXT_AUTHZ, EXT_AUTHZ_OVERRIDE, JWT, JWT_OVERRIDE, jwtOptions, OWN_JWT } from './guard-filters.js';
 import { OWN_LIMITS, ownLimits } from './limits.js';
 import type { Message } from './message.js';
 import { OWN_FAULT, ownFault } from './own-faults.js';
@@ -79,6 +82,9 @@ export const FILTERS: ReadonlyMap<string, FilterKind> = new Map<string, FilterKi
   // "This does not include … running the filter on gRPC clients" - gRFC A41
   [RBAC, { sides: ['server'], terminal: false, check: checking(rbacFilter) }],
   [OWN_RBAC, { sides: ['server'], terminal: false, struct: true, check: checkingOwn(ownRbac) }],
+  [JWT, { sides: ['server'], terminal: false, check: reading(jwtFilter) }],
+  [OWN_JWT, { sides: ['server'], terminal: false, struct: true, check: readingOwn(jwtOptions) }],
+  [EXT_AUTHZ, { sides: ['server'], terminal: false, check: reading((filter) => extAuthz(filter, '')) }],
   [ADAPTIVE_CONCURRENCY, { sides: ['server'], terminal: false, check: reading(adaptiveConcurrency) }],
   // The policy is the routes'.
   [CORS, { sides: BOTH, terminal: false, check: undefined }],
@@ -99,6 +105,8 @@ export const OVERRIDES: ReadonlyMap<string, Pick<FilterKind, 'struct' | 'check'>
   // A client runs no such filter: without effect there.
   [RBAC_OVERRIDE, { check: checking(rbacOverride) }],
   [OWN_RBAC, { struct: true, check: checkingOwn(ownRbac) }],
+  [JWT_OVERRIDE, { check: reading(jwtOverride) }],
+  [EXT_AUTHZ_OVERRIDE, { check: reading(extAuthzOverride) }],
   [CORS_POLICY, { check: reading(corsPolicy) }],
   [SESSION_OVERRIDE, { check: reading(sessionOverride) }],
 ]);

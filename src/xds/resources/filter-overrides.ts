@@ -26,6 +26,7 @@ import { serviceOverride } from './filter-rate-limit.js';
 import { ownRbac, type Rbac, rbacOverride } from './filter-rbac.js';
 import { OWN_RBAC } from './filter-rbac-own.js';
 import { sessionOverride } from './filter-session.js';
+import { type GuardOverride, guardOverride, guardsUnder } from './guard-filters.js';
 import { type LimitOverride, limitsUnder, uncountable } from './limit-filters.js';
 import { OWN_LIMITS, ownLimits } from './limits.js';
 import type { Message } from './message.js';
@@ -41,7 +42,8 @@ type Override =
   | { readonly kind: 'session'; readonly session: SessionPersistence | undefined }
   | { readonly kind: 'limits'; readonly limits: LimitOverride }
   | { readonly kind: 'faults'; readonly faults: OwnFaults | undefined }
-  | { readonly kind: 'rbac'; readonly rbac: Rbac };
+  | { readonly kind: 'rbac'; readonly rbac: Rbac }
+  | { readonly kind: 'guard'; readonly guard: GuardOverride };
 
 /** By the name of the filter. */
 export type Overrides = ReadonlyMap<string, Override>;
@@ -111,8 +113,10 @@ function overrideOf(value: Message, around: Override | undefined, scope: string)
       return { kind: 'rbac', rbac: runToEnd(rbacOverride(config)) };
     case OWN_RBAC:
       return { kind: 'rbac', rbac: runToEnd(ownRbac(found)) };
-    default:
-      return undefined;
+    default: {
+      const guard = guardOverride(found.type, config);
+      return guard && { kind: 'guard', guard };
+    }
   }
 }
 
@@ -147,7 +151,7 @@ export function withFilters(route: ConfiguredRoute, filters: RouteFilters): Rout
   const action = withClusterFilters(route.action, filters);
   const isSame = route.session === session && route.cors === cors && route.action === action;
   const isPlain = route.overrides === undefined && route.rateLimits === undefined;
-  const isFree = limits === undefined && faults === undefined && authorization === undefined;
+  const isFree = [limits, faults, authorization, parts.authentication, parts.extAuthz].every((it) => it === undefined);
   if (isPlain && isSame && isFree) return route;
   const { overrides: _, rateLimits: __, ...plain } = route;
   return Object.freeze({ ...plain, action, ...parts });
@@ -191,10 +195,13 @@ function withClusterFilters(action: Route['action'], filters: RouteFilters): Rou
   return Object.freeze({ ...action, clusters: Object.freeze([first, ...others] as const) });
 }
 
-type Parts = Pick<Route, 'cors' | 'session' | 'limits' | 'faults' | 'adaptiveConcurrency' | 'authorization'>;
+type Parts = Pick<
+  Route,
+  'cors' | 'session' | 'limits' | 'faults' | 'adaptiveConcurrency' | 'authorization' | 'authentication' | 'extAuthz'
+>;
 
 function partsUnder(filters: RouteFilters, said: Overridden): Parts {
-  const { cors, session, limits, faults, concurrency, authorization } = filters;
+  const { cors, session, limits, faults, concurrency, authorization, guards } = filters;
   const overrideOf = (name: string) => overrideFor(said, name);
   const own = session && overrideOf(session.filter);
   const limited = limits && limitsUnder(limits, (name) => limitOverride(overrideOf(name)), said.rateLimits);
@@ -208,6 +215,7 @@ function partsUnder(filters: RouteFilters, said: Overridden): Parts {
     ...(authorization !== undefined && {
       authorization: deepFreeze(authorizationUnder(authorization, (name) => rbacOverrideOf(overrideOf(name)))),
     }),
+    ...(guards !== undefined && deepFreeze(guardsUnder(guards, (name) => guardOverrideOf(overrideOf(name))))),
     ...(concurrency !== undefined && overrideOf(concurrency)?.kind === 'off' && { adaptiveConcurrency: 'off' }),
   };
 }
@@ -232,6 +240,11 @@ function limitOverride(said: RouteOverride['said'] | undefined): LimitOverride |
 function rbacOverrideOf(said: RouteOverride['said'] | undefined): Rbac | 'off' | undefined {
   if (said?.kind === 'off') return 'off';
   return said?.kind === 'rbac' ? said.rbac : undefined;
+}
+
+function guardOverrideOf(said: RouteOverride['said'] | undefined): GuardOverride | 'off' | undefined {
+  if (said?.kind === 'off') return 'off';
+  return said?.kind === 'guard' ? said.guard : undefined;
 }
 
 function faultOverride(said: RouteOverride['said'] | undefined) {

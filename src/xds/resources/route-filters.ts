@@ -12,6 +12,7 @@ import { serviceLimits } from './filter-rate-limit.js';
 import { ownRbac, rbacFilter } from './filter-rbac.js';
 import { OWN_RBAC } from './filter-rbac-own.js';
 import { statefulSession } from './filter-session.js';
+import { type GuardFilter, guardFilters } from './guard-filters.js';
 import type { LimitConfig, LimitFilter } from './limit-filters.js';
 import { OWN_LIMITS, ownLimits } from './limits.js';
 import type { Message } from './message.js';
@@ -27,6 +28,7 @@ export interface RouteFilters {
   readonly limits?: readonly LimitFilter[];
   readonly faults?: readonly FaultFilter[];
   readonly authorization?: readonly AuthzFilter[];
+  readonly guards?: readonly GuardFilter[];
   /** Name of the filter for adaptive concurrency, which routes can switch off; absent: there is none. */
   readonly concurrency?: string;
 }
@@ -41,6 +43,7 @@ export function routeFilters(filters: readonly Message[], scope: string): RouteF
   const limits = filters.flatMap((filter) => limitFilter(filter, scope) ?? []);
   const faults = filters.flatMap((filter) => faultFilter(filter) ?? []);
   const authorization = filters.flatMap((filter) => authzFilter(filter) ?? []);
+  const guards = guardFilters(filters);
   const concurrency = concurrencyFilter(filters);
   return {
     cors: typed(CORS)?.text('name'),
@@ -52,6 +55,7 @@ export function routeFilters(filters: readonly Message[], scope: string): RouteF
     ...(limits.length > 0 && { limits }),
     ...(faults.length > 0 && { faults }),
     ...(authorization.length > 0 && { authorization }),
+    ...(guards.length > 0 && { guards }),
     ...(concurrency !== undefined && { concurrency: concurrency.text('name') }),
   };
 }

@@ -12,7 +12,7 @@ export const provider = (jwks: string, changes: Partial<JwtProvider> = {}): JwtP
   name: 'p',
   issuer: ISSUER,
   audiences: [],
-  subjects: [],
+  subject: undefined,
   jwks: { kind: 'inline', text: jwks },
   keys: DEFAULT_JWKS_CARE,
   algorithms: ASYMMETRIC_ALGORITHMS,

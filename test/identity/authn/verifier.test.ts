@@ -192,7 +192,7 @@ describe('claims', () => {
   });
 
   test('sub must be one that the provider may speak for', async () => {
-    const changes = { subjects: ['ada', 'team-*'] };
+    const changes = { subject: { kind: 'prefix', value: 'team-', ignoreCase: false } } as const;
     expect(await outcome(signToken(RSA, claims({ sub: 'team-7' })), changes)).toBe('good: team-7');
     expect(await outcome(signToken(RSA, claims({ sub: 'adam' })), changes)).toBe('subject');
     expect(await outcome(signToken(RSA, claims({ sub: undefined })), changes)).toBe('subject');
