@@ -1,88 +1,42 @@
-import type { Socket } from 'node:net';
-import { isIP } from 'node:net';
-import { connect, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
 import type { DownstreamTls, UpstreamTls } from '../../core/model/tls.js';
-import type { TlsClient, TlsOutcome, TlsServer } from '../../core/tls.js';
+import type { TlsClient, TlsServer } from '../../core/tls.js';
+import { Client } from './client.js';
 import type { TlsFactoryOptions } from './factory.js';
+import { Material, type MaterialNames } from './material.js';
+import { Server } from './server.js';
+import { SteadyTime } from './steady-time.js';
 
+/** What the factory loads with the first connection: one per mesh. */
 export class TlsEngine {
-  #system: SecureContext | undefined;
+  /** By the names of its sources: connections that are configured alike share secure context, verdicts and changes. */
+  readonly #materials = new Map<string, Material>();
+  readonly #times: () => readonly number[];
 
-  constructor(readonly options: TlsFactoryOptions) {}
-
-  get system(): SecureContext {
-    this.#system ??= createSecureContext({ minVersion: 'TLSv1.2' });
-    return this.#system;
+  constructor(private readonly options: TlsFactoryOptions) {
+    const time = new SteadyTime(options.clock);
+    this.#times = () => time.times();
   }
 
   client(config: UpstreamTls, host: string): TlsClient {
-    if (config.roots.kind !== 'system') throw new Error('certificate providers are not supported');
-    return new SystemClient(this, config, host);
+    return new Client(config, host, this.#material('client', config), this.options);
   }
 
-  server(_config: DownstreamTls): TlsServer {
-    throw new Error('certificate providers are not supported');
+  server(config: DownstreamTls): TlsServer {
+    return new Server(config, this.#material('server', config), this.options);
   }
 
-  close(): void {}
-}
-
-class SystemClient implements TlsClient {
-  readonly name: string;
-  readonly waitsFor = undefined;
-  #session: Buffer | undefined;
-
-  constructor(
-    private readonly engine: TlsEngine,
-    private readonly config: UpstreamTls,
-    host: string,
-  ) {
-    this.name = config.sni ?? host;
+  close(): void {
+    for (const material of this.#materials.values()) material.close();
   }
 
-  sameAs(other: TlsClient): boolean {
-    return other === this;
-  }
-
-  secure(tcp: Socket, alpn: readonly string[], outcome: TlsOutcome): () => void {
-    const sni = this.config.sni ?? '';
-    let over = false;
-    const fail = (error: Error): void => {
-      if (over) return;
-      over = true;
-      outcome.failed(error);
-      tcp.destroy();
-      socket?.destroy();
-    };
-    let socket: TLSSocket | undefined;
-    try {
-      socket = connect({
-        socket: tcp,
-        host: sni,
-        servername: isIP(sni) === 0 ? sni : '',
-        ALPNProtocols: [...alpn],
-        secureContext: this.engine.system,
-        ...(this.#session === undefined ? undefined : { session: this.#session }),
-      });
-    } catch (error) {
-      queueMicrotask(() => fail(error as Error));
-      return () => {};
+  /** As many as there are pairs of provider instances in the configuration. */
+  #material(side: 'client' | 'server', { identity, roots }: MaterialNames): Material {
+    const key = JSON.stringify([side, identity, roots]);
+    let material = this.#materials.get(key);
+    if (material === undefined) {
+      material = new Material({ identity, roots }, { ...this.options, times: this.#times });
+      this.#materials.set(key, material);
     }
-    const made = socket;
-    made.on('session', (session: Buffer) => {
-      this.#session = session;
-    });
-    made.on('error', fail);
-    made.once('close', () => fail(new Error('the connection was closed during the handshake')));
-    made.once('secureConnect', () => {
-      if (over) return;
-      over = true;
-      outcome.secured(made, undefined);
-    });
-    return () => {
-      if (over) return;
-      over = true;
-      made.destroy();
-    };
+    return material;
   }
 }

@@ -1,0 +1,163 @@
+import type { Clock } from '../../core/clock.js';
+import type { CertificateProviders, IdentitySource, IdentityState } from '../../core/identity.js';
+import type { Logger } from '../../core/log.js';
+import type { TlsRoots } from '../../core/model/tls.js';
+import type { Random } from '../../core/random.js';
+import { Generation } from './generation.js';
+import type { Live } from './live.js';
+
+export interface MaterialEnv {
+  readonly providers?: CertificateProviders | undefined;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** Wall-clock milliseconds that it may be (`SteadyTime`). */
+  readonly times: () => readonly number[];
+}
+
+/** Which sources: provider instances by name. */
+export interface MaterialNames {
+  /** Undefined: no certificate of one's own. */
+  readonly identity: string | undefined;
+  /** Undefined: nobody is verified. */
+  readonly roots: TlsRoots | undefined;
+}
+
+/** A state, and what it is for. */
+interface Watched {
+  readonly instance: string;
+  readonly source: IdentitySource | undefined;
+  state: IdentityState | undefined;
+  /** Told last, and not resolved since. */
+  trouble: string | undefined;
+}
+
+/**
+ * Certificate and trust of all connections that are configured alike, newest first: watches the sources from the first connection on, makes a generation of
+ * what they say, and carries each change over to the connections that are open.
+ */
+export class Material {
+  #generation: Generation | undefined;
+  #watched: Watched[] | undefined;
+  #stops: (() => void)[] = [];
+  readonly #waiting = new Set<(generation: Generation) => void>();
+  readonly #live = new Set<Live>();
+  #closed = false;
+
+  constructor(
+    private readonly names: MaterialNames,
+    private readonly env: MaterialEnv,
+  ) {}
+
+  get current(): Generation | undefined {
+    this.#watch();
+    return this.#generation;
+  }
+
+  /** What is missing, for messages; undefined: nothing. */
+  get waitsFor(): string | undefined {
+    if (this.#generation !== undefined) return undefined;
+    const missing = (this.#watched ?? []).filter((watched) => !this.#has(watched));
+    return missing.map(shown).join(', and ') || undefined;
+  }
+
+  /** Why there will never be one: an instance that is not configured. */
+  get impossible(): string | undefined {
+    this.#watch();
+    const unknown = this.#watched?.find(({ source }) => source === undefined);
+    return unknown && `there is no certificate provider instance "${unknown.instance}"`;
+  }
+
+  /** Calls once there is one. The result takes it back. */
+  wait(ready: (generation: Generation) => void): () => void {
+    this.#waiting.add(ready);
+    return () => void this.#waiting.delete(ready);
+  }
+
+  /** From now on the connection hears of changes, until the result is called. */
+  add(live: Live): () => void {
+    this.#live.add(live);
+    return () => {
+      this.#live.delete(live);
+      live.cancel();
+    };
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const stop of this.#stops.splice(0)) stop();
+    this.#waiting.clear();
+    for (const live of this.#live) live.cancel();
+    this.#live.clear();
+  }
+
+  #watch(): void {
+    if (this.#watched !== undefined || this.#closed) return;
+    const { identity, roots } = this.names;
+    const instances = new Set<string>();
+    if (identity !== undefined) instances.add(identity);
+    if (roots?.kind === 'provider') instances.add(roots.instance);
+    const watched = [...instances].map((instance): Watched => {
+      const source = this.env.providers?.get(instance);
+      return { instance, source, state: source?.current, trouble: undefined };
+    });
+    this.#watched = watched;
+    this.#renew();
+    for (const each of watched) {
+      const stop = each.source?.watch({
+        changed: (state) => {
+          each.state = state;
+          each.trouble = undefined;
+          this.#renew();
+        },
+        failed: (error) => {
+          each.trouble = error.message;
+        },
+      });
+      if (stop !== undefined) this.#stops.push(stop);
+    }
+  }
+
+  #has({ instance, state }: Watched): boolean {
+    const { identity, roots } = this.names;
+    if (instance === identity && state?.identity === undefined) return false;
+    return roots?.kind !== 'provider' || instance !== roots.instance || state?.trust !== undefined;
+  }
+
+  #renew(): void {
+    const watched = this.#watched ?? [];
+    if (this.#closed || !watched.every((each) => this.#has(each))) return;
+    const { identity, roots } = this.names;
+    const stateOf = (instance: string | undefined) => watched.find((each) => each.instance === instance)?.state;
+    const trusted = roots?.kind === 'provider' ? stateOf(roots.instance) : undefined;
+    const parts = {
+      identity: identity === undefined ? undefined : stateOf(identity)?.identity,
+      trust: roots?.kind === 'system' ? ('system' as const) : trusted?.trust,
+      crls: trusted?.crls ?? [],
+    };
+    const before = this.#generation;
+    if (before?.same(parts) === true) return;
+    let generation: Generation;
+    try {
+      generation = new Generation(parts, this.env.times);
+    } catch (error) {
+      const what = before === undefined ? 'there is none to go by' : 'what was known before stands';
+      const sources = watched.map(({ source }) => source?.name).join(', ');
+      this.env.logger.error(`certificate or trust cannot be used: ${what}`, {
+        sources,
+        error: (error as Error).message,
+      });
+      for (const each of watched) each.trouble = (error as Error).message;
+      return;
+    }
+    this.#generation = generation;
+    for (const live of [...this.#live]) live.changed(generation);
+    for (const ready of [...this.#waiting]) {
+      this.#waiting.delete(ready);
+      ready(generation);
+    }
+  }
+}
+
+const shown = ({ instance, source, trouble }: Watched): string =>
+  `the first certificate of ${source?.name ?? `"${instance}"`}${trouble === undefined ? '' : ` (${trouble})`}`;
