@@ -103,6 +103,24 @@ export type MeshEvent =
   /** Outlier detection takes an endpoint out, and back. `reason` of an ejection: Envoy's `OutlierEjectionType` in lower case, `consecutive_5xx`. */
   | { readonly kind: 'outlier:ejected'; readonly cluster: string; readonly endpoint: string; readonly reason: string }
   | { readonly kind: 'outlier:unejected'; readonly cluster: string; readonly endpoint: string }
+  /** A workload has a new certificate. `notAfter`: wall-clock milliseconds. */
+  | {
+      readonly kind: 'identity:rotate';
+      readonly source: string;
+      readonly spiffeId: string | undefined;
+      readonly notAfter: number;
+    }
+  /** A source of identity cannot be read or reached; what was known before stays in use. */
+  | { readonly kind: 'identity:failed'; readonly source: string; readonly detail: string }
+  /** No new certificate has come though this share of the lifetime of the present one is `used`: 0.7, 0.8, 0.9, and 1 when it has expired. */
+  | {
+      readonly kind: 'identity:expiring';
+      readonly source: string;
+      readonly spiffeId: string | undefined;
+      readonly used: number;
+      readonly expiresInMs: number;
+      readonly detail: string;
+    }
   /** An active check (`http`, `grpc`, `tcp`) or the health watch (`watch`) has changed its mind of an endpoint. */
   | {
       readonly kind: 'health:changed';

@@ -37,6 +37,9 @@ const KINDS: Readonly<Record<MeshEvent['kind'], true>> = {
   'circuit:open': true,
   'outlier:ejected': true,
   'outlier:unejected': true,
+  'identity:rotate': true,
+  'identity:failed': true,
+  'identity:expiring': true,
   'health:changed': true,
 };
 const EVENT_KINDS = Object.keys(KINDS) as MeshEvent['kind'][];

@@ -62,6 +62,16 @@ test('everything that happens is published on diagnostics channels', () => {
   mesh.meter.event({ kind: 'circuit:open', cluster: 'c', limit: 'max_requests' });
   mesh.meter.event({ kind: 'outlier:ejected', cluster: 'c', endpoint: 'e', reason: 'consecutive_5xx' });
   mesh.meter.event({ kind: 'outlier:unejected', cluster: 'c', endpoint: 'e' });
+  mesh.meter.event({ kind: 'identity:rotate', source: 's', spiffeId: undefined, notAfter: 1 });
+  mesh.meter.event({ kind: 'identity:failed', source: 's', detail: 'no' });
+  mesh.meter.event({
+    kind: 'identity:expiring',
+    source: 's',
+    spiffeId: undefined,
+    used: 0.7,
+    expiresInMs: 1,
+    detail: 'no',
+  });
   mesh.meter.event({ kind: 'health:changed', cluster: 'c', endpoint: 'e', by: 'http', healthy: false });
   expect(heard).toEqual([...CHANNELS]);
   for (const name of CHANNELS) unsubscribe(name, listen);
