@@ -6,6 +6,7 @@ import type { SalvagedDocument } from '../yaml/read.js';
 import type { MeshConfigSpec } from '../yaml/schema/mesh-config.js';
 import { advise } from './advice.js';
 import { backendTlsByPort } from './backend-tls.js';
+import { AuthorizationFilters } from './authorization.js';
 import { resolveBackends } from './backends.js';
 import { adviseCallersTls, callersTls, checkCallersTls } from './callers-tls.js';
 import { candidatesOf } from './candidates.js';
@@ -100,6 +101,12 @@ export function compile(documents: readonly Document[], options: CompileOptions 
   const configs = of('MeshConfig');
   const modes = new MtlsModes(configs[0], services, of('AuthenticationPolicy'), references);
   const trustDomain = configs[0]?.spec.trustDomain ?? DEFAULT_TRUST_DOMAIN;
+  const authorization = new AuthorizationFilters(
+    of('AuthorizationPolicy'),
+    allRoutes,
+    { authorization: configs[0]?.spec.authorization, trustDomain },
+    references,
+  );
   const tls = {
     modes,
     trustDomain,
@@ -130,7 +137,7 @@ export function compile(documents: readonly Document[], options: CompileOptions 
       const httpFilters = listenerFilters(table);
       const forms = listenerNames(service, port, owners.has(service));
       for (const form of forms) listeners.set(form, apiListener(form, name, httpFilters));
-      const inbound = inboundRoutes(service, candidates, routePolicies, filters, mode !== 'disabled');
+      const inbound = inboundRoutes(service, candidates, routePolicies, filters, authorization, mode !== 'disabled');
       if (inbound === undefined) continue;
       for (const form of forms) {
         const listener = inboundListener(form, port, inbound, mode);

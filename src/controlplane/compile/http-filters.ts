@@ -1,6 +1,7 @@
 import type { Resource } from '../../core/resources.js';
 import type { CorsSpec } from '../yaml/schema/cors.js';
 import type { SessionSpec } from '../yaml/schema/session.js';
+import { isAuthorizationFilter } from './authorization.js';
 import { compareText } from './precedence.js';
 import { any, duration } from './proto.js';
 import { LIMITS, optional } from './request-filters.js';
@@ -32,7 +33,7 @@ export function listenerFilters(routes: readonly Resource[]): Resource[] {
   const used = new Map<string, Resource>();
   for (const route of routes)
     for (const [name, override] of Object.entries((route['typed_per_filter_config'] as Resource | undefined) ?? {}))
-      used.set(name, (override as Resource)['config'] as Resource);
+      if (!isAuthorizationFilter(name)) used.set(name, (override as Resource)['config'] as Resource);
   return [...used]
     .map(([name, config]) => ({ name, typed_config: filterConfig(name, config) }))
     .sort((a, b) => order(a.name) - order(b.name) || compareText(a.name, b.name))

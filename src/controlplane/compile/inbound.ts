@@ -1,5 +1,6 @@
 import { INBOUND_PREFIX, type Resource } from '../../core/resources.js';
 import type { MtlsMode } from '../yaml/schema/mtls.js';
+import type { AuthorizationFilters } from './authorization.js';
 import type { Candidate } from './candidates.js';
 import { listenerFilters } from './http-filters.js';
 import { any } from './proto.js';
@@ -20,11 +21,17 @@ export function inboundRoutes(
   candidates: readonly Candidate[] | undefined,
   routePolicies: RoutePolicies,
   filters: RequestFilters,
+  authorization: AuthorizationFilters,
   always: boolean,
-): Resource[] | undefined {
-  const routes = (candidates ?? []).flatMap(({ route, rule, matches }) => {
+): Inbound | undefined {
+  const rules = candidates ?? [];
+  const authz = authorization.filters(service, rules);
+  const routes = rules.flatMap(({ route, rule, matches }) => {
     const asked = conditions(routePolicies.get(route)?.get(rule));
-    const overrides = perFilter(filters.overrides('server', service, { route, rule }));
+    const overrides = perFilter({
+      ...authorization.overrides(service, { route, rule }, rules),
+      ...filters.overrides('server', service, { route, rule }),
+    });
     const name = nameOf(route, rule);
     return matches.map(({ match }) => ({
       name,
@@ -35,7 +42,14 @@ export function inboundRoutes(
   });
   const rest = perFilter(filters.overrides('server', service));
   const all = [...routes, { name: 'default', ...EVERYTHING, non_forwarding_action: {}, ...rest }];
-  return always || all.some((route) => 'typed_per_filter_config' in route) ? all : undefined;
+  const speaks = all.some((route) => 'typed_per_filter_config' in route);
+  return always || speaks || authz.length > 0 ? { routes: all, authorization: authz } : undefined;
+}
+
+/** What a server does to requests: its routes, and the filters that are there whatever routes say. */
+export interface Inbound {
+  readonly routes: readonly Resource[];
+  readonly authorization: readonly Resource[];
 }
 
 const perFilter = (overrides: Resource): Resource =>
@@ -48,12 +62,14 @@ const perFilter = (overrides: Resource): Resource =>
  * Its only filter chain is the default one, plaintext for any connection, where mTLS is disabled. Else there is one for TLS, and beside it with `permissive` one for
  * plaintext, with the same routes; with `strict` plaintext has none, and is refused. Absent where no policy has `side: server` and mTLS is disabled.
  */
-export function inboundListener(form: string, port: MeshPort, routes: readonly Resource[], mode: MtlsMode): Resource {
+export function inboundListener(form: string, port: MeshPort, inbound: Inbound, mode: MtlsMode): Resource {
+  const { routes, authorization } = inbound;
   const name = port.resourceName;
   const manager = any('envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager', {
     stat_prefix: name,
     route_config: { name, virtual_hosts: [{ name, domains: ['*'], routes }] },
     http_filters: [
+      ...authorization, // before all that counts and delays: who may not come in is not counted
       ...listenerFilters(routes),
       { name: 'envoy.filters.http.router', typed_config: any('envoy.extensions.filters.http.router.v3.Router') },
     ],

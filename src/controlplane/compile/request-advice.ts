@@ -9,7 +9,7 @@ type Limits = DocumentOf<'RateLimitPolicy'> | DocumentOf<'QuotaPolicy'>;
 /** What policies of requests say that is valid, and surely not as meant. */
 export function adviseRequests(
   limits: readonly Limits[],
-  attached: readonly AttachedPolicies<RequestPolicy>[],
+  attached: readonly AttachedPolicies<Exclude<RequestPolicy, { readonly kind: 'AuthorizationPolicy' }>>[],
   references: References,
 ): void {
   for (const policy of limits.filter(({ spec }) => spec.side !== 'server')) adviseCallers(policy, references);

@@ -5,7 +5,11 @@ import { routeNamed, rulesNamed } from './route-policies.js';
 import type { MeshService } from './services.js';
 
 /** Policies that meet requests by the Service or the route that these go to. */
-export type RequestPolicy = DocumentOf<'RateLimitPolicy'> | DocumentOf<'QuotaPolicy'> | DocumentOf<'FaultPolicy'>;
+export type RequestPolicy =
+  | DocumentOf<'RateLimitPolicy'>
+  | DocumentOf<'QuotaPolicy'>
+  | DocumentOf<'FaultPolicy'>
+  | DocumentOf<'AuthorizationPolicy'>;
 
 /** A rule of a route. */
 export interface RuleRef {
@@ -47,7 +51,7 @@ export function attachPolicies<P extends RequestPolicy>(
 /** Those that name a rule go first. */
 function targetsOf<P extends RequestPolicy>(policies: readonly P[]) {
   const all = policies.flatMap((policy) =>
-    policy.spec.targetRefs.map((target, index) => ({ policy, target, at: ['spec', 'targetRefs', index] })),
+    (policy.spec.targetRefs ?? []).map((target, index) => ({ policy, target, at: ['spec', 'targetRefs', index] })),
   );
   const named = all.filter(({ target }) => target.sectionName !== undefined);
   return [...named, ...all.filter(({ target }) => target.sectionName === undefined)];

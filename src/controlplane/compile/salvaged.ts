@@ -77,9 +77,15 @@ function checkReferences(
 }
 
 type RoutePolicy = Extract<Document, { readonly kind: 'RoutePolicy' }> | RequestPolicy;
-type TargetRef = RoutePolicy['spec']['targetRefs'][number];
+type TargetRef = NonNullable<RoutePolicy['spec']['targetRefs']>[number];
 
-const ROUTE_POLICIES: readonly string[] = ['RoutePolicy', 'RateLimitPolicy', 'QuotaPolicy', 'FaultPolicy'];
+const ROUTE_POLICIES: readonly string[] = [
+  'RoutePolicy',
+  'RateLimitPolicy',
+  'QuotaPolicy',
+  'FaultPolicy',
+  'AuthorizationPolicy',
+];
 const hasRouteTargets = (document: Document): document is RoutePolicy => ROUTE_POLICIES.includes(document.kind);
 
 function checkRules(
@@ -89,7 +95,7 @@ function checkRules(
   doubtful: ReadonlySet<Document>,
   missing: (target: TargetRef, path: Path) => void,
 ): void {
-  policy.spec.targetRefs.forEach((target: TargetRef, index: number) => {
+  policy.spec.targetRefs?.forEach((target: TargetRef, index: number) => {
     const at = ['spec', 'targetRefs', index];
     const route = routes.find(
       (it) => it.kind === target.kind && it.name === target.name && it.namespace === policy.namespace,

@@ -1,6 +1,7 @@
 import type { Path, Place } from './problem.js';
 import type { AuthenticationPolicySpec } from './schema/authentication-policy.js';
 import type { BackendTlsPolicySpec } from './schema/backend-tls-policy.js';
+import type { AuthorizationPolicySpec } from './schema/authorization-policy.js';
 import type { BackendTrafficPolicySpec } from './schema/backend-traffic-policy.js';
 import type { SliceSpec } from './schema/endpoint-slice.js';
 import type { FaultPolicySpec } from './schema/fault-policy.js';
@@ -29,6 +30,7 @@ export interface Specs {
   readonly FaultPolicy: FaultPolicySpec;
   readonly AuthenticationPolicy: AuthenticationPolicySpec;
   readonly BackendTLSPolicy: BackendTlsPolicySpec;
+  readonly AuthorizationPolicy: AuthorizationPolicySpec;
   readonly MeshConfig: MeshConfigSpec;
 }
 

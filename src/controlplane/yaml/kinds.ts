@@ -2,6 +2,7 @@ import type * as v from 'valibot';
 import type { Kind } from './document.js';
 import { authenticationPolicy } from './schema/authentication-policy.js';
 import { backendTlsPolicy } from './schema/backend-tls-policy.js';
+import { authorizationPolicy } from './schema/authorization-policy.js';
 import { backendTrafficPolicy } from './schema/backend-traffic-policy.js';
 import { endpointSlice } from './schema/endpoint-slice.js';
 import { faultPolicy } from './schema/fault-policy.js';
@@ -30,6 +31,7 @@ export const SCHEMAS = {
   FaultPolicy: faultPolicy,
   AuthenticationPolicy: authenticationPolicy,
   BackendTLSPolicy: backendTlsPolicy,
+  AuthorizationPolicy: authorizationPolicy,
   MeshConfig: meshConfig,
 } as const satisfies Record<Kind, v.GenericSchema>;
 
@@ -37,7 +39,6 @@ export const KINDS = Object.keys(SCHEMAS) as Kind[];
 
 /** Kinds that inmesh will have, so that one who writes them learns more than "unknown". */
 export const LATER_KINDS: readonly string[] = [
-  'AuthorizationPolicy',
   'FilterPolicy',
   'Gateway',
   'GatewayClass',

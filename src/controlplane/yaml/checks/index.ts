@@ -1,6 +1,7 @@
 import type { Kind, Specs } from '../document.js';
 import type { Report } from '../problem.js';
 import { checkAuthenticationPolicy } from './authentication-policy.js';
+import { checkAuthorizationPolicy } from './authorization-policy.js';
 import { checkBackendTlsPolicy } from './backend-tls-policy.js';
 import { checkEndpointSlice } from './endpoint-slice.js';
 import { checkFaultPolicy } from './fault-policy.js';
@@ -25,5 +26,6 @@ export const CHECKS: { readonly [K in Kind]?: (spec: Specs[K], report: Report) =
   QuotaPolicy: checkQuotaPolicy,
   FaultPolicy: checkFaultPolicy,
   AuthenticationPolicy: checkAuthenticationPolicy,
+  AuthorizationPolicy: checkAuthorizationPolicy,
   BackendTLSPolicy: checkBackendTlsPolicy,
 };

@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { authorizationDefaults } from './authorization-policy.js';
 import { about, oneOf, resource } from './fields.js';
 import { mtlsMode, trustDomain } from './mtls.js';
 
@@ -10,6 +11,10 @@ const spec = v.strictObject({
   mtls: about(
     v.optional(mtlsMode),
     'Mutual TLS between the Services of the mesh: `strict` is that and nothing else, `permissive` has servers take plaintext as well (callers use it, unless a TrafficPolicy says `tls`), `disabled` is plaintext. A Service or a port may differ (AuthenticationPolicy). Services with `dns` or an `externalName` are outside of it. Default disabled.',
+  ),
+  authorization: about(
+    v.optional(authorizationDefaults),
+    'What servers do with requests that no AuthorizationPolicy speaks of.',
   ),
   trustDomain: about(
     v.optional(trustDomain),

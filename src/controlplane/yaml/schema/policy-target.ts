@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { about, label, listOf, oneOf, subdomain } from './fields.js';
 
-const targetRef = v.strictObject({
+export const policyTarget = v.strictObject({
   group: about(
     v.optional(v.string()),
     'Group of the target: `""` for a Service, `gateway.networking.k8s.io` for a route.',
@@ -13,7 +13,7 @@ const targetRef = v.strictObject({
 
 /** What a policy of requests is for. Of all policies that meet a request everything counts; none stands in for another. */
 export const requestTargets = about(
-  listOf(targetRef, 1, 16),
+  listOf(policyTarget, 1, 16),
   'Services, routes, or rules of routes: calls to a Service by its name, and what a route matches.',
 );
 
@@ -22,4 +22,4 @@ export const side = about(
   'Who sees to it: `client`, the caller (or the proxy before it); `server`, the middleware of the Service itself. Default client.',
 );
 
-export type RequestTarget = v.InferOutput<typeof targetRef>;
+export type RequestTarget = v.InferOutput<typeof policyTarget>;
