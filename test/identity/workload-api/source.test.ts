@@ -10,6 +10,7 @@ import { type WorkloadApiSourceOptions, workloadApiIdentity } from '../../../src
 import { FakeClock } from '../../support/fake-clock.js';
 import { Mailbox } from '../../support/mailbox.js';
 import { testCa } from '../../support/pki.js';
+import { identitySourceContract } from '../source-contract.js';
 import { WorkloadApiServer, x509Svid, x509Svids } from '../../support/workload-api-server.js';
 
 const ca = testCa({ trustDomain: 'example.org' });
@@ -41,6 +42,28 @@ function watched(options: Partial<WorkloadApiSourceOptions> = {}) {
   source.watch({ changed: (state) => states.put(state), failed: (error) => troubles.put(error) });
   return { source, states, troubles };
 }
+
+describe('the SPIFFE Workload API as a source', () => {
+  identitySourceContract(async () => {
+    const own = await mkdtemp(join(tmpdir(), 'inmesh-workload-api-'));
+    const agent = await WorkloadApiServer.start(join(own, 'agent.sock'));
+    const clock = new FakeClock();
+    return {
+      source: workloadApiIdentity({ endpoint: agent.endpoint, clock, random: seededRandom(1) }),
+      give: (issued, root) => agent.say('FetchX509SVID', x509Svids([x509Svid(issued, [root])])),
+      trouble: () => agent.say('FetchX509SVID', { code: 14, details: 'the agent has lost its server' }),
+      async wait() {
+        await new Promise((resolve) => setImmediate(resolve));
+        await clock.advance(10);
+      },
+      async end() {
+        await agent.stop();
+        await rm(own, { recursive: true });
+        expect(clock.pending).toBe(0);
+      },
+    };
+  });
+});
 
 describe('the SPIFFE Workload API as a source of identity', () => {
   test('gives the first identity of a workload, with the bundles of its own and of federated trust domains', async () => {

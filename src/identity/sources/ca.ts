@@ -1,0 +1,228 @@
+import { type PeerCertificate, checkServerIdentity as checkNames } from 'node:tls';
+import type { ChannelCredentials } from '@grpc/grpc-js';
+import type { Clock } from '../../core/clock.js';
+import { IdentityError } from '../../core/errors.js';
+import type { IdentitySource, IdentityState, Secret, SecretWatch, Trust, X509Identity } from '../../core/identity.js';
+import type { Random } from '../../core/random.js';
+import { fingerprint, readCertificate, readCertificates } from '../certificate.js';
+import { certificateRequest, type KeyAlgorithm, newPrivateKey } from '../csr.js';
+import { CERTIFICATE, readPem, writePem } from '../pem.js';
+import { Renewal, RENEWAL_TIMEOUT_MS } from '../renewal.js';
+import { type Grpc, RpcConnection } from '../rpc/connection.js';
+import { parseWorkloadId } from '../spiffe-id.js';
+import { readIdentity, workloadOf } from '../svid.js';
+import { sourceOf, Watchers } from '../watchers.js';
+import { CREATE_CERTIFICATE, readCertificateResponse, writeCertificateRequest } from './ca-protocol.js';
+import { readJoinToken } from './join-token.js';
+import { hostAndPort, pinnedRoot } from './pinned-root.js';
+import { SDS_TRUST } from './sds.js';
+
+export interface CaIdentityOptions {
+  /** `host:port` of the control plane's TLS port, or of istiod's. */
+  readonly address: string;
+  /** What is asked for. The CA decides by what it has attested. */
+  readonly spiffeId: string;
+  /** Join token or service-account token, asked for at each attempt that needs one: files of Kubernetes are written anew. Undefined: there is none. */
+  readonly token?: (() => Promise<string | undefined>) | undefined;
+  /** What the CA's server is verified with at first, PEM. Absent: the root that the join token names. Later what the CA says is trusted. */
+  readonly roots?: readonly string[] | undefined;
+  /** DNS name that the CA's certificate must have, as istiod's. Absent: it must have the SPIFFE ID `serverId`. */
+  readonly serverName?: string | undefined;
+  /** Default `spiffe://<trust domain>/ns/inmesh/sa/control-plane`. */
+  readonly serverId?: string | undefined;
+  /** Lifetime that is asked for, in milliseconds. Default: the CA's. */
+  readonly lifetimeMs?: number | undefined;
+  /** Default `ecdsa-p256`. */
+  readonly algorithm?: KeyAlgorithm | undefined;
+  /** Secret discovery at the same server, for trust and revocation lists. Absent: the root that certificates come with is all that is trusted. */
+  readonly secrets?: ((connection: RpcConnection) => SecretWatch) | undefined;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** What the SPIFFE ID of our control plane is, in any trust domain. */
+export const CONTROL_PLANE_PATH = '/ns/inmesh/sa/control-plane';
+
+/** gRPC status: who the caller is was not believed. */
+const UNAUTHENTICATED = 16;
+
+/**
+ * Identity from a certificate authority: the key is made here and stays here, a request is signed with it, and the certificate that comes back is renewed at half
+ * of its life over a connection under the identity that there is. The first contact shows a token, to nobody but the CA that the token was made by. While the CA is
+ * away, what there is stands.
+ */
+export function caIdentity(options: CaIdentityOptions): IdentitySource {
+  return new CaIdentity(options).source;
+}
+
+class CaIdentity {
+  readonly source: IdentitySource;
+  readonly #watchers: Watchers;
+  readonly #renewal: Renewal;
+  readonly #serverId: string;
+  readonly #requests: RpcConnection;
+  readonly #discovery: RpcConnection;
+  #stopDiscovery: (() => void) | undefined;
+  #identity: X509Identity | undefined;
+  /** Root of the chain that the last certificate came with. */
+  #chainRoot: string | undefined;
+  /** What secret discovery says; it knows more than the chain. */
+  #validation: Extract<Secret, { kind: 'validation' }> | undefined;
+  /** Found by the fingerprint in the join token. */
+  #pinned: string | undefined;
+  /** The CA did not take the identity that there is: the next attempt shows the token. */
+  #doubted = false;
+
+  constructor(private readonly options: CaIdentityOptions) {
+    const { address, clock, random } = options;
+    hostAndPort(address);
+    const { trustDomain } = parseWorkloadId(options.spiffeId, 'spiffeId');
+    this.#serverId = options.serverId ?? `spiffe://${trustDomain}${CONTROL_PLANE_PATH}`;
+    this.#watchers = new Watchers(`ca ${address}`);
+    const connection = (): RpcConnection =>
+      new RpcConnection({
+        target: address,
+        clock,
+        credentials: (library) => this.#credentials(library),
+        // Else an address would be sent where there is place for names only (RFC 6066 section 3). Whose the certificate must be is checked below.
+        channel: { 'grpc.ssl_target_name_override': options.serverName ?? 'control-plane' },
+      });
+    this.#requests = connection();
+    this.#discovery = connection();
+    this.#renewal = new Renewal({
+      clock,
+      random,
+      renew: (signal) => this.#renew(signal),
+      renewed: (identity) => this.#renewed(identity),
+      failed: (error) => this.#failed(error),
+    });
+    this.source = sourceOf(this.#watchers, () => {
+      this.#renewal.close();
+      this.#stopDiscovery?.();
+      this.#requests.close();
+      this.#discovery.close();
+    });
+    this.#renewal.start();
+  }
+
+  async #renew(signal: AbortSignal): Promise<X509Identity> {
+    const { options } = this;
+    const { spiffeId, lifetimeMs, algorithm } = options;
+    const valid = this.#valid();
+    const token = valid === undefined || this.#doubted ? await this.#token(signal) : undefined;
+    if (valid === undefined && token === undefined)
+      throw new Error('there is no token to show, and no identity that is still valid: set a join token');
+    if (this.#roots().length === 0) throw new Error('there is nothing to verify the CA with: set its roots');
+    const privateKey = await newPrivateKey(algorithm);
+    const csr = certificateRequest(privateKey, { spiffeId });
+    const request = writeCertificateRequest(csr, Math.floor((lifetimeMs ?? 0) / 1_000));
+    const metadata = token === undefined ? undefined : { authorization: `Bearer ${token}` };
+    let bytes: Uint8Array;
+    try {
+      bytes = await this.#requests.unary(CREATE_CERTIFICATE, request, RENEWAL_TIMEOUT_MS, metadata);
+    } catch (error) {
+      // In turns: the token may be one that was good once.
+      this.#doubted = token === undefined && (error as { code?: unknown }).code === UNAUTHENTICATED;
+      throw error;
+    }
+    this.#doubted = false;
+    const pems = readCertificateResponse(bytes)
+      ?.flatMap((text) => readPem(text, CERTIFICATE))
+      .map((der) => writePem(CERTIFICATE, der));
+    if (pems === undefined || pems.length < 2) throw new Error('the CA answered without a certificate and its root');
+    const identity = readIdentity({ certificates: pems.slice(0, -1).join(''), privateKey });
+    if (identity.spiffeId !== spiffeId)
+      throw new Error(`the CA gave a certificate of ${identity.spiffeId ?? 'nobody'}, not of ${spiffeId}`);
+    this.#chainRoot = pems.at(-1);
+    return identity;
+  }
+
+  #renewed(identity: X509Identity): void {
+    this.#identity = identity;
+    // The next request goes under the new identity.
+    this.#requests.reconnect();
+    this.#tell();
+    this.#discover();
+  }
+
+  #failed(error: unknown): void {
+    const { message } = error as Error;
+    this.#watchers.failed(new IdentityError(`${this.#watchers.name}: ${message}`, { cause: error }));
+  }
+
+  /** From the first certificate on: before it there is nobody to be told. */
+  #discover(): void {
+    const { secrets } = this.options;
+    if (secrets === undefined || this.#stopDiscovery !== undefined || this.#watchers.closed) return;
+    this.#stopDiscovery = secrets(this.#discovery)(SDS_TRUST, {
+      changed: (secret) => {
+        if (secret.kind !== 'validation') return this.#failed(new Error(`secret "${SDS_TRUST}" is a certificate`));
+        this.#validation = secret;
+        this.#tell();
+      },
+      failed: (error) => this.#failed(error),
+    });
+  }
+
+  #tell(): void {
+    const state: IdentityState = { identity: this.#identity, trust: this.#trust(), crls: this.#validation?.crls ?? [] };
+    this.#watchers.changed(state);
+  }
+
+  #trust(): Trust | undefined {
+    if (this.#validation !== undefined) return this.#validation.trust;
+    if (this.#chainRoot === undefined) return undefined;
+    const { trustDomain } = parseWorkloadId(this.options.spiffeId);
+    return { kind: 'spiffe', bundles: new Map([[trustDomain, [this.#chainRoot]]]) };
+  }
+
+  #valid(): X509Identity | undefined {
+    const { clock } = this.options;
+    return this.#identity !== undefined && clock.wallTime() < this.#identity.notAfter ? this.#identity : undefined;
+  }
+
+  /** The text of the token, when it is known whom it may be shown to. */
+  async #token(signal: AbortSignal): Promise<string | undefined> {
+    const { options } = this;
+    const text = await options.token?.();
+    if (text === undefined) return undefined;
+    const token = readJoinToken(text);
+    const { rootFingerprint: pin } = token;
+    const known = this.#roots().map((root) => readCertificates(root)[0]);
+    if (pin === undefined ? known.length > 0 : known.some(({ der }) => fingerprint(der) === pin)) return token.text;
+    if (pin === undefined)
+      throw new Error('the token does not say which CA it is for: set the roots that the CA is to be verified with');
+    this.#pinned = await pinnedRoot(options.address, pin, signal);
+    return token.text;
+  }
+
+  /** Whom the CA's server may be vouched for by. */
+  #roots(): readonly string[] {
+    const { roots = [], spiffeId } = this.options;
+    const trust = this.#trust();
+    const own = parseWorkloadId(spiffeId).trustDomain;
+    const told = trust?.kind === 'spiffe' ? trust.bundles.get(own) : trust?.certificates;
+    return [...(told ?? []), ...roots, ...(this.#pinned === undefined ? [] : [this.#pinned])];
+  }
+
+  #credentials(library: Grpc): ChannelCredentials {
+    const identity = this.#valid();
+    const roots = Buffer.from(this.#roots().join('\n'));
+    const verify = { checkServerIdentity: (host: string, peer: PeerCertificate) => this.#checkServer(host, peer) };
+    if (identity === undefined) return library.credentials.createSsl(roots, null, null, verify);
+    const key = Buffer.from(identity.privateKey.export({ type: 'pkcs8', format: 'pem' }));
+    return library.credentials.createSsl(roots, key, Buffer.from(identity.certificates.join('')), verify);
+  }
+
+  /** Its chain is good. Undefined: so is its name. */
+  #checkServer(_host: string, peer: PeerCertificate): Error | undefined {
+    const { serverName } = this.options;
+    if (serverName !== undefined) return checkNames(serverName, peer);
+    try {
+      const { id } = workloadOf(readCertificate(peer.raw));
+      return id === this.#serverId ? undefined : new Error(`the CA's server is ${id}, not ${this.#serverId}`);
+    } catch (error) {
+      return error as Error;
+    }
+  }
+}

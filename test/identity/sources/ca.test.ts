@@ -1,0 +1,225 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { IdentitySource, SecretWatcher } from '../../../src/core/identity.js';
+import { seededRandom } from '../../../src/core/random.js';
+import { type CaIdentityOptions, caIdentity } from '../../../src/identity/sources/ca.js';
+import { FakeClock } from '../../support/fake-clock.js';
+import { testCa } from '../../support/pki.js';
+import { ScriptedCa } from '../../support/scripted-ca.js';
+import { identitySourceContract, recorder } from '../source-contract.js';
+
+const WEB = 'spiffe://cluster.local/ns/default/sa/web';
+const HOUR = 3_600_000;
+
+/** Time that begins now: TLS itself has no other clock than the system's. */
+const clockOfToday = (): FakeClock => new FakeClock(0, Date.now());
+/** Lets what is real, sockets and keys, come forward between two steps of time. */
+const breath = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1));
+
+describe('a CA', () => {
+  identitySourceContract(
+    async () => {
+      const clock = clockOfToday();
+      const ca = await ScriptedCa.start(() => clock.wallTime());
+      ca.refusal = { code: 14, details: 'it has nothing yet' };
+      const options = { address: ca.address, spiffeId: WEB, clock, random: seededRandom(1), roots: [ca.ca.root] };
+      const source = caIdentity({ ...options, token: async () => 'token' });
+      let given = false;
+      return {
+        source,
+        async give() {
+          if (given && ca.refusal === undefined) await clock.advance(HOUR * 0.485);
+          ca.refusal = undefined;
+          given = true;
+        },
+        async trouble() {
+          ca.refusal = { code: 14, details: 'the CA is out of order' };
+          await clock.advance(HOUR * 0.485);
+        },
+        async wait() {
+          await breath();
+          await clock.advance(100);
+        },
+        async end() {
+          ca.stop();
+          expect(clock.pending).toBe(0);
+        },
+      };
+    },
+    { ownKey: true },
+  );
+
+  let clock: FakeClock;
+  let ca: ScriptedCa;
+  const sources: IdentitySource[] = [];
+  beforeEach(async () => {
+    clock = clockOfToday();
+    ca = await ScriptedCa.start(() => clock.wallTime());
+  });
+  afterEach(async () => {
+    await Promise.all(sources.splice(0).map((it) => it.close()));
+    ca.stop();
+    expect(clock.pending).toBe(0);
+  });
+
+  function joined(options: Partial<CaIdentityOptions> = {}) {
+    const token = async (): Promise<string> => `abc.secret.${ca.pin}`;
+    const source = caIdentity({
+      address: ca.address,
+      spiffeId: WEB,
+      token,
+      clock,
+      random: seededRandom(1),
+      ...options,
+    });
+    sources.push(source);
+    const told = recorder();
+    source.watch(told);
+    const until = async (holds: () => boolean, stepMs = 100): Promise<void> => {
+      for (let i = 0; i < 2_000 && !holds(); i++) {
+        await breath();
+        await clock.advance(stepMs);
+      }
+      expect(holds(), told.errors.map(({ message }) => message).join('\n')).toBe(true);
+    };
+    return { source, told, until };
+  }
+
+  test('that a join token names is found by the fingerprint of its root, and gets the token', async () => {
+    const { told, until } = joined();
+    await until(() => told.states.length > 0);
+    expect(told.states[0]).toMatchObject({ identity: { spiffeId: WEB }, trust: ca.ca.trust(), crls: [] });
+    expect(ca.asked).toMatchObject([{ authorization: `Bearer abc.secret.${ca.pin}`, request: { validitySeconds: 0 } }]);
+    expect(told.errors).toEqual([]);
+  });
+
+  test('that is not the one that made the join token never sees it', async () => {
+    const pin = '0'.repeat(64);
+    const { told, until } = joined({ token: async () => `abc.secret.${pin}` });
+    await until(() => told.errors.length > 0);
+    expect(told.errors[0]?.message).toMatch(/not the CA that made it/);
+    expect(ca.asked).toEqual([]);
+  });
+
+  test('whose server is somebody else of the same trust domain never sees the token', async () => {
+    const other = await ScriptedCa.start(() => clock.wallTime(), {
+      ca: ca.ca,
+      serverId: 'spiffe://cluster.local/ns/default/sa/web',
+    });
+    const { told, until } = joined({ address: other.address });
+    await until(() => told.errors.length > 0);
+    expect(other.asked).toEqual([]);
+    other.stop();
+  });
+
+  test('is known by its DNS name where that is what it has, as istiod', async () => {
+    const istiod = await ScriptedCa.start(() => clock.wallTime(), {
+      ca: ca.ca,
+      serverId: 'spiffe://cluster.local/istiod',
+    });
+    const options = { address: istiod.address, roots: [ca.ca.root], token: async () => 'kubernetes.token' };
+    const good = joined({ ...options, serverName: 'control-plane' });
+    await good.until(() => good.told.states.length > 0);
+    const bad = joined({ ...options, serverName: 'istiod.istio-system.svc' });
+    await bad.until(() => bad.told.errors.length > 0);
+    expect(istiod.asked).toHaveLength(1);
+    istiod.stop();
+  });
+
+  test('is asked for the next certificate at half of the life, under the one that there is, with a new key', async () => {
+    const { told, until } = joined({ lifetimeMs: HOUR });
+    await until(() => told.states.length > 0);
+    const first = told.states[0]?.identity;
+    await clock.advance(HOUR * 0.48);
+    expect(ca.asked).toHaveLength(1);
+    await until(() => told.states.length > 1);
+    const second = told.states[1]?.identity;
+    expect(ca.asked[1]).toMatchObject({ authorization: undefined, request: { validitySeconds: 3_600 } });
+    expect(ca.asked[1]?.shown).toBeDefined();
+    expect(second?.privateKey.equals(first?.privateKey as never)).toBe(false);
+    expect(second?.notAfter).toBeGreaterThan(first?.notAfter ?? 0);
+  });
+
+  test('that is down for half of the time costs nothing but trouble told: what there is stands, and is renewed before it ends', async () => {
+    ca.lifetimeMs = 60_000;
+    const { source, told, until } = joined();
+    await until(() => told.states.length > 0);
+    for (let round = 0; round < 20; round++) {
+      ca.refusal = round % 2 === 0 ? { code: 14, details: 'down' } : undefined;
+      // 20 s each: a third of a life.
+      for (let i = 0; i < 80; i++) {
+        await breath();
+        await clock.advance(250);
+        expect(source.current?.identity?.notAfter).toBeGreaterThan(clock.wallTime());
+      }
+    }
+    expect(told.states.length).toBeGreaterThan(5);
+    expect(told.errors.length).toBeGreaterThan(5);
+  });
+
+  test('that does not believe the identity that there is any more is shown a token instead', async () => {
+    const { told, until } = joined();
+    await until(() => told.states.length > 0);
+    ca.refusal = { code: 16, details: 'revoked: join anew' };
+    await clock.advance(HOUR * 0.485);
+    await until(() => told.errors.length > 0);
+    ca.refusal = undefined;
+    await until(() => told.states.length > 1);
+    expect(ca.asked.map(({ authorization }) => authorization !== undefined)).toEqual([true, false, true]);
+  });
+
+  test('that answers with what was not asked for has given nothing', async () => {
+    const foreign = testCa();
+    const answers: [(key: never) => readonly string[], RegExp][] = [
+      [() => [], /without a certificate|malformed/],
+      [() => [ca.ca.root], /without a certificate and its root/],
+      [() => [...ca.ca.issue().certificates, ca.ca.root], /not that of the certificate/],
+      [
+        (publicKey) => [...ca.ca.issue({ publicKey, name: 'admin' }).certificates, ca.ca.root],
+        /of spiffe:.*admin, not of/,
+      ],
+      [() => ['no PEM', foreign.root], /without a certificate and its root/],
+    ];
+    for (const [answer, why] of answers) {
+      ca.answer = answer as never;
+      const { told, source, until } = joined();
+      await until(() => told.errors.length > 0);
+      expect(told.errors[0]?.message).toMatch(why);
+      expect(source.current).toBeUndefined();
+      await source.close();
+    }
+  });
+
+  test('without a token, and without roots for a token that names none, the error says what to set', async () => {
+    const none = joined({ token: undefined });
+    await none.until(() => none.told.errors.length > 0);
+    expect(none.told.errors[0]?.message).toMatch(/set a join token/);
+    const foreign = joined({ token: async () => 'kubernetes.token' });
+    await foreign.until(() => foreign.told.errors.length > 0);
+    expect(foreign.told.errors[0]?.message).toMatch(/set the roots/);
+    expect(ca.asked).toEqual([]);
+  });
+
+  test('says by secret discovery whom to believe, and who is revoked', async () => {
+    let watcher: SecretWatcher | undefined;
+    const names: string[] = [];
+    const { source, told, until } = joined({
+      secrets: () => (name, it) => {
+        names.push(name);
+        watcher = it;
+        return () => names.push('stopped');
+      },
+    });
+    await until(() => told.states.length > 0);
+    const trust = testCa().trust();
+    watcher?.changed({ kind: 'validation', trust, crls: ['a list'] });
+    expect(source.current).toMatchObject({ trust, crls: ['a list'], identity: { spiffeId: WEB } });
+    await source.close();
+    expect(names).toEqual(['ROOTCA', 'stopped']);
+  });
+
+  test('must have an address and an identity to ask for', () => {
+    const options = { clock, random: seededRandom(1) };
+    expect(() => caIdentity({ ...options, address: 'ca', spiffeId: WEB })).toThrow(/host:port/);
+    expect(() => caIdentity({ ...options, address: 'ca:1', spiffeId: 'web' })).toThrow(/spiffeId/);
+  });
+});
