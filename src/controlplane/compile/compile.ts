@@ -15,6 +15,8 @@ import { loadAssignment } from './endpoints.js';
 import { resolveFallbacks } from './fallbacks.js';
 import { Grants } from './grants.js';
 import { listenerFilters } from './http-filters.js';
+import { JwtFilters } from './authentication.js';
+import { ExternalAuthorization } from './external-authorization.js';
 import { inboundListener, inboundRoutes } from './inbound.js';
 import { apiListener } from './listener.js';
 import { MtlsModes } from './mtls-modes.js';
@@ -107,6 +109,10 @@ export function compile(documents: readonly Document[], options: CompileOptions 
     { authorization: configs[0]?.spec.authorization, trustDomain },
     references,
   );
+  const guards = {
+    jwt: new JwtFilters(of('AuthenticationPolicy'), references),
+    external: new ExternalAuthorization(of('ExternalAuthorizationPolicy'), references, dangling),
+  };
   const tls = {
     modes,
     trustDomain,
@@ -137,7 +143,14 @@ export function compile(documents: readonly Document[], options: CompileOptions 
       const httpFilters = listenerFilters(table);
       const forms = listenerNames(service, port, owners.has(service));
       for (const form of forms) listeners.set(form, apiListener(form, name, httpFilters));
-      const inbound = inboundRoutes(service, candidates, routePolicies, filters, authorization, mode !== 'disabled');
+      const inbound = inboundRoutes(
+        service,
+        candidates,
+        routePolicies,
+        filters,
+        { authorization, ...guards },
+        mode !== 'disabled',
+      );
       if (inbound === undefined) continue;
       for (const form of forms) {
         const listener = inboundListener(form, port, inbound, mode);

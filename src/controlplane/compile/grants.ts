@@ -5,13 +5,15 @@ export type Referrer =
   | DocumentOf<'HTTPRoute'>
   | DocumentOf<'GRPCRoute'>
   | DocumentOf<'TrafficPolicy'>
-  | DocumentOf<'RateLimitPolicy'>;
+  | DocumentOf<'RateLimitPolicy'>
+  | DocumentOf<'ExternalAuthorizationPolicy'>;
 
 const GROUPS: Readonly<Record<Referrer['kind'], string>> = {
   HTTPRoute: 'gateway.networking.k8s.io',
   GRPCRoute: 'gateway.networking.k8s.io',
   TrafficPolicy: 'inmesh.dev',
   RateLimitPolicy: 'inmesh.dev',
+  ExternalAuthorizationPolicy: 'inmesh.dev',
 };
 
 /** No name of a Service. */

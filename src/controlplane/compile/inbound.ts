@@ -1,7 +1,9 @@
 import { INBOUND_PREFIX, type Resource } from '../../core/resources.js';
 import type { MtlsMode } from '../yaml/schema/mtls.js';
+import type { JwtFilters } from './authentication.js';
 import type { AuthorizationFilters } from './authorization.js';
 import type { Candidate } from './candidates.js';
+import type { ExternalAuthorization } from './external-authorization.js';
 import { listenerFilters } from './http-filters.js';
 import { any } from './proto.js';
 import type { RequestFilters } from './request-filters.js';
@@ -21,7 +23,7 @@ export function inboundRoutes(
   candidates: readonly Candidate[] | undefined,
   routePolicies: RoutePolicies,
   filters: RequestFilters,
-  authorization: AuthorizationFilters,
+  { jwt, authorization, external }: Security,
   always: boolean,
 ): Inbound | undefined {
   const rules = candidates ?? [];
@@ -43,13 +45,21 @@ export function inboundRoutes(
   const rest = perFilter(filters.overrides('server', service));
   const all = [...routes, { name: 'default', ...EVERYTHING, non_forwarding_action: {}, ...rest }];
   const speaks = all.some((route) => 'typed_per_filter_config' in route);
-  return always || speaks || authz.length > 0 ? { routes: all, authorization: authz } : undefined;
+  const security = [...jwt.filters(service), ...authz, ...external.filters(service)];
+  return always || speaks || security.length > 0 ? { routes: all, security } : undefined;
+}
+
+/** What says who may come in, in the order in which requests meet it. */
+export interface Security {
+  readonly jwt: JwtFilters;
+  readonly authorization: AuthorizationFilters;
+  readonly external: ExternalAuthorization;
 }
 
 /** What a server does to requests: its routes, and the filters that are there whatever routes say. */
 export interface Inbound {
   readonly routes: readonly Resource[];
-  readonly authorization: readonly Resource[];
+  readonly security: readonly Resource[];
 }
 
 const perFilter = (overrides: Resource): Resource =>
@@ -63,13 +73,13 @@ const perFilter = (overrides: Resource): Resource =>
  * plaintext, with the same routes; with `strict` plaintext has none, and is refused. Absent where no policy has `side: server` and mTLS is disabled.
  */
 export function inboundListener(form: string, port: MeshPort, inbound: Inbound, mode: MtlsMode): Resource {
-  const { routes, authorization } = inbound;
+  const { routes, security } = inbound;
   const name = port.resourceName;
   const manager = any('envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager', {
     stat_prefix: name,
     route_config: { name, virtual_hosts: [{ name, domains: ['*'], routes }] },
     http_filters: [
-      ...authorization, // before all that counts and delays: who may not come in is not counted
+      ...security, // before all that counts and delays: who may not come in is not counted
       ...listenerFilters(routes),
       { name: 'envoy.filters.http.router', typed_config: any('envoy.extensions.filters.http.router.v3.Router') },
     ],

@@ -4,6 +4,7 @@ import type { BackendTlsPolicySpec } from './schema/backend-tls-policy.js';
 import type { AuthorizationPolicySpec } from './schema/authorization-policy.js';
 import type { BackendTrafficPolicySpec } from './schema/backend-traffic-policy.js';
 import type { SliceSpec } from './schema/endpoint-slice.js';
+import type { ExternalAuthorizationPolicySpec } from './schema/external-authorization-policy.js';
 import type { FaultPolicySpec } from './schema/fault-policy.js';
 import type { GrpcRouteSpec } from './schema/grpc-route.js';
 import type { HttpRouteSpec } from './schema/http-route.js';
@@ -31,6 +32,7 @@ export interface Specs {
   readonly AuthenticationPolicy: AuthenticationPolicySpec;
   readonly BackendTLSPolicy: BackendTlsPolicySpec;
   readonly AuthorizationPolicy: AuthorizationPolicySpec;
+  readonly ExternalAuthorizationPolicy: ExternalAuthorizationPolicySpec;
   readonly MeshConfig: MeshConfigSpec;
 }
 

@@ -4,6 +4,7 @@ import { authenticationPolicy } from './schema/authentication-policy.js';
 import { backendTlsPolicy } from './schema/backend-tls-policy.js';
 import { authorizationPolicy } from './schema/authorization-policy.js';
 import { backendTrafficPolicy } from './schema/backend-traffic-policy.js';
+import { externalAuthorizationPolicy } from './schema/external-authorization-policy.js';
 import { endpointSlice } from './schema/endpoint-slice.js';
 import { faultPolicy } from './schema/fault-policy.js';
 import { grpcRoute } from './schema/grpc-route.js';
@@ -32,6 +33,7 @@ export const SCHEMAS = {
   AuthenticationPolicy: authenticationPolicy,
   BackendTLSPolicy: backendTlsPolicy,
   AuthorizationPolicy: authorizationPolicy,
+  ExternalAuthorizationPolicy: externalAuthorizationPolicy,
   MeshConfig: meshConfig,
 } as const satisfies Record<Kind, v.GenericSchema>;
 

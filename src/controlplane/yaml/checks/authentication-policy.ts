@@ -1,9 +1,12 @@
 import type { Report } from '../problem.js';
 import type { AuthenticationPolicySpec } from '../schema/authentication-policy.js';
+import { checkJwt } from './jwt.js';
 
-export function checkAuthenticationPolicy({ targetRefs, mtls }: AuthenticationPolicySpec, report: Report): void {
+export function checkAuthenticationPolicy(spec: AuthenticationPolicySpec, report: Report): void {
+  const { targetRefs, mtls, jwt } = spec;
+  checkJwt(spec, report);
   if (mtls === undefined) {
-    report(['spec'], 'says nothing: give it mtls', { expected: 'mtls' });
+    if (jwt === undefined) report(['spec'], 'says nothing: give it mtls or jwt', { expected: 'mtls, jwt' });
     return;
   }
   const ports = Object.keys(mtls.ports ?? {});

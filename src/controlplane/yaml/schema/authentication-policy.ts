@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { about, listOf, pattern, resource, subdomain } from './fields.js';
+import { jwt, jwtRequirement } from './jwt.js';
 import { mtlsMode } from './mtls.js';
 
 const targetRef = v.strictObject({
@@ -24,6 +25,8 @@ const mtls = v.strictObject({
 const spec = v.strictObject({
   targetRefs: about(v.optional(listOf(targetRef, 1, 16)), 'Services that the policy is for. Default: the whole mesh.'),
   mtls: about(v.optional(mtls), 'How servers know the workload that calls (Istio `PeerAuthentication`).'),
+  jwt,
+  jwtRequirement,
 });
 
 /** How servers know who calls. The most specific word counts: that of a port, then of a Service, then of the mesh. */
