@@ -3,6 +3,7 @@ import { DecodeError, record, shown, string } from '../core/decode.js';
 import type { Trust } from '../core/identity.js';
 import { type Certificate, readCertificate } from './certificate.js';
 import { DerError } from './der/read.js';
+import { duplicateKey } from './duplicate-keys.js';
 import { CERTIFICATE, readPem, writePem } from './pem.js';
 import { parseTrustDomain } from './spiffe-id.js';
 
@@ -33,6 +34,9 @@ export const parseBundle = (text: string, path = 'bundle'): Bundle => bundleOf(p
 export function parseBundleMap(text: string, path = 'bundles'): ReadonlyMap<string, Bundle> {
   const map = record(parseJson(text, path), path);
   const domains = record(map['trust_domains'], `${path}.trust_domains`);
+  // "Consumers MUST reject maps in which duplicate trust domain name keys are detected" - section 5.1.1
+  const twice = duplicateKey(text, 2);
+  if (twice !== undefined) throw new DecodeError(`${path}.${twice.slice(0, 80)}`, 'is there twice');
   const names = Object.keys(domains);
   if (names.length > MAX_TRUST_DOMAINS) {
     throw new DecodeError(
