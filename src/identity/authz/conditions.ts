@@ -81,7 +81,7 @@ const UNSEEN = new Set(['te', 'connection', 'keep-alive', 'proxy-connection', 't
 
 /**
  * "Multi-valued metadata is represented as the concatenation of the values along with a `,`" (gRFC A41, Envoy). What denies looks at each value besides, and so does an
- * inverted match of what allows.
+ * inverted match of what allows: also at those that stand in one line with commas, which is the same (RFC 9110 section 5.3), and all that Node tells of HTTP/2.
  */
 function headerCondition(match: HeaderMatch, wide: boolean): Test {
   const { name } = match;
@@ -91,12 +91,18 @@ function headerCondition(match: HeaderMatch, wide: boolean): Test {
   return (request) => {
     const pseudo = pseudoHeader(request, name);
     if (pseudo !== undefined) return test(pseudo);
-    const given = request.headers[name];
-    if (typeof given !== 'object') return test(given);
-    if (test(headerValue(request.headers, name))) return !everyValue || given.every((value) => test(value));
-    return wide && given.some((value) => test(value));
+    const joined = headerValue(request.headers, name);
+    if (joined === undefined) return test(undefined);
+    if (!test(joined)) return wide && joined.includes(',') && valuesOf(request.headers[name], joined).some(test);
+    return !everyValue || !joined.includes(',') || valuesOf(request.headers[name], joined).every(test);
   };
 }
+
+/** Each value as it came, and each of those that are lists. */
+const valuesOf = (given: string | readonly string[] | undefined, joined: string): string[] => [
+  ...(typeof given === 'object' ? given : []),
+  ...joined.split(',').map((value) => value.trim()),
+];
 
 function networkTest(range: CidrRange, addressOf: (request: AuthzRequest) => string | undefined): Test {
   const network = parseNetwork(range);
