@@ -44,8 +44,7 @@ export class Server implements TlsServer, Side {
   }
 
   judge(socket: TLSSocket, generation: Generation): Judgement {
-    // From here on errors are events of the socket, as of one that a tls.Server has handed out.
-    (socket as unknown as { _releaseControl?(): void })._releaseControl?.();
+    handOver(socket);
     const { roots, requireClientCertificate } = this.config;
     const shown = roots === undefined ? undefined : shownBy(socket);
     if (shown === undefined) {
@@ -61,4 +60,11 @@ export class Server implements TlsServer, Side {
     if (openssl !== undefined) throw new TlsPeerError(openssl.reason, `${openssl.message} (${openssl.code})`);
     return { peer: peerIdentity(readCertificate(certificates[0])), verified: undefined };
   }
+}
+
+/** As a tls.Server does with a socket before it hands it out: errors are events from here on, and an HTTP/2 session does not wait for the handshake. */
+function handOver(socket: TLSSocket): void {
+  const own = socket as unknown as { _releaseControl?(): void; secureConnecting: boolean };
+  own._releaseControl?.();
+  own.secureConnecting = false;
 }
