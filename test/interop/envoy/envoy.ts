@@ -37,9 +37,13 @@ export class Envoy {
     readonly routes: readonly Resource[];
     readonly clusters: readonly Resource[];
     readonly filters: readonly Resource[];
+    /** Fields of every HttpConnectionManager. Default: none. */
+    readonly manager?: Resource;
+    /** How connections to the listener of a table are protected. Default: not at all. */
+    readonly socket?: (table: string) => Resource | undefined;
   }): Promise<Envoy> {
     const folder = await mkdtemp(join(tmpdir(), 'inmesh-envoy-'));
-    const bootstrap = await writeConfig(folder, options.routes, options.clusters, options.filters);
+    const bootstrap = await writeConfig(folder, options);
     const address = join(folder, 'admin-address');
     const args = ['-c', bootstrap, '--admin-address-path', address, '--concurrency', '1', '--disable-hot-restart'];
     const child = spawn(options.binary, [...args, '--log-level', 'warning', '--log-format', '%v'], {
@@ -116,9 +120,7 @@ async function until<T>(child: ChildProcess, attempt: () => Promise<T | undefine
 /** Resources in files as discovery responses; the bootstrap that reads them, as JSON. Returns its path. */
 async function writeConfig(
   folder: string,
-  routes: readonly Resource[],
-  clusters: readonly Resource[],
-  filters: readonly Resource[],
+  { routes, clusters, filters, manager, socket }: Omit<Parameters<typeof Envoy.start>[0], 'binary'>,
 ): Promise<string> {
   const codec = await loadCodec();
   const store = async (name: string, type: typeof CLUSTER | typeof ROUTE, list: readonly Resource[]) => {
@@ -140,10 +142,11 @@ async function writeConfig(
       // What would make one run differ from another, or says nothing about routes.
       generate_request_id: false,
       server_header_transformation: 'PASS_THROUGH',
+      ...manager,
     };
     const filter = { name: 'http', typed_config: connectionManager };
     const address = { socket_address: { address: '127.0.0.1', port_value: 0 } };
-    listeners.push({ name, address, filter_chains: [{ filters: [filter] }] });
+    listeners.push({ name, address, filter_chains: [{ filters: [filter], transport_socket: socket?.(name) }] });
   }
   const bootstrap = {
     node: { id: 'judge', cluster: 'judge' },
