@@ -169,11 +169,14 @@ class CaIdentity {
     this.#watchers.changed(state);
   }
 
+  /** Roots without a trust domain, as istiod sends them, are those of one's own: nobody of another may come with a certificate of theirs. */
   #trust(): Trust | undefined {
-    if (this.#validation !== undefined) return this.#validation.trust;
-    if (this.#chainRoot === undefined) return undefined;
+    const told = this.#validation?.trust;
+    if (told?.kind === 'spiffe') return told;
+    const roots = told?.certificates ?? (this.#chainRoot === undefined ? undefined : [this.#chainRoot]);
+    if (roots === undefined) return undefined;
     const { trustDomain } = parseWorkloadId(this.options.spiffeId);
-    return { kind: 'spiffe', bundles: new Map([[trustDomain, [this.#chainRoot]]]) };
+    return { kind: 'spiffe', bundles: new Map([[trustDomain, roots]]) };
   }
 
   #valid(): X509Identity | undefined {
@@ -200,8 +203,7 @@ class CaIdentity {
   #roots(): readonly string[] {
     const { roots = [], spiffeId } = this.options;
     const trust = this.#trust();
-    const own = parseWorkloadId(spiffeId).trustDomain;
-    const told = trust?.kind === 'spiffe' ? trust.bundles.get(own) : trust?.certificates;
+    const told = trust?.kind === 'spiffe' ? trust.bundles.get(parseWorkloadId(spiffeId).trustDomain) : undefined;
     return [...(told ?? []), ...roots, ...(this.#pinned === undefined ? [] : [this.#pinned])];
   }
 

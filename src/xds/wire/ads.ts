@@ -35,6 +35,12 @@ export function discoveryMethods(codec: Codec, type?: ResourceType): DiscoveryMe
   };
 }
 
+/** The same of SecretDiscoveryService (Envoy service/secret/v3/sds.proto): secrets are part of no configuration, and never on a stream with one. */
+export const secretMethods = (codec: Codec): DiscoveryMethods => ({
+  stream: method(codec, '/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets', 'Discovery'),
+  delta: method(codec, '/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets', 'DeltaDiscovery'),
+});
+
 /** A grpc-js service definition: `server.addService(adsService(codec), { StreamAggregatedResources })`, or a client's method. */
 export function adsService(codec: Codec): { readonly StreamAggregatedResources: AdsMethod } {
   return { StreamAggregatedResources: discoveryMethods(codec).stream };

@@ -1,4 +1,11 @@
-export { type AdsMethod, adsService, type DeltaMethod, type DiscoveryMethods, discoveryMethods } from './ads.js';
+export {
+  type AdsMethod,
+  adsService,
+  type DeltaMethod,
+  type DiscoveryMethods,
+  discoveryMethods,
+  secretMethods,
+} from './ads.js';
 export { type Codec, loadCodec } from './codec.js';
 export { CodecError } from './error.js';
 export { type Outline, readAny } from './outline.js';

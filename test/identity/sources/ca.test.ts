@@ -213,6 +213,10 @@ describe('a CA', () => {
     const trust = testCa().trust();
     watcher?.changed({ kind: 'validation', trust, crls: ['a list'] });
     expect(source.current).toMatchObject({ trust, crls: ['a list'], identity: { spiffeId: WEB } });
+    const other = testCa().root;
+    watcher?.changed({ kind: 'validation', trust: { kind: 'roots', certificates: [other] }, crls: [] });
+    const bundles = new Map([['cluster.local', [other]]]);
+    expect(source.current).toMatchObject({ trust: { kind: 'spiffe', bundles }, crls: [] });
     await source.close();
     expect(names).toEqual(['ROOTCA', 'stopped']);
   });
