@@ -15,6 +15,7 @@ import { isFailure } from '../identity/authn/token.js';
 import type { VerifiedToken } from '../identity/authn/verifier.js';
 import { RouteTable } from '../routing/table/table.js';
 import type { InboundContext } from './context.js';
+import { callers } from './enforced.js';
 import type { Gate, Passage } from './gate.js';
 import { NO_OUTBOUND, type Outbound } from './outbound.js';
 import type { PolicyEnv } from './policies.js';
@@ -150,6 +151,7 @@ class AuthenticationGate implements Gate {
       // Istio's `requestPrincipals`: "<ISS>/<SUB>".
       ...(typeof iss === 'string' && typeof sub === 'string' && { requestPrincipal: `${iss}/${sub}` }),
     };
+    if (context.view !== undefined) callers.set(context.view.raw, context.caller);
     return undefined;
   }
 }

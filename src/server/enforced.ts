@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { FilterChain } from '../core/model/server.js';
+import type { Caller } from './caller.js';
 import type { InboundContext } from './context.js';
 import type { Gate } from './gate.js';
 
@@ -12,6 +13,9 @@ export interface Policies {
 
 /** What a request has met, by the request as its server has it. */
 const met = new WeakMap<object, Policies[]>();
+
+/** For whom a request is made, as gates of its server have found out: for middleware that looks at the same request after them. */
+export const callers = new WeakMap<object, Caller>();
 
 /**
  * Whether a request was held to the policies of a listener already: by the server that was handed its connection, or by middleware before, and now by

@@ -2,7 +2,7 @@ import type { Protocol } from '../core/call.js';
 import type { Meter } from '../core/meter.js';
 import type { ServerConfig } from '../core/server-config.js';
 import type { InboundContext } from './context.js';
-import { alreadyEnforced, type Policies } from './enforced.js';
+import { alreadyEnforced, callers, type Policies } from './enforced.js';
 import { type Gate, type Passage, pass } from './gate.js';
 import type { ServerParts } from './parts.js';
 import { ServerPolicies } from './policies.js';
@@ -50,7 +50,11 @@ export class ServicePolicies {
     if (this.#held === undefined || this.#routes?.gated !== true) return undefined;
     const { view } = context;
     // Looked at already, here or by the server that was handed the connection.
-    if (view === undefined || this.#met.has(context) || alreadyEnforced(view.raw, this.#held)) return undefined;
+    if (view === undefined || this.#met.has(context)) return undefined;
+    if (alreadyEnforced(view.raw, this.#held)) {
+      context.caller ??= callers.get(view.raw);
+      return undefined;
+    }
     const decision = this.#routes.decide(view);
     const gates = decision.kind === 'serve' ? decision.gates : undefined;
     if (gates === undefined) return undefined;

@@ -1,0 +1,145 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { afterEach, describe, expect, test } from 'vitest';
+import { meshHandler } from '../../../src/server/http.js';
+import { type AuthzServer, grpcAuthz, httpAuthz, type Mood } from '../../support/ext-authz-server.js';
+import { listening } from '../../support/inbound-servers.js';
+import { serviceYaml } from '../../support/mesh-yaml.js';
+import { openCarrier } from '../support/carriers.js';
+import { type Opened, SERVED } from '../support/served.js';
+
+const opened: Opened = [];
+afterEach(async () => {
+  for (const close of opened.splice(0).reverse()) await close();
+});
+
+const policy = (spec: string): string => `---
+apiVersion: inmesh.dev/v1alpha1
+kind: ExternalAuthorizationPolicy
+metadata: { name: ask }
+spec: { targetRefs: [{ name: reviews }], service: { name: authz }, ${spec} }
+`;
+
+const PROTOCOLS: Record<string, (mood: Mood) => Promise<AuthzServer>> = { grpc: grpcAuthz, http: httpAuthz };
+const HTTP =
+  'http: { headersToUpstream: [x-user], headersToDownstreamOnAllow: [x-checked], includeRequestHeaders: [x-tenant] }';
+
+async function meshWith(protocol: string, mood: Mood, spec = '') {
+  const service = await (PROTOCOLS[protocol] as (typeof PROTOCOLS)[string])(mood);
+  opened.push(service.close);
+  const yaml =
+    serviceYaml('reviews') +
+    serviceYaml(
+      'authz',
+      `ports: [{ port: 80${protocol === 'grpc' ? ', appProtocol: kubernetes.io/h2c' : ''} }], endpoints: ["127.0.0.1:${service.port}"]`,
+    ) +
+    policy(
+      `protocol: ${protocol}, timeout: ${mood() === 'slow' ? '50ms' : '2s'}, ${protocol === 'http' ? `${HTTP}, ` : ''}${spec}`,
+    );
+  const { mesh, close } = await openCarrier('embedded', yaml);
+  opened.push(close);
+  return { mesh, service };
+}
+
+describe.each(['grpc', 'http'])('a service over %s', (protocol) => {
+  describe.each(SERVED)('$name', ({ grpc: isGrpc, start }) => {
+    test('lets requests in that it allows, and nobody whom it denies', async () => {
+      let mood: ReturnType<Mood> = 'allow';
+      const { mesh, service } = await meshWith(protocol, () => mood);
+      const server = await start(mesh, 'reviews', opened);
+      expect((await server.ask()).status).toBe(isGrpc ? 0 : 200);
+      expect(service.asked).toHaveLength(1);
+      mood = 'deny';
+      // 418 is UNKNOWN in gRPC (grpc/doc/http-grpc-status-mapping.md).
+      expect((await server.ask()).status).toBe(isGrpc ? 2 : 418);
+      mood = 'broken';
+      expect((await server.ask()).status).toBe(isGrpc ? 7 : 403);
+    });
+  });
+
+  describe('when it does not answer', () => {
+    const [node] = SERVED.filter(({ name }) => name === 'node:http');
+    const status = async (mood: ReturnType<Mood> | 'dead', spec: string): Promise<number | undefined> => {
+      const { mesh, service } = await meshWith(protocol, () => (mood === 'dead' ? 'allow' : mood), spec);
+      if (mood === 'dead') await service.close();
+      const server = await node?.start(mesh, 'reviews', opened);
+      return (await server?.ask())?.status;
+    };
+
+    for (const mood of ['slow', 'broken', 'dead'] as const) {
+      test(`because it is ${mood}, requests are denied, with the status that is configured`, async () => {
+        expect(await status(mood, '')).toBe(403);
+        expect(await status(mood, 'statusOnError: 503')).toBe(503);
+      });
+
+      test(`because it is ${mood}, requests pass where that is declared`, async () => {
+        expect(await status(mood, 'onFailure: allow')).toBe(200);
+      });
+    }
+  });
+
+  test('is shown the request, and what it says reaches application and client', async () => {
+    const { mesh, service } = await meshWith(protocol, () => 'allow');
+    const { port, close } = await listening(
+      meshHandler(
+        (request: IncomingMessage, response: ServerResponse) => {
+          const { 'x-user': user, 'x-secret': secret, 'x-list': list, host } = request.headers;
+          response.end(JSON.stringify({ user, secret, list, host: host !== 'evil' }));
+        },
+        { mesh, service: 'reviews' },
+      ),
+    );
+    opened.push(close);
+    const reply = await fetch(`http://127.0.0.1:${port}/a/b?c=d`, {
+      method: 'PUT',
+      headers: { 'x-user': 'root', 'x-secret': 's', 'x-list': 'a', 'x-tenant': 't', authorization: 'Basic x' },
+    });
+    expect(await reply.json()).toEqual(
+      protocol === 'grpc'
+        ? { user: 'ada', list: 'a, b', host: true }
+        : { user: 'ada', secret: 's', list: 'a', host: true },
+    );
+    expect(reply.headers.get('x-checked')).toBe('yes');
+    const [asked] = service.asked;
+    expect(asked).toMatchObject({ method: 'PUT', path: '/a/b?c=d' });
+    expect(asked?.headers).toMatchObject({ authorization: 'Basic x', 'x-tenant': 't' });
+    expect(asked?.headers['x-secret']).toBe(protocol === 'grpc' ? 's' : undefined);
+  });
+
+  test('gives the refusal its status, headers and body', async () => {
+    const { mesh } = await meshWith(protocol, () => 'deny');
+    const { port, close } = await listening(
+      meshHandler((_: IncomingMessage, response: ServerResponse) => void response.end('served'), {
+        mesh,
+        service: 'reviews',
+      }),
+    );
+    opened.push(close);
+    const reply = await fetch(`http://127.0.0.1:${port}/`);
+    expect([reply.status, reply.headers.get('x-why'), await reply.text()]).toEqual([418, 'teapot', 'no tea']);
+  });
+
+  test('is shown the body, which the application has whole', async () => {
+    const { mesh, service } = await meshWith(protocol, () => 'allow', 'includeRequestBody: { maxBytes: 10 }');
+    const { port, close } = await listening(
+      meshHandler(
+        async (request: IncomingMessage, response: ServerResponse) => {
+          const chunks: Buffer[] = [];
+          for await (const chunk of request) chunks.push(chunk as Buffer);
+          response.end(Buffer.concat(chunks));
+        },
+        { mesh, service: 'reviews' },
+      ),
+    );
+    opened.push(close);
+    const send = async (body: string): Promise<readonly unknown[]> => {
+      const reply = await fetch(`http://127.0.0.1:${port}/`, { method: 'POST', body });
+      return [reply.status, await reply.text()];
+    };
+    expect(await send('0123456789')).toEqual([200, '0123456789']);
+    expect(service.asked.at(-1)?.body).toBe('0123456789');
+    expect((await send('0123456789X'))[0]).toBe(413);
+    expect(service.asked).toHaveLength(1);
+    const get = await fetch(`http://127.0.0.1:${port}/`);
+    expect([get.status, await get.text()]).toEqual([200, '']);
+  });
+});
