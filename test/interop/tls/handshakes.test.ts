@@ -137,7 +137,7 @@ describe.each(['TLSv1.2', 'TLSv1.3'] as const)('%s', (version) => {
       expect(ours.refused).toEqual([]);
     });
 
-    test.each(BAD_CERTIFICATES.filter((kind) => kind !== 'wrong_san').map((kind) => [kind, REASONS[kind]]))(
+    test.for(BAD_CERTIFICATES.filter((kind) => kind !== 'wrong_san').map((kind) => [kind, REASONS[kind]] as const))(
       'as a client, %s: it is refused, for "%s"',
       async ([kind, reason], context) => {
         if (peer === undefined) return context.skip();
