@@ -31,6 +31,7 @@ export function observeIdentity(source: IdentitySource, env: ObserveEnv): () => 
 class Observer {
   #identity: X509Identity | undefined;
   #renewals = 0;
+  #failures = 0;
   /** Levels of the present certificate that were told. */
   #told = 0;
   /** The last trouble, and when it was logged; undefined: none since the last state. */
@@ -44,14 +45,12 @@ class Observer {
     private readonly env: ObserveEnv,
   ) {
     const labels = { 'mesh.identity.source': source.name };
-    const { meter } = env;
+    const gauge = (name: string, read: () => number): (() => void) => env.meter.gauge(name, labels, read);
     this.#ends = [
-      meter.gauge(
-        'mesh.identity.cert_expiration_timestamp_seconds',
-        labels,
-        () => (this.#identity?.notAfter ?? 0) / 1000,
-      ),
-      meter.gauge('mesh.identity.cert_refresh_count', labels, () => this.#renewals),
+      // Linkerd's names, once dots are underscores. A gauge without a number is left out.
+      gauge('identity.cert.expiration.timestamp.seconds', () => (this.#identity?.notAfter ?? Number.NaN) / 1000),
+      gauge('identity.cert.refresh.count', () => this.#renewals),
+      gauge('identity.cert.refresh.failures', () => this.#failures),
       source.watch({ changed: ({ identity }) => this.#changed(identity), failed: (error) => this.#failed(error) }),
     ];
   }
@@ -71,14 +70,24 @@ class Observer {
     if (identity === undefined) return;
     this.#renewals++;
     const { spiffeId, notAfter } = identity;
-    this.env.meter.event({ kind: 'identity:rotate', source: this.source.name, spiffeId, notAfter });
+    this.env.meter.event({
+      kind: 'identity:rotate',
+      source: this.source.name,
+      spiffeId,
+      notAfter,
+    });
     this.#look();
   }
 
   #failed(error: MeshError): void {
     this.#trouble = error;
+    this.#failures++;
     const now = this.env.clock.now();
-    this.env.meter.event({ kind: 'identity:failed', source: this.source.name, detail: error.message });
+    this.env.meter.event({
+      kind: 'identity:failed',
+      source: this.source.name,
+      detail: error.message,
+    });
     if (this.#logged?.message === error.message && now - this.#logged.at < REPEAT_MS) return;
     this.#logged = { message: error.message, at: now };
     this.env.logger.warn('identity cannot be renewed; what was known before stays in use', {
@@ -108,7 +117,14 @@ class Observer {
     const { clock, logger, meter } = this.env;
     const detail = this.#trouble?.message ?? `identity source "${this.source.name}" has not given a new one`;
     const expiresInMs = notAfter - clock.wallTime();
-    meter.event({ kind: 'identity:expiring', source: this.source.name, spiffeId, used: level, expiresInMs, detail });
+    meter.event({
+      kind: 'identity:expiring',
+      source: this.source.name,
+      spiffeId,
+      used: level,
+      expiresInMs,
+      detail,
+    });
     const report = level >= ERROR_FROM ? logger.error.bind(logger) : logger.warn.bind(logger);
     report(expiresInMs > 0 ? 'the certificate is getting old and no new one has come' : 'the certificate has expired', {
       source: this.source.name,

@@ -45,8 +45,13 @@ export class Renewal {
   #cancelTimer: (() => void) | undefined;
   #attempt: AbortController | undefined;
   #closed = false;
+  /** Wall time when the monotonic clock was at 0, as it was at the start. */
+  readonly #epoch: number;
 
-  constructor(private readonly options: RenewalOptions) {}
+  constructor(private readonly options: RenewalOptions) {
+    const { clock } = options;
+    this.#epoch = clock.wallTime() - clock.now();
+  }
 
   /** `identity`: one from before, whose age is what the wall clock says; undefined: there is none, and one is asked for at once. */
   start(identity?: X509Identity): void {
@@ -55,7 +60,7 @@ export class Renewal {
       return;
     }
     const age = Math.max(0, this.options.clock.wallTime() - identity.notBefore);
-    this.#hold(identity, age);
+    this.#hold(Math.max(0, identity.notAfter - identity.notBefore), age);
     this.#schedule();
   }
 
@@ -72,9 +77,8 @@ export class Renewal {
     this.#attempt?.abort(new Error('closed'));
   }
 
-  #hold({ notBefore, notAfter }: X509Identity, age: number): void {
+  #hold(lifetimeMs: number, age: number): void {
     const { clock, random } = this.options;
-    const lifetimeMs = Math.max(0, notAfter - notBefore);
     const share = RENEW_AT + RENEW_JITTER * (2 * random.next() - 1);
     this.#held = {
       now: clock.now(),
@@ -83,6 +87,16 @@ export class Renewal {
       lifetimeMs,
     };
     this.#failures = 0;
+  }
+
+  /**
+   * How long a new one lasts: less than it says where its CA dates it back by much, so that half of it would be past its end. What is left is taken by a time that no
+   * setting of the wall clock moves; where that makes no sense, one of the two clocks is wrong, and what the certificate says counts.
+   */
+  #lifetime({ notBefore, notAfter }: X509Identity): number {
+    const says = Math.max(0, notAfter - notBefore);
+    const left = notAfter - (this.#epoch + this.options.clock.now());
+    return left > 0 && left < says ? Math.max(left, says / 10) : says;
   }
 
   #schedule(): void {
@@ -115,7 +129,7 @@ export class Renewal {
       const identity = await untilAborted(this.options.renew(attempt.signal), attempt.signal);
       if (this.#closed) return;
       // It is new, whatever the wall clock says: one that is an hour ahead must not make us ask again and again.
-      this.#hold(identity, 0);
+      this.#hold(this.#lifetime(identity), 0);
       this.options.renewed(identity);
     } catch (error) {
       if (this.#closed) return;

@@ -36,12 +36,12 @@ function fixture() {
 describe('what is told of certificates', () => {
   test('a new one is an event, and when it expires a gauge', () => {
     const { events, gauges, clock, give, stop } = fixture();
-    expect(gauges.get('mesh.identity.cert_expiration_timestamp_seconds')?.()).toBe(0);
+    expect(gauges.get('identity.cert.expiration.timestamp.seconds')?.()).toBeNaN();
     give();
     give();
     expect(events.map(({ kind }) => kind)).toEqual(['identity:rotate', 'identity:rotate']);
-    expect(gauges.get('mesh.identity.cert_refresh_count')?.()).toBe(2);
-    expect(gauges.get('mesh.identity.cert_expiration_timestamp_seconds')?.()).toBe(
+    expect(gauges.get('identity.cert.refresh.count')?.()).toBe(2);
+    expect(gauges.get('identity.cert.expiration.timestamp.seconds')?.()).toBe(
       Math.floor((clock.wallTime() + DAY) / 1000),
     );
     stop();

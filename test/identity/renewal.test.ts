@@ -16,10 +16,10 @@ function fixture(lifetime = DAY, seed = 1) {
   const asked: number[] = [];
   const got: X509Identity[] = [];
   const failures: unknown[] = [];
-  const ca = { down: false, silent: false, offset: 0 };
+  const ca = { down: false, silent: false, offset: 0, backdate: 0 };
   const issue = (): X509Identity => {
     const now = 1_700_000_000_000 + clock.now() + ca.offset;
-    return { ...sample, notBefore: now, notAfter: now + lifetime };
+    return { ...sample, notBefore: now - ca.backdate, notAfter: now + lifetime };
   };
   const renewal = new Renewal({
     clock,
@@ -151,6 +151,17 @@ describe('renewal of certificates', () => {
     renewal.start();
     await clock.advance(2 * DAY);
     expect(asked.length).toBeLessThanOrEqual(5);
+    renewal.close();
+  });
+
+  test('a CA that dates its certificates back by more than they last is asked in time all the same', async () => {
+    const { clock, asked, ca, renewal } = fixture(10 * 60_000);
+    ca.backdate = HOUR;
+    renewal.start();
+    await clock.advance(HOUR);
+    const gaps = asked.slice(1).map((at, i) => (at - (asked[i] as number)) / 60_000);
+    expect(Math.min(...gaps)).toBeGreaterThan(4.8);
+    expect(Math.max(...gaps)).toBeLessThan(5.2);
     renewal.close();
   });
 
