@@ -64,8 +64,10 @@ function header(dice: Dice, { paths, hosts, methods }: Vocabulary): Resource {
       return { name: dice.of([':authority', 'host']), string_match: text(dice, hosts), ...invert };
     case 3:
       return { name: dice.of(['x-a', 'X-B', 'x-c']), present_match: !dice.once(3), ...invert };
-    case 4:
-      return { name: dice.of(['x-a', 'x-b']), range_match: { start: dice.below(10), end: dice.below(12) }, ...invert };
+    case 4: {
+      const start = dice.below(10);
+      return { name: dice.of(['x-a', 'x-b']), range_match: { start, end: start + dice.below(6) }, ...invert };
+    }
     default:
       return { name: dice.of(['x-a', 'X-B', 'x-c']), string_match: text(dice, VALUES), ...invert };
   }
