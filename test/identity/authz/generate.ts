@@ -31,6 +31,8 @@ export interface Vocabulary {
   readonly hosts: readonly string[];
   readonly methods: readonly string[];
   readonly principals: readonly string[];
+  /** Of headers, as policies write them; requests have them in lower case. */
+  readonly names: readonly string[];
 }
 
 const VALUES = ['a', 'b', 'ab', 'A', '7'];
@@ -53,7 +55,7 @@ const text = (dice: Dice, values: readonly string[]): Resource => {
   }
 };
 
-function header(dice: Dice, { paths, hosts, methods }: Vocabulary): Resource {
+function header(dice: Dice, { paths, hosts, methods, names }: Vocabulary): Resource {
   const invert = dice.once(4) ? { invert_match: true } : {};
   switch (dice.below(8)) {
     case 0:
@@ -63,13 +65,13 @@ function header(dice: Dice, { paths, hosts, methods }: Vocabulary): Resource {
     case 2:
       return { name: dice.of([':authority', 'host']), string_match: text(dice, hosts), ...invert };
     case 3:
-      return { name: dice.of(['x-a', 'X-B', 'x-c']), present_match: !dice.once(3), ...invert };
+      return { name: dice.of(names), present_match: !dice.once(3), ...invert };
     case 4: {
       const start = dice.below(10);
-      return { name: dice.of(['x-a', 'x-b']), range_match: { start, end: start + dice.below(6) }, ...invert };
+      return { name: dice.of(names), range_match: { start, end: start + dice.below(6) }, ...invert };
     }
     default:
-      return { name: dice.of(['x-a', 'X-B', 'x-c']), string_match: text(dice, VALUES), ...invert };
+      return { name: dice.of(names), string_match: text(dice, VALUES), ...invert };
   }
 }
 

@@ -43,6 +43,7 @@ const WORDS = {
   hosts: ['reviews', 'reviews.example', 'REVIEWS', 'other:80'],
   methods: ['GET', 'POST'],
   principals: ['spiffe://cluster.local/ns/default/sa/x', 'y.example', 'CN=z', ''],
+  names: ['x-a', 'X-B', 'x-c'],
 };
 
 /** One filter as our decoder reads it. */
