@@ -1,11 +1,15 @@
+import { EgressHolder } from '../client/egress.js';
 import { existsSync } from 'node:fs';
-import { basename } from 'node:path';
+import { basename, dirname, extname, join } from 'node:path';
 import { systemClock } from '../core/clock.js';
 import { systemResolver } from '../core/dns.js';
 import { jsonLogger, type Logger } from '../core/log.js';
 import { systemRandom } from '../core/random.js';
 import { createObservability } from '../observability/observability.js';
 import type { EmbeddedOptions } from './embedded.js';
+import { MeshIdentity } from './identity.js';
+import { identityEnvironment } from './identity-option.js';
+import { hasIdentity, planIdentity } from './identity-plan.js';
 import { LateSource } from './late-source.js';
 import { createMesh, type Mesh } from './mesh.js';
 import { noConfig } from './no-config.js';
@@ -44,6 +48,28 @@ export function meshClient(options: MeshOptions = {}): Mesh {
   const { meter } = observability;
   const dns = { resolve, clock, random, logger };
   let unknownHosts: 'passthrough' | 'deny' | undefined;
+  let trustDomain: string | undefined;
+  const egress = new EgressHolder();
+  const environment = identityEnvironment(process.env);
+  const identity = new MeshIdentity({
+    clock,
+    logger,
+    meter,
+    plan: (instance) =>
+      planIdentity(instance, {
+        option: o.identity,
+        environment,
+        service,
+        named: named !== undefined,
+        trustDomain: () => trustDomain,
+        directory: authorityFolder(o),
+        controlPlane: typeof o.xds === 'string' ? o.xds : undefined,
+        bootstrap: () => source.certificateProviders,
+        clock,
+        random,
+        logger,
+      }),
+  });
   const embedded: EmbeddedOptions = {
     clock,
     logger,
@@ -51,11 +77,20 @@ export function meshClient(options: MeshOptions = {}): Mesh {
     dns,
     onSettings: (settings) => {
       unknownHosts = settings.unknownHosts;
+      trustDomain = settings.trustDomain;
+      egress.take(settings.egress);
+      if (settings.mtls || o.identity !== undefined) identity.want();
     },
   };
+  const self = { service, locality, hasIdentity: hasIdentity({ option: o.identity, environment }) };
+  const source: MeshSource = chooseSource(o, embedded, self);
+  // An embedded configuration says first in which trust domain this is.
+  const embeds = source !== noConfig && !configuredByServer(o);
+  if (!embeds && (o.identity !== undefined || environment.ca !== undefined)) identity.want();
   return createMesh({
-    source: chooseSource(o, embedded, { service, locality }),
-    unknownHosts: { policy: () => o.unknownHosts ?? unknownHosts ?? 'passthrough', resolve },
+    source,
+    identity,
+    unknownHosts: { policy: () => o.unknownHosts ?? unknownHosts ?? 'passthrough', resolve, egress },
     localCluster: o.localCluster ?? named,
     redis: o.redis,
     env: {
@@ -73,17 +108,31 @@ export function meshClient(options: MeshOptions = {}): Mesh {
   });
 }
 
+/** Where the authority of an embedded configuration is kept: beside it. */
+const AUTHORITY_FOLDER = '.inmesh';
+
+/** Undefined: the configuration is a control plane's, or there is none. */
+function authorityFolder(o: MeshOptions): string | undefined {
+  if (configuredByServer(o) || o.services !== undefined) return undefined;
+  const [first = DEFAULT_CONFIG] = typeof o.config === 'string' ? [o.config] : (o.config ?? []);
+  const isFile = ['.yaml', '.yml', '.json'].includes(extname(first));
+  return join(isFile ? dirname(first) : first, AUTHORITY_FOLDER);
+}
+
+const configuredByServer = ({ xds, config }: MeshOptions): boolean =>
+  xds !== undefined || (config === undefined && hasBootstrap());
+
 /** What this workload knows of itself. */
-type WhoAmI = AdsSourceOptions['self'];
+type WhoAmI = AdsSourceOptions['self'] & Pick<AdsSourceOptions, 'hasIdentity'>;
 
 /** What serves a feature is loaded when it is configured: a first try needs no YAML parser, embedded configuration no gRPC. */
 function chooseSource(o: MeshOptions, embedded: EmbeddedOptions, self: WhoAmI): MeshSource {
   const { services, xds } = o;
   if (services !== undefined)
     return new LateSource(import('./embedded.js').then((m) => m.servicesSource(services, embedded)));
-  const fromBootstrap = xds === undefined && o.config === undefined && hasBootstrap();
-  if (xds !== undefined || fromBootstrap) {
-    return new LateSource(import('./xds.js').then((m) => m.adsSource({ xds, self, ...embedded })));
+  if (configuredByServer(o)) {
+    const { hasIdentity, ...who } = self;
+    return new LateSource(import('./xds.js').then((m) => m.adsSource({ xds, self: who, hasIdentity, ...embedded })));
   }
   const config = o.config ?? (existsSync(DEFAULT_CONFIG) ? DEFAULT_CONFIG : undefined);
   if (config === undefined) return noConfig;

@@ -36,6 +36,11 @@ export class LateSource implements MeshSource {
     return this.#source?.locality;
   }
 
+  /** What names one came from the source, so it is there when one is wanted. */
+  get certificateProviders(): MeshSource['certificateProviders'] {
+    return this.#source?.certificateProviders;
+  }
+
   /** Clusters come from the source, so it is there when one is to be held. */
   holdCluster(authority: string, cluster: string): (() => void) | undefined {
     return this.#source?.holdCluster?.(authority, cluster);

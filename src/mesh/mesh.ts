@@ -12,14 +12,17 @@ import { type GrpcClientConstructor, grpcClient, type MeshClientOptions } from '
 import type { HoldingSource } from '../client/holding-source.js';
 import { LocalZones } from '../client/local-zones.js';
 import type { PassthroughOptions } from '../client/passthrough.js';
+import { ambientClaims, ambientPeer, type Claims } from '../core/ambient.js';
 import { type Clock, keepAlive } from '../core/clock.js';
 import { Deadlines } from '../core/deadlines.js';
 import { string } from '../core/decode.js';
 import { MeshClosedError } from '../core/errors.js';
+import type { PeerIdentity } from '../core/identity.js';
 import type { Meter } from '../core/meter.js';
 import type { HealthStatus, Locality } from '../core/model/endpoint.js';
 import type { ResourcesDump } from '../core/resources.js';
 import type { Service } from '../core/service.js';
+import type { TlsFactory } from '../core/tls.js';
 import { VERSION } from '../core/version.js';
 import { tlsFactory } from '../identity/tls/factory.js';
 import type { Observability } from '../observability/observability.js';
@@ -32,7 +35,9 @@ import type { ServableServer, ServeOptions, Serving } from '../server/xds/index.
 import type { ConfigDumpJson } from '../xds/csds/index.js';
 import { Endings } from './endings.js';
 import { HashLoader } from './hash-source.js';
+import type { MeshIdentity, WorkloadIdentity } from './identity.js';
 import { meshLimits } from './limits.js';
+import { meshOutbound } from './outbound.js';
 import { createScope, type Scope } from './scope.js';
 import { keepingServices } from './server-clusters.js';
 import { serversOf } from './servers.js';
@@ -54,6 +59,12 @@ export interface Mesh extends Scope {
   readonly meter: Meter;
   /** What it has for servers of this process: likewise. */
   readonly servers: ServerParts;
+  /** Who this workload is to others: its certificate, while it has one. Undefined: it has none, or none yet. */
+  identity(): WorkloadIdentity | undefined;
+  /** Who makes the request that is being served, by the certificate of its connection. Undefined: there was none, or no request is being served here. */
+  peer(): PeerIdentity | undefined;
+  /** Claims of the token of the request that is being served, as the mesh has verified them (AuthenticationPolicy). Undefined: there was none. */
+  claims(): Claims | undefined;
   /** Calls by service and version since the start; `now.since(before)` for a window. */
   stats(): ReturnType<Observability['stats']>;
   /** Who used how much of which plan, of what rules with `meter` let through here; `now.since(before)` for a span, JSON for export. */
@@ -133,10 +144,13 @@ export interface MeshParts {
     readonly tls?: ClientEnv['tls'] | undefined;
   };
   readonly observability: Observability;
+  /** Where certificates come from; undefined: there are none, and TLS is that of servers with certificates that the system trusts. */
+  readonly identity?: MeshIdentity | undefined;
 }
 
 /** Wires the parts into a mesh. */
-export function createMesh({ source, unknownHosts, localCluster, redis, env: parts, observability }: MeshParts): Mesh {
+export function createMesh(given: MeshParts): Mesh {
+  const { source, unknownHosts, localCluster, redis, env: parts, observability, identity } = given;
   const deadlines = new Deadlines(parts.clock);
   const hash = new HashLoader(parts.logger);
   const localZones = localCluster === undefined ? undefined : new LocalZones(source, localCluster);
@@ -150,10 +164,12 @@ export function createMesh({ source, unknownHosts, localCluster, redis, env: par
     uses: ledger,
     pipeline: (call) => destinations.beside(call),
   });
+  const ownTls = parts.tls === undefined ? tlsFactory({ ...parts, providers: identity }) : undefined;
+  const tls = parts.tls ?? (ownTls as TlsFactory);
   const env: ClientEnv = {
     ...parts,
     limits,
-    tls: parts.tls ?? tlsFactory(parts),
+    tls,
     localZones: localZones && (() => localZones.counts()),
     deadlines,
     meter: observability.meter,
@@ -172,7 +188,20 @@ export function createMesh({ source, unknownHosts, localCluster, redis, env: par
   const { clock, random, logger } = parts;
   const watch = keepingServices(serversOf(source), (cluster) => destinations.keep(cluster));
   const endings = new Endings();
-  const servers: ServerParts = { service: localCluster, watch, limits, clock, random, logger, onClose: endings.add };
+  const servers: ServerParts = {
+    service: localCluster,
+    watch,
+    limits,
+    tls: env.tls,
+    clock,
+    random,
+    logger,
+    outbound: meshOutbound(
+      (call) => destinations.service(call),
+      (call) => destinations.beside(call),
+    ),
+    onClose: endings.add,
+  };
   const servings = new Set<Serving>();
   const watched: HoldingSource = {
     watch: hash.watch(source),
@@ -199,6 +228,8 @@ export function createMesh({ source, unknownHosts, localCluster, redis, env: par
     await destinations.close();
     await limits.stores.close();
     localZones?.close();
+    ownTls?.close();
+    await identity?.close();
     await source.close();
     deadlines.close();
     await observability.close();
@@ -206,6 +237,7 @@ export function createMesh({ source, unknownHosts, localCluster, redis, env: par
   const readyFor = async (authorities: readonly string[]): Promise<void> => {
     for (const [i, authority] of authorities.entries()) string(authority, `mesh.ready(authorities[${i}])`);
     await source.ready();
+    if (identity?.wanted === true) await identity.ready();
     await Promise.all(authorities.map((authority) => destinations.ready(authority)));
     if (closing !== undefined) throw new MeshClosedError();
   };
@@ -221,6 +253,9 @@ export function createMesh({ source, unknownHosts, localCluster, redis, env: par
     ...createScope(env),
     meter: observability.meter,
     servers,
+    identity: () => identity?.own(),
+    peer: ambientPeer,
+    claims: ambientClaims,
     stats: () => observability.stats(),
     usage: () => ledger.snapshot(),
     prometheus: (format) => observability.prometheus(format),
@@ -228,7 +263,7 @@ export function createMesh({ source, unknownHosts, localCluster, redis, env: par
     serve: async (server, options) => {
       if (closing !== undefined) throw new MeshClosedError();
       const { serveXds } = await import('../server/xds/index.js');
-      const serving = serveXds(server, options, { ...env, watch: servers.watch });
+      const serving = serveXds(server, options, { ...env, watch: servers.watch, outbound: servers.outbound });
       servings.add(serving);
       return serving;
     },

@@ -7,6 +7,7 @@ import type { Logger } from '../core/log.js';
 import type { Random } from '../core/random.js';
 import type { AccessLogTarget } from '../observability/log/access-log.js';
 import type { FallbackFunction } from '../core/fallback.js';
+import { checkIdentity, type IdentityOption } from './identity-option.js';
 import { REDIS_URL_VARIABLE, type RedisOption, redisTargets } from '../resilience/ratelimit/redis/options.js';
 
 /** Options of `meshClient`. At most one of `services`, `config` and `xds`. */
@@ -58,6 +59,12 @@ export interface MeshOptions {
    * to close. Where `default` is missing, INMESH_REDIS_URL is. Needs the package ioredis.
    */
   readonly redis?: Readonly<Record<string, RedisOption>>;
+  /**
+   * Where the certificate of this workload comes from, for mutual TLS: `{ files }`, `{ ca }`, `{ sds }`, `{ workloadApi }`, `{ directory }` (an authority in a
+   * folder) or `{ source }`. Default: INMESH_CA, the bootstrap's certificate provider `default`, SPIFFE_ENDPOINT_SOCKET, an authority in `.inmesh` beside an
+   * embedded configuration, or that of the control plane with INMESH_JOIN_TOKEN; the first that is there, when mutual TLS is configured.
+   */
+  readonly identity?: IdentityOption;
   /** For tests. Defaults are the system's. */
   readonly clock?: Clock;
   readonly random?: Random;
@@ -90,6 +97,7 @@ const KEYS = [
   'reserveMs',
   'fallbacks',
   'redis',
+  'identity',
   'clock',
   'random',
   'resolve',
@@ -123,6 +131,7 @@ export function checkOptions(options: unknown): MeshOptions {
   checkFallbacks(o['fallbacks']);
   // What is wrong with INMESH_REDIS_URL is told here as well, and not when the first call is limited.
   redisTargets(o['redis'], 'options.redis', process.env[REDIS_URL_VARIABLE]);
+  checkIdentity(o['identity']);
   if (o['reserveMs'] !== undefined) number(o['reserveMs'], 'options.reserveMs', 0, MAX_RESERVE_MS);
   return o as MeshOptions;
 }

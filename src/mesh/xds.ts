@@ -1,4 +1,5 @@
 import type { DnsOptions } from '../core/dns.js';
+import { DEFAULT_PROVIDER } from '../core/identity.js';
 import type { Meter } from '../core/meter.js';
 import type { Locality } from '../core/model/endpoint.js';
 import { VERSION } from '../core/version.js';
@@ -24,18 +25,23 @@ export interface AdsSourceOptions {
   readonly xds: string | Resource | undefined;
   /** This workload's own name, and where it runs if that is known: both are told to the control plane. */
   readonly self: { readonly service: string; readonly locality: Locality | undefined };
+  /** The application, or the environment, says who this workload is: instance `default` is there, whatever the bootstrap has. */
+  readonly hasIdentity: boolean;
   readonly dns: DnsOptions;
   readonly meter: Meter;
 }
 
 /** Configuration from a control plane. Rejects when the bootstrap cannot be used, with a BootstrapError when the environment's cannot be read. */
-export async function adsSource({ xds, self, dns, meter }: AdsSourceOptions): Promise<MeshSource> {
+export async function adsSource({ xds, self, hasIdentity, dns, meter }: AdsSourceOptions): Promise<MeshSource> {
   const { clock, random, logger } = dns;
   const { service } = self;
   const bootstrap = withLocality(await findBootstrap(xds, { service, version: VERSION, random }), self.locality);
+  // A control plane that is named by its address alone has a bootstrap of ours: its own CA is the instance that our configuration names.
+  const ours = hasIdentity || typeof xds === 'string' ? [DEFAULT_PROVIDER] : [];
+  const instances = [...bootstrap.certificateProviders.keys(), ...ours];
   const clients = new XdsClientPool({
     bootstrap,
-    decoders: decodersFor({ certificateProviders: new Set(bootstrap.certificateProviders.keys()) }),
+    decoders: decodersFor({ certificateProviders: new Set(instances) }),
     clock,
     random,
     logger,
@@ -61,7 +67,8 @@ export async function adsSource({ xds, self, dns, meter }: AdsSourceOptions): Pr
     listenerName: (address) => serverListenerName(bootstrap, address),
     logger,
   });
-  return { ...source, watchServer, locality: localityOf(bootstrap) };
+  const { certificateProviders } = bootstrap;
+  return { ...source, watchServer, certificateProviders, locality: localityOf(bootstrap) };
 }
 
 /** What the application says of itself goes before what the bootstrap says. */

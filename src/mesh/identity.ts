@@ -1,0 +1,156 @@
+import type { Clock } from '../core/clock.js';
+import { IdentityError, MeshClosedError, type MeshError } from '../core/errors.js';
+import { type CertificateProviders, DEFAULT_PROVIDER, type IdentitySource } from '../core/identity.js';
+import type { Logger } from '../core/log.js';
+import type { Meter } from '../core/meter.js';
+import { sourceOf, Watchers } from '../identity/watchers.js';
+
+/** What this workload is known by to others, now. Public: there is no key in it. */
+export interface WorkloadIdentity {
+  readonly spiffeId: string | undefined;
+  /** Wall-clock milliseconds. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+  /** Where it comes from: `ca 10.0.0.1:18001`. */
+  readonly source: string;
+}
+
+/** How the source behind an instance is made: loaded when somebody first asks. */
+export interface IdentityPlan {
+  /** For errors, logs and metrics, until there is a source that has a name. */
+  readonly name: string;
+  /** Rejects where there can be none. */
+  readonly make: () => Promise<IdentitySource>;
+  /** The application's own source is not closed with the mesh. */
+  readonly foreign?: boolean;
+}
+
+export interface MeshIdentityOptions {
+  /** What an instance is; undefined: there is none of that name. Asked when the configuration that names it is there, and not again. */
+  readonly plan: (instance: string) => IdentityPlan | undefined;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly meter: Meter;
+}
+
+/** How long `ready` waits for a first certificate, in milliseconds: as long as for an authority that nothing is heard of (gRFC A57). */
+export const IDENTITY_READY_MS = 15_000;
+
+/**
+ * The certificate providers of a mesh (gRFC A29): sources by instance name, each made when it is first asked for.
+ */
+export class MeshIdentity implements CertificateProviders {
+  readonly #held = new Map<string, IdentitySource>();
+  readonly #waiting = new Set<() => void>();
+  #wanted = false;
+  #closed = false;
+
+  constructor(private readonly options: MeshIdentityOptions) {}
+
+  get(instance: string): IdentitySource | undefined {
+    const known = this.#held.get(instance);
+    if (known !== undefined) return known;
+    if (this.#closed) return undefined;
+    const plan = this.options.plan(instance);
+    // What is none now may be one when more is known.
+    if (plan === undefined) return undefined;
+    const source = lateIdentity(plan, this.options);
+    this.#held.set(instance, source);
+    return source;
+  }
+
+  /** Mutual TLS is configured, or an identity is: a certificate is got before the first connection asks for it, and `mesh.ready()` waits for it. */
+  want(): void {
+    this.#wanted = true;
+    this.get(DEFAULT_PROVIDER);
+  }
+
+  get wanted(): boolean {
+    return this.#wanted;
+  }
+
+  /** That of the workload itself; undefined while there is none. */
+  own(): WorkloadIdentity | undefined {
+    const source = this.#held.get(DEFAULT_PROVIDER);
+    const identity = source?.current?.identity;
+    if (source === undefined || identity === undefined) return undefined;
+    const { spiffeId, notBefore, notAfter } = identity;
+    return { spiffeId, notBefore, notAfter, source: source.name };
+  }
+
+  /** Resolves when the workload has its first certificate; rejects with what is the matter after `IDENTITY_READY_MS`, and when there can be none. */
+  ready(): Promise<void> {
+    const source = this.get(DEFAULT_PROVIDER);
+    if (source === undefined)
+      return Promise.reject(this.#closed ? new MeshClosedError() : new IdentityError(NO_IDENTITY));
+    if (source.current !== undefined) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      let last: MeshError | undefined;
+      let over = false;
+      let stop: (() => void) | undefined;
+      const end = (then: () => void): void => {
+        if (over) return;
+        over = true;
+        cancel();
+        stop?.();
+        this.#waiting.delete(giveUp);
+        then();
+      };
+      const giveUp = (): void => end(() => reject(new MeshClosedError()));
+      const cancel = this.options.clock.after(IDENTITY_READY_MS, () =>
+        end(() => reject(last ?? new IdentityError(`${source.name}: no certificate after ${IDENTITY_READY_MS} ms`))),
+      );
+      this.#waiting.add(giveUp);
+      stop = source.watch({
+        changed: () => end(resolve),
+        failed: (error) => {
+          last = error;
+        },
+      });
+      if (over) stop();
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const held = [...this.#held.values()];
+    this.#held.clear();
+    for (const giveUp of [...this.#waiting]) giveUp();
+    await Promise.all(held.map((source) => source.close()));
+  }
+}
+
+/** What is said where mTLS is configured and nothing says who this workload is. */
+export const NO_IDENTITY =
+  'mutual TLS is configured, and nothing says where the certificate of this workload comes from: set the option identity of meshClient, INMESH_CA with ' +
+  'INMESH_JOIN_TOKEN, SPIFFE_ENDPOINT_SOCKET, or certificate_providers of the bootstrap';
+
+/** A source that is still being loaded, and watched over from its first word on. */
+function lateIdentity({ name, make, foreign }: IdentityPlan, env: Omit<MeshIdentityOptions, 'plan'>): IdentitySource {
+  const watchers = new Watchers(name);
+  let inner: IdentitySource | undefined;
+  let stop: (() => void) | undefined;
+  let unobserve: (() => void) | undefined;
+  const load = async (): Promise<void> => {
+    const { observeIdentity } = await import('../identity/observe.js');
+    if (watchers.closed) return;
+    unobserve = observeIdentity(source, env);
+    try {
+      inner = await make();
+      if (!watchers.closed) stop = inner.watch(watchers);
+    } catch (thrown) {
+      const cause = thrown instanceof Error ? thrown : new Error(String(thrown));
+      watchers.failed(
+        cause instanceof IdentityError ? cause : new IdentityError(`${name}: ${cause.message}`, { cause }),
+      );
+    }
+  };
+  const source = sourceOf(watchers, async () => {
+    await loading;
+    unobserve?.();
+    stop?.();
+    if (foreign !== true) await inner?.close();
+  });
+  const loading = load();
+  return source;
+}

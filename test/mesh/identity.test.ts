@@ -1,0 +1,98 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import { IdentityError, MeshClosedError } from '../../src/core/errors.js';
+import { silentLogger } from '../../src/core/log.js';
+import { noMeter } from '../../src/core/meter.js';
+import { memoryIdentity } from '../../src/identity/sources/memory.js';
+import { IDENTITY_READY_MS, type IdentityPlan, MeshIdentity } from '../../src/mesh/identity.js';
+import { FakeClock } from '../support/fake-clock.js';
+import { testCa } from '../support/pki.js';
+
+const SPIFFE_ID = 'spiffe://cluster.local/ns/default/sa/a';
+const state = () => ({ identity: testCa().issue({ spiffeId: SPIFFE_ID }), trust: undefined });
+
+const open: MeshIdentity[] = [];
+afterEach(() => Promise.all(open.splice(0).map((identity) => identity.close())));
+
+function meshIdentity(plan: (instance: string) => IdentityPlan | undefined) {
+  const clock = new FakeClock();
+  const identity = new MeshIdentity({ plan, clock, logger: silentLogger, meter: noMeter });
+  open.push(identity);
+  return { identity, clock };
+}
+
+describe('the identities of a mesh', () => {
+  test('are made when they are asked for, once each', async () => {
+    const made: string[] = [];
+    const { identity } = meshIdentity((name) => ({
+      name,
+      make: async () => {
+        made.push(name);
+        return memoryIdentity(state());
+      },
+    }));
+    expect(made).toEqual([]);
+    const source = identity.get('default');
+    expect(identity.get('default')).toBe(source);
+    await identity.ready();
+    expect(made).toEqual(['default']);
+    expect(identity.own()).toMatchObject({ spiffeId: SPIFFE_ID, source: 'default' });
+    expect(JSON.stringify(identity.own())).not.toMatch(/PRIVATE|privateKey/);
+  });
+
+  test('one that is not known now may be known later', async () => {
+    let known = false;
+    const { identity } = meshIdentity((name) =>
+      known ? { name, make: async () => memoryIdentity(state()) } : undefined,
+    );
+    expect(identity.get('default')).toBeUndefined();
+    await expect(identity.ready()).rejects.toThrow('set the option identity of meshClient');
+    known = true;
+    await identity.ready();
+  });
+
+  test('ready waits for the first certificate, and tells the last trouble when none comes', async () => {
+    const source = memoryIdentity();
+    const { identity, clock } = meshIdentity((name) => ({ name, make: () => Promise.resolve(source) }));
+    const ready = identity.ready();
+    const refused = expect(ready).rejects.toThrow('the CA is down');
+    await import('../../src/identity/observe.js');
+    await new Promise(setImmediate);
+    source.fail(new IdentityError('the CA is down'));
+    await clock.advance(IDENTITY_READY_MS);
+    await refused;
+    source.set(state());
+    await identity.ready();
+  });
+
+  test('a source that cannot be made is an identity that cannot be had', async () => {
+    const { identity, clock } = meshIdentity((name) => ({
+      name,
+      make: () => Promise.reject(new Error('no such file')),
+    }));
+    const refused = expect(identity.ready()).rejects.toThrow('default: no such file');
+    await import('../../src/identity/observe.js');
+    await new Promise(setImmediate);
+    await clock.advance(IDENTITY_READY_MS);
+    await refused;
+  });
+
+  test('closing ends the sources that are the mesh’s own, and those who wait', async () => {
+    const mine = memoryIdentity();
+    const theirs = memoryIdentity();
+    const { identity, clock } = meshIdentity((name) => ({
+      name,
+      make: () => Promise.resolve(name === 'default' ? mine : theirs),
+      foreign: name !== 'default',
+    }));
+    identity.get('other');
+    const refused = expect(identity.ready()).rejects.toBeInstanceOf(MeshClosedError);
+    await import('../../src/identity/observe.js');
+    await new Promise(setImmediate);
+    await identity.close();
+    await refused;
+    expect(() => mine.watch({ changed() {}, failed() {} })).toThrow(MeshClosedError);
+    theirs.watch({ changed() {}, failed() {} })();
+    expect(identity.get('default')).toBeUndefined();
+    expect(clock.pending).toBe(0);
+  });
+});
