@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
-import { DerReader, explicitTag, readWhole, TAG } from './der/read.js';
+import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
+import { DerError, DerReader, explicitTag, readWhole, TAG } from './der/read.js';
 import { type Extensions, readExtensions } from './extensions.js';
 import { CERTIFICATE, PemError, readPem } from './pem.js';
 
@@ -76,6 +76,15 @@ export function readCertificates(pem: string): [Certificate, ...Certificate[]] {
   const [first, ...rest] = readPem(pem, CERTIFICATE);
   if (first === undefined) throw new PemError('PEM: no certificate in it');
   return [readCertificate(first), ...rest.map((der, i) => readCertificate(der, `certificate number ${i + 2}`))];
+}
+
+/** Throws a DerError where OpenSSL cannot make a key of it: a point that is on no curve, a kind that it does not have. */
+export function publicKeyOf({ publicKey }: Pick<Certificate, 'publicKey'>): KeyObject {
+  try {
+    return createPublicKey({ key: publicKey, format: 'der', type: 'spki' });
+  } catch {
+    throw new DerError('certificate has a public key that is none');
+  }
 }
 
 /** SHA-256 of the certificate, hex, lower case. */

@@ -1,5 +1,4 @@
-import { X509Certificate } from 'node:crypto';
-import { type Certificate, fingerprint } from './certificate.js';
+import { type Certificate, fingerprint, publicKeyOf } from './certificate.js';
 import { DerReader, explicitTag, readWhole, TAG } from './der/read.js';
 import { KEY_USAGE, listExtensions } from './extensions.js';
 import { CRL, readPem } from './pem.js';
@@ -111,7 +110,7 @@ export class Revocations {
     if (issuer.keyUsage?.has(KEY_USAGE.cRLSign) === false) return [];
     const lists = this.#byIssuer.get(issuer.subject.toString('base64')) ?? [];
     if (lists.length === 0) return [];
-    const { publicKey } = new X509Certificate(issuer.der);
+    const publicKey = publicKeyOf(issuer);
     return lists.filter((list) => isSignedBy(list, publicKey)).map(({ revoked }) => revoked);
   }
 }

@@ -1,7 +1,7 @@
-import { createPrivateKey, createPublicKey, KeyObject, X509Certificate } from 'node:crypto';
+import { createPrivateKey, createPublicKey, KeyObject } from 'node:crypto';
 import { DecodeError } from '../core/decode.js';
 import type { X509Identity } from '../core/identity.js';
-import { type Certificate, readCertificates } from './certificate.js';
+import { type Certificate, publicKeyOf, readCertificates } from './certificate.js';
 import { KEY_USAGE } from './extensions.js';
 import { CERTIFICATE, writePem } from './pem.js';
 import { parseSpiffeId, parseWorkloadId, type SpiffeId } from './spiffe-id.js';
@@ -66,7 +66,7 @@ export function readIdentity({ certificates, privateKey, hint }: IdentityParts):
   const chain = readCertificates(certificates);
   const [leaf] = chain;
   const key = readPrivateKey(privateKey);
-  if (!createPublicKey(key).equals(new X509Certificate(leaf.der).publicKey)) {
+  if (!createPublicKey(key).equals(publicKeyOf(leaf))) {
     throw new SvidError('the private key is not that of the certificate');
   }
   const [first, ...others] = chain.map(({ der }) => writePem(CERTIFICATE, der));
