@@ -41,6 +41,7 @@ await build({
     join(here, 'lib', 'peer-idle.ts'),
     join(here, 'lib', 'peer-outage.ts'),
     join(here, 'lib', 'peer-overload.ts'),
+    join(here, 'lib', 'peer-tls.ts'),
   ],
   outdir: out,
   entryNames: '[name]',

@@ -5,7 +5,12 @@ import { promisify } from 'node:util';
 export interface Side {
   readonly name: string;
   /** Makes what is needed; `once` does the thing once. Called in the process that measures this side, and nowhere else. */
-  readonly open: () => Promise<{ readonly once: () => unknown; readonly close?: () => unknown }>;
+  readonly open: () => Promise<{
+    readonly once: () => unknown;
+    readonly close?: () => unknown;
+    /** Microseconds of CPU that other processes have used, where they are to be counted as well. */
+    readonly alsoCpu?: () => number;
+  }>;
 }
 
 export interface Comparison {
@@ -48,7 +53,12 @@ const run = promisify(execFile);
  * A process's CPU time per call, the median of runs that alternate between the sides. Each run is a process of its own, as an application
  * uses one side or the other: what V8 learned of one must not slow the other down.
  */
-export async function compareCpu(options: CompareOptions): Promise<Comparison> {
+export const compareCpu = (options: CompareOptions): Promise<Comparison> => compare(options, 'MEASURED');
+
+/** How many a second, likewise. Higher is better. */
+export const compareRate = (options: CompareOptions): Promise<Comparison> => compare(options, 'A SECOND');
+
+async function compare(options: CompareOptions, what: 'MEASURED' | 'A SECOND'): Promise<Comparison> {
   const { question, sides } = options;
   if (ONE_SIDE !== undefined) {
     const { question: asked, name } = JSON.parse(ONE_SIDE) as { question: string; name: string };
@@ -62,7 +72,7 @@ export async function compareCpu(options: CompareOptions): Promise<Comparison> {
       const side = sides[(i + round) % sides.length] as Side;
       const env = { ...process.env, INMESH_BENCH_SIDE: JSON.stringify({ question, name: side.name }) };
       const { stdout } = await run(process.execPath, process.argv.slice(1), { env });
-      samples.get(side)?.push(Number(/^MEASURED (.*)$/m.exec(stdout)?.[1]));
+      samples.get(side)?.push(Number(new RegExp(`^${what} (.*)$`, 'm').exec(stdout)?.[1]));
     }
   }
   const { each } = options;
@@ -71,7 +81,7 @@ export async function compareCpu(options: CompareOptions): Promise<Comparison> {
   const base = medians[0] as number;
   return {
     question,
-    unit: each === undefined ? 'µs CPU per call' : `ns CPU per ${each.what}`,
+    unit: what === 'A SECOND' ? 'a second' : each === undefined ? 'µs CPU per call' : `ns CPU per ${each.what}`,
     rows: sides.map(({ name }, i) => {
       const value = medians[i] as number;
       const budget = options.budgets?.[name];
@@ -82,13 +92,18 @@ export async function compareCpu(options: CompareOptions): Promise<Comparison> {
 
 async function measure(side: Side, { perRun, concurrency }: CompareOptions): Promise<void> {
   const count = SMOKE ? Math.min(200, perRun) : perRun;
-  const { once, close } = await side.open();
+  const { once, close, alsoCpu = () => 0 } = await side.open();
   await repeat(once, count, concurrency);
+  const others = alsoCpu();
+  const startedAt = performance.now();
   const before = process.cpuUsage();
   await repeat(once, count, concurrency);
   const used = process.cpuUsage(before);
+  const seconds = (performance.now() - startedAt) / 1_000;
+  const alsoUsed = alsoCpu() - others;
   await close?.();
-  console.log(`MEASURED ${(used.user + used.system) / count}`);
+  console.log(`MEASURED ${(used.user + used.system + alsoUsed) / count}`);
+  console.log(`A SECOND ${count / seconds}`);
 }
 
 async function repeat(once: () => unknown, count: number, concurrency: number): Promise<void> {
