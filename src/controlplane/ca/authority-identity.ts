@@ -4,6 +4,7 @@ import { IdentityError } from '../../core/errors.js';
 import type { IdentitySource, X509Identity } from '../../core/identity.js';
 import type { Logger } from '../../core/log.js';
 import type { Random } from '../../core/random.js';
+import { Renewal } from '../../identity/renewal.js';
 import { sourceOf, Watchers } from '../../identity/watchers.js';
 import type { CertificateAuthority } from './authority.js';
 import { DEFAULT_ALGORITHM, type KeyAlgorithm, newKey } from './x509/algorithms.js';
@@ -15,98 +16,79 @@ export interface AuthorityIdentityOptions {
   readonly algorithm?: KeyAlgorithm;
   /** Default: the authority's. */
   readonly lifetimeMs?: number | undefined;
-  /** For the records. */
+  /** The root follows the chain in the handshake: whoever joins knows the authority by its hash. Default: it does not. */
+  readonly withRoot?: boolean;
+  /** How it was attested, for the records. */
   readonly by: string;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
 }
 
-/** Share of the lifetime that passes before it is renewed, and how much chance there is about it (Istio's grace period ratio and its jitter). */
-const RENEWAL = 0.5;
-const RENEWAL_JITTER = 0.01;
-/** When renewing failed: again after this, doubling, up to the limit; milliseconds. */
-const RETRY_MS = 1_000;
-const MAX_RETRY_MS = 60_000;
+interface Own {
+  readonly identity: X509Identity;
+  readonly serial: string;
+  readonly issuer: string;
+}
 
 /**
- * An identity that whoever holds the authority gives to itself: its own key, never written down, under the authority's signature. Trust and lists are the authority's, at once when
- * they change; a certificate that was revoked, or whose root is gone, is replaced at once as well.
+ * An identity that whoever holds the authority gives to itself: its own key, never written down, under the authority's signature. Trust and lists are the
+ * authority's, at once when they change; a certificate that was revoked, or whose signer is gone, is replaced at once as well.
  */
-export class AuthorityIdentity {
-  readonly source: IdentitySource;
-  readonly #watchers: Watchers;
-  #identity: X509Identity | undefined;
-  #serial: string | undefined;
-  #cancelTimer: (() => void) | undefined;
-  #renewing: Promise<void> | undefined;
-  #failures = 0;
-  readonly #unwatch: () => void;
+export function authorityIdentity(authority: CertificateAuthority, options: AuthorityIdentityOptions): IdentitySource {
+  const { clock, random, logger, spiffeId, dns, ips, lifetimeMs, by } = options;
+  const { algorithm = DEFAULT_ALGORITHM, withRoot = false } = options;
+  const watchers = new Watchers(`ca ${authority.directory}`);
+  /** Of the certificate that was issued last; it may not be the one that is told of yet. */
+  let own: Own | undefined;
+  let identity: X509Identity | undefined;
 
-  constructor(
-    private readonly authority: CertificateAuthority,
-    private readonly options: AuthorityIdentityOptions,
-  ) {
-    this.#watchers = new Watchers(`ca ${authority.directory}`);
-    this.source = sourceOf(this.#watchers, () => this.#close());
-    this.#unwatch = authority.watch(() => this.#news());
-    this.#renew();
-  }
-
-  #news(): void {
-    if (this.#identity === undefined) return;
-    this.#publish();
-    if (this.#serial !== undefined && this.authority.isRevoked(this.#serial)) this.#renew();
-  }
-
-  #publish(): void {
-    const { trust, news } = this.authority;
-    this.#watchers.changed({ identity: this.#identity, trust, crls: news.crls });
-  }
-
-  #renew(): void {
-    this.#renewing ??= this.#obtain().then(
-      () => {
-        this.#renewing = undefined;
-      },
-      (error: unknown) => {
-        this.#renewing = undefined;
-        this.#failed(error);
-      },
-    );
-  }
-
-  async #obtain(): Promise<void> {
-    const { spiffeId, dns = [], ips = [], algorithm = DEFAULT_ALGORITHM, lifetimeMs, by, clock, random } = this.options;
+  async function issue(): Promise<X509Identity> {
     const privateKey = await newKey(algorithm);
     const publicKey = createPublicKey(privateKey).export({ type: 'spki', format: 'der' });
-    const issued = await this.authority.issue({ spiffeId, publicKey, dns, ips, lifetimeMs, by });
-    if (this.#watchers.closed) return;
-    const { certificates, notBefore, notAfter, serial } = issued;
-    this.#failures = 0;
-    this.#serial = serial;
-    this.#identity = { spiffeId, certificates, privateKey, notBefore, notAfter };
-    this.#publish();
-    const share = RENEWAL * (1 + RENEWAL_JITTER * (2 * random.next() - 1));
-    this.#plan(Math.max(0, notBefore + (notAfter - notBefore) * share - clock.wallTime()));
+    const issued = await authority.issue({
+      spiffeId,
+      publicKey,
+      lifetimeMs,
+      by,
+      ...(dns && { dns }),
+      ...(ips && { ips }),
+    });
+    const { certificates, notBefore, notAfter, serial, issuer } = issued;
+    const root = withRoot ? authority.signingRoot : undefined;
+    const chain: [string, ...string[]] = root === undefined ? [...certificates] : [...certificates, root];
+    const made: X509Identity = { spiffeId, certificates: chain, privateKey, notBefore, notAfter };
+    own = { identity: made, serial, issuer };
+    return made;
   }
 
-  #failed(error: unknown): void {
-    if (this.#watchers.closed) return;
-    const { spiffeId, logger } = this.options;
-    logger.warn('no certificate could be issued', { spiffeId, error: String(error) });
-    this.#watchers.failed(new IdentityError(`${this.source.name}: ${(error as Error).message}`, { cause: error }));
-    this.#plan(Math.min(MAX_RETRY_MS, RETRY_MS * 2 ** this.#failures++));
+  function publish(): void {
+    if (identity !== undefined) watchers.changed({ identity, trust: authority.trust, crls: authority.news.crls });
   }
 
-  #plan(delayMs: number): void {
-    this.#cancelTimer?.();
-    this.#cancelTimer = this.options.clock.after(delayMs, () => this.#renew(), { background: true });
-  }
-
-  async #close(): Promise<void> {
-    this.#unwatch();
-    await this.#renewing;
-    this.#cancelTimer?.();
-  }
+  const renewal = new Renewal({
+    clock,
+    random,
+    renew: issue,
+    renewed(made) {
+      identity = made;
+      publish();
+    },
+    failed(error) {
+      logger.warn('no certificate could be issued', { spiffeId, error: String(error) });
+      watchers.failed(new IdentityError(`${watchers.name}: ${(error as Error).message}`, { cause: error }));
+    },
+  });
+  const unwatch = authority.watch(() => {
+    publish();
+    if (own === undefined || own.identity !== identity) return;
+    const { issuer, serial } = own;
+    const signed = issuer === 'signer' || authority.state.intermediates.some(({ id }) => id === issuer);
+    if (!signed || authority.isRevoked(serial)) renewal.now();
+  });
+  renewal.start();
+  return sourceOf(watchers, () => {
+    unwatch();
+    renewal.close();
+  });
 }

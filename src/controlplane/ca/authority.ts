@@ -112,6 +112,13 @@ export class CertificateAuthority {
     return this.#news.news;
   }
 
+  /** The root that what is issued now ends in, PEM. Undefined: a plug-in signs, and has not told yet. */
+  get signingRoot(): string | undefined {
+    const { roots } = this.#folder.state;
+    const active = activeOf(this.#folder.state);
+    return (roots.find(({ id }) => id === active?.root) ?? roots[0])?.certificate;
+  }
+
   get trust(): Trust {
     return { kind: 'spiffe', bundles: new Map([[this.trustDomain, this.news.roots]]) };
   }

@@ -6,7 +6,7 @@ import { type Random, systemRandom } from '../../core/random.js';
 import { parseWorkloadId } from '../../identity/spiffe-id.js';
 import { sourceOf, Watchers } from '../../identity/watchers.js';
 import { CertificateAuthority } from './authority.js';
-import { AuthorityIdentity } from './authority-identity.js';
+import { authorityIdentity } from './authority-identity.js';
 import type { KeyAlgorithm } from './x509/algorithms.js';
 
 export interface EmbeddedIdentityOptions {
@@ -41,7 +41,7 @@ export function embeddedIdentity(options: EmbeddedIdentityOptions): IdentitySour
   const { id: spiffeId, trustDomain } = parseWorkloadId(options.spiffeId, 'spiffeId');
   const watchers = new Watchers(`ca ${directory}`);
   let authority: CertificateAuthority | undefined;
-  let own: AuthorityIdentity | undefined;
+  let own: IdentitySource | undefined;
   let cancelRetry: (() => void) | undefined;
   let opening: Promise<void>;
 
@@ -56,16 +56,9 @@ export function embeddedIdentity(options: EmbeddedIdentityOptions): IdentitySour
       });
       if (watchers.closed) return await opened.close();
       authority = opened;
-      own = new AuthorityIdentity(opened, {
-        spiffeId,
-        lifetimeMs,
-        by: 'embedded',
-        clock,
-        random,
-        logger,
-        ...(algorithm && { algorithm }),
-      });
-      own.source.watch({ changed: (state) => watchers.changed(state), failed: (error) => watchers.failed(error) });
+      const common = { spiffeId, lifetimeMs, by: 'embedded', clock, random, logger };
+      own = authorityIdentity(opened, { ...common, ...(algorithm && { algorithm }) });
+      own.watch({ changed: (state) => watchers.changed(state), failed: (error) => watchers.failed(error) });
     } catch (error) {
       if (watchers.closed) return;
       logger.warn('the CA cannot be opened', { directory, error: String(error) });
@@ -83,7 +76,7 @@ export function embeddedIdentity(options: EmbeddedIdentityOptions): IdentitySour
   return sourceOf(watchers, async () => {
     cancelRetry?.();
     await opening;
-    await own?.source.close();
+    await own?.close();
     await authority?.close();
   });
 }

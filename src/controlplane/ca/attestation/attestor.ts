@@ -1,0 +1,28 @@
+import type { PeerIdentity } from '../../../core/identity.js';
+import type { Turn } from '../store/folder.js';
+
+/** What somebody who asks for a certificate shows of himself. */
+export interface Evidence {
+  /** Bearer token of the request. */
+  readonly token: string | undefined;
+  /** Verified certificate of the connection, of this authority and not revoked. */
+  readonly peer: PeerIdentity | undefined;
+}
+
+/** Who somebody has shown to be. */
+export interface Attested {
+  /** For records, and for taking turns: `mtls`, `token 3f2a…`. */
+  readonly by: string;
+  /** The identity, where it follows from the evidence. Undefined: the CSR has to name one that is allowed. */
+  readonly spiffeId: string | undefined;
+  allows(spiffeId: string): boolean;
+  /** Takes place together with the certificate, or not at all: a token is used up. Rejecting withholds the certificate. */
+  readonly meanwhile?: (turn: Turn, spiffeId: string) => Promise<void>;
+}
+
+/** Decides who somebody is. An application may bring its own: cloud instance documents, hardware keys. */
+export interface Attestor {
+  readonly name: string;
+  /** Undefined: this evidence is of another kind. Rejects with a CaError (`unauthenticated`, `forbidden`) where it is of this kind and will not do. */
+  attest(evidence: Evidence): Promise<Attested | undefined>;
+}

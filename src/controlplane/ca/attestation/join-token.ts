@@ -1,0 +1,167 @@
+import { createHash, randomBytes, timingSafeEqual, X509Certificate } from 'node:crypto';
+import { join } from 'node:path';
+import type { Clock } from '../../../core/clock.js';
+import { parseSpiffeId, parseWorkloadId } from '../../../identity/spiffe-id.js';
+import type { CertificateAuthority } from '../authority.js';
+import { CaError } from '../errors.js';
+import { readIfThere, writeAtomically } from '../store/files.js';
+import type { Attestor } from './attestor.js';
+
+/** `<id>.<secret>.<SHA-256 of the root's certificate>`: the last part lets who joins know the authority before it trusts anything. */
+const TOKEN = /^([0-9a-f]{12})\.([A-Za-z0-9_-]{43})\.([0-9a-f]{64})$/;
+/** Tokens that have neither ended nor been used, at most. */
+const MAX_TOKENS = 10_000;
+/** Milliseconds. */
+export const DEFAULT_TOKEN_MS = 3_600_000;
+export const MAX_TOKEN_MS = 30 * 86_400_000;
+
+/** A token as it is kept: what it opens, and the hash of its secret. */
+export interface StoredToken {
+  readonly id: string;
+  /** SHA-256 of the secret, hex. The secret has 256 bits of chance: it needs no salt and no slow hash. */
+  readonly hash: string;
+  /** A SPIFFE ID, or one that ends in `/*`: whatever is below. */
+  readonly spiffeId: string;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+  readonly usedAt: number | undefined;
+}
+
+export interface NewToken extends Omit<StoredToken, 'hash'> {
+  /** To be handed over once: it is not kept. */
+  readonly token: string;
+}
+
+export interface ParsedToken {
+  readonly id: string;
+  readonly secret: string;
+  /** SHA-256 of the root's certificate (DER), hex. */
+  readonly rootHash: string;
+}
+
+/** Undefined where the text is no join token. */
+export function parseJoinToken(text: string): ParsedToken | undefined {
+  const [, id, secret, rootHash] = (text.length <= 128 && TOKEN.exec(text)) || [];
+  return id === undefined || secret === undefined || rootHash === undefined ? undefined : { id, secret, rootHash };
+}
+
+const sha256 = (data: string | Uint8Array): Buffer => createHash('sha256').update(data).digest();
+
+/** Tokens that let a workload join: each is good for one certificate, and ends. Kept in the authority's folder. */
+export class JoinTokens {
+  readonly #file: string;
+
+  constructor(
+    private readonly authority: CertificateAuthority,
+    private readonly clock: Pick<Clock, 'wallTime'>,
+  ) {
+    this.#file = join(authority.directory, 'tokens.json');
+  }
+
+  /** `spiffeId`: of this trust domain; `…/*`: whoever joins names one below it. */
+  async create(spiffeId: string, lifetimeMs = DEFAULT_TOKEN_MS): Promise<NewToken> {
+    const { trustDomain } = spiffeId.endsWith('/*')
+      ? parseSpiffeId(spiffeId.slice(0, -2), 'spiffeId')
+      : parseWorkloadId(spiffeId, 'spiffeId');
+    if (trustDomain !== this.authority.trustDomain)
+      throw new CaError('bad_request', `${spiffeId} is not of the trust domain ${this.authority.trustDomain}`);
+    if (!(lifetimeMs > 0 && lifetimeMs <= MAX_TOKEN_MS))
+      throw new CaError('bad_request', 'a join token lives for 30 days at most');
+    const root = this.#root();
+    const now = this.clock.wallTime();
+    const id = randomBytes(6).toString('hex');
+    const secret = randomBytes(32).toString('base64url');
+    const kept = { id, spiffeId, createdAt: now, expiresAt: now + lifetimeMs, usedAt: undefined };
+    await this.#change(async (tokens, turn) => {
+      if (tokens.length >= MAX_TOKENS)
+        throw new CaError('too_many', `there are ${MAX_TOKENS} join tokens: remove some`);
+      turn.audit({ event: 'token-made', token: id, spiffeId, expires: new Date(kept.expiresAt).toISOString() });
+      return [...tokens, { ...kept, hash: sha256(secret).toString('hex') }];
+    });
+    return { ...kept, token: `${id}.${secret}.${sha256(root.raw).toString('hex')}` };
+  }
+
+  /** Those that have not ended; the used ones as well, until then. */
+  async list(): Promise<readonly StoredToken[]> {
+    const now = this.clock.wallTime();
+    return (await this.#read()).filter(({ expiresAt }) => expiresAt > now);
+  }
+
+  async remove(id: string): Promise<void> {
+    await this.#change(async (tokens, turn) => {
+      if (!tokens.some((token) => token.id === id)) throw new CaError('not_found', `there is no join token ${id}`);
+      turn.audit({ event: 'token-removed', token: id });
+      return tokens.filter((token) => token.id !== id);
+    });
+  }
+
+  attestor(): Attestor {
+    return {
+      name: 'join-token',
+      attest: async ({ token: text }) => {
+        const parsed = text === undefined ? undefined : parseJoinToken(text);
+        if (parsed === undefined) return undefined;
+        const { id, spiffeId } = await this.#verified(parsed);
+        const below = spiffeId.endsWith('/*') ? spiffeId.slice(0, -1) : undefined;
+        return {
+          by: `token ${id}`,
+          spiffeId: below === undefined ? spiffeId : undefined,
+          allows: (wanted) => (below === undefined ? wanted === spiffeId : wanted.startsWith(below)),
+          meanwhile: async (turn) => {
+            // Somebody else may have been faster, here or in another process.
+            const tokens = await this.#read();
+            const now = this.clock.wallTime();
+            if (tokens.find((token) => token.id === id)?.usedAt !== undefined) throw refused();
+            turn.audit({ event: 'token-used', token: id });
+            await this.#write(tokens.map((token) => (token.id === id ? { ...token, usedAt: now } : token)));
+          },
+        };
+      },
+    };
+  }
+
+  /** One message for all: which part was wrong helps only who guesses. */
+  async #verified({ id, secret }: ParsedToken): Promise<StoredToken> {
+    const found = (await this.#read()).find((token) => token.id === id);
+    // The same work for one that is not there.
+    const hash = Buffer.from(found?.hash ?? '0'.repeat(64), 'hex');
+    const same = timingSafeEqual(hash, sha256(secret));
+    if (found === undefined || !same || found.usedAt !== undefined || found.expiresAt <= this.clock.wallTime())
+      throw refused();
+    return found;
+  }
+
+  #root(): X509Certificate {
+    const root = this.authority.signingRoot;
+    if (root === undefined) throw new CaError('unavailable', 'the authority has no root yet');
+    return new X509Certificate(root);
+  }
+
+  async #change(
+    work: (
+      tokens: readonly StoredToken[],
+      turn: Parameters<Parameters<CertificateAuthority['noted']>[0]>[0],
+    ) => Promise<readonly StoredToken[]>,
+  ): Promise<void> {
+    await this.authority.noted(async (turn) => this.#write(await work(await this.list(), turn)));
+  }
+
+  async #read(): Promise<readonly StoredToken[]> {
+    const text = await readIfThere(this.#file);
+    if (text === undefined) return [];
+    try {
+      const tokens: unknown = JSON.parse(text);
+      if (Array.isArray(tokens)) return tokens as StoredToken[];
+    } catch {
+      // Told below.
+    }
+    throw new CaError('state', `${this.#file} is damaged: remove it, and make tokens anew`);
+  }
+
+  #write(tokens: readonly StoredToken[]): Promise<void> {
+    return writeAtomically(this.#file, `${JSON.stringify(tokens)}\n`);
+  }
+}
+
+const refused = (): CaError =>
+  new CaError('unauthenticated', 'the join token is not good, was used before, or has ended');

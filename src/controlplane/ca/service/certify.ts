@@ -1,0 +1,96 @@
+import type { Clock } from '../../../core/clock.js';
+import type { Logger } from '../../../core/log.js';
+import type { Attested, Attestor, Evidence } from '../attestation/attestor.js';
+import { Guesses } from '../attestation/guesses.js';
+import type { CertificateAuthority } from '../authority.js';
+import { MAX_CSR_BYTES } from '../constants.js';
+import { CaError } from '../errors.js';
+import { checkCsr } from '../x509/csr.js';
+import type { CertificateRequest, CertificateResponse } from './messages.js';
+import type { SigningQueue } from './queue.js';
+
+export interface CertifierOptions {
+  readonly authority: CertificateAuthority;
+  /** Asked in this order; the first that knows the kind of evidence decides. */
+  readonly attestors: readonly Attestor[];
+  readonly queue: SigningQueue;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** What is between a request and the authority: who asks, whether it is his turn, and what he may be called. */
+export class Certifier {
+  readonly #options: CertifierOptions;
+  readonly #guesses: Guesses;
+
+  constructor(options: CertifierOptions) {
+    this.#options = options;
+    this.#guesses = new Guesses(options.clock);
+  }
+
+  /** `address`: of the caller, without its port. Rejects with a CaError. */
+  async certify(request: CertificateRequest, evidence: Evidence, address: string): Promise<CertificateResponse> {
+    const waitMs = this.#guesses.waitFor(address);
+    if (waitMs > 0) throw new CaError('too_many', 'too many requests of this address were refused', waitMs);
+    try {
+      if (request.csr.length > MAX_CSR_BYTES)
+        throw new CaError('bad_request', `a CSR has ${MAX_CSR_BYTES} bytes at most`);
+      const attested = await this.#attest(evidence);
+      return await this.#options.queue.run(attested.spiffeId ?? attested.by, () => this.#issue(request, attested));
+    } catch (error) {
+      await this.#refused(error, address);
+      throw error;
+    }
+  }
+
+  async #attest(evidence: Evidence): Promise<Attested> {
+    for (const attestor of this.#options.attestors) {
+      const attested = await attestor.attest(evidence);
+      if (attested !== undefined) return attested;
+    }
+    throw new CaError(
+      'unauthenticated',
+      evidence.token === undefined
+        ? 'show who you are: a join token or a service account token (authorization: Bearer …), or a certificate of this authority'
+        : 'the token is of no kind that this authority takes',
+    );
+  }
+
+  /** The names of a CSR are wishes: its SPIFFE ID must be one that attestation allows, and other names are not given. */
+  async #issue({ csr: pem, validitySeconds }: CertificateRequest, attested: Attested): Promise<CertificateResponse> {
+    const { authority } = this.#options;
+    const csr = await checkCsr(pem);
+    if (csr.uris.length > 1) throw new CaError('bad_request', 'the CSR asks for several URIs: an SVID has exactly one');
+    const spiffeId = csr.uris[0] ?? attested.spiffeId;
+    if (spiffeId === undefined)
+      throw new CaError(
+        'bad_request',
+        'this token is good for several identities: name one in the CSR (a URI in subjectAltName)',
+      );
+    if (!attested.allows(spiffeId))
+      throw new CaError('forbidden', 'the identity that the CSR asks for is not the one that was attested');
+    const { certificates } = await authority.issue({
+      spiffeId,
+      publicKey: csr.publicKey,
+      csr: pem,
+      lifetimeMs: validitySeconds > 0 ? validitySeconds * 1_000 : undefined,
+      by: attested.by,
+      ...(attested.meanwhile && { meanwhile: (turn) => attested.meanwhile?.(turn, spiffeId) ?? Promise.resolve() }),
+    });
+    const root = authority.signingRoot;
+    return { chain: root === undefined ? certificates : [...certificates, root] };
+  }
+
+  /** Whoever is turned away because there is no room has done nothing wrong. */
+  async #refused(error: unknown, address: string): Promise<void> {
+    if (!(error instanceof CaError) || error.reason === 'too_many' || error.reason === 'unavailable') return;
+    if (error.reason === 'unauthenticated' || error.reason === 'forbidden') this.#guesses.refused(address);
+    const { authority, logger } = this.#options;
+    logger.warn('a certificate was refused', { address, reason: error.reason, detail: error.message });
+    await authority
+      .refused({ address, reason: error.reason, detail: error.message })
+      .catch((problem: unknown) =>
+        logger.error('the audit log of the CA cannot be written', { error: String(problem) }),
+      );
+  }
+}
