@@ -20,6 +20,14 @@ export interface CrlEntry {
   readonly reason: RevocationReason;
 }
 
+/**
+ * RFC 5280 5.3.1: no reason is said by leaving it out. The library leaves an empty list of extensions then, which is no DER of a list (5.1: "SIZE (1..MAX)"), and
+ * Envoy refuses it: so the reason is said.
+ */
+const REASON_CODE = '2.5.29.21';
+/** ENUMERATED. */
+const UNSPECIFIED = Uint8Array.of(0x0a, 1, 0);
+
 /** A revocation list (RFC 5280 section 5) with its number and the issuer's key identifier, both of which 5.2 demands. PEM. */
 export async function revocationList(
   issuer: Issuer,
@@ -35,11 +43,12 @@ export async function revocationList(
     issuer: issuer.name,
     thisUpdate: new Date(list.thisUpdate),
     nextUpdate: new Date(list.nextUpdate),
-    // "If the CRL reason code extension is not present [...] unspecified" is the rule for 0.
     entries: list.entries.map(({ serial, at, reason }) => ({
       serialNumber: serial,
       revocationDate: new Date(at),
-      ...(reason !== 'unspecified' && { reason: REVOCATION_REASONS[reason] as number }),
+      ...(reason === 'unspecified'
+        ? { extensions: [new x509.Extension(REASON_CODE, false, UNSPECIFIED)] }
+        : { reason: REVOCATION_REASONS[reason] as number }),
     })),
     extensions: [
       new x509.AuthorityKeyIdentifierExtension(issuer.keyId),
