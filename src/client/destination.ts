@@ -6,6 +6,7 @@ import type { TargetConfig } from '../core/model/target.js';
 import type { Reply } from '../core/reply.js';
 import type { Service } from '../core/service.js';
 import type { ClusterRegistry, Keep } from './endpoints/registry.js';
+import type { EgressHolder } from './egress.js';
 import type { ClientEnv } from './env.js';
 import type { HoldingSource } from './holding-source.js';
 import { ClusterTrouble } from './router/errors.js';
@@ -34,16 +35,33 @@ export class Destination {
     private readonly registry: ClusterRegistry,
     private readonly env: ClientEnv,
     fallback: (use: (config: TargetConfig) => void, fail: (error: MeshError) => void) => () => void,
+    egress?: EgressHolder | undefined,
   ) {
     let endFallback: (() => void) | undefined;
+    let latest: TargetConfig | undefined;
+    let unknown = false;
+    const pass = (): void => {
+      if (latest !== undefined) this.#use(egress?.policy?.filtered(latest) ?? latest);
+    };
+    const passThrough = (): void => {
+      endFallback?.();
+      endFallback = fallback(
+        (config) => this.#use(config),
+        (error) => this.#fail(error),
+      );
+    };
+    const stopEgress = egress?.onChange(() => (unknown ? passThrough() : pass()));
     const known = (): void => {
+      unknown = false;
+      latest = undefined;
       endFallback?.();
       endFallback = undefined;
     };
     const stop = source.watch(authority, {
       changed: (config) => {
         known();
-        this.#use(config);
+        latest = config;
+        pass();
       },
       failed: (error) => {
         known();
@@ -56,13 +74,12 @@ export class Destination {
       unknown: () => {
         // Told again when what becomes of unknown hosts is decided anew.
         known();
-        endFallback = fallback(
-          (config) => this.#use(config),
-          (error) => this.#fail(error),
-        );
+        unknown = true;
+        passThrough();
       },
     });
     this.#unwatch = () => {
+      stopEgress?.();
       known();
       stop();
     };

@@ -97,8 +97,13 @@ export class Destinations {
     // Checks, watches and connections that begin here are nobody's: they outlive the request that was first to ask.
     const destination = outsideOfCalls(
       () =>
-        new Destination(target ?? authority, this.source, this.clusters, this.env, (use, fail) =>
-          passthrough(authority, scheme, this.unknownHosts, this.env, use, fail),
+        new Destination(
+          target ?? authority,
+          this.source,
+          this.clusters,
+          this.env,
+          (use, fail) => passthrough(authority, scheme, this.unknownHosts, this.env, use, fail),
+          this.unknownHosts.egress,
         ),
     );
     this.#destinations.set(key, destination);

@@ -1,7 +1,7 @@
 import { isIP, isIPv4 } from 'node:net';
 import type { Scheme } from '../core/call.js';
 import { type Resolver, watchDns } from '../core/dns.js';
-import { ConfigUnavailableError, type MeshError, UnknownHostError } from '../core/errors.js';
+import { ConfigUnavailableError, EgressDeniedError, type MeshError, UnknownHostError } from '../core/errors.js';
 import { routeTo } from '../core/model/beside.js';
 import {
   type ClusterConfig,
@@ -13,6 +13,7 @@ import {
 import { addressKey, type EndpointConfig } from '../core/model/endpoint.js';
 import { systemTls } from '../core/model/tls.js';
 import type { TargetConfig } from '../core/model/target.js';
+import type { EgressHolder } from './egress.js';
 import type { ClientEnv } from './env.js';
 
 /** Hosts outside are farther away than endpoints of the mesh: Envoy's default `connect_timeout`, 5 s. */
@@ -22,6 +23,8 @@ export interface PassthroughOptions {
   /** What happens with a host that the configuration does not know. Read anew for every destination. */
   readonly policy: () => 'passthrough' | 'deny';
   readonly resolve: Resolver;
+  /** What may leave. Absent: everything. */
+  readonly egress?: EgressHolder | undefined;
 }
 
 /** A host outside the mesh: its addresses by DNS, with the default policies. Ends when the result is called. */
@@ -33,12 +36,22 @@ export function passthrough(
   use: (config: TargetConfig) => void,
   fail: (error: MeshError) => void,
 ): () => void {
-  if (options.policy() === 'deny') {
+  const { host, port } = splitAuthority(authority, scheme);
+  const egress = options.egress?.policy;
+  if (options.policy() === 'deny' && egress?.registers({ host, port }) !== true) {
     fail(new UnknownHostError(authority));
     return () => {};
   }
-  const { host, port } = splitAuthority(authority, scheme);
-  const serve = (ips: readonly string[]): void => use(targetFor(authority, scheme, host, port, ips));
+  // Before the name is looked up: that tells somebody, too.
+  if (egress?.mayLeave({ host, port }) === false) {
+    fail(new EgressDeniedError(authority));
+    return () => {};
+  }
+  const serve = (found: readonly string[]): void => {
+    const ips = egress === undefined ? found : found.filter((ip) => egress.allows({ host, port }, ip, false));
+    if (ips.length === 0 && found.length > 0) fail(new EgressDeniedError(authority));
+    else use(targetFor(authority, scheme, host, port, ips));
+  };
   if (isIP(host) !== 0) {
     serve([host]);
     return () => {};

@@ -14,6 +14,7 @@ export const ERROR_CODES = [
   'CONNECT_FAILED',
   'CONNECTION_LOST',
   'DEADLINE_EXCEEDED',
+  'EGRESS_DENIED',
   'FAULT_INJECTED',
   'IDENTITY_UNAVAILABLE',
   'MESH_CLOSED',
@@ -35,8 +36,8 @@ export type MeshErrorCode = (typeof ERROR_CODES)[number];
  * Envoy's response flags, so that logs read as people know them (envoy docs, access log `%RESPONSE_FLAGS%`): UH no healthy
  * upstream, UF connection failure, UO overflow, NR no route, NC no cluster, URX retries spent, UT timeout, UR upstream reset,
  * UC upstream connection ended, LR local reset, DC downstream gone, DT deadline of the stream, UPE upstream protocol error,
- * DPE downstream protocol error, RL rate limited, RLSE rate limit service error, DI delay injected, FI fault injected. Ours: MA shed by adaptive concurrency, MB retry budget spent, MC breaker open, MD deadline spent before the call was
- * sent, MK stale configuration, MZ refused by authorization.
+ * DPE downstream protocol error, RL rate limited, RLSE rate limit service error, DI delay injected, FI fault injected, UAEX refused by external authorization. Ours: MA shed by adaptive concurrency, MB retry budget spent, MC breaker open, MD deadline spent before the call was
+ * sent, ME egress policy, MK stale configuration, MZ refused by authorization.
  */
 export type ResponseFlag =
   | 'UH'
@@ -62,6 +63,7 @@ export type ResponseFlag =
   | 'MB'
   | 'MC'
   | 'MD'
+  | 'ME'
   | 'MK'
   | 'MZ';
 
@@ -144,6 +146,23 @@ export class UnknownHostError extends MeshError {
   constructor(readonly authority: string) {
     super(
       `host "${authority}" is not known to the mesh, and unknownHosts is "deny": add a Service for it, or allow "passthrough"`,
+    );
+  }
+}
+
+/** The mesh may not be left for there. */
+export class EgressDeniedError extends MeshError {
+  override readonly name = 'EgressDeniedError';
+  readonly code = 'EGRESS_DENIED';
+  readonly origin = 'mesh';
+  readonly reached = 'no';
+  readonly flag = 'ME';
+  readonly grpcStatus = 7;
+  readonly httpStatus = 403;
+  /** `to`: the authority, or a cluster of the mesh. */
+  constructor(readonly to: string) {
+    super(
+      `egress policy does not let calls leave for "${to}": allow it in MeshConfig (spec.egress), or register it with a ServiceEntry`,
     );
   }
 }

@@ -1,5 +1,6 @@
 import { CLUSTER, ENDPOINT, LISTENER, type Resource, type ResourceSet, ROUTE } from '../../core/resources.js';
 import { DEFAULT_TRUST_DOMAIN } from '../../core/identity.js';
+import type { EgressConfig } from '../../core/model/egress.js';
 import { type Document, type DocumentOf, type Kind, resourceLabel } from '../yaml/document.js';
 import { type Problem, Problems, sortProblems } from '../yaml/problem.js';
 import type { SalvagedDocument } from '../yaml/read.js';
@@ -12,6 +13,7 @@ import { adviseCallersTls, callersTls, checkCallersTls } from './callers-tls.js'
 import { candidatesOf } from './candidates.js';
 import { cluster, discoveryType } from './cluster.js';
 import { loadAssignment } from './endpoints.js';
+import { egressConfig } from './egress.js';
 import { resolveFallbacks } from './fallbacks.js';
 import { Grants } from './grants.js';
 import { listenerFilters } from './http-filters.js';
@@ -19,6 +21,7 @@ import { JwtFilters } from './authentication.js';
 import { ExternalAuthorization } from './external-authorization.js';
 import { inboundListener, inboundRoutes } from './inbound.js';
 import { apiListener } from './listener.js';
+import { checkEntries, entryServices } from './service-entries.js';
 import { MtlsModes } from './mtls-modes.js';
 import { listenerNames, shortNames } from './names.js';
 import { attach } from './parents.js';
@@ -50,6 +53,8 @@ export interface MeshSettings {
   readonly trustDomain: string;
   /** Some Service has mTLS, or is called with it: workloads need an identity. */
   readonly mtls: boolean;
+  /** Where it may be left for. Undefined: everywhere. */
+  readonly egress?: EgressConfig | undefined;
 }
 
 export interface CompileOptions {
@@ -78,9 +83,13 @@ export function compile(documents: readonly Document[], options: CompileOptions 
 
   const endpointSlices = of('EndpointSlice');
   const slices = slicesByService(endpointSlices);
-  const services = of('Service').map((document) =>
-    meshService(document, slices.get(`${document.namespace}/${document.name}`) ?? []),
-  );
+  const entries = of('ServiceEntry');
+  const services = [
+    ...of('Service').map((document) =>
+      meshService(document, slices.get(`${document.namespace}/${document.name}`) ?? []),
+    ),
+    ...entryServices(entries),
+  ];
   const grants = new Grants(of('ReferenceGrant'));
   const unreadable = options.unreadable ?? new Set();
   const references = new References({ services, grants, unreadable, warnings }, problems);
@@ -92,6 +101,7 @@ export function compile(documents: readonly Document[], options: CompileOptions 
   const attachments = attach(httpRoutes, grpcRoutes, references);
   const dangling = options.danglingBackends === 'answer-500' ? references.into(warnings) : references;
   checkSlices(endpointSlices, dangling);
+  checkEntries(entries, services, references);
   const backends = resolveBackends([...httpRoutes, ...grpcRoutes], dangling, policies);
   const allRoutes = [...httpRoutes, ...grpcRoutes];
   const routePolicies = resolveRoutePolicies(of('RoutePolicy'), allRoutes, backends, references);
@@ -158,7 +168,8 @@ export function compile(documents: readonly Document[], options: CompileOptions 
       }
     }
   }
-  const settings = { ...meshSettings(configs, references), trustDomain, mtls };
+  const egress = egressConfig(configs[0]?.spec.egress, entries);
+  const settings = { ...meshSettings(configs, references), trustDomain, mtls, egress };
   if (problems.list.length > 0) return refused(problems.list, settings);
   advise(ownPolicies, attachments, tables, of('RoutePolicy'), references.into(warnings));
   filters.advise(references.into(warnings));

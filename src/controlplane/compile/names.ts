@@ -13,7 +13,7 @@ export function nameForms({ name, namespace }: { name: string; namespace: string
 
 /** Names of the listeners for one port: each form with `:port`, and for the Service's default port also without. */
 export function listenerNames(service: MeshService, port: MeshPort, short: boolean): string[] {
-  return nameForms(service, short).flatMap((form) =>
+  return (service.hosts ?? nameForms(service, short)).flatMap((form) =>
     port === service.defaultPort ? [form, `${form}:${port.number}`] : [`${form}:${port.number}`],
   );
 }
@@ -29,6 +29,7 @@ export const portResourceName = (namespace: string, name: string, port: number):
 export function shortNames(services: readonly MeshService[]): ReadonlySet<MeshService> {
   const byName = new Map<string, MeshService[]>();
   for (const service of services) {
+    if (service.hosts !== undefined) continue;
     const others = byName.get(service.name);
     if (others === undefined) byName.set(service.name, [service]);
     else others.push(service);

@@ -30,6 +30,8 @@ export interface MeshService {
   readonly ports: readonly MeshPort[];
   /** What a name without port means: port 80 if there is one, else the first. */
   readonly defaultPort: MeshPort | undefined;
+  /** Of a ServiceEntry: the names that callers write, in place of those that a Service has. Absent: it is a Service. */
+  readonly hosts?: readonly string[] | undefined;
 }
 
 /** A Service with the slices that belong to it. */

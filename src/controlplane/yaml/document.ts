@@ -14,12 +14,14 @@ import type { RateLimitPolicySpec } from './schema/rate-limit-policy.js';
 import type { ReferenceGrantSpec } from './schema/reference-grant.js';
 import type { RoutePolicySpec } from './schema/route-policy.js';
 import type { ServiceSpec } from './schema/service.js';
+import type { ServiceEntrySpec } from './schema/service-entry.js';
 import type { TrafficPolicySpec } from './schema/traffic-policy.js';
 
 /** What each kind carries. An EndpointSlice has no `spec` in Kubernetes: its three fields are kept as one here. */
 export interface Specs {
   readonly Service: ServiceSpec;
   readonly EndpointSlice: SliceSpec;
+  readonly ServiceEntry: ServiceEntrySpec;
   readonly HTTPRoute: HttpRouteSpec;
   readonly GRPCRoute: GrpcRouteSpec;
   readonly ReferenceGrant: ReferenceGrantSpec;

@@ -16,7 +16,7 @@ const FOREIGN: Readonly<Record<string, Foreign>> = {
     here: 'its http routes with their timeouts, retries and mirrors are an HTTPRoute, its fault a FaultPolicy',
   },
   DestinationRule: { owner: NETWORKING, here: 'its trafficPolicy is a TrafficPolicy, and each subset a Service' },
-  ServiceEntry: { owner: NETWORKING, here: 'a host outside the mesh is a Service with "dns", or with endpoints' },
+  ServiceEntry: { owner: NETWORKING, here: 'the same is here with "apiVersion: inmesh.dev/v1alpha1"' },
   WorkloadEntry: { owner: NETWORKING, here: 'it is an endpoint of a Service or of an EndpointSlice' },
   EnvoyFilter: {
     owner: NETWORKING,

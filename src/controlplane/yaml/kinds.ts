@@ -15,12 +15,14 @@ import { rateLimitPolicy } from './schema/rate-limit-policy.js';
 import { referenceGrant } from './schema/reference-grant.js';
 import { routePolicy } from './schema/route-policy.js';
 import { service } from './schema/service.js';
+import { serviceEntry } from './schema/service-entry.js';
 import { trafficPolicy } from './schema/traffic-policy.js';
 
 /** Every kind that this version understands, in the order in which documentation lists them. */
 export const SCHEMAS = {
   Service: service,
   EndpointSlice: endpointSlice,
+  ServiceEntry: serviceEntry,
   HTTPRoute: httpRoute,
   GRPCRoute: grpcRoute,
   ReferenceGrant: referenceGrant,
@@ -44,7 +46,6 @@ export const LATER_KINDS: readonly string[] = [
   'FilterPolicy',
   'Gateway',
   'GatewayClass',
-  'ServiceEntry',
   'TCPRoute',
   'TelemetryPolicy',
   'TLSRoute',
