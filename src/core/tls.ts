@@ -59,6 +59,9 @@ export type TlsRefusal =
   | 'not_an_svid'
   | 'wrong_usage';
 
+/** Why a server refused a connection: by its certificate; it spoke plain text where TLS is asked for; the handshake failed, or took too long; there were too many. */
+export type TlsRefused = TlsRefusal | 'plaintext' | 'handshake' | 'timeout' | 'overflow';
+
 /** A peer whose certificate will not do. The message is for us: it goes into logs and causes, never to the peer. */
 export class TlsPeerError extends Error {
   override readonly name = 'TlsPeerError';

@@ -1,7 +1,9 @@
 import type { Metadata } from '@grpc/grpc-js';
 import type { Protocol, Scheme } from '../core/call.js';
 import { type HeaderFields, headerFields } from '../core/headers.js';
+import type { Source } from '../routing/request.js';
 import { type Peer, peerAddress } from './downstream.js';
+import { sourceOf } from './tls/carrier.js';
 import type { InboundView } from './view.js';
 
 /** A gRPC call as routes and policies see it. Metadata is read when somebody asks for a header. */
@@ -16,7 +18,12 @@ export class GrpcView implements InboundView {
     readonly host: string,
     private readonly metadata: Metadata,
     private readonly from: Peer,
+    private readonly connection?: object,
   ) {}
+
+  get source(): Source | undefined {
+    return sourceOf(this.connection);
+  }
 
   get raw(): object {
     return this.metadata;

@@ -16,6 +16,7 @@ import { GrpcView, textFields } from './grpc-view.js';
 import { Inbound, type InboundOptions } from './inbound.js';
 import type { LoadReporting } from './orca/reporting.js';
 import { RequestMetrics } from './orca/request-metrics.js';
+import { grpcSocket } from './tls/grpc-ends.js';
 import { STREAM_CORE_METRICS } from './orca/stream-core-metrics.js';
 import { grpcRefusalMetadata, type Refusal } from './refusal.js';
 
@@ -61,9 +62,12 @@ export function meshServerInterceptor(options?: InboundOptions): ServerIntercept
         next({
           onReceiveMetadata(metadata, forward) {
             received = metadata;
-            const view = (): GrpcView => new GrpcView(method.path, call.getHost(), metadata, call.getConnectionInfo());
+            const ends = call.getConnectionInfo();
+            const connection = grpcSocket(ends);
+            const view = (): GrpcView => new GrpcView(method.path, call.getHost(), metadata, ends, connection);
             const deadline = monotonic(call.getDeadline(), inbound.clock);
             context = inbound.context(textFields(metadata), 'grpc', view, deadline);
+            context.connection = connection;
             context.metrics = metrics;
             if (isExempt(method)) context.exempt = true;
             admit(() => forward(metadata));
@@ -124,7 +128,12 @@ function takeRequestHeaders(context: InboundContext | undefined): HeaderFields |
 /** For the handler to see. */
 export function addMetadata(metadata: Metadata | undefined, headers: HeaderFields | undefined): void {
   if (metadata === undefined || headers === undefined) return;
-  for (const name in headers) metadata.set(name, String(headers[name]));
+  for (const name in headers) {
+    const value = headers[name] as string | string[];
+    // None: it is taken away.
+    metadata.remove(name);
+    for (const one of [value].flat()) metadata.add(name, one);
+  }
 }
 
 /** A copy: a handler may use its own for other calls. */

@@ -7,6 +7,7 @@ import { type HeadedResponse, releaseEventStream } from './event-stream.js';
 import type { Passage } from './gate.js';
 import { type ReportingResponse, reportInHead } from './orca/http.js';
 import { type Refusal, refusalReply } from './refusal.js';
+import { carrierOf } from './tls/carrier.js';
 import { type InboundView, viewOf } from './view.js';
 import { changeFields, replacing } from './xds/header-changes.js';
 import { changeRequest } from './xds/http1-headers.js';
@@ -41,6 +42,7 @@ export function contextFor(inbound: Inbound, request: InboundRequest, response: 
   else {
     const made = inbound.context(request.headers, 'http', view);
     context = made;
+    made.connection = carrierOf(request);
     contexts.set(request, made);
     const closed = (): void => {
       made.answered('http', response.statusCode);

@@ -30,6 +30,7 @@ export function meshUpgrade<Q extends IncomingMessage>(
   const inbound = new Inbound(options);
   return (request, socket, head) => {
     const context = inbound.context(request.headers, 'http', () => new Http1View(request));
+    context.connection = socket;
     const go = (refusal: Passage): void => {
       socket.off('error', ignore);
       if (refusal !== undefined) {

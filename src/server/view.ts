@@ -3,8 +3,9 @@ import type { Http2ServerRequest, IncomingHttpHeaders } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Downstream, Protocol, Scheme } from '../core/call.js';
 import { type HeaderFields, headerFields } from '../core/headers.js';
-import type { RequestView } from '../routing/request.js';
+import type { RequestView, Source } from '../routing/request.js';
 import { downstreamOf, peerAddress } from './downstream.js';
+import { carrierOf, sourceOf } from './tls/carrier.js';
 
 /** A request that came in, as routes and policies see it. */
 export interface InboundView extends RequestView {
@@ -42,6 +43,10 @@ export class Http1View implements InboundView {
     return peerAddress(this.request.socket);
   }
 
+  get source(): Source | undefined {
+    return sourceOf(this.request.socket);
+  }
+
   get downstream(): Downstream {
     return downstreamOf(this.request.socket, this.request.httpVersion === '1.0' ? 'HTTP/1.0' : 'HTTP/1.1');
   }
@@ -75,6 +80,10 @@ export class Http2View implements InboundView {
 
   get peer(): string | undefined {
     return peerAddress(this.socket);
+  }
+
+  get source(): Source | undefined {
+    return sourceOf(this.socket);
   }
 
   get downstream(): Downstream {
@@ -115,7 +124,9 @@ export class WebView implements InboundView {
 
 /** A request of node:http or of node:http2's interface that is like it. */
 export const viewOf = (request: Request1 | Http2ServerRequest): InboundView =>
-  'stream' in request ? new Http2View(request.headers, request.socket) : new Http1View(request);
+  'stream' in request
+    ? new Http2View(request.headers, carrierOf(request) as Socket | undefined)
+    : new Http1View(request);
 
 /**
  * Every value of every field, but of those of which Node's `headers` keeps the first value and drops the others (`authorization`, `user-agent` and more, unless

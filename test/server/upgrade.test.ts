@@ -144,6 +144,7 @@ describe('a server under configuration', () => {
       {
         ...{ watch: config.watch, clock, random: seededRandom(1), logger: silentLogger, deadlines, meter: noMeter },
         limits: mesh.servers.limits,
+        tls: mesh.servers.tls,
       },
     );
     closing.push(() => serving.close({ graceMs: 0 }));

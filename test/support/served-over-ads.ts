@@ -1,3 +1,4 @@
+import { tlsFactory } from '../../src/identity/tls/factory.js';
 import { systemClock } from '../../src/core/clock.js';
 import { Deadlines } from '../../src/core/deadlines.js';
 import { silentLogger } from '../../src/core/log.js';
@@ -86,7 +87,7 @@ export class ServedOverAds {
     const serving = serveXds(
       server,
       { address: addressKey(this.address), onServingMode: () => {} },
-      { ...this.#env, watch, deadlines: this.#deadlines, meter: this.meter },
+      { ...this.#env, watch, deadlines: this.#deadlines, meter: this.meter, tls: tlsFactory(this.#env) },
     );
     this.#servings.push(serving);
     return serving;

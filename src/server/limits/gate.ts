@@ -33,7 +33,7 @@ export class LimitsGate implements Gate {
       host,
       headers,
       remote: clientAddress(view.peer, headers['x-forwarded-for'], context.trustedHops),
-      principal: context.caller?.principal,
+      principal: context.caller?.principal ?? context.peer?.spiffeId,
       claims: context.caller?.claims,
       route: this.route,
       destination: undefined,

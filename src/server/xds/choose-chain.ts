@@ -1,4 +1,5 @@
 import type { FilterChain, ServerListener } from '../../core/model/server.js';
+import type { TransportProtocol } from '../tls/first-byte.js';
 import { contains, type Ip, isLoopback, type Network, parseNetwork, sameIp } from '../../core/ip.js';
 
 /** The two ends of a connection. */
@@ -7,6 +8,8 @@ export interface Peer {
   readonly destination: Ip;
   readonly source: Ip;
   readonly sourcePort: number;
+  /** What it was found to speak; where nobody has looked, Envoy's default: `raw_buffer`. */
+  readonly transport: TransportProtocol;
 }
 
 interface Candidate {
@@ -21,7 +24,11 @@ type Criterion = (candidate: Candidate, peer: Peer) => number | undefined;
 /** In Envoy's order of matching (`FilterChainMatch`), without those that need a listener filter and so never match (gRFC A36). */
 const CRITERIA: readonly Criterion[] = [
   ({ destination }, peer) => narrowest(destination, peer.destination),
-  ({ chain }) => (chain.match.rawBuffer ? 1 : 0),
+  ({ chain }, peer) => {
+    const { rawBuffer, tls = false } = chain.match;
+    if (!rawBuffer && !tls) return 0;
+    return tls === (peer.transport === 'tls') ? 1 : undefined;
+  },
   ({ chain }, peer) => {
     const { sourceType } = chain.match;
     if (sourceType === 'any') return 0;

@@ -4,6 +4,9 @@ import type { Deadlines } from '../../core/deadlines.js';
 import type { Logger } from '../../core/log.js';
 import type { ChainRoutes } from './chain-routes.js';
 
+/** Takes no more requests on one connection; what `idle` means, see `Acceptor.drain`. */
+export type DrainConnection = (idle: 'keep' | 'close') => void;
+
 /** A connection that came in, and the chain that it stays with to its end. */
 export interface Connection {
   readonly socket: Socket;
@@ -14,8 +17,10 @@ export interface Connection {
 
 /** What serves the connections of one version of the listener. */
 export interface Acceptor {
+  /** What is spoken on connections, by the names of ALPN. */
+  readonly alpn: readonly string[];
   /** Takes over a connection: each of its requests is served as its routes decide. */
-  accept(connection: Connection): void;
+  accept(connection: Connection): DrainConnection;
   /**
    * Tells clients to go elsewhere; requests under way finish. `keep` leaves alone an idle connection that cannot be told without losing a
    * request (HTTP/1.1) until its next request; `close` ends it. May be called again with `close`.

@@ -2,11 +2,14 @@ import type { Socket } from 'node:net';
 import type { Clock } from '../../core/clock.js';
 import type { FilterChain } from '../../core/model/server.js';
 import type { Random } from '../../core/random.js';
+import type { TlsFactory, TlsServer } from '../../core/tls.js';
 import { ChainRoutes } from './chain-routes.js';
 import { chainChooser, type Peer } from './choose-chain.js';
 import type { ServerPolicies } from '../policies.js';
 import type { ServerConfig } from '../../core/server-config.js';
-import type { Acceptor } from './face.js';
+import type { TransportProtocol } from '../tls/first-byte.js';
+import type { Handshakes } from '../tls/handshakes.js';
+import type { Acceptor, Connection, DrainConnection } from './face.js';
 import { parseIp } from '../../core/ip.js';
 
 /**
@@ -18,9 +21,14 @@ export class Generation {
   readonly gone: Promise<void>;
   readonly #chains = new Map<FilterChain, ChainRoutes>();
   readonly #choose: (peer: Peer) => FilterChain | undefined;
-  readonly #connections = new Set<Socket>();
+  /** Each with how to cut it off. */
+  readonly #connections = new Map<Socket, () => void>();
   #finish: () => void = () => {};
-  #draining = false;
+  /** How, once it has begun. */
+  #draining: 'keep' | 'close' | undefined;
+  /** Whether any chain goes by what connections speak. */
+  readonly #looks: boolean;
+  readonly #tls = new Map<FilterChain, TlsServer>();
   /** Monotonic milliseconds at which who is still there is cut off. */
   #cutAt = Number.POSITIVE_INFINITY;
   #cancelCut: (() => void) | undefined;
@@ -33,15 +41,19 @@ export class Generation {
       readonly random: Random;
       readonly policies: ServerPolicies;
       readonly trustedHops: number;
+      readonly tls: TlsFactory;
+      readonly handshakes: Handshakes;
     },
   ) {
     const { listener } = config;
     env.policies.update(listener);
     for (const chain of [...listener.filterChains, listener.defaultFilterChain]) {
       if (chain === undefined) continue;
+      if (chain.tls !== undefined) this.#tls.set(chain, env.tls.server(chain.tls));
       this.#chains.set(chain, new ChainRoutes(chain, env, (...of) => env.policies.gates(...of)));
     }
     this.#choose = chainChooser(listener);
+    this.#looks = listener.filterChains.some(({ match }) => match.tls === true);
     this.gone = new Promise((resolve) => {
       this.#finish = resolve;
     });
@@ -50,6 +62,11 @@ export class Generation {
 
   get connections(): number {
     return this.#connections.size;
+  }
+
+  /** Whether any chain has TLS. */
+  get secures(): boolean {
+    return this.#tls.size > 0;
   }
 
   /** Configuration that applies and yet fails requests. */
@@ -62,19 +79,56 @@ export class Generation {
     for (const chain of this.#chains.values()) chain.update(routes);
   }
 
-  /** False when no chain takes the connection. */
-  accept(socket: Socket): boolean {
-    const peer = peerOf(socket);
+  /** Takes a connection over, or tells that no chain does. What it speaks is found out first, where chains ask. */
+  accept(socket: Socket, refused: (transport: TransportProtocol) => void): void {
+    if (!this.#looks) {
+      if (!this.#take(socket, 'raw_buffer')) refused('raw_buffer');
+      return;
+    }
+    this.#track(socket);
+    this.env.handshakes.look(socket, (transport) => {
+      if (!this.#take(socket, transport)) refused(transport);
+    });
+  }
+
+  #take(socket: Socket, transport: TransportProtocol): boolean {
+    const peer = peerOf(socket, transport);
     const chain = peer === undefined ? undefined : this.#choose(peer);
     const routes = chain === undefined ? undefined : this.#chains.get(chain);
-    if (routes === undefined) return false;
-    this.#connections.add(socket);
+    if (chain === undefined || routes === undefined) return false;
+    this.#track(socket);
+    const { trustedHops, handshakes } = this.env;
+    const tls = this.#tls.get(chain);
+    if (tls === undefined) {
+      handshakes.ready(socket);
+      this.#hand({ socket, routes, trustedHops });
+      return true;
+    }
+    let drain: DrainConnection | undefined;
+    handshakes.secure(socket, tls, this.acceptor.alpn, {
+      secured: (secure) => {
+        this.#connections.set(socket, () => secure.destroy());
+        drain = this.#hand({ socket: secure, routes, trustedHops });
+      },
+      drain: () => drain?.('keep'),
+    });
+    return true;
+  }
+
+  /** One that was in its handshake when the others were told to go is told now. */
+  #hand(connection: Connection): DrainConnection {
+    const drain = this.acceptor.accept(connection);
+    if (this.#draining !== undefined) drain(this.#draining);
+    return drain;
+  }
+
+  #track(socket: Socket): void {
+    if (this.#connections.has(socket)) return;
+    this.#connections.set(socket, () => this.env.handshakes.cut(socket));
     socket.once('close', () => {
       this.#connections.delete(socket);
       this.#finishWhenGone();
     });
-    this.acceptor.accept({ socket, routes, trustedHops: this.env.trustedHops });
-    return true;
   }
 
   /**
@@ -82,7 +136,7 @@ export class Generation {
    * "older connections on that Listener to be gracefully shut down ... with a default grace period of 10 minutes" - gRFC A36
    */
   drain(idle: 'keep' | 'close', graceMs: number): void {
-    this.#draining = true;
+    this.#draining = idle;
     this.acceptor.drain(idle);
     this.#cutAfter(graceMs);
     this.#finishWhenGone();
@@ -100,11 +154,11 @@ export class Generation {
   }
 
   #cut(): void {
-    for (const socket of this.#connections) socket.destroy();
+    for (const cut of [...this.#connections.values()]) cut();
   }
 
   #finishWhenGone(): void {
-    if (!this.#draining || this.#connections.size > 0) return;
+    if (this.#draining === undefined || this.#connections.size > 0) return;
     this.#cancelCut?.();
     this.#cancelCut = undefined;
     this.#finish();
@@ -112,9 +166,9 @@ export class Generation {
 }
 
 /** Undefined when the client is gone already. */
-function peerOf({ localAddress, remoteAddress, remotePort }: Socket): Peer | undefined {
+function peerOf({ localAddress, remoteAddress, remotePort }: Socket, transport: TransportProtocol): Peer | undefined {
   const destination = localAddress === undefined ? undefined : parseIp(localAddress);
   const source = remoteAddress === undefined ? undefined : parseIp(remoteAddress);
   if (destination === undefined || source === undefined || remotePort === undefined) return undefined;
-  return { destination, source, sourcePort: remotePort };
+  return { destination, source, sourcePort: remotePort, transport };
 }

@@ -1,10 +1,13 @@
 import { ServerInterceptingCall, type ServerInterceptor, status } from '@grpc/grpc-js';
 import type { DeadlineEntry } from '../../core/deadlines.js';
+import { type PeerIdentity, peerOf } from '../../core/identity.js';
 import { type InboundContext, inboundContext } from '../context.js';
 import { pass } from '../gate.js';
 import { addMetadata, isExempt, monotonic, refuse, takeReplyHeaders, withHeaders } from '../grpc.js';
 import { GrpcView } from '../grpc-view.js';
 import type { Refusal } from '../refusal.js';
+import { endsOf } from '../tls/grpc-ends.js';
+import { insideOf } from '../tls/with-peer.js';
 import type { Connection, FaceEnv } from './face.js';
 
 type ServerCall = ConstructorParameters<typeof ServerInterceptingCall>[0];
@@ -20,7 +23,7 @@ export class GrpcConnections {
 
   add(connection: GrpcConnection): void {
     const { socket } = connection;
-    const key = ends(socket);
+    const key = endsOf(socket);
     this.#byEnds.set(key, connection);
     socket.once('close', () => {
       // A new connection between the same ends may have come before this one was seen to be over.
@@ -29,12 +32,9 @@ export class GrpcConnections {
   }
 
   find(info: ConnectionInfo): GrpcConnection | undefined {
-    return this.#byEnds.get(ends(info));
+    return this.#byEnds.get(endsOf(info));
   }
 }
-
-const ends = ({ remoteAddress, remotePort, localAddress, localPort }: ConnectionInfo): string =>
-  `${remoteAddress}|${remotePort}|${localAddress}|${localPort}`;
 
 /** Serves calls as the routes of their connection's filter chain decide. Must be the first: the later ones hear only of calls that are served. */
 export function routing(connections: GrpcConnections): ServerInterceptor {
@@ -43,13 +43,17 @@ export function routing(connections: GrpcConnections): ServerInterceptor {
     let overdue = false;
     // Where gates ask for one.
     let context: InboundContext | undefined;
+    let peer: PeerIdentity | undefined;
+    const inside = (next: () => void): void => insideOf(peer, next)();
     const limited = new LimitedCall(call, {
       start: (next) =>
         next({
           onReceiveMetadata(metadata, forward) {
             const connection = connections.find(call.getConnectionInfo());
             if (connection === undefined) return unavailable(call, NOT_OURS);
-            const view = new GrpcView(method.path, call.getHost(), metadata, connection.socket);
+            const { socket } = connection;
+            peer = peerOf(socket);
+            const view = new GrpcView(method.path, call.getHost(), metadata, socket, socket);
             const decision = connection.routes.decide(view);
             if (decision.kind === 'refuse') return unavailable(call, decision.message);
             const { maxDurationMs } = connection.routes;
@@ -66,11 +70,12 @@ export function routing(connections: GrpcConnections): ServerInterceptor {
               });
             }
             const { gates } = decision;
-            if (gates === undefined) return forward(metadata);
+            if (gates === undefined) return inside(() => forward(metadata));
             const { clock } = connection.env;
             const made = inboundContext(view.headers, clock, undefined, monotonic(limited.getDeadline(), clock));
             context = made;
             made.makeView = () => view;
+            made.connection = socket;
             made.trustedHops = connection.trustedHops;
             made.exempt = isExempt(method);
             const passage = pass(gates, made, 'grpc');
@@ -79,7 +84,7 @@ export function routing(connections: GrpcConnections): ServerInterceptor {
               if (made.isOver) return;
               if (refusal === undefined) {
                 addMetadata(metadata, made.requestHeaders);
-                return forward(metadata);
+                return inside(() => forward(metadata));
               }
               limit?.stop();
               made.answered('grpc', refusal.grpcStatus);
@@ -89,6 +94,8 @@ export function routing(connections: GrpcConnections): ServerInterceptor {
             if (passage instanceof Promise) void passage.then(go);
             else go(passage);
           },
+          onReceiveMessage: (message, forward) => inside(() => forward(message)),
+          onReceiveHalfClose: inside,
           onCancel() {
             limit?.stop();
             // grpc-js tells of a cancellation at the end of every call, also of one that was answered.

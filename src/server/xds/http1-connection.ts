@@ -84,6 +84,7 @@ export class Http1Connection {
   #context(view: Http1View): InboundContext {
     const context = inboundContext(view.headers, this.env.clock);
     context.makeView = () => view;
+    context.connection = this.connection.socket;
     context.trustedHops = this.connection.trustedHops;
     return context;
   }

@@ -2,6 +2,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Acceptor, Connection, Face, FaceEnv } from './face.js';
+import { withPeer } from '../tls/with-peer.js';
 import { gateEvents } from './event-gate.js';
 import { Http1Connection } from './http1-connection.js';
 import { watchSlowRequests } from './slow-requests.js';
@@ -18,10 +19,19 @@ export class Http1Face implements Face {
     private readonly server: Server,
     private readonly env: FaceEnv,
   ) {
-    const request = (later: () => void, incoming: IncomingMessage, response: ServerResponse): boolean =>
-      this.#connections.get(incoming.socket)?.request(incoming, response, later) ?? true;
-    const upgrade = (later: () => void, incoming: IncomingMessage, socket: Duplex): boolean =>
-      this.#connections.get(socket)?.upgrade(incoming, socket, later) ?? true;
+    const request = (later: () => void, incoming: IncomingMessage, response: ServerResponse): boolean => {
+      const { socket } = incoming;
+      const connection = this.#connections.get(socket);
+      return (
+        connection === undefined || withPeer(socket, later, (enter) => connection.request(incoming, response, enter))
+      );
+    };
+    const upgrade = (later: () => void, incoming: IncomingMessage, socket: Duplex): boolean => {
+      const connection = this.#connections.get(socket);
+      return (
+        connection === undefined || withPeer(socket, later, (enter) => connection.upgrade(incoming, socket, enter))
+      );
+    };
     this.#removeGates = gateEvents(server, {
       request,
       checkContinue: request,
@@ -39,6 +49,7 @@ export class Http1Face implements Face {
   open(): Acceptor {
     const open = new Map<Socket, Http1Connection>();
     return {
+      alpn: ['http/1.1'],
       accept: (connection: Connection) => {
         const { socket } = connection;
         const own = new Http1Connection(connection, this.env);
@@ -46,6 +57,7 @@ export class Http1Face implements Face {
         open.set(socket, own);
         socket.once('close', () => open.delete(socket));
         this.server.emit('connection', socket);
+        return (idle) => own.drain(idle);
       },
       drain: (idle) => {
         for (const connection of [...open.values()]) connection.drain(idle);

@@ -12,6 +12,8 @@ import { type InboundContext, inboundContext } from '../context.js';
 import { isEventStream } from '../event-stream.js';
 import { goOn, pass } from '../gate.js';
 import { Http2Drain } from '../http2-drain.js';
+import { carryPeer } from '../tls/carrier.js';
+import { withPeer } from '../tls/with-peer.js';
 import { grpcRefusalHeaders, type Refusal, refusalReply } from '../refusal.js';
 import { Http2View } from '../view.js';
 import type { Refuse } from './chain-routes.js';
@@ -28,13 +30,22 @@ const CANCEL = 8;
 /** grpc/doc/statuscodes.md. */
 const UNAVAILABLE = '14';
 
+/** A connection whose session is being made. */
+interface Accepting {
+  readonly connection: Connection;
+  /** Of all connections of its acceptor. */
+  readonly drains: Set<Http2Drain>;
+  /** That of the session, once it is there. */
+  drain?: Http2Drain;
+}
+
 /** A node:http2 server without TLS: HTTP/2 with prior knowledge. */
 export class Http2Face implements Face {
   readonly allowHalfOpen = false;
   readonly #sessions = new WeakMap<ServerHttp2Session, Connection>();
   readonly #removeGates: () => void;
   /** The one whose session is being made. */
-  #accepting: { readonly connection: Connection; readonly drains: Set<Http2Drain> } | undefined;
+  #accepting: Accepting | undefined;
   #onServerClosed: () => void = () => {};
 
   constructor(
@@ -49,7 +60,7 @@ export class Http2Face implements Face {
         headers: IncomingHttpHeaders,
         _flags: number,
         raw: string[],
-      ) => this.#stream(stream, headers, raw, later),
+      ) => withPeer(stream.session?.socket, later, (enter) => this.#stream(stream, headers, raw, enter)),
     });
   }
 
@@ -60,10 +71,13 @@ export class Http2Face implements Face {
   open(): Acceptor {
     const drains = new Set<Http2Drain>();
     return {
+      alpn: ['h2'],
       accept: (connection) => {
-        this.#accepting = { connection, drains };
+        const accepting: Accepting = { connection, drains };
+        this.#accepting = accepting;
         this.server.emit('connection', connection.socket);
         this.#accepting = undefined;
+        return () => accepting.drain?.begin();
       },
       drain: () => {
         for (const drain of [...drains]) drain.begin();
@@ -86,7 +100,9 @@ export class Http2Face implements Face {
     if (this.#accepting === undefined) return true;
     const { connection, drains } = this.#accepting;
     this.#sessions.set(session, connection);
+    carryPeer(session, connection.socket);
     const drain = new Http2Drain(session);
+    this.#accepting.drain = drain;
     drains.add(drain);
     session.once('close', () => drains.delete(drain));
     // A client that breaks the protocol ends its session, not the process.
@@ -140,6 +156,7 @@ export class Http2Face implements Face {
   #context(stream: ServerHttp2Stream, view: Http2View, trustedHops: number): InboundContext {
     const context = inboundContext(view.headers, this.env.clock);
     context.makeView = () => view;
+    context.connection = stream.session?.socket;
     context.trustedHops = trustedHops;
     stream.once('close', () => {
       context.answered('http', Number(stream.sentHeaders?.[':status'] ?? 0));

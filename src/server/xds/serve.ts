@@ -7,8 +7,10 @@ import type { Deadlines } from '../../core/deadlines.js';
 import { DecodeError, number, string } from '../../core/decode.js';
 import type { Logger } from '../../core/log.js';
 import type { Meter } from '../../core/meter.js';
+import type { TlsFactory } from '../../core/tls.js';
 import type { LimitEnv } from '../../resilience/ratelimit/env.js';
 import { type CallerOf, callerOf } from '../caller.js';
+import type { Outbound } from '../outbound.js';
 import { hops } from '../remote-address.js';
 import type { Random } from '../../core/random.js';
 import type { WatchServer } from '../../core/server-config.js';
@@ -53,6 +55,8 @@ export interface ServeEnv {
   readonly deadlines: Deadlines;
   readonly meter: Meter;
   readonly limits?: LimitEnv | undefined;
+  readonly outbound?: Outbound | undefined;
+  readonly tls: TlsFactory;
 }
 
 /**
@@ -80,7 +84,9 @@ export function serveXds(server: ServableServer, options: ServeOptions, env: Ser
     random: env.random,
     logger: env.logger,
     meter: env.meter,
+    tls: env.tls,
     limits: env.limits,
+    outbound: env.outbound,
     caller: callerOf(options.caller, 'serve.caller'),
     trustedHops: hops(options.trustedProxies, 'serve.trustedProxies'),
   });

@@ -5,11 +5,14 @@ import { ConfigUnavailableError, MeshClosedError, type MeshError } from '../../c
 import type { Logger } from '../../core/log.js';
 import { type Address, addressKey } from '../../core/model/endpoint.js';
 import type { Random } from '../../core/random.js';
+import type { TlsFactory } from '../../core/tls.js';
 import type { LimitEnv } from '../../resilience/ratelimit/env.js';
 import type { Meter } from '../../core/meter.js';
 import type { CallerOf } from '../caller.js';
+import type { Outbound } from '../outbound.js';
 import { ServerPolicies } from '../policies.js';
 import type { ServerConfig, WatchServer } from '../../core/server-config.js';
+import { Handshakes } from '../tls/handshakes.js';
 import type { Face } from './face.js';
 import { Generation } from './generation.js';
 import { Port } from './port.js';
@@ -37,6 +40,9 @@ export interface ServingOptions {
   readonly caller: CallerOf | undefined;
   /** Proxies that are believed about the client's address. */
   readonly trustedHops: number;
+  readonly outbound?: Outbound | undefined;
+  /** For chains that have TLS. */
+  readonly tls: TlsFactory;
 }
 
 /** Between attempts to open a port that cannot be: "must be retried automatically (e.g., retry every minute)" - gRFC A36. */
@@ -46,6 +52,7 @@ const REOPEN: Backoff = { baseMs: 1_000, maxMs: 60_000 };
 export class Serving {
   readonly #port: Port;
   readonly #policies: ServerPolicies;
+  readonly #handshakes: Handshakes;
   /** Resolves when `close` was called and all connections are gone. */
   readonly #closed: Promise<void>;
   #finish: () => void = () => {};
@@ -67,6 +74,7 @@ export class Serving {
   constructor(private readonly options: ServingOptions) {
     const { address, face, clock } = options;
     this.#policies = new ServerPolicies(options);
+    this.#handshakes = new Handshakes(options);
     this.#closed = new Promise((resolve) => {
       this.#finish = resolve;
     });
@@ -141,12 +149,18 @@ export class Serving {
   }
 
   #accept(socket: Socket): void {
-    if (this.#current?.accept(socket) === true) return;
-    this.options.logger.debug(
-      'xDS server: no filter chain takes the connection',
-      this.#fields({ from: socket.remoteAddress }),
-    );
-    socket.destroy();
+    const generation = this.#current;
+    if (generation === undefined) {
+      socket.destroy();
+      return;
+    }
+    generation.accept(socket, (transport) => {
+      // There is a chain for TLS, and none for plain text: who speaks that is to know that it is not wanted.
+      if (transport === 'raw_buffer' && generation.secures) return this.#handshakes.refuse(socket, 'plaintext');
+      const { remoteAddress: from } = socket;
+      this.options.logger.debug('xDS server: no filter chain takes the connection', this.#fields({ from, transport }));
+      this.#handshakes.cut(socket);
+    });
   }
 
   #changed(config: ServerConfig): void {
@@ -161,6 +175,8 @@ export class Serving {
         random,
         policies: this.#policies,
         trustedHops: this.options.trustedHops,
+        tls: this.options.tls,
+        handshakes: this.#handshakes,
       });
       // "the listening port must not be closed as part of the process" - gRFC A36
       if (old !== undefined) this.#drain(old, 'keep', drainGraceMs);

@@ -11,12 +11,14 @@ interface Ends {
   readonly destination: string;
   readonly source: string;
   readonly sourcePort: number;
+  readonly transport?: 'tls' | 'raw_buffer';
 }
 
-function choose(chains: readonly FilterChain[], { destination, source, sourcePort }: Ends, other?: FilterChain) {
+function choose(chains: readonly FilterChain[], ends: Ends, other?: FilterChain) {
+  const { destination, source, sourcePort, transport = 'raw_buffer' } = ends;
   const chooser = chainChooser(listener(ADDRESS, { filterChains: chains, defaultFilterChain: other }));
   const ip = (text: string) => parseIp(text) ?? expect.fail(`${text} is no address`);
-  return chooser({ destination: ip(destination), source: ip(source), sourcePort })?.name;
+  return chooser({ destination: ip(destination), source: ip(source), sourcePort, transport })?.name;
 }
 
 const range = (text: string): CidrRange => {
@@ -42,6 +44,17 @@ describe('which filter chain takes a connection', () => {
 
   it('one that names raw_buffer wins over one that does not say', () => {
     expect(choose([chain('any'), chain('raw', { rawBuffer: true })], peer)).toBe('raw');
+  });
+
+  it('one for TLS takes connections that begin with TLS and no others, before one that does not say', () => {
+    const secure = chain('tls', { tls: true });
+    const raw = chain('raw', { rawBuffer: true });
+    const tls = { ...peer, transport: 'tls' } as const;
+    expect(choose([chain('any'), secure, raw], tls)).toBe('tls');
+    expect(choose([chain('any'), secure, raw], peer)).toBe('raw');
+    expect(choose([secure], peer)).toBeUndefined();
+    expect(choose([raw], tls)).toBeUndefined();
+    expect(choose([chain('any'), raw], tls)).toBe('any');
   });
 
   it('source types: loopback and the same address are local, all else is external', () => {

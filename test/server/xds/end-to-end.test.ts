@@ -1,3 +1,4 @@
+import { tlsFactory } from '../../../src/identity/tls/factory.js';
 import { createServer as createHttpServer } from 'node:http';
 import { Client, credentials, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -74,7 +75,7 @@ function start(server: ServableServer, failOnDataErrors = true): Serving {
   serving = serveXds(
     server,
     { address: addressKey(address), onServingMode: (mode) => modes.push(mode) },
-    { ...env, watch, deadlines, meter: noMeter },
+    { ...env, watch, deadlines, meter: noMeter, tls: tlsFactory(env) },
   );
   return serving;
 }

@@ -47,11 +47,20 @@ afterEach(async () => {
 
 async function start(face: ServerFace, limited: LimitRule, options: Partial<ServeOptions> = {}) {
   let runs = 0;
-  const { limits } = mesh.servers;
+  const { limits, tls } = mesh.servers;
   serving = serveXds(
     face.server(() => runs++),
     { address: addressKey(address), onServingMode: () => {}, ...options },
-    { watch: config.watch, clock, random: seededRandom(1), logger: silentLogger, deadlines, meter: noMeter, limits },
+    {
+      watch: config.watch,
+      clock,
+      random: seededRandom(1),
+      logger: silentLogger,
+      deadlines,
+      meter: noMeter,
+      limits,
+      tls,
+    },
   );
   put(limited);
   await serving.ready();

@@ -1,9 +1,11 @@
 import { createServer } from 'node:net';
+import type { CertificateProviders } from '../../../src/core/identity.js';
+import { tlsFactory } from '../../../src/identity/tls/factory.js';
 import { Deadlines } from '../../../src/core/deadlines.js';
 import { ConfigUnavailableError, type MeshError } from '../../../src/core/errors.js';
 import type { Logger } from '../../../src/core/log.js';
 import { silentLogger } from '../../../src/core/log.js';
-import { noMeter } from '../../../src/core/meter.js';
+import { type Meter, noMeter } from '../../../src/core/meter.js';
 import type { Address } from '../../../src/core/model/endpoint.js';
 import type { Route, RouteAction, RouteConfiguration } from '../../../src/core/model/route.js';
 import type { FilterChain, FilterChainMatch, ServerListener } from '../../../src/core/model/server.js';
@@ -113,8 +115,14 @@ export interface Served {
 }
 
 /** Serves with a clock that stands still. */
-export function serve(server: ServableServer, address: Address, options: Partial<ServeOptions> = {}): Served {
-  const clock = new FakeClock();
+export function serve(
+  server: ServableServer,
+  address: Address,
+  options: Partial<ServeOptions> = {},
+  { meter = noMeter, providers }: { readonly meter?: Meter; readonly providers?: CertificateProviders } = {},
+): Served {
+  const random = seededRandom(1);
+  const clock = providers === undefined ? new FakeClock() : new FakeClock(1_000, Date.now());
   const deadlines = new Deadlines(clock);
   const config = new ScriptedConfig();
   const modes: string[] = [];
@@ -133,7 +141,15 @@ export function serve(server: ServableServer, address: Address, options: Partial
       onServingMode: (mode, error) => modes.push(error === undefined ? mode : `${mode}: ${error.message}`),
       ...options,
     },
-    { watch: config.watch, clock, random: seededRandom(1), logger, deadlines, meter: noMeter },
+    {
+      watch: config.watch,
+      clock,
+      random,
+      logger,
+      deadlines,
+      meter,
+      tls: tlsFactory({ clock, random, logger, providers }),
+    },
   );
   const close = async (): Promise<void> => {
     await serving.close({ graceMs: 0 });
