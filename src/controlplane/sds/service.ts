@@ -24,17 +24,22 @@ export interface SecretDiscoveryOptions {
 const RESOURCE_EXHAUSTED = 8;
 const PERMISSION_DENIED = 7;
 
+interface OpenStream {
+  readonly push: () => void;
+  readonly end: () => void;
+}
+
 class KeysForbidden extends Error {}
 
-/** Serves the source's certificate and trust to Envoy, or to any other xDS client, as SPIRE's and Istio's agents do (SDS). The result ends what it watches. */
+/** Serves the source's certificate and trust to Envoy, or to any other xDS client, as SPIRE's and Istio's agents do (SDS). The result ends its streams, and what it watches. */
 export function addSecretDiscovery(server: Server, options: SecretDiscoveryOptions): () => void {
   const { codec, source, keys, logger } = options;
-  const open = new Set<() => void>();
+  const open = new Set<OpenStream>();
   let state: IdentityState | undefined;
   const stop = source.watch({
     changed(next) {
       state = next;
-      for (const push of [...open]) push();
+      for (const { push } of [...open]) push();
     },
     // Whoever has a secret keeps it.
     failed() {},
@@ -60,14 +65,14 @@ export function addSecretDiscovery(server: Server, options: SecretDiscoveryOptio
           const response = work();
           if (response !== undefined) call.write(response as Response);
         } catch (error) {
-          open.delete(push);
+          over();
           const code = error instanceof KeysForbidden ? PERMISSION_DENIED : RESOURCE_EXHAUSTED;
           call.emit('error', { code, details: (error as Error).message });
         }
       };
-      const push = (): void => answer(() => stream.push());
-      open.add(push);
-      const over = (): void => void open.delete(push);
+      const own: OpenStream = { push: () => answer(() => stream.push()), end: () => call.end() };
+      open.add(own);
+      const over = (): void => void open.delete(own);
       call.on('data', (request: Request) => answer(() => stream.request(request as never)));
       call.on('end', () => {
         over();
@@ -87,6 +92,7 @@ export function addSecretDiscovery(server: Server, options: SecretDiscoveryOptio
   );
   return () => {
     stop();
+    for (const { end } of [...open]) end();
     open.clear();
   };
 }
