@@ -1,0 +1,87 @@
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { startWorkload, type Workload } from './process.js';
+
+const PLAIN = (port: number): string[] => [
+  'apiVersion: v1',
+  'kind: Service',
+  'metadata: { name: reviews }',
+  'spec:',
+  `  endpoints: ["127.0.0.1:${port}"]`,
+];
+const ONE_MORE_LINE = '  mtls: strict';
+
+let folder: string;
+const workloads: Workload[] = [];
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'inmesh-quick-'));
+});
+afterEach(async () => {
+  await Promise.all(workloads.splice(0).map((workload) => workload.close()));
+  await rm(folder, { recursive: true });
+});
+
+async function start(lines: (port: number) => string[]): Promise<{ server: Workload; caller: Workload; port: number }> {
+  const port = await freePort();
+  const config = join(folder, 'mesh.yaml');
+  await writeFile(config, lines(port).join('\n'));
+  const [server, caller] = await Promise.all([
+    startWorkload({ service: 'reviews', mesh: { config }, serve: `127.0.0.1:${port}` }),
+    startWorkload({ service: 'shop', mesh: { config }, serve: undefined }),
+  ]);
+  workloads.push(server, caller);
+  return { server, caller, port };
+}
+
+test('one more line of YAML is mutual TLS between two processes, and nobody else gets in', async () => {
+  const { server, caller, port } = await start((number) => [...PLAIN(number), ONE_MORE_LINE]);
+  expect(await caller.ask({ fetch: 'http://reviews/' })).toBe('spiffe://cluster.local/ns/default/sa/shop');
+  expect(await server.ask({ identity: true })).toMatchObject({
+    spiffeId: 'spiffe://cluster.local/ns/default/sa/reviews',
+  });
+  await expect(fetch(`http://127.0.0.1:${port}/`)).rejects.toThrow('fetch failed');
+  // The authority that both share is for this user alone.
+  const authority = join(folder, '.inmesh');
+  expect((await stat(authority)).mode & 0o777).toBe(0o700);
+  for (const name of await readdir(join(authority, 'keys')))
+    expect((await stat(join(authority, 'keys', name))).mode & 0o777).toBe(0o600);
+  expect(`${server.output}${caller.output}`).not.toContain('PRIVATE KEY');
+});
+
+test('without the line it is plaintext, and no authority is made', async () => {
+  const { server, caller, port } = await start(PLAIN);
+  expect(await caller.ask({ fetch: 'http://reviews/' })).toBe('nobody');
+  expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('nobody');
+  expect(await server.ask({ identity: true })).toBeUndefined();
+  expect(await readdir(folder)).toEqual(['mesh.yaml']);
+});
+
+test('permissive takes callers of the mesh and others; whoever calls with TLS is known', async () => {
+  const policy = ['---', 'apiVersion: inmesh.dev/v1alpha1', 'kind: TrafficPolicy', 'metadata: { name: p }'];
+  const { caller, port } = await start((number) => [
+    ...PLAIN(number),
+    '  mtls: permissive',
+    ...policy,
+    'spec: { targetRefs: [{ name: reviews }], tls: { mode: mutual } }',
+  ]);
+  expect(await caller.ask({ fetch: 'http://reviews/' })).toBe('spiffe://cluster.local/ns/default/sa/shop');
+  expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('nobody');
+});
+
+test('the configuration that a secure mesh needs is one line longer than that of a plain one', async () => {
+  await writeFile(join(folder, 'a'), [...PLAIN(1), ONE_MORE_LINE].join('\n'));
+  await writeFile(join(folder, 'b'), PLAIN(1).join('\n'));
+  const [secure, plain] = await Promise.all(['a', 'b'].map((name) => readFile(join(folder, name), 'utf8')));
+  expect(secure?.split('\n').filter((line) => !plain?.split('\n').includes(line))).toEqual([ONE_MORE_LINE]);
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
