@@ -1,11 +1,16 @@
+import type { Duplex } from 'node:stream';
 import type { Server } from '@grpc/grpc-js';
 import { type Clock, systemClock } from '../core/clock.js';
-import { knownKeys, record } from '../core/decode.js';
+import { DecodeError, knownKeys, record, shown } from '../core/decode.js';
 import { type Logger, silentLogger } from '../core/log.js';
 import { type Meter, noMeter } from '../core/meter.js';
+import { systemRandom } from '../core/random.js';
 import type { ResourceSet } from '../core/resources.js';
 import type { RedisOption } from '../resilience/ratelimit/redis/options.js';
 import type { AdminServer } from './admin/admin-server.js';
+import type { JoinTokens } from './ca/attestation/join-token.js';
+import type { CertificateAuthority } from './ca/authority.js';
+import type { CaServer, CaServerOptions } from './ca/server.js';
 import type { ConfigWatch } from './files/watch.js';
 import type { RateLimitServer } from './ratelimit/index.js';
 import type { RateLimitsStatus } from './ratelimit/rate-limits.js';
@@ -14,6 +19,7 @@ import { Debounce, type DebounceOptions, parseDebounce } from './server/debounce
 import { LastGood, type RefusedConfiguration, type ServedConfiguration } from './server/last-good.js';
 import { type AdsServerLimits, parseLimits } from './server/limits.js';
 import { isLoopback, type ListenAddress, parseListenAddress } from './server/listen-address.js';
+import { TlsPort } from './server/tls-port.js';
 import type { Snapshot } from './snapshot/snapshot.js';
 
 export interface ControlPlaneOptions {
@@ -28,7 +34,17 @@ export interface ControlPlaneOptions {
   readonly rateLimits?: string | readonly string[];
   /** Where its counts are, shared by all that name the same: `redis://…`, or as an element of `redis` of `meshClient`. Default: in this process. */
   readonly rateLimitRedis?: RedisOption;
-  /** Where ADS is served, in clear text: `host:port`, port 0 takes a free one. Default `127.0.0.1:18000`. */
+  /**
+   * A certificate authority, on a TLS port of its own (Istio's certificate service, and SDS for trust and revocations). `true`: with its defaults. Without `config` and
+   * `resources` it may be all that is served. Default: none.
+   */
+  readonly ca?: true | CaServerOptions;
+  /**
+   * TLS of ADS; needs `ca`. `strict`: clients show a certificate of the mesh. `permissive`: they may, and clear text is taken as well, while clients move over. Default
+   * `off`: clear text.
+   */
+  readonly tls?: 'off' | 'permissive' | 'strict';
+  /** Where ADS is served: `host:port`, port 0 takes a free one. Default `127.0.0.1:18000`. */
   readonly listen?: string;
   /** Where the admin pages are served over HTTP: `host:port`. Default: nowhere. */
   readonly admin?: string;
@@ -53,8 +69,17 @@ export interface ControlPlaneStatus {
   readonly rateLimits: RateLimitsStatus | undefined;
 }
 
+/** The certificate authority of a control plane. */
+export interface ControlPlaneCa {
+  readonly port: number;
+  readonly authority: CertificateAuthority;
+  readonly tokens: JoinTokens;
+}
+
 export interface ControlPlane {
   readonly port: number;
+  /** Undefined: there is none. */
+  readonly ca: ControlPlaneCa | undefined;
   readonly adminPort: number | undefined;
   /**
    * Serves another configuration. Throws InconsistentSetError, and goes on with the one before, when its resources do not fit
@@ -72,6 +97,8 @@ const OPTIONS = [
   'resources',
   'rateLimits',
   'rateLimitRedis',
+  'ca',
+  'tls',
   'listen',
   'admin',
   'logger',
@@ -90,12 +117,19 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const { config, resources, rateLimits } = options;
   if (config !== undefined && resources !== undefined)
     throw new TypeError('startControlPlane: give either config (paths of YAML files) or resources, and not both');
-  if (config === undefined && resources === undefined && rateLimits === undefined)
-    throw new TypeError('startControlPlane: there is nothing to serve: give config, resources or rateLimits');
+  if (config === undefined && resources === undefined && rateLimits === undefined && options.ca === undefined)
+    throw new TypeError('startControlPlane: there is nothing to serve: give config, resources, rateLimits or ca');
+  const { tls = 'off' } = options;
+  if (!['off', 'permissive', 'strict'].includes(tls))
+    throw new DecodeError('options.tls', `must be off, permissive or strict, got ${shown(tls)}`);
+  if (tls !== 'off' && options.ca === undefined)
+    throw new TypeError('startControlPlane: tls needs a certificate: give ca');
   const listen = parseListenAddress(options.listen ?? DEFAULT_LISTEN, 'options.listen');
   const admin = options.admin === undefined ? undefined : parseListenAddress(options.admin, 'options.admin');
   const { loadCodec } = await import('../xds/wire/index.js');
-  const running = new RunningControlPlane(options, await loadCodec());
+  const codec = await loadCodec();
+  const ca = options.ca === undefined ? undefined : await openCa(options.ca, options, codec);
+  const running = new RunningControlPlane(options, codec, ca);
   try {
     await running.start(listen, admin);
   } catch (error) {
@@ -107,8 +141,22 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 
 type Codec = ConstructorParameters<typeof AdsServer>[0]['codec'];
 
+interface OpenCa {
+  readonly server: CaServer;
+  readonly listen: ListenAddress;
+}
+
+async function openCa(ca: true | CaServerOptions, options: ControlPlaneOptions, codec: Codec): Promise<OpenCa> {
+  const { CaServer, DEFAULT_CA_LISTEN, parseCaOptions } = await import('./ca/server.js');
+  const given = parseCaOptions(ca, 'options.ca');
+  const listen = parseListenAddress(given.listen ?? DEFAULT_CA_LISTEN, 'options.ca.listen');
+  const { clock = systemClock, logger = silentLogger } = options;
+  return { listen, server: await CaServer.open(given, listen, { clock, random: systemRandom, logger, codec }) };
+}
+
 class RunningControlPlane implements ControlPlane {
   port = 0;
+  ca: ControlPlaneCa | undefined;
   adminPort: number | undefined;
   readonly #clock: Clock;
   readonly #logger: Logger;
@@ -124,10 +172,11 @@ class RunningControlPlane implements ControlPlane {
   constructor(
     private readonly options: ControlPlaneOptions,
     codec: Codec,
+    private readonly opened: OpenCa | undefined,
   ) {
     this.#clock = options.clock ?? systemClock;
     this.#logger = options.logger ?? silentLogger;
-    const { meter = noMeter, config = 'resources' } = options;
+    const { meter = noMeter, config = 'resources', tls = 'off' } = options;
     const limits = parseLimits(options.limits, 'options.limits');
     const debounce = parseDebounce(options.debounce, 'options.debounce');
     const common = { clock: this.#clock, logger: this.#logger };
@@ -135,7 +184,8 @@ class RunningControlPlane implements ControlPlane {
       const limits = this.#rateLimits;
       if (limits !== undefined) server.addService(limits.definition, limits.implementation);
     };
-    this.#ads = new AdsServer({ ...common, codec, identifier: 'inmesh', limits, addServices });
+    const port = opened === undefined || tls === 'off' ? undefined : securePort(opened.server, tls, common);
+    this.#ads = new AdsServer({ ...common, codec, identifier: 'inmesh', limits, addServices, port });
     this.#lastGood = new LastGood({
       ...common,
       meter,
@@ -149,10 +199,15 @@ class RunningControlPlane implements ControlPlane {
   async start(listen: ListenAddress, admin: ListenAddress | undefined): Promise<void> {
     if (this.options.resources !== undefined) this.#lastGood.accept(this.options.resources);
     if (this.options.rateLimits !== undefined) await this.#startRateLimits(this.options.rateLimits);
+    if (this.opened !== undefined) {
+      const { server, listen: address } = this.opened;
+      this.ca = { port: await server.listen(address), authority: server.authority, tokens: server.tokens };
+    }
     this.port = await this.#ads.listen(listen);
     if (admin !== undefined) await this.#startAdmin(admin);
     if (this.options.config !== undefined) await this.#watchFiles(this.options.config);
-    const open = [listen, admin].filter((address) => address !== undefined && !isLoopback(address.host));
+    const clear = this.options.tls === 'strict' ? [admin] : [listen, admin];
+    const open = clear.filter((address) => address !== undefined && !isLoopback(address.host));
     if (open.length > 0) this.#logger.warn('reachable from other machines, and nobody is asked who he is', { open });
     this.#logger.info('control plane listens', { port: this.port, adminPort: this.adminPort });
   }
@@ -237,8 +292,14 @@ class RunningControlPlane implements ControlPlane {
     this.#watch?.close();
     this.#debounce.close();
     await Promise.all([this.#ads.close(), this.#admin?.close()]);
+    await this.opened?.server.close();
     // After the last request that counts.
     await this.#rateLimits?.close();
     this.#logger.info('control plane closed', { port: this.port });
   }
 }
+
+const securePort =
+  ({ identity }: CaServer, mode: 'permissive' | 'strict', env: { readonly clock: Clock; readonly logger: Logger }) =>
+  (accept: (connection: Duplex) => void): TlsPort =>
+    new TlsPort({ ...env, mode, identity, accept, random: systemRandom });

@@ -4,6 +4,7 @@ import { IdentityError } from '../../core/errors.js';
 import type { IdentitySource, X509Identity } from '../../core/identity.js';
 import type { Logger } from '../../core/log.js';
 import type { Random } from '../../core/random.js';
+import { certificateRequest } from '../../identity/csr.js';
 import { Renewal } from '../../identity/renewal.js';
 import { sourceOf, Watchers } from '../../identity/watchers.js';
 import type { CertificateAuthority } from './authority.js';
@@ -49,6 +50,8 @@ export function authorityIdentity(authority: CertificateAuthority, options: Auth
     const issued = await authority.issue({
       spiffeId,
       publicKey,
+      // A signer of somebody else's wants one.
+      csr: certificateRequest(privateKey, { spiffeId, ...(dns && { dns }) }),
       lifetimeMs,
       by,
       ...(dns && { dns }),

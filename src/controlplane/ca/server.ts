@@ -6,6 +6,7 @@ import { DecodeError, knownKeys, record, shown } from '../../core/decode.js';
 import type { IdentitySource } from '../../core/identity.js';
 import type { Logger } from '../../core/log.js';
 import type { Random } from '../../core/random.js';
+import type { Codec } from '../../xds/wire/index.js';
 import type { ListenAddress } from '../server/listen-address.js';
 import { TlsPort } from '../server/tls-port.js';
 import type { Attestor } from './attestation/attestor.js';
@@ -40,8 +41,8 @@ interface Env {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  /** Adds what else is served on the same port. */
-  readonly addServices?: (server: Server, ca: CaServer) => void;
+  /** With it, whom to believe and who was revoked are served on the same port (SDS). */
+  readonly codec?: Codec;
 }
 
 /** Streams end within that time when it closes, in milliseconds. */
@@ -65,6 +66,7 @@ export class CaServer {
   readonly #certifier: Certifier;
   #server: Server | undefined;
   #port: TlsPort | undefined;
+  #stopSecrets: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
   private constructor(
@@ -114,7 +116,7 @@ export class CaServer {
 
   async listen(address: ListenAddress): Promise<number> {
     const grpc = await import('@grpc/grpc-js');
-    const { logger, clock, random, addServices } = this.env;
+    const { logger, clock, random, codec } = this.env;
     const server = new grpc.Server(GRPC_OPTIONS);
     const injector = server.createConnectionInjector(grpc.ServerCredentials.createInsecure());
     const accept = (connection: Parameters<typeof injector.injectConnection>[0]): void =>
@@ -127,7 +129,10 @@ export class CaServer {
     };
     const implementation = certificateImplementation(this.#certifier, logger, (peer) => port.peerAt(peer), metadata);
     server.addService(certificateDefinition, implementation);
-    addServices?.(server, this);
+    if (codec !== undefined) {
+      const { addSecretDiscovery } = await import('../sds/service.js');
+      this.#stopSecrets = addSecretDiscovery(server, { codec, source: this.identity, keys: false, logger });
+    }
     this.#server = server;
     this.#port = port;
     return port.listen(address);
@@ -138,6 +143,7 @@ export class CaServer {
       const server = this.#server;
       await this.#port?.stop();
       await this.#queue.close();
+      this.#stopSecrets?.();
       if (server !== undefined)
         await new Promise<void>((resolve) => {
           const cancel = this.env.clock.after(DRAIN_MS, () => server.forceShutdown());

@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import type { Server, ServerDuplexStream } from '@grpc/grpc-js';
 import type { Clock } from '../../core/clock.js';
 import type { Logger } from '../../core/log.js';
@@ -15,6 +16,7 @@ import type { Snapshot } from '../snapshot/snapshot.js';
 import { type AdsServerLimits, DEFAULT_LIMITS } from './limits.js';
 import type { ListenAddress } from './listen-address.js';
 import { Session } from './session.js';
+import type { TlsPort } from './tls-port.js';
 import { incremental, stateOfTheWorld, type Wording } from './wire.js';
 
 export interface AdsServerOptions {
@@ -25,6 +27,8 @@ export interface AdsServerOptions {
   readonly limits?: Partial<AdsServerLimits>;
   /** Adds what else is served on the same port. */
   readonly addServices?: ((server: Server) => void) | undefined;
+  /** The port, in place of one in clear text: given what takes its connections. */
+  readonly port?: ((accept: (connection: Duplex) => void) => TlsPort) | undefined;
 }
 
 /** One turn of the loop pushes to clients for no longer than this, in milliseconds, and then lets others run. */
@@ -54,6 +58,7 @@ export class AdsServer {
   readonly #behind = new Set<Session>();
   #snapshot: Snapshot | undefined;
   #server: Server | undefined;
+  #port: TlsPort | undefined;
   #cancelPush: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
@@ -90,6 +95,12 @@ export class AdsServer {
     }
     this.#options.addServices?.(server);
     this.#server = server;
+    const { port: portOf } = this.#options;
+    if (portOf !== undefined) {
+      const injector = server.createConnectionInjector(grpc.ServerCredentials.createInsecure());
+      this.#port = portOf((connection) => injector.injectConnection(connection));
+      return this.#port.listen({ host, port });
+    }
     return new Promise((resolve, reject) => {
       server.bindAsync(address, grpc.ServerCredentials.createInsecure(), (error, bound) => {
         if (error === null) resolve(bound);
@@ -158,6 +169,7 @@ export class AdsServer {
     for (const session of this.#sessions) session.end();
     const server = this.#server;
     if (server === undefined) return;
+    await this.#port?.stop();
     await new Promise<void>((resolve) => {
       const cancel = this.#options.clock.after(this.#limits.drainMs, () => server.forceShutdown());
       server.tryShutdown(() => {
@@ -165,5 +177,6 @@ export class AdsServer {
         resolve();
       });
     });
+    this.#port?.destroy();
   }
 }
