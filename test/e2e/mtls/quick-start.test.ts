@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type ControlPlaneCa, startControlPlane } from '../../../src/controlplane/control-plane.js';
 import { startWorkload, type Workload } from './process.js';
 
 const PLAIN = (port: number): string[] => [
@@ -69,6 +70,37 @@ test('permissive takes callers of the mesh and others; whoever calls with TLS is
   ]);
   expect(await caller.ask({ fetch: 'http://reviews/' })).toBe('spiffe://cluster.local/ns/default/sa/shop');
   expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('nobody');
+});
+
+test('the same over a control plane with an authority: a join token is all that a workload needs', async () => {
+  const port = await freePort();
+  const config = join(folder, 'mesh.yaml');
+  await writeFile(config, [...PLAIN(port), ONE_MORE_LINE].join('\n'));
+  const directory = join(folder, 'ca');
+  const plane = await startControlPlane({
+    config,
+    listen: '127.0.0.1:0',
+    ca: { directory, listen: '127.0.0.1:0' },
+  });
+  try {
+    const authority = plane.ca as ControlPlaneCa;
+    const start = async (service: string, serve?: string): Promise<Workload> => {
+      const { token } = await authority.tokens.create(`spiffe://cluster.local/ns/default/sa/${service}`);
+      const env = { INMESH_CA: `127.0.0.1:${authority.port}`, INMESH_JOIN_TOKEN: token };
+      const mesh = { xds: `127.0.0.1:${plane.port}` };
+      const workload = await startWorkload({ service, mesh, serve }, env);
+      workloads.push(workload);
+      expect(workload.output).not.toContain(token);
+      return workload;
+    };
+    const [server, caller] = await Promise.all([start('reviews', `127.0.0.1:${port}`), start('shop')]);
+    expect(await caller.ask({ fetch: 'http://reviews/' })).toBe('spiffe://cluster.local/ns/default/sa/shop');
+    expect(await server.ask({ identity: true })).toMatchObject({ source: `ca 127.0.0.1:${authority.port}` });
+    await expect(fetch(`http://127.0.0.1:${port}/`)).rejects.toThrow('fetch failed');
+  } finally {
+    await Promise.all(workloads.splice(0).map((workload) => workload.close()));
+    await plane.close();
+  }
 });
 
 test('the configuration that a secure mesh needs is one line longer than that of a plain one', async () => {
