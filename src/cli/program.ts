@@ -3,8 +3,10 @@ import { VERSION } from '../core/version.js';
 import type { AnalyzeOptions } from './analyze.js';
 import type { ExplainOptions } from './authz.js';
 import type { ControlPlaneCommandOptions } from './controlplane.js';
+import { describeCa } from './ca-program.js';
 import { EXIT, type ExitCode, type Io, LOG_LEVELS, messageOf } from './io.js';
 import type { ProxyCommandOptions } from './proxy.js';
+import type { SdsCommandOptions } from './sds.js';
 
 /** Runs the command with its arguments (without `node` and the script) and resolves with its exit code. Never rejects. */
 export async function run(args: readonly string[], io: Io): Promise<ExitCode> {
@@ -50,11 +52,43 @@ function describe(io: Io, done: (code: ExitCode) => void): Command {
     .addOption(
       new Option('--admin <host:port>', 'where the admin pages are served, /ready among them').argParser(hostPort),
     )
+    .option('--ca [directory]', 'run a certificate authority, in this folder; default: .inmesh/ca')
+    .addOption(
+      new Option(
+        '--ca-listen <host:port>',
+        'where the certificate authority is served, over TLS; default: 127.0.0.1:18001',
+      ).argParser(hostPort),
+    )
+    .option('--trust-domain <name>', 'of the certificate authority; default: cluster.local')
+    .addOption(
+      new Option(
+        '--tls <mode>',
+        'of xDS, with --ca: strict asks for certificates of the mesh, permissive takes clear text as well',
+      )
+        .choices(['off', 'permissive', 'strict'])
+        .default('off'),
+    )
     .addOption(logLevel())
     .addOption(output())
     .action(async (options: ControlPlaneCommandOptions) => {
       const { controlplane } = await import('./controlplane.js');
       done(await controlplane(options, io));
+    });
+
+  program
+    .command('sds')
+    .description('serve one identity to an Envoy on this machine by secret discovery (SDS): default, ROOTCA, ALL')
+    .requiredOption('--socket <path>', 'Unix socket; made for this user alone: whoever opens it gets the private key')
+    .option('--spiffe-id <id>', 'the identity that is asked for')
+    .addOption(new Option('--ca <host:port>', 'certificate authority: the control plane').argParser(hostPort))
+    .option('--ca-roots <file>', 'what the authority is verified with at first; default: the root in the join token')
+    .option('--join-token-file <file>', 'join token, or token of a Kubernetes service account')
+    .option('--directory <folder>', 'in place of --ca: an authority in a folder of this user')
+    .addOption(logLevel())
+    .addOption(output())
+    .action(async (options: SdsCommandOptions) => {
+      const { sds } = await import('./sds.js');
+      done(await sds(options, io));
     });
 
   program
@@ -154,6 +188,8 @@ function describe(io: Io, done: (code: ExitCode) => void): Command {
       const { explain } = await import('./authz.js');
       done(await explain(options, io));
     });
+
+  describeCa(program, io, done, output);
 
   return program;
 }

@@ -11,9 +11,12 @@ import {
 } from '../../../src/core/identity.js';
 import { silentLogger } from '../../../src/core/log.js';
 import { systemRandom } from '../../../src/core/random.js';
+import { RpcConnection } from '../../../src/identity/rpc/connection.js';
+import { sdsIdentity } from '../../../src/identity/sources/sds.js';
 import { tlsFactory } from '../../../src/identity/tls/factory.js';
 import { workloadApiIdentity } from '../../../src/identity/workload-api/source.js';
 import { JwtSvidError, spiffeWorkload } from '../../../src/spiffe.js';
+import { secretsOver } from '../../../src/xds/sds/secret-discovery.js';
 import { Mailbox } from '../../support/mailbox.js';
 import { missing, Spire } from '../../support/spire.js';
 
@@ -120,5 +123,21 @@ describe.skipIf(missing !== undefined)('a SPIRE agent as the source of identity'
       caller.close();
       callee.close();
     }
+  }, 60_000);
+
+  test('is an xDS server too: its secret discovery gives the same identity', async () => {
+    const connection = new RpcConnection({ target: spire.endpoint.replace('unix://', 'unix:'), clock: systemClock });
+    const secrets = secretsOver(connection, { node: 'test', clock: systemClock, random: systemRandom });
+    const certificate = 'spiffe://example.org/ns/default/sa/api';
+    const source = sdsIdentity({
+      ...{ name: 'SPIRE', secrets, certificate, trust: 'spiffe://example.org' },
+      close: () => connection.close(),
+    });
+    sources.push(source);
+    const state = await new Promise<IdentityState>((resolve) => source.watch({ changed: resolve, failed() {} }));
+    expect(state.identity?.spiffeId).toBe(certificate);
+    // Each bundle for its own trust domain: Envoy's validator for SPIFFE.
+    const roots = state.trust?.kind === 'spiffe' ? state.trust.bundles.get('example.org') : undefined;
+    expect(roots?.join('').trim()).toBe((await spire.bundle()).trim());
   }, 60_000);
 });
