@@ -123,7 +123,7 @@ function countKeys(all: readonly (readonly Key[] | undefined)[]): Map<string, nu
   return counts;
 }
 
-/** The dimension in which the fullest of the policy's places holds the fewest; -1: it has keys in none. */
+/** The dimension in which the fullest of the policy's places holds the fewest, of several one with whole texts, which are found at once; -1: it has keys in none. */
 function leastCrowded(
   keyed: readonly (readonly Key[] | undefined)[],
   neighbours: readonly ReadonlyMap<string, number>[],
@@ -133,9 +133,10 @@ function leastCrowded(
   keyed.forEach((keys, at) => {
     if (keys === undefined) return;
     const crowd = Math.max(0, ...keys.map((key) => neighbours[at]?.get(nameOf(key)) ?? 0));
-    if (crowd < fewest) {
+    const cost = crowd + (keys.every(({ kind }) => kind === 'exact') ? 0 : 0.5);
+    if (cost < fewest) {
       best = at;
-      fewest = crowd;
+      fewest = cost;
     }
   });
   return best;
