@@ -3,12 +3,14 @@ import { existsSync } from 'node:fs';
 import { basename, dirname, extname, join } from 'node:path';
 import { systemClock } from '../core/clock.js';
 import { systemResolver } from '../core/dns.js';
+import { DEFAULT_PROVIDER } from '../core/identity.js';
 import { jsonLogger, type Logger } from '../core/log.js';
 import { systemRandom } from '../core/random.js';
 import { createObservability } from '../observability/observability.js';
 import type { EmbeddedOptions } from './embedded.js';
+import { federating } from './federation.js';
 import { MeshIdentity } from './identity.js';
-import { identityEnvironment } from './identity-option.js';
+import { identityEnvironment, workloadApiOf } from './identity-option.js';
 import { hasIdentity, planIdentity } from './identity-plan.js';
 import { LateSource } from './late-source.js';
 import { createMesh, type Mesh } from './mesh.js';
@@ -53,10 +55,12 @@ export function meshClient(options: MeshOptions = {}): Mesh {
   const environment = identityEnvironment(process.env);
   const identity = new MeshIdentity({
     clock,
+    random,
     logger,
     meter,
-    plan: (instance) =>
-      planIdentity(instance, {
+    workloadApi: workloadApiOf(o.identity, environment),
+    plan: (instance) => {
+      const plan = planIdentity(instance, {
         option: o.identity,
         environment,
         service,
@@ -68,7 +72,11 @@ export function meshClient(options: MeshOptions = {}): Mesh {
         clock,
         random,
         logger,
-      }),
+      });
+      const { federatesWith = [] } = o;
+      if (plan === undefined || instance !== DEFAULT_PROVIDER || federatesWith.length === 0) return plan;
+      return federating(plan, federatesWith, { clock, random });
+    },
   });
   const embedded: EmbeddedOptions = {
     clock,
@@ -101,7 +109,12 @@ export function meshClient(options: MeshOptions = {}): Mesh {
       peer: o.peer,
       reserveMs: o.reserveMs,
       fallbacks: o.fallbacks,
-      source: o.labels === undefined ? undefined : { labels: o.labels, principal: undefined },
+      source: {
+        labels: o.labels ?? {},
+        get principal() {
+          return identity.principal;
+        },
+      },
       transports: suppressing(transports, observability.suppressDoubleSpans),
     },
     observability,

@@ -7,6 +7,7 @@ import type { Logger } from '../core/log.js';
 import type { Random } from '../core/random.js';
 import type { AccessLogTarget } from '../observability/log/access-log.js';
 import type { FallbackFunction } from '../core/fallback.js';
+import { checkFederation, type FederatesWith } from './federation.js';
 import { checkIdentity, type IdentityOption } from './identity-option.js';
 import { REDIS_URL_VARIABLE, type RedisOption, redisTargets } from '../resilience/ratelimit/redis/options.js';
 
@@ -65,6 +66,8 @@ export interface MeshOptions {
    * embedded configuration, or that of the control plane with INMESH_JOIN_TOKEN; the first that is there, when mutual TLS is configured.
    */
   readonly identity?: IdentityOption;
+  /** Other trust domains whose workloads are believed as well, each for its own names. Default: none. */
+  readonly federatesWith?: readonly FederatesWith[];
   /** For tests. Defaults are the system's. */
   readonly clock?: Clock;
   readonly random?: Random;
@@ -98,6 +101,7 @@ const KEYS = [
   'fallbacks',
   'redis',
   'identity',
+  'federatesWith',
   'clock',
   'random',
   'resolve',
@@ -132,6 +136,7 @@ export function checkOptions(options: unknown): MeshOptions {
   // What is wrong with INMESH_REDIS_URL is told here as well, and not when the first call is limited.
   redisTargets(o['redis'], 'options.redis', process.env[REDIS_URL_VARIABLE]);
   checkIdentity(o['identity']);
+  checkFederation(o['federatesWith']);
   if (o['reserveMs'] !== undefined) number(o['reserveMs'], 'options.reserveMs', 0, MAX_RESERVE_MS);
   return o as MeshOptions;
 }

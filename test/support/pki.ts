@@ -123,11 +123,11 @@ export function testCa(options: CaOptions = {}): TestCa {
   const keys = keyPair(options.alg ?? 'p256');
   const issuer: Issuer = { name: options.name ?? 'Test root', ...keys };
   const trustDomain = options.trustDomain ?? 'cluster.local';
-  const certificate = signed(issuer, caBody(options, trustDomain, issuer.name, keys.publicKey));
+  const certificate = signed(issuer, caBody(options, trustDomain, issuer.name, keys.publicKey, keys.publicKey));
   return authority({ trustDomain, issuer, certificate, root: certificate, chain: [] });
 }
 
-function caBody(options: CaOptions, trustDomain: string, name: string, publicKey: KeyObject): Body {
+function caBody(options: CaOptions, trustDomain: string, name: string, publicKey: KeyObject, issuer: KeyObject): Body {
   const { notBefore = wall() - MINUTE, notAfter = wall() + 24 * HOUR, pathLength, uriSan = true } = options;
   return {
     subject: distinguishedName(name),
@@ -138,6 +138,8 @@ function caBody(options: CaOptions, trustDomain: string, name: string, publicKey
       basicConstraints(true, pathLength),
       keyUsage([5, 6]),
       subjectKeyId(keyId(publicKey)),
+      // "MUST be included" (RFC 5280 section 4.2.1.1): it is what tells two roots of one name apart.
+      authorityKeyId(keyId(issuer)),
       ...(uriSan ? [subjectAltName([{ type: 'uri', value: `spiffe://${trustDomain}` }])] : []),
       ...(options.nameConstraints === undefined ? [] : [nameConstraints(options.nameConstraints)]),
     ],
@@ -163,7 +165,7 @@ function authority({ trustDomain, issuer, certificate, root, chain }: Authority)
       const keys = keyPair(options.alg ?? 'p256');
       const below: Issuer = { name: options.name ?? 'Test intermediate', ...keys };
       const domain = options.trustDomain ?? trustDomain;
-      const made = signed(issuer, caBody(options, domain, below.name, keys.publicKey));
+      const made = signed(issuer, caBody(options, domain, below.name, keys.publicKey, issuer.publicKey));
       return authority({ trustDomain: domain, issuer: below, certificate: made, root, chain: [made, ...chain] });
     },
     issue: (options = {}) => issue(options, trustDomain, issuer, chain),
@@ -214,6 +216,7 @@ function issue(options: CertificateOptions, domain: string, issuer: Issuer, chai
       ...(isCa === undefined ? [] : [basicConstraints(isCa)]),
       ...(usages === undefined ? [] : [keyUsage(usages)]),
       ...(extended === undefined ? [] : [extendedKeyUsage(extended)]),
+      authorityKeyId(keyId(issuer.publicKey)),
       ...(names.length === 0 ? [] : [subjectAltName(names, subject === '')]),
       ...(options.more ?? []),
     ],
