@@ -1,4 +1,4 @@
-import type { MeshError } from './errors.js';
+import { ConfigUnavailableError, type MeshError } from './errors.js';
 import type { Address } from './model/endpoint.js';
 import type { RouteConfiguration } from './model/route.js';
 import type { ServerListener } from './model/server.js';
@@ -31,3 +31,6 @@ export type ServerKey = Address | { readonly service: string };
 
 /** Watches the configuration of a server until the result is called. May call back before it returns. */
 export type WatchServer = (server: ServerKey, watcher: ServerConfigWatcher) => () => void;
+
+/** There is nobody who could configure servers, now or later: who asks nothing of requests in that case may go by it. */
+export class NoServerConfigError extends ConfigUnavailableError {}

@@ -1,5 +1,5 @@
-import { ConfigUnavailableError, type MeshError } from '../core/errors.js';
-import type { WatchServer } from '../core/server-config.js';
+import type { MeshError } from '../core/errors.js';
+import { NoServerConfigError, type WatchServer } from '../core/server-config.js';
 import type { MeshSource } from './source.js';
 
 /** The configuration of servers, as far as a source has any. */
@@ -13,7 +13,7 @@ export const serversOf =
 
 /** What a server is told that has nobody to configure it. */
 export const noServers = (): MeshError =>
-  new ConfigUnavailableError(
+  new NoServerConfigError(
     'mesh.serve takes the configuration of an address from a control plane: give the mesh one by the option xds or by GRPC_XDS_BOOTSTRAP, or serve by the ' +
       'name of a service',
   );

@@ -5,9 +5,13 @@ import type { Meter } from '../core/meter.js';
 import type { InboundContext } from './context.js';
 import type { Gate, Passage } from './gate.js';
 import type { ServerParts } from './parts.js';
+import { POLICIES_UNKNOWN } from './refusal.js';
 import type { ServicePolicies } from './service-policies.js';
 
-/** How long requests wait at most, from the start of a middleware that knows its service, until it knows the policies. Milliseconds. */
+/**
+ * How long requests wait at most, from the start of a middleware that knows its service, until it knows the policies, in milliseconds. Then they are refused until
+ * it does: mutual TLS or authorization might refuse them.
+ */
 export const FIRST_POLICIES_MS = 1_000;
 
 /** Holds requests to what the configuration says for the service that they came to. What does it is loaded with the first. */
@@ -35,10 +39,14 @@ export class Configured implements Gate {
 
   /** Some middleware names the service itself: it wants policies. */
   #named = false;
-  /** Nothing was known in time, and nobody was told yet: requests pass without policies. */
+  /** Something was heard of the policies, or that there can be none. */
+  #heard = false;
+  /** Nothing was known in time, and nobody was told yet. */
   #late = false;
-  /** With its mesh, whose counts are gone: nothing is asked of requests any more. */
+  /** With its mesh, whose counts are gone: nothing is counted any more. */
   #closed = false;
+  /** Who may come in was a question when it was closed, and nobody can answer it now. */
+  #secures = false;
 
   private constructor(
     private readonly service: string,
@@ -50,16 +58,15 @@ export class Configured implements Gate {
         this.#first = undefined;
         resolve();
       };
-      let heard = false;
-      const known = (any: boolean | undefined): void => {
-        if (any === false && !heard) this.#tellNone();
-        heard ||= any !== undefined;
+      const known = (any: boolean | 'never' | undefined): void => {
+        if (any === false && !this.#heard) this.#tellNone();
+        this.#heard ||= any !== undefined;
+        if (any === undefined) return;
         cancel();
-        this.#late = false;
         settled();
       };
       const late = (): void => {
-        this.#late = true;
+        this.#late = !this.#closed;
         settled();
       };
       const cancel = parts.clock.after(FIRST_POLICIES_MS, late, { background: true });
@@ -68,7 +75,9 @@ export class Configured implements Gate {
       });
       parts.onClose(() => {
         this.#closed = true;
-        known(undefined);
+        this.#secures = !this.#heard || this.#policies?.secures === true;
+        cancel();
+        settled();
         this.#policies?.close();
         this.#policies = undefined;
       });
@@ -83,6 +92,7 @@ export class Configured implements Gate {
 
   #decide(context: InboundContext, protocol: Protocol): Passage | Promise<Passage> {
     if (this.#late) this.#tellLate();
+    if (this.#closed ? this.#secures : !this.#heard) return POLICIES_UNKNOWN;
     return this.#policies?.refusal(context, protocol);
   }
 
@@ -100,10 +110,7 @@ export class Configured implements Gate {
   #tellLate(): void {
     this.#late = false;
     const fields = { service: this.service, afterMs: FIRST_POLICIES_MS };
-    this.parts.logger.warn(
-      'requests are served without the policies of their service: nothing is known of them yet',
-      fields,
-    );
+    this.parts.logger.warn('requests are refused: nothing is known yet of the policies of their service', fields);
   }
 
   handled(context: InboundContext): void {

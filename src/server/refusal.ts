@@ -37,6 +37,24 @@ export const TOO_LATE: Refusal = {
   message: 'the deadline passed before the request was served',
 };
 
+/** For a request that came in plain text, or by a client without a certificate, where the service is for mutual TLS only. */
+export const MTLS_REQUIRED: Refusal = {
+  status: 403,
+  grpcStatus: 16,
+  code: 'MTLS_REQUIRED',
+  flag: 'DPE',
+  message: 'this service takes requests over mutual TLS only',
+};
+
+/** For a request that comes before anything is known of the policies of its service: they might refuse it. */
+export const POLICIES_UNKNOWN: Refusal = {
+  status: 503,
+  grpcStatus: 14,
+  code: 'CONFIG_UNAVAILABLE',
+  flag: 'NC',
+  message: 'the policies of this service are not known',
+};
+
 /** The answer over HTTP: like one of the proxy's own, and `mesh-error` tells it from one of the handler's. */
 export function refusalReply(refusal: Refusal): {
   readonly status: number;

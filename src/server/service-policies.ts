@@ -1,10 +1,13 @@
 import type { Protocol } from '../core/call.js';
 import type { Meter } from '../core/meter.js';
-import type { ServerConfig } from '../core/server-config.js';
+import type { ServerListener } from '../core/model/server.js';
+import { NoServerConfigError, type ServerConfig } from '../core/server-config.js';
 import type { InboundContext } from './context.js';
 import { alreadyEnforced, callers, type Policies } from './enforced.js';
 import { type Gate, type Passage, pass } from './gate.js';
 import type { ServerParts } from './parts.js';
+import { MTLS_REQUIRED, POLICIES_UNKNOWN } from './refusal.js';
+import { isEncrypted } from './tls/carrier.js';
 import { ServerPolicies } from './policies.js';
 import { ChainRoutes } from './xds/chain-routes.js';
 
@@ -20,12 +23,19 @@ export class ServicePolicies {
   /** Of requests that were looked at: the gates that each met. */
   readonly #met = new WeakMap<InboundContext, readonly Gate[]>();
 
-  /** `known` runs with every word about the service: whether there are policies for it; undefined: nobody can tell. */
+  /** What is asked of requests that no route takes. */
+  #unrouted: readonly Gate[] = [];
+  #secures = false;
+  #securesRoutes = false;
+  /** What a connection must be: any will do, TLS, or TLS with a client's certificate. */
+  #connection: 'any' | 'tls' | 'mutual' = 'any';
+
+  /** `known` runs with every word about the service: whether there are policies for it; undefined: nobody can tell; `never`: nor ever will. */
   constructor(
     service: string,
     private readonly parts: ServerParts,
     meter: Meter,
-    known: (any: boolean | undefined) => void,
+    known: (any: boolean | 'never' | undefined) => void,
   ) {
     const { clock, random, limits, logger, outbound } = parts;
     this.#policies = new ServerPolicies({ clock, random, limits, meter, logger, outbound });
@@ -34,12 +44,13 @@ export class ServicePolicies {
       {
         changed: (config) => {
           this.#take(config);
-          known(this.#routes?.gated === true);
+          known(this.#asks);
         },
         // The last good ones stay.
-        failed: ({ message }) => {
+        failed: (error) => {
+          const { message } = error;
           logger.warn('policies of this service cannot be had', { service, message });
-          known(undefined);
+          known(error instanceof NoServerConfigError ? 'never' : undefined);
         },
         ambient: ({ message }) => logger.warn('policies of this service: the last ones stand', { service, message }),
       },
@@ -47,19 +58,42 @@ export class ServicePolicies {
   }
 
   refusal(context: InboundContext, protocol: Protocol): Passage | Promise<Passage> {
-    if (this.#held === undefined || this.#routes?.gated !== true) return undefined;
+    if (this.#held === undefined || this.#routes === undefined || !this.#asks) return undefined;
     const { view } = context;
     // Looked at already, here or by the server that was handed the connection.
     if (view === undefined || this.#met.has(context)) return undefined;
+    if (!this.#mayComeBy(context)) return MTLS_REQUIRED;
     if (alreadyEnforced(view.raw, this.#held)) {
       context.caller ??= callers.get(view.raw);
       return undefined;
     }
+    // Whatever they would say, it is not known.
+    if (!this.#routes.usable) return POLICIES_UNKNOWN;
     const decision = this.#routes.decide(view);
-    const gates = decision.kind === 'serve' ? decision.gates : undefined;
-    if (gates === undefined) return undefined;
+    // Who has no route here is not turned away, as middleware is in front of all that the application does; who may come in is asked all the same.
+    const gates = decision.kind === 'serve' ? decision.gates : this.#unrouted;
+    if (gates === undefined || gates.length === 0) return undefined;
     this.#met.set(context, gates);
     return pass(gates, context, protocol);
+  }
+
+  /** Whether requests are not served whatever happens: then they are not, either, once nobody knows the policies any more. */
+  get secures(): boolean {
+    return this.#secures;
+  }
+
+  get #asks(): boolean {
+    return (
+      this.#connection !== 'any' ||
+      this.#unrouted.length > 0 ||
+      this.#routes?.gated === true ||
+      this.#routes?.usable === false
+    );
+  }
+
+  #mayComeBy(context: InboundContext): boolean {
+    if (this.#connection === 'mutual') return context.peer !== undefined;
+    return this.#connection === 'any' || isEncrypted(context.connection);
   }
 
   handled(context: InboundContext): void {
@@ -80,9 +114,22 @@ export class ServicePolicies {
     this.#policies.update(listener);
     if (chain === undefined) this.#routes = undefined;
     else if (chain !== this.#held?.chain || this.#routes === undefined) {
-      this.#routes = new ChainRoutes(chain, this.parts, (...of) => this.#policies.gates(...of));
+      this.#routes = new ChainRoutes(chain, this.parts, (...of) => {
+        this.#securesRoutes ||= this.#policies.security(...of).length > 0;
+        return this.#policies.gates(...of);
+      });
     }
     this.#held = chain && { name: listener.name, chain };
     this.#routes?.update(routes);
+    this.#unrouted = chain === undefined ? [] : this.#policies.security(chain, undefined);
+    this.#connection = connectionFor(listener);
+    this.#secures = this.#connection !== 'any' || this.#unrouted.length > 0 || this.#securesRoutes;
   }
+}
+
+/** A server that has chains for TLS only takes nothing else; one that has others besides takes both. */
+function connectionFor({ filterChains, defaultFilterChain }: ServerListener): 'any' | 'tls' | 'mutual' {
+  const chains = defaultFilterChain === undefined ? filterChains : [...filterChains, defaultFilterChain];
+  if (chains.length === 0 || chains.some(({ tls }) => tls === undefined)) return 'any';
+  return chains.every(({ tls }) => tls?.requireClientCertificate === true) ? 'mutual' : 'tls';
 }

@@ -1,9 +1,16 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type PeerIdentity, setPeer } from '../../src/core/identity.js';
 import { type Logger, silentLogger } from '../../src/core/log.js';
 import { DEFAULT_LIMIT_REPLY, type LimitRule } from '../../src/core/model/limit.js';
 import { INBOUND_PREFIX } from '../../src/core/resources.js';
-import type { ServerConfigWatcher, WatchServer } from '../../src/core/server-config.js';
+import type { FilterChain } from '../../src/core/model/server.js';
+import {
+  NoServerConfigError,
+  type ServerConfig,
+  type ServerConfigWatcher,
+  type WatchServer,
+} from '../../src/core/server-config.js';
 import { meshHandler } from '../../src/server/http.js';
 import { Inbound } from '../../src/server/inbound.js';
 import type { ServerParts } from '../../src/server/parts.js';
@@ -59,6 +66,17 @@ const VIEW: InboundView = {
   raw: {},
 };
 
+const PEER: PeerIdentity = {
+  spiffeId: 'spiffe://cluster.local/ns/default/sa/web',
+  trustDomain: 'cluster.local',
+  uriSans: [],
+  dnsSans: [],
+  subject: '',
+  serialNumber: '01',
+  fingerprint: '',
+  notAfter: 0,
+};
+
 /** Two in an hour. */
 const RULE: LimitRule = {
   name: 'two',
@@ -97,8 +115,8 @@ test('a mesh that is closed waits for no policies any more, and watches none', a
   await mesh.close();
   expect(clock.pending).toBe(0);
   expect(stopped.sort()).toEqual(['ratings', 'reviews']);
-  // Who waited for them is served.
-  expect(await request).toBeUndefined();
+  // Nobody knows any more whether the one who waited for them may come in.
+  expect(await request).toMatchObject({ status: 503, grpcStatus: 14 });
 });
 
 test('a mesh that is closed before the policies are even watched watches none', async () => {
@@ -154,22 +172,79 @@ test('middleware without a name waits for the policies of the mesh’s own servi
   expect(remaining()).toBe('0');
 });
 
-test('a request that passes because no policies came in time is told of, once, and when they come at last the log has nothing to add', async () => {
+test('a request is refused where no policies came in time, as they might refuse it; that is told once, and when they come at last the log has nothing to add', async () => {
   const gate = inbound('reviews');
   const passage = gate.refusal(gate.context({}, 'http'), 'http');
   await until(() => watched.size === 1);
   expect(logged).toEqual([]);
   clock.advance(1_000);
-  expect(await passage).toBeUndefined();
-  expect(gate.refusal(gate.context({}, 'http'), 'http')).toBeUndefined();
+  expect(await passage).toMatchObject({ status: 503, code: 'CONFIG_UNAVAILABLE' });
+  expect(gate.refusal(gate.context({}, 'http'), 'http')).toMatchObject({ status: 503 });
   expect(logged).toEqual([
-    'warn: requests are served without the policies of their service: nothing is known of them yet {"service":"reviews","afterMs":1000}',
+    'warn: requests are refused: nothing is known yet of the policies of their service {"service":"reviews","afterMs":1000}',
   ]);
   told('reviews');
   const context = gate.context({}, 'http', () => ({ ...VIEW, raw: {} }));
   expect(gate.refusal(context, 'http')).toBeUndefined();
   expect(context.replyHeaders?.['x-ratelimit-remaining']).toBe('1');
   expect(logged).toHaveLength(1);
+});
+
+describe('a service that is for mutual TLS only', () => {
+  const tls = {
+    identity: 'default',
+    roots: { kind: 'provider', instance: 'default' },
+    requireClientCertificate: true,
+  } as const;
+  const config = (more: readonly FilterChain[] = []): ServerConfig => ({
+    listener: listener(
+      { host: '0.0.0.0', port: 80 },
+      {
+        name: `${INBOUND_PREFIX}reviews`,
+        filterChains: [chain('mtls', { tls: true }, { tls }), ...more],
+        defaultFilterChain: undefined,
+      },
+    ),
+    routes: new Map(),
+  });
+  const refusalOf = (gate: Inbound, connection: object | undefined) => {
+    const context = gate.context({}, 'http', () => ({ ...VIEW, raw: {} }));
+    context.connection = connection;
+    return gate.refusal(context, 'http');
+  };
+
+  test('middleware lets nobody in but who has shown a certificate, whatever server it is in', async () => {
+    const gate = inbound('reviews');
+    await until(() => watched.size === 1);
+    watched.get('reviews')?.changed(config());
+    const known = {};
+    setPeer(known, PEER);
+    expect(refusalOf(gate, known)).toBeUndefined();
+    for (const connection of [undefined, {}, { encrypted: true }])
+      expect(refusalOf(gate, connection)).toMatchObject({ status: 403, grpcStatus: 16, code: 'MTLS_REQUIRED' });
+    watched.get('reviews')?.changed(config([chain('plain', { rawBuffer: true })]));
+    expect(refusalOf(gate, {})).toBeUndefined();
+  });
+
+  test('nobody is let in by a mesh that is closed', async () => {
+    const gate = inbound('reviews');
+    await until(() => watched.size === 1);
+    watched.get('reviews')?.changed(config());
+    await mesh.close();
+    expect(refusalOf(gate, {})).toMatchObject({ status: 503 });
+  });
+});
+
+test('where nobody can configure servers, nothing is asked of requests', async () => {
+  const gate = inbound('reviews');
+  await until(() => watched.size === 1);
+  watched.get('reviews')?.failed(new NoServerConfigError('nobody'));
+  expect(
+    gate.refusal(
+      gate.context({}, 'http', () => ({ ...VIEW, raw: {} })),
+      'http',
+    ),
+  ).toBeUndefined();
 });
 
 test.each([

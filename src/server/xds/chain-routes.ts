@@ -68,6 +68,11 @@ export class ChainRoutes {
     return this.#problems;
   }
 
+  /** Whether there is a configuration that can be used. */
+  get usable(): boolean {
+    return this.#config !== undefined && !(this.#config instanceof Error);
+  }
+
   /** Whether any route has gates. */
   get gated(): boolean {
     return this.#gated;
