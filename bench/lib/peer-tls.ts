@@ -17,7 +17,7 @@ const body = JSON.stringify({ hello: 'world', n: 12_345 });
 
 const web = createHttp((request, response) => {
   request.resume();
-  if (request.url === '/h2c') return response.end(String((h2c.address() as AddressInfo).port));
+  if (request.url === '/h2c') return void response.end(String((h2c.address() as AddressInfo).port));
   response.setHeader('content-type', 'application/json');
   response.end(body);
 });

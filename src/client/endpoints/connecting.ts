@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Protocol } from '../../core/call.js';
 import type { ClusterConfig } from '../../core/model/cluster.js';
 import type { EndpointConfig } from '../../core/model/endpoint.js';
-import { systemTls } from '../../core/model/tls.js';
+import { sameTls, systemTls } from '../../core/model/tls.js';
 import type { ConnectionLimits, Transport } from '../../core/transport.js';
 import type { ClientEnv } from '../env.js';
 import { FAILOVER_MS } from './level.js';
@@ -40,7 +40,7 @@ export function connect(
 export function needsNewConnections(before: ClusterConfig, after: ClusterConfig): boolean {
   return (
     after.protocol !== before.protocol ||
-    !isDeepStrictEqual(after.tls, before.tls) ||
+    !sameTls(after.tls, before.tls) ||
     after.connectTimeoutMs !== before.connectTimeoutMs ||
     after.idleTimeoutMs !== before.idleTimeoutMs ||
     !isDeepStrictEqual(after.connections, before.connections)

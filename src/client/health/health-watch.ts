@@ -1,9 +1,8 @@
-import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../../core/clock.js';
 import type { Logger } from '../../core/log.js';
 import type { Meter } from '../../core/meter.js';
 import type { EndpointConfig } from '../../core/model/endpoint.js';
-import type { UpstreamTls } from '../../core/model/tls.js';
+import { sameTls, type UpstreamTls } from '../../core/model/tls.js';
 import type { Random } from '../../core/random.js';
 import type { Transport } from '../../core/transport.js';
 import type { EndpointHealth } from '../endpoints/health.js';
@@ -108,7 +107,7 @@ export class HealthWatch<E extends WatchedEndpoint> {
 
   configure(service: string, cluster: WatchedCluster): void {
     const { name, tls } = this.#cluster;
-    const same = service === this.#service && cluster.name === name && isDeepStrictEqual(cluster.tls, tls);
+    const same = service === this.#service && cluster.name === name && sameTls(cluster.tls, tls);
     this.#service = service;
     this.#cluster = cluster;
     if (same) return;

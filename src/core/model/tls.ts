@@ -40,6 +40,13 @@ export const systemTls = (name: string): UpstreamTls => ({
   sans: [],
 });
 
+/** Whether connections made by the one are as good as those made by the other. Patterns are compared by their text: each is an object of its own. */
+export const sameTls = (a: UpstreamTls | undefined, b: UpstreamTls | undefined): boolean =>
+  a === b || keyOf(a) === keyOf(b);
+
+const keyOf = (tls: UpstreamTls | undefined): string | undefined =>
+  JSON.stringify(tls, (name, value) => (name === 'regex' ? (value as { source: string }).source : value));
+
 /** TLS of a server's filter chain (Envoy `DownstreamTlsContext`, as gRFC A29 reads it). */
 export interface DownstreamTls {
   /** Certificate provider instance of the server's certificate. */

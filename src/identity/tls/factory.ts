@@ -1,8 +1,7 @@
-import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../../core/clock.js';
 import type { CertificateProviders } from '../../core/identity.js';
 import type { Logger } from '../../core/log.js';
-import type { DownstreamTls, UpstreamTls } from '../../core/model/tls.js';
+import { type DownstreamTls, sameTls, type UpstreamTls } from '../../core/model/tls.js';
 import type { Random } from '../../core/random.js';
 import type { TlsClient, TlsFactory, TlsOutcome, TlsServer } from '../../core/tls.js';
 import type { TlsEngine } from './engine.js';
@@ -54,8 +53,8 @@ class Loader {
       },
       (error: Error) => {
         if (over) return;
-        outcome.failed(error);
         tcp.destroy();
+        outcome.failed(error);
       },
     );
     return () => {
@@ -89,7 +88,7 @@ class LazyClient implements TlsClient {
 
   sameAs(other: TlsClient): boolean {
     if (!(other instanceof LazyClient) || other.loader !== this.loader) return false;
-    return this.host === other.host && isDeepStrictEqual(this.config, other.config);
+    return this.host === other.host && sameTls(this.config, other.config);
   }
 
   secure(...[tcp, alpn, outcome]: Parameters<TlsClient['secure']>): () => void {

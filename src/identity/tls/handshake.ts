@@ -121,8 +121,9 @@ export class Handshake {
   #fail(error: Error): void {
     if (this.#over) return;
     this.#finish();
-    this.outcome.failed(error);
+    // First, and from the top: who is told may destroy the TCP connection, which Node 20 does not survive below a TLS socket that is in its handshake.
     this.#destroy();
+    this.outcome.failed(error);
   }
 
   #finish(): void {

@@ -62,9 +62,13 @@ export class Server implements TlsServer, Side {
   }
 }
 
-/** As a tls.Server does with a socket before it hands it out: errors are events from here on, and an HTTP/2 session does not wait for the handshake. */
+/**
+ * As a tls.Server does with a socket before it hands it out: errors are events from here on, and an HTTP/2 session does not wait for the handshake. Nor is there
+ * another handshake (TLS 1.2), in which the client could show another certificate than the one that it was let in with.
+ */
 function handOver(socket: TLSSocket): void {
   const own = socket as unknown as { _releaseControl?(): void; secureConnecting: boolean };
   own._releaseControl?.();
   own.secureConnecting = false;
+  socket.disableRenegotiation();
 }

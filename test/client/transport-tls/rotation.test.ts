@@ -79,17 +79,17 @@ describe.each([
     let done = 0;
     const failures: unknown[] = [];
     const worker = async (): Promise<void> => {
-      while (done < 1_000) {
+      while (done < 300) {
         await get(transport).catch((error) => failures.push(error));
-        if (++done % 50 === 0) calling.source.set(issue('web'));
-        if (done % 70 === 0) serving.source.set(issue('reviews'));
+        if (++done % 60 === 0) calling.source.set(issue('web'));
+        if (done % 90 === 0) serving.source.set(issue('reviews'));
       }
     };
-    await Promise.all(Array.from({ length: 8 }, worker));
+    await Promise.all(Array.from({ length: 4 }, worker));
     expect(failures).toEqual([]);
     // Connections that turn out not to be needed are closed before the server is done with them.
     expect(server.refused.filter(({ name }) => name === 'TlsPeerError')).toEqual([]);
-    expect(server.accepted()).toBeGreaterThan(10);
+    expect(server.accepted()).toBeGreaterThan(3);
   });
 
   test('a connection that is to be drained finishes its calls, takes no others, and goes', async () => {
