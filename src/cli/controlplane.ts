@@ -7,6 +7,11 @@ export interface ControlPlaneCommandOptions {
   readonly redis?: string;
   readonly listen: string;
   readonly admin?: string;
+  /** `true`: in the default folder. */
+  readonly ca?: string | true;
+  readonly caListen?: string;
+  readonly trustDomain?: string;
+  readonly tls: 'off' | 'permissive' | 'strict';
   readonly logLevel: LogLevelName;
   readonly output: OutputFormat;
 }
@@ -17,10 +22,22 @@ export interface ControlPlaneCommandOptions {
  */
 export async function controlplane(options: ControlPlaneCommandOptions, io: Io): Promise<ExitCode> {
   const { config, rateLimits, redis, listen, admin } = options;
-  if (config === undefined && rateLimits === undefined) {
-    io.err('there is nothing to serve: give --config, --rate-limits or both (--help lists the options)\n');
+  const { ca: directory, caListen, trustDomain, tls } = options;
+  if (config === undefined && rateLimits === undefined && directory === undefined) {
+    io.err(
+      'there is nothing to serve: give --config, --rate-limits, --ca or several of them (--help lists the options)\n',
+    );
     return EXIT.usage;
   }
+  if (directory === undefined && (caListen !== undefined || trustDomain !== undefined || tls !== 'off')) {
+    io.err('--ca-listen, --trust-domain and --tls need a certificate authority: give --ca\n');
+    return EXIT.usage;
+  }
+  const ca = {
+    ...(typeof directory === 'string' && { directory }),
+    ...(caListen !== undefined && { listen: caListen }),
+    ...(trustDomain !== undefined && { trustDomain }),
+  };
   for (const [flag, paths] of [
     ['--config', config],
     ['--rate-limits', rateLimits],
@@ -38,6 +55,7 @@ export async function controlplane(options: ControlPlaneCommandOptions, io: Io):
     listen,
     logger,
     ...(config && { config }),
+    ...(directory !== undefined && { ca, tls }),
     ...(rateLimits && { rateLimits, ...(redis !== undefined && { rateLimitRedis: redis }) }),
     ...(admin === undefined ? {} : { admin }),
   });
@@ -45,6 +63,7 @@ export async function controlplane(options: ControlPlaneCommandOptions, io: Io):
   const { ready, refused, rateLimits: limits } = running.status();
   const where = {
     xds: withPort(listen, running.port),
+    ...(running.ca && { ca: withPort(caListen ?? '127.0.0.1:18001', running.ca.port) }),
     ...(admin === undefined || running.adminPort === undefined
       ? {}
       : { admin: `http://${withPort(admin, running.adminPort)}` }),
@@ -53,8 +72,16 @@ export async function controlplane(options: ControlPlaneCommandOptions, io: Io):
   if (options.output === 'json') io.out(`${JSON.stringify(where)}\n`);
   else {
     const pages = where.admin === undefined ? '' : `, admin pages on ${where.admin}`;
-    const what = config === undefined ? 'rate limits' : rateLimits === undefined ? 'xDS' : 'xDS and rate limits';
-    io.out(`control plane: ${what} on ${where.xds}${pages}\n`);
+    const what =
+      config === undefined
+        ? rateLimits === undefined
+          ? 'xDS'
+          : 'rate limits'
+        : rateLimits === undefined
+          ? 'xDS'
+          : 'xDS and rate limits';
+    const authority = where.ca === undefined ? '' : `, certificates on ${where.ca}`;
+    io.out(`control plane: ${what} on ${where.xds}${authority}${pages}\n`);
     if (refused !== undefined || limits?.refused !== undefined)
       io.err('the configuration has mistakes (see the log): waiting for the files to be mended\n');
   }

@@ -23,6 +23,9 @@ export const request = (changes: Partial<IssueRequest> = {}): IssueRequest => ({
   ...changes,
 });
 
+/** Lets what is real, files and keys, come forward between two steps of time. */
+export const breath = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 2));
+
 /** Authorities in folders of their own, on one clock; closed and removed together. */
 export function authorities(clock = new FakeClock()) {
   const opened: CertificateAuthority[] = [];

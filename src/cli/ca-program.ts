@@ -1,0 +1,87 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { REVOCATION_REASONS, type RevocationReason } from '../controlplane/ca/x509/crl.js';
+import type { CaCommandOptions } from './ca.js';
+import type { ExitCode, Io } from './io.js';
+
+type Commands = typeof import('./ca.js');
+
+/** Adds `inmesh ca …`. */
+export function describeCa(program: Command, io: Io, done: (code: ExitCode) => void, output: () => Option): void {
+  const ca = program
+    .command('ca')
+    .description('issue, list and revoke certificates, and look after the certificate authority in a folder')
+    .addHelpText(
+      'after',
+      '\nThe commands work on the folder of the authority; a control plane that runs over it sees what they change at once.',
+    );
+
+  const add = (parent: Command, name: string, description: string): Command =>
+    parent
+      .command(name)
+      .description(description)
+      .addOption(new Option('--dir <path>', 'folder of the authority').env('INMESH_CA_DIR').default('.inmesh/ca'))
+      .addOption(output());
+  /** Options as the commands take them, and the command loaded when it is run. */
+  const run = async (
+    options: { readonly dir: string },
+    command: (commands: Commands, options: CaCommandOptions) => Promise<ExitCode>,
+  ) => {
+    const { dir: directory, ...rest } = options;
+    done(await command(await import('./ca.js'), { ...rest, directory } as unknown as CaCommandOptions));
+  };
+  const ttl = (): Option =>
+    new Option('--ttl <seconds>', 'lifetime; default: that of the authority').argParser(wholeSeconds);
+
+  add(ca, 'issue', 'a certificate for whoever cannot ask for one himself')
+    .argument('<spiffe-id>', 'spiffe://<trust domain>/ns/<namespace>/sa/<service>')
+    .option('--csr <file>', 'CSR in PEM, for a key that stays where it is')
+    .option('--out <name>', 'writes <name>.pem, and <name>.key where there is no CSR')
+    .option('--dns <names...>', 'DNS names that the certificate has as well')
+    .option('--ip <addresses...>', 'IP addresses that the certificate has as well')
+    .addOption(ttl())
+    .action((id: string, options) => run(options, ({ caIssue }, given) => caIssue(id, given, io)));
+  add(ca, 'list', 'certificates that have not ended').action((options) =>
+    run(options, ({ caList }, given) => caList(given, io)),
+  );
+  add(ca, 'revoke', 'refuse a certificate from now on, everywhere')
+    .argument('<what>', 'serial number, SHA-256 fingerprint, or a SPIFFE ID: all that it has')
+    .addOption(
+      new Option('--reason <reason>', 'as RFC 5280 names them')
+        .choices(Object.keys(REVOCATION_REASONS))
+        .default('unspecified'),
+    )
+    .action((what: string, options: { readonly dir: string; readonly reason: RevocationReason }) =>
+      run(options, ({ caRevoke }, given) => caRevoke(what, { ...given, reason: options.reason }, io)),
+    );
+  add(ca, 'rotate-root', 'begin to replace the root; the further steps come by themselves')
+    .option('--next', 'take the next step now')
+    .option('--force', 'with --next: drop the old root although certificates under it are in use')
+    .action((options) => run(options, ({ caRotateRoot }, given) => caRotateRoot(given, io)));
+  add(ca, 'bundle', 'the roots, in PEM').action((options) =>
+    run(options, ({ caBundle }, given) => caBundle(given, io)),
+  );
+
+  const token = ca.command('token').description('join tokens: each lets one workload have its first certificate');
+  add(token, 'create', 'make one; it is shown this once')
+    .argument('<spiffe-id>', 'whose it is; …/* for whatever is below')
+    .addOption(new Option('--ttl <seconds>', 'how long it is good; default: 3600').argParser(wholeSeconds))
+    .action((id: string, options) => run(options, ({ caTokenCreate }, given) => caTokenCreate(id, given, io)));
+  add(token, 'list', 'those that have not ended').action((options) =>
+    run(options, ({ caTokenList }, given) => caTokenList(given, io)),
+  );
+  add(token, 'remove', 'make one worthless')
+    .argument('<id>')
+    .action((id: string, options) => run(options, ({ caTokenRemove }, given) => caTokenRemove(id, given, io)));
+
+  const audit = ca.command('audit').description('what the authority did');
+  add(audit, 'verify', 'check that no line of the audit log was changed, taken out, moved or cut off')
+    .option('--anchor <number:hash>', 'head that was written down elsewhere, and must be in the log')
+    .action((options) => run(options, ({ caAuditVerify }, given) => caAuditVerify(given, io)));
+}
+
+function wholeSeconds(value: string): number {
+  const parsed = Number(value);
+  if (!/^\d{1,9}$/.test(value) || parsed < 1)
+    throw new InvalidArgumentError('It must be a whole number of seconds, from 1.');
+  return parsed;
+}
