@@ -25,7 +25,7 @@ const FOREIGN: Readonly<Record<string, Foreign>> = {
   Telemetry: { owner: NETWORKING, here: 'metrics, traces and logs are options of meshClient' },
   AuthorizationPolicy: { owner: NETWORKING },
   PeerAuthentication: { owner: NETWORKING, here: 'its mtls is that of an AuthenticationPolicy, or of the MeshConfig' },
-  RequestAuthentication: { owner: NETWORKING },
+  RequestAuthentication: { owner: NETWORKING, here: 'its jwtRules are the jwt of an AuthenticationPolicy' },
   Sidecar: { owner: NETWORKING },
   WasmPlugin: { owner: NETWORKING },
   BackendTrafficPolicy: {

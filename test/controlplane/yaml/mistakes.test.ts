@@ -95,8 +95,8 @@ ${serviceYaml('reviews')}`;
     ],
     [
       'a kind of others for which there is nothing yet',
-      'kind: AuthorizationPolicy\nmetadata: { name: a }',
-      "AuthorizationPolicy/a kind: is Istio's: this version of inmesh has nothing for it (docs/from-envoy-and-istio.md)",
+      'kind: Sidecar\nmetadata: { name: a }',
+      "Sidecar/a kind: is Istio's: this version of inmesh has nothing for it (docs/from-envoy-and-istio.md)",
     ],
     [
       'a kind of a later version',
