@@ -16,7 +16,7 @@ import { systemRandom } from '../src/core/random.js';
 import { memoryIdentity } from '../src/identity/sources/memory.js';
 import { tlsFactory } from '../src/identity/tls/factory.js';
 import { meshClient } from '../src/index.js';
-import { testCa } from '../test/support/pki.js';
+import { testCa, writeIdentity } from '../test/support/pki.js';
 import { compareCpu, compareRate, report, type Side } from './lib/compare.js';
 import { ECHO } from './lib/echo.js';
 import { type Peer, startPeer } from './lib/peers.js';
@@ -37,7 +37,15 @@ const unary = (client: grpc.Client) => (): Promise<Buffer> =>
     get(message, (error, reply) => (error === null ? resolve(reply) : reject(error)));
   });
 
-const startServer = (): Promise<Peer> => startPeer('tls', reviews.chainPem, reviews.keyPem, ca.root);
+async function startServer(): Promise<Peer> {
+  const folder = mkdtempSync(join(tmpdir(), 'inmesh-bench-peer-'));
+  writeIdentity(folder, reviews, ca);
+  const peer = await startPeer('tls', folder);
+  // It has read them.
+  rmSync(folder, { recursive: true });
+  return peer;
+}
+
 const h2cPort = async ({ control }: Peer): Promise<number> =>
   Number(await (await fetch(`http://127.0.0.1:${control}/h2c`)).text());
 

@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs';
 import { createServer as createHttp } from 'node:http';
 import { createServer as createHttp2 } from 'node:http2';
 import { type AddressInfo, createServer, type Server } from 'node:net';
+import { join } from 'node:path';
 import { systemClock } from '../../src/core/clock.js';
 import { silentLogger } from '../../src/core/log.js';
 import { systemRandom } from '../../src/core/random.js';
@@ -9,10 +11,11 @@ import { tlsFactory } from '../../src/identity/tls/factory.js';
 import { readIdentity } from '../../src/identity/svid.js';
 
 /*
- * The same small replies over plain TCP and under mutual TLS: JSON over HTTP/1.1, an echo over gRPC. Arguments: certificates, key and root, as PEM. Over the
- * channel to its parent: `port` is that of TLS, `control` that of plain HTTP/1.1, and h2c on the port that `control` tells when it is asked.
+ * The same small replies over plain TCP and under mutual TLS: JSON over HTTP/1.1, an echo over gRPC. Argument: a folder with `cert.pem`, `key.pem` and
+ * `roots.pem`. Over the channel to its parent: `port` is that of TLS, `control` that of plain HTTP/1.1, whose path `/h2c` has the port of plain HTTP/2.
  */
-const [certificates = '', privateKey = '', root = ''] = process.argv.slice(2);
+const [folder = ''] = process.argv.slice(2);
+const pem = (name: string): string => readFileSync(join(folder, name), 'utf8');
 const body = JSON.stringify({ hello: 'world', n: 12_345 });
 
 const web = createHttp((request, response) => {
@@ -35,8 +38,8 @@ rpc.on('stream', (stream) => {
 });
 
 const source = memoryIdentity({
-  identity: readIdentity({ certificates, privateKey }),
-  trust: { kind: 'spiffe', bundles: new Map([['cluster.local', [root]]]) },
+  identity: readIdentity({ certificates: pem('cert.pem'), privateKey: pem('key.pem') }),
+  trust: { kind: 'spiffe', bundles: new Map([['cluster.local', [pem('roots.pem')]]]) },
 });
 const options = { clock: systemClock, random: systemRandom, logger: silentLogger };
 const tls = tlsFactory({ ...options, providers: { get: () => source } }).server({

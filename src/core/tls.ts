@@ -6,7 +6,10 @@ import type { DownstreamTls, UpstreamTls } from './model/tls.js';
 
 /** What is told of one connection. `secured` or `failed` once; then, of one that was secured, `drain` at most once. */
 export interface TlsOutcome {
-  /** The handshake is done and the peer is who it must be. `peer`: undefined where it showed no certificate. */
+  /**
+   * The handshake is done and the peer is who it must be. `peer`: undefined where it showed no certificate. From here on it is this socket that is destroyed,
+   * never the one below it.
+   */
   secured(socket: TLSSocket, peer: PeerIdentity | undefined): void;
   /** Names the reason for us. The connection is closed; nothing of it was told to the peer. */
   failed(error: Error): void;
