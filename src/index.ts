@@ -26,6 +26,16 @@ export type { Reply } from './core/reply.js';
 export type { Filter, Service } from './core/service.js';
 export { VERSION } from './core/version.js';
 export { meshClient } from './mesh/client.js';
+export type { JwtSvid } from './identity/jwt-svid.js';
+export type { JwtSvidRequest } from './identity/workload-api/jwt-cache.js';
+export type { WorkloadIdentity } from './mesh/identity.js';
+export type {
+  IdentityCa,
+  IdentityFiles,
+  IdentityOption,
+  IdentitySds,
+  IdentityWorkloadApi,
+} from './mesh/identity-option.js';
 export type { Mesh, MeshDump } from './mesh/mesh.js';
 export type { MeshOptions } from './mesh/options.js';
 export type { FallbackFunction, FallbackReply, FallbackRequest } from './core/fallback.js';

@@ -1,7 +1,8 @@
 /**
  * `node --import inmesh/register app.js`: the mesh for an application that is not changed. Its `fetch`, and all that uses undici's
  * global dispatcher, go through a mesh configured by the environment: INMESH_SERVICE (own name), INMESH_CONFIG (YAML files or
- * folders, separated as in PATH) or INMESH_XDS (`host:port`); with neither, what `meshClient()` finds by itself. WebSockets and
+ * folders, separated as in PATH) or INMESH_XDS (`host:port`); with neither, what `meshClient()` finds by itself, as it finds the
+ * identity for mutual TLS (INMESH_CA, INMESH_JOIN_TOKEN, SPIFFE_ENDPOINT_SOCKET). WebSockets and
  * CONNECT go the way they went before. gRPC is not touched: a channel belongs to the code that made it.
  */
 import { delimiter } from 'node:path';

@@ -27,6 +27,8 @@ export interface IdentityCa {
   readonly joinTokenFile?: string;
   /** PEM file of roots that the server is verified with at first. Default: the root that the join token names. */
   readonly roots?: string;
+  /** DNS name in the server's certificate, as istiod's: `istiod.istio-system.svc`. Default: it must have our control plane's SPIFFE ID. */
+  readonly serverName?: string;
   /** Default: that of this service in the mesh's trust domain. */
   readonly spiffeId?: string;
 }
@@ -63,7 +65,7 @@ export type IdentityOption =
 
 const SHAPES = {
   files: ['certificate', 'privateKey', 'roots', 'trustDomain', 'spiffeBundleMap', 'crls', 'refreshIntervalMs'],
-  ca: ['address', 'joinToken', 'joinTokenFile', 'roots', 'spiffeId'],
+  ca: ['address', 'joinToken', 'joinTokenFile', 'roots', 'serverName', 'spiffeId'],
   sds: ['address', 'certificate', 'trust'],
   workloadApi: ['socket', 'spiffeId', 'hint'],
   source: [],
@@ -136,6 +138,15 @@ export interface IdentityEnvironment {
   readonly joinToken: string | undefined;
   readonly joinTokenFile: string | undefined;
   readonly workloadApi: string | undefined;
+}
+
+/** Where the Workload API is, if there is one. */
+export function workloadApiOf(
+  option: IdentityOption | undefined,
+  environment: IdentityEnvironment,
+): string | undefined {
+  const given = option !== undefined && 'workloadApi' in option ? option.workloadApi : true;
+  return (typeof given === 'object' ? given.socket : given === true ? undefined : given) ?? environment.workloadApi;
 }
 
 /** INMESH_CA, INMESH_JOIN_TOKEN, INMESH_JOIN_TOKEN_FILE, SPIFFE_ENDPOINT_SOCKET; an empty one says nothing. */

@@ -3,6 +3,10 @@ import { IdentityError, MeshClosedError, type MeshError } from '../core/errors.j
 import { type CertificateProviders, DEFAULT_PROVIDER, type IdentitySource } from '../core/identity.js';
 import type { Logger } from '../core/log.js';
 import type { Meter } from '../core/meter.js';
+import type { Random } from '../core/random.js';
+import type { JwtSvid } from '../identity/jwt-svid.js';
+import type { JwtSvidRequest } from '../identity/workload-api/jwt-cache.js';
+import type { SpiffeWorkload } from '../identity/workload-api/spiffe.js';
 import { sourceOf, Watchers } from '../identity/watchers.js';
 
 /** What this workload is known by to others, now. Public: there is no key in it. */
@@ -28,7 +32,10 @@ export interface IdentityPlan {
 export interface MeshIdentityOptions {
   /** What an instance is; undefined: there is none of that name. Asked when the configuration that names it is there, and not again. */
   readonly plan: (instance: string) => IdentityPlan | undefined;
+  /** Where the SPIFFE Workload API is, for tokens. Absent: nowhere. */
+  readonly workloadApi?: string | undefined;
   readonly clock: Clock;
+  readonly random: Random;
   readonly logger: Logger;
   readonly meter: Meter;
 }
@@ -43,6 +50,7 @@ export class MeshIdentity implements CertificateProviders {
   readonly #held = new Map<string, IdentitySource>();
   readonly #waiting = new Set<() => void>();
   #wanted = false;
+  #workload: Promise<SpiffeWorkload> | undefined;
   #closed = false;
 
   constructor(private readonly options: MeshIdentityOptions) {}
@@ -76,6 +84,25 @@ export class MeshIdentity implements CertificateProviders {
     if (source === undefined || identity === undefined) return undefined;
     const { spiffeId, notBefore, notAfter } = identity;
     return { spiffeId, notBefore, notAfter, source: source.name };
+  }
+
+  /** The workload's SPIFFE ID, while it has a certificate. */
+  get principal(): string | undefined {
+    return this.#held.get(DEFAULT_PROVIDER)?.current?.identity?.spiffeId;
+  }
+
+  /** The workload's identity as a token (SPIFFE JWT-SVID), from the Workload API. */
+  async jwtSvid(request: JwtSvidRequest): Promise<JwtSvid> {
+    const { workloadApi: endpoint, clock, random } = this.options;
+    if (this.#closed) throw new MeshClosedError();
+    if (endpoint === undefined)
+      throw new IdentityError(
+        'JWT-SVIDs come from the SPIFFE Workload API: set SPIFFE_ENDPOINT_SOCKET, or identity.workloadApi',
+      );
+    this.#workload ??= import('../identity/workload-api/spiffe.js').then(({ spiffeWorkload }) =>
+      spiffeWorkload({ endpoint, clock, random }),
+    );
+    return (await this.#workload).jwtSvid(request);
   }
 
   /** Resolves when the workload has its first certificate; rejects with what is the matter after `IDENTITY_READY_MS`, and when there can be none. */
@@ -116,7 +143,7 @@ export class MeshIdentity implements CertificateProviders {
     const held = [...this.#held.values()];
     this.#held.clear();
     for (const giveUp of [...this.#waiting]) giveUp();
-    await Promise.all(held.map((source) => source.close()));
+    await Promise.all([...held.map((source) => source.close()), this.#workload?.then((workload) => workload.close())]);
   }
 }
 

@@ -55,5 +55,16 @@ export function meshLimits(parts: LimitParts): LimitedEnv {
     },
   });
   const matching = limitMatching({ random, source: source ?? { labels: {}, principal: undefined } });
-  return { clock, meter, stores, matching, service, principal: source?.principal, uses };
+  return {
+    clock,
+    meter,
+    stores,
+    matching,
+    service,
+    // Known when there is a certificate.
+    get principal() {
+      return source?.principal;
+    },
+    uses,
+  };
 }

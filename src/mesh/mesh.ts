@@ -16,7 +16,7 @@ import { ambientClaims, ambientPeer, type Claims } from '../core/ambient.js';
 import { type Clock, keepAlive } from '../core/clock.js';
 import { Deadlines } from '../core/deadlines.js';
 import { string } from '../core/decode.js';
-import { MeshClosedError } from '../core/errors.js';
+import { IdentityError, MeshClosedError } from '../core/errors.js';
 import type { PeerIdentity } from '../core/identity.js';
 import type { Meter } from '../core/meter.js';
 import type { HealthStatus, Locality } from '../core/model/endpoint.js';
@@ -31,8 +31,11 @@ import type { UsageSnapshot } from '../resilience/quota/snapshot.js';
 import type { RedisOption } from '../resilience/ratelimit/redis/options.js';
 import { usageWindows } from '../resilience/ratelimit/usage-window.js';
 import type { ServerParts } from '../server/parts.js';
+import type { SecurableServer, SecuredServer, SecureOptions } from '../server/tls/secure.js';
 import type { ServableServer, ServeOptions, Serving } from '../server/xds/index.js';
 import type { ConfigDumpJson } from '../xds/csds/index.js';
+import type { JwtSvid } from '../identity/jwt-svid.js';
+import type { JwtSvidRequest } from '../identity/workload-api/jwt-cache.js';
 import { Endings } from './endings.js';
 import { HashLoader } from './hash-source.js';
 import type { MeshIdentity, WorkloadIdentity } from './identity.js';
@@ -61,6 +64,8 @@ export interface Mesh extends Scope {
   readonly servers: ServerParts;
   /** Who this workload is to others: its certificate, while it has one. Undefined: it has none, or none yet. */
   identity(): WorkloadIdentity | undefined;
+  /** This workload's identity as a token for an audience (SPIFFE JWT-SVID), from the Workload API; the same one until half of its life is over. */
+  jwtSvid(request: JwtSvidRequest): Promise<JwtSvid>;
   /** Who makes the request that is being served, by the certificate of its connection. Undefined: there was none, or no request is being served here. */
   peer(): PeerIdentity | undefined;
   /** Claims of the token of the request that is being served, as the mesh has verified them (AuthenticationPolicy). Undefined: there was none. */
@@ -78,6 +83,11 @@ export interface Mesh extends Scope {
    * it is watched; `serving.ready()` tells when it serves.
    */
   serve(server: ServableServer, options: ServeOptions): Promise<Serving>;
+  /**
+   * Puts mutual TLS in front of a server that the application listens with: of node:http, node:https or node:http2, with whatever framework on top. Strict, permissive
+   * or disabled, as the configuration says for the service; `mode` wins over it. Resolves when connections are taken so: await it before the server listens.
+   */
+  secure(server: SecurableServer, options?: SecureOptions): Promise<SecuredServer>;
   /** What is known and used now, for people: targets with their routes, clusters, endpoints and their load, and the resources behind them. */
   configDump(): Promise<MeshDump>;
   /** The resources behind the configuration as they came; for CSDS (`csds` of `inmesh/grpc`, gRFC A40). */
@@ -254,6 +264,7 @@ export function createMesh(given: MeshParts): Mesh {
     meter: observability.meter,
     servers,
     identity: () => identity?.own(),
+    jwtSvid: (request) => identity?.jwtSvid(request) ?? Promise.reject(new IdentityError('this mesh has no identity')),
     peer: ambientPeer,
     claims: ambientClaims,
     stats: () => observability.stats(),
@@ -266,6 +277,11 @@ export function createMesh(given: MeshParts): Mesh {
       const serving = serveXds(server, options, { ...env, watch: servers.watch, outbound: servers.outbound });
       servings.add(serving);
       return serving;
+    },
+    secure: async (server, options = {}) => {
+      if (closing !== undefined) throw new MeshClosedError();
+      const { secureServer } = await import('../server/tls/secure.js');
+      return secureServer(server, options, servers, observability.meter);
     },
     configDump: async () => ({
       ...dump(destinations, env.clock.now()),

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { IdentityError, MeshClosedError } from '../../src/core/errors.js';
+import { systemRandom } from '../../src/core/random.js';
 import { silentLogger } from '../../src/core/log.js';
 import { noMeter } from '../../src/core/meter.js';
 import { memoryIdentity } from '../../src/identity/sources/memory.js';
@@ -15,7 +16,7 @@ afterEach(() => Promise.all(open.splice(0).map((identity) => identity.close())))
 
 function meshIdentity(plan: (instance: string) => IdentityPlan | undefined) {
   const clock = new FakeClock();
-  const identity = new MeshIdentity({ plan, clock, logger: silentLogger, meter: noMeter });
+  const identity = new MeshIdentity({ plan, clock, random: systemRandom, logger: silentLogger, meter: noMeter });
   open.push(identity);
   return { identity, clock };
 }
@@ -74,6 +75,11 @@ describe('the identities of a mesh', () => {
     await new Promise(setImmediate);
     await clock.advance(IDENTITY_READY_MS);
     await refused;
+  });
+
+  test('a token is the Workload API’s to give, and asked for without one says so', async () => {
+    const { identity } = meshIdentity(() => undefined);
+    await expect(identity.jwtSvid({ audience: 'a' })).rejects.toThrow('set SPIFFE_ENDPOINT_SOCKET');
   });
 
   test('closing ends the sources that are the mesh’s own, and those who wait', async () => {
