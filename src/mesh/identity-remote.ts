@@ -20,7 +20,12 @@ export async function caSource(
     spiffeId: ca.spiffeId,
     token: () => joinToken(ca, environment),
     roots,
-    secrets: (connection) => secretsOver(connection, { node: service, clock, random }),
+    serverName: ca.serverName,
+    // Others, istiod among them, have no secret discovery for those whom they certify: their root comes with each certificate.
+    secrets:
+      ca.serverName === undefined
+        ? (connection) => secretsOver(connection, { node: service, clock, random })
+        : undefined,
     clock,
     random,
   });
