@@ -46,7 +46,11 @@ export const prefix = (value: string) => ({ kind: 'prefix', value, ignoreCase: f
 export const atPath = (value: string): AuthzCondition => ({ kind: 'path', match: exact(value) });
 export const calledBy = (value: string): AuthzCondition => ({ kind: 'authenticated', name: exact(value) });
 
-export const rbacPolicy = (name: string, permission = ANY, principal = ANY): RbacPolicy => ({
+export const rbacPolicy = (
+  name: string,
+  permission: AuthzCondition = ANY,
+  principal: AuthzCondition = ANY,
+): RbacPolicy => ({
   name,
   permissions: [permission],
   principals: [principal],
