@@ -13,6 +13,7 @@ import type { TokenFailure } from '../identity/authn/failure.js';
 import { MAX_JWKS_BYTES } from '../identity/authn/key-set.js';
 import { isFailure } from '../identity/authn/token.js';
 import type { VerifiedToken } from '../identity/authn/verifier.js';
+import { judgedPath } from '../identity/authz/path.js';
 import { RouteTable } from '../routing/table/table.js';
 import type { InboundContext } from './context.js';
 import { callers } from './enforced.js';
@@ -96,6 +97,8 @@ async function fetchText(outbound: Outbound, uri: string, timeoutMs: number): Pr
 /** Holds requests to one configuration. Each request once, however often it is looked at. */
 class AuthenticationGate implements Gate {
   readonly #seen = new WeakSet<InboundContext>();
+  /** What is asked goes by the path: then only paths are served that nobody can read in two ways, as with authorization. */
+  readonly #judgesPath: boolean;
   readonly #rules: RouteTable<{ readonly requirement: JwtRequirement | undefined }>;
 
   constructor(
@@ -105,6 +108,9 @@ class AuthenticationGate implements Gate {
   ) {
     const rules = configured.rules.map(({ match, requirement }) => ({ match, value: { requirement } }));
     this.#rules = new RouteTable(rules, { random: env.random });
+    this.#judgesPath = configured.rules.some(
+      ({ match: { path } }) => path.kind === 'regex' || !['', '/'].includes(path.value),
+    );
     // Keys are fetched before the first request.
     authenticators.verifiers(configured);
   }
@@ -115,6 +121,7 @@ class AuthenticationGate implements Gate {
     this.#seen.add(context);
     const { configured } = this;
     if (configured.bypassPreflight && isPreflight(view)) return this.#done(context, []);
+    if (this.#judgesPath && judgedPath(view.path) === undefined) return AMBIGUOUS;
     const requirement = this.#rules.find(view)?.requirement;
     if (requirement === undefined) return this.#done(context, []);
     const found = authenticate(view, requirement, this.authenticators.verifiers(configured));
@@ -189,6 +196,14 @@ const MESSAGES: Partial<Record<TokenFailure['problem'], string>> = {
   several: 'the request brings several tokens',
   expired: 'the token has expired',
   audience: 'the token is not for this audience',
+};
+
+const AMBIGUOUS: Refusal = {
+  status: 400,
+  grpcStatus: PERMISSION_DENIED,
+  code: 'ACCESS_DENIED',
+  flag: 'MZ',
+  message: 'the path is ambiguous',
 };
 
 /** Not the user's fault, and another token would not help; Envoy says 401 here. */
