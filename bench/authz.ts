@@ -131,7 +131,7 @@ for (const size of SIZES) {
       question: `A decision of authorization beside casbin, ${size} policies`,
       sides: [casbin(size), ours(size)],
       concurrency: 1,
-      perRun: SMOKE ? 5 : Math.ceil(1_000 / size),
+      perRun: SMOKE ? 5 : Math.max(20, Math.ceil(1_000 / size)),
       runs: 3,
       each: { what: 'decision', perOnce: DECISIONS },
     }),
