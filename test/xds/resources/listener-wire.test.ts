@@ -108,8 +108,8 @@ describe('over the wire', () => {
       const transport_socket = upstreamTls({ sni: 'a', common_tls_context: { validation_context }, ...fields });
       return decoders[CLUSTER](overTheWire(CLUSTER, clusterResource('c', { transport_socket })), 'c');
     };
-    expect(cluster({ auto_sni_san_validation: true }).settings.tls).toMatchObject({ sni: 'a' });
-    expect(refusal(() => cluster({ auto_host_sni: true }))).toContain('auto_host_sni: is not supported');
+    expect(cluster({ auto_sni_san_validation: true }).settings.tls).toMatchObject({ verifySni: true });
+    expect(cluster({ auto_host_sni: true }).settings.tls).toMatchObject({ sniFromHost: true });
   });
 
   test('both kinds of provider instance are seen', () => {
