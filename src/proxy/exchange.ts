@@ -3,6 +3,7 @@ import type { BodyFlow, BodySink } from '../core/body.js';
 import { Call } from '../core/call.js';
 import { failedHead, grpcStatusOf } from '../core/classify.js';
 import type { MeshError } from '../core/errors.js';
+import { peerOf } from '../core/identity.js';
 import { endToEndHeaders, type HeaderFields } from '../core/headers.js';
 import { PRIORITY_HEADER } from '../core/mesh-headers.js';
 import { localReply, type Reply } from '../core/reply.js';
@@ -10,7 +11,8 @@ import { defaultReserveMs } from '../resilience/deadline/reserve.js';
 import type { Ended, Permit } from '../resilience/shedding/shedder.js';
 import { downstreamOf } from '../server/downstream.js';
 import { isEventStream } from '../server/event-stream.js';
-import { forwardedClient, passedBefore, signForwarded } from './forwarded.js';
+import { isEncrypted } from '../server/tls/carrier.js';
+import { forwardedClient, passedBefore, signClientCert, signForwarded } from './forwarded.js';
 import { clientGone, type InboundBody } from './inbound-body.js';
 import type { ProxyEnv } from './options.js';
 import { loopDetected, type Refusal, refusalOf } from './refusal.js';
@@ -66,7 +68,11 @@ export abstract class Exchange implements BodySink {
     if (head.method === 'OPTIONS' && head.target === '*') return this.#answer(localReply(204), head.method);
     const accepted = accept(head, env.limits.maxHeaders);
     if ('status' in accepted) return this.refuse(accepted);
-    const { protocol, scheme, authority, path, headers, timeoutMs } = accepted;
+    const { protocol, authority, path, headers, timeoutMs } = accepted;
+    // `:scheme` of HTTP/2 is about the hop that ends here; whether there is TLS on the next one, the mesh knows.
+    const endsTls = env.mtls !== undefined && isEncrypted(socket);
+    const scheme = endsTls && head.version === '2.0' ? 'http' : accepted.scheme;
+    if (endsTls) headers['x-forwarded-proto'] ??= 'https';
     if (passedBefore(headers, env.name)) return this.refuse(loopDetected(authority));
     if (!env.trustPriority) delete headers[PRIORITY_HEADER];
     const permit = env.shedding?.admit(protocol, path, headers);
@@ -75,6 +81,7 @@ export abstract class Exchange implements BodySink {
     const downstream = downstreamOf(socket, head.version === '2.0' ? 'HTTP/2' : `HTTP/${head.version}`);
     const remote = forwardedClient(downstream.remote, headers['x-forwarded-for'], env.trustedHops);
     signForwarded(headers, head.version, env.name, socket?.remoteAddress);
+    signClientCert(headers, peerOf(socket));
     const body = this.requestBody(accepted);
     this.#requestBody = body;
     const { method } = head;

@@ -1,5 +1,6 @@
 import { appendHeader, type HeaderFields, headerValue } from '../core/headers.js';
 import { addressKey } from '../core/model/endpoint.js';
+import type { PeerIdentity } from '../core/identity.js';
 import type { Random } from '../core/random.js';
 import { clientAddress } from '../server/remote-address.js';
 
@@ -34,3 +35,27 @@ export function signForwarded(headers: HeaderFields, version: string, name: stri
   if (client !== undefined) headers['x-forwarded-for'] = before === undefined ? client : `${before}, ${client}`;
   headers['x-forwarded-proto'] ??= 'http';
 }
+
+/**
+ * Whose certificate a request came under: Envoy's `x-forwarded-client-cert` by `SANITIZE_SET`, with its fields Hash, Subject, URI and DNS. What a client has written there
+ * itself goes: anybody could. "the Subject field ... the value is double-quoted" - Envoy, x-forwarded-client-cert.
+ */
+export function signClientCert(headers: HeaderFields, peer: PeerIdentity | undefined): void {
+  delete headers['x-forwarded-client-cert'];
+  if (peer === undefined) return;
+  const { fingerprint, subject, uriSans, dnsSans } = peer;
+  headers['x-forwarded-client-cert'] = [
+    `Hash=${fingerprint}`,
+    `Subject=${quoted(subject)}`,
+    ...uriSans.map((uri) => `URI=${bare(uri)}`),
+    ...dnsSans.map((name) => `DNS=${bare(name)}`),
+  ].join(';');
+}
+
+/** Without what cannot stand in a header field. */
+const quoted = (value: string): string =>
+  `"${value.replace(/[^\x20-\x7e]/g, '?').replace(/["\\]/g, (character) => `\\${character}`)}"`;
+
+/** Values with a separator in them are quoted. */
+const bare = (value: string): string =>
+  /^[\x21\x23-\x2b\x2d-\x3a\x3c\x3e-\x7e]*$/.test(value) ? value : quoted(value);

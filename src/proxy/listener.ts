@@ -9,6 +9,8 @@ import {
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { Http2Drain } from '../server/http2-drain.js';
+import { carryPeer } from '../server/tls/carrier.js';
+import { Handshakes } from '../server/tls/handshakes.js';
 import type { ExchangeEnv } from './exchange.js';
 import { rawRefusal, serveHttp1 } from './http1.js';
 import { serveHttp2 } from './http2.js';
@@ -22,7 +24,13 @@ import { sniff } from './sniff.js';
 export class Listener {
   readonly #http1: Server;
   readonly #http2: Http2Server;
-  readonly #sockets = new Set<Socket>();
+  /** Each with how to cut it off. */
+  readonly #sockets = new Map<Socket, () => void>();
+  readonly #bySocket = new WeakMap<Socket, Http2Drain>();
+  /** HTTP/1.1 connections whose next answer is the last. */
+  readonly #leaving = new WeakSet<Socket>();
+  /** The one whose session is being made. */
+  #handing: Socket | undefined;
   readonly #sessions = new Set<Http2Drain>();
   #closed: Promise<void> | undefined;
 
@@ -63,19 +71,50 @@ export class Listener {
 
     const [toHttp1] = this.#http1.listeners('connection') as ((socket: Socket) => void)[];
     this.#http1.removeAllListeners('connection');
+    const serve = (socket: Socket, protocol: 'http1' | 'http2'): void => {
+      if (protocol === 'http1') return toHttp1?.call(this.#http1, socket);
+      // HTTP/1.1 clients may shut down their side and still read; for HTTP/2 the end of one side is the end.
+      socket.allowHalfOpen = false;
+      this.#handing = socket;
+      this.#http2.emit('connection', socket);
+      this.#handing = undefined;
+    };
+    const plain = (socket: Socket): void =>
+      sniff(socket, env.clock, limits.headersTimeoutMs, (protocol) => serve(socket, protocol));
+    const handshakes = new Handshakes(env);
     this.#http1.on('connection', (socket) => {
-      this.#sockets.add(socket);
+      this.#sockets.set(socket, () => handshakes.cut(socket));
       socket.once('close', () => this.#sockets.delete(socket));
       socket.setNoDelay(true);
-      sniff(socket, env.clock, limits.headersTimeoutMs, (protocol) => {
-        if (protocol === 'http1') toHttp1?.call(this.#http1, socket);
+      const { mtls } = env;
+      if (mtls === undefined) return plain(socket);
+      handshakes.look(socket, (transport) => {
+        if (transport === 'tls') {
+          let session: Socket | undefined;
+          handshakes.secure(socket, mtls.server, ['h2', 'http/1.1'], {
+            secured: (secure) => {
+              session = secure;
+              this.#sockets.set(socket, () => secure.destroy());
+              // A client that does not say what it speaks is asked by its first bytes.
+              if (secure.alpnProtocol === false || secure.alpnProtocol === null) plain(secure);
+              else serve(secure, secure.alpnProtocol === 'h2' ? 'http2' : 'http1');
+            },
+            drain: () => session && this.#drain(session),
+          });
+        } else if (mtls.strict) handshakes.refuse(socket, 'plaintext');
         else {
-          // HTTP/1.1 clients may shut down their side and still read; for HTTP/2 the end of one side is the end.
-          socket.allowHalfOpen = false;
-          this.#http2.emit('connection', socket);
+          handshakes.ready(socket);
+          plain(socket);
         }
       });
     });
+  }
+
+  /** No more requests on this connection. */
+  #drain(socket: Socket): void {
+    const session = this.#bySocket.get(socket);
+    if (session === undefined) this.#leaving.add(socket);
+    else session.begin();
   }
 
   /** Resolves with the address that is listened on. */
@@ -98,11 +137,12 @@ export class Listener {
       this.#http1.close(() => resolve());
       for (const session of this.#sessions) session.begin();
     });
-    if (force) for (const socket of this.#sockets) socket.destroy();
+    if (force) for (const cut of [...this.#sockets.values()]) cut();
     return this.#closed;
   }
 
   #serveHttp1(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
+    if (this.#leaving.has(request.socket)) response.shouldKeepAlive = false;
     // An answer whose head went out before the proxy began to close has left its connection open.
     response.once('close', () => {
       if (this.env.draining()) this.#http1.closeIdleConnections();
@@ -112,6 +152,10 @@ export class Listener {
 
   #onSession(session: ServerHttp2Session): void {
     const draining = new Http2Drain(session);
+    if (this.#handing !== undefined) {
+      carryPeer(session, this.#handing);
+      this.#bySocket.set(this.#handing, draining);
+    }
     this.#sessions.add(draining);
     session.on('error', (error) => this.env.logger.debug('HTTP/2 client failed', { error: String(error) }));
     session.on('close', () => this.#sessions.delete(draining));

@@ -2,8 +2,11 @@ import { type Clock, systemClock } from '../core/clock.js';
 import { DecodeError, knownKeys, number, record, shown, string } from '../core/decode.js';
 import { type Logger, silentLogger } from '../core/log.js';
 import { type Random, systemRandom } from '../core/random.js';
-import type { Meter } from '../core/meter.js';
+import { type Meter, noMeter } from '../core/meter.js';
 import type { Service } from '../core/service.js';
+import type { TlsServer } from '../core/tls.js';
+import type { ServerParts } from '../server/parts.js';
+import { MESH_TLS } from '../server/tls/mesh-tls.js';
 import { hops } from '../server/remote-address.js';
 import type { ShedOptions } from '../server/shedding/options.js';
 import { ProxyShedding } from './shedding.js';
@@ -35,6 +38,12 @@ export interface ProxyOptions {
   readonly reserveMs?: number;
   /** Whether requests are refused that could not be answered in time, as the middleware of servers does it. Default: none is. */
   readonly shed?: boolean | ShedOptions;
+  /**
+   * Mutual TLS towards clients, under the mesh's identity: `strict` takes nothing else, `permissive` plain text, too. Needs `servers`. Default: plain text only.
+   */
+  readonly mtls?: 'strict' | 'permissive';
+  /** What the mesh has for servers: `mesh.servers`. */
+  readonly servers?: Pick<ServerParts, 'tls'>;
   /** Where requests that were shed are counted: `mesh.meter`. Default: nowhere. */
   readonly meter?: Meter;
 }
@@ -90,6 +99,9 @@ export interface ProxyEnv {
   readonly trustPriority: boolean;
   readonly trustedHops: number;
   readonly reserveMs: number | undefined;
+  /** Undefined: plain text only. */
+  readonly mtls: { readonly server: TlsServer; readonly strict: boolean } | undefined;
+  readonly meter: Meter;
   /** Undefined: no request is shed. */
   readonly shedding: ProxyShedding | undefined;
 }
@@ -104,6 +116,8 @@ const KEYS = [
   'trustPriority',
   'trustedHops',
   'reserveMs',
+  'mtls',
+  'servers',
   'shed',
   'meter',
 ] as const satisfies readonly (keyof ProxyOptions)[];
@@ -141,8 +155,19 @@ export function proxyEnv(options: ProxyOptions): ProxyEnv {
     trustPriority,
     trustedHops,
     reserveMs,
+    mtls: mtlsOf(options),
+    meter: options.meter ?? noMeter,
     shedding: shed === false ? undefined : new ProxyShedding(shed === true ? {} : shed, clock, options.meter),
   };
+}
+
+function mtlsOf({ mtls, servers }: ProxyOptions): ProxyEnv['mtls'] {
+  if (mtls === undefined) return undefined;
+  if (mtls !== 'strict' && mtls !== 'permissive')
+    throw new DecodeError('options.mtls', `must be strict or permissive, got ${shown(mtls)}`);
+  if (servers === undefined)
+    throw new DecodeError('options.mtls', 'needs options.servers: give mesh.servers, whose identity it is');
+  return { server: servers.tls.server(MESH_TLS), strict: mtls === 'strict' };
 }
 
 /** `127.0.0.1:15001`, `[::1]:0`, `localhost:8080` as host and port. */

@@ -4,10 +4,8 @@ import { Server as HttpsServer } from 'node:https';
 import { Server as NetServer, type Socket } from 'node:net';
 import { Server as TlsNetServer } from 'node:tls';
 import { DecodeError, knownKeys, shown, string } from '../../core/decode.js';
-import { DEFAULT_PROVIDER } from '../../core/identity.js';
 import type { Meter } from '../../core/meter.js';
 import type { ServerListener } from '../../core/model/server.js';
-import type { DownstreamTls } from '../../core/model/tls.js';
 import { NoServerConfigError } from '../../core/server-config.js';
 import type { TlsServer } from '../../core/tls.js';
 import { Http2Drain } from '../http2-drain.js';
@@ -15,6 +13,7 @@ import type { ServerParts } from '../parts.js';
 import { gateEvents } from '../xds/event-gate.js';
 import { carryPeer } from './carrier.js';
 import { Handshakes } from './handshakes.js';
+import { MESH_TLS } from './mesh-tls.js';
 
 /** What is asked of connections: mutual TLS; that or plain text; nothing. */
 export type SecureMode = 'strict' | 'permissive' | 'disabled';
@@ -35,13 +34,6 @@ export interface SecuredServer {
 }
 
 export type SecurableServer = HttpServer | HttpsServer | Http2Server | Http2SecureServer;
-
-/** Under the mesh's own identity; callers must show one that its trust vouches for. */
-export const MESH_TLS: DownstreamTls = {
-  identity: DEFAULT_PROVIDER,
-  roots: { kind: 'provider', instance: DEFAULT_PROVIDER },
-  requireClientCertificate: true,
-};
 
 const MODES: readonly SecureMode[] = ['strict', 'permissive', 'disabled'];
 
