@@ -127,6 +127,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const listen = parseListenAddress(options.listen ?? DEFAULT_LISTEN, 'options.listen');
   const admin = options.admin === undefined ? undefined : parseListenAddress(options.admin, 'options.admin');
   const { loadCodec } = await import('../xds/wire/index.js');
+  // Before anything is opened that would have to be closed.
+  parseLimits(options.limits, 'options.limits');
+  parseDebounce(options.debounce, 'options.debounce');
   const codec = await loadCodec();
   const ca = options.ca === undefined ? undefined : await openCa(options.ca, options, codec);
   const running = new RunningControlPlane(options, codec, ca);
