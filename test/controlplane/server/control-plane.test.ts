@@ -184,7 +184,7 @@ describe('from a program', () => {
 
 describe('starting and stopping', () => {
   it.each([
-    ['no source', {}, 'there is nothing to serve: give config, resources or rateLimits'],
+    ['no source', {}, 'there is nothing to serve: give config, resources, rateLimits or ca'],
     ['two sources', { config: 'a', resources: resourceSet({}) }, 'and not both'],
     ['an address without a host', { config: 'a', listen: '18000' }, 'options.listen: must be host:port'],
     ['an admin address without a host', { config: 'a', admin: ':1' }, 'options.admin: must be host:port'],
