@@ -108,6 +108,11 @@ function describe(io: Io, done: (code: ExitCode) => void): Command {
     )
     .option('--trust-priority', 'believe inmesh-priority of requests: all clients are services of the mesh')
     .addOption(
+      new Option('--mtls <mode>', "mutual TLS towards clients, under the mesh's identity; default: plain text").choices(
+        ['strict', 'permissive'],
+      ),
+    )
+    .addOption(
       new Option(
         '--trusted-hops <number>',
         'proxies in front of this one that are believed about the client (x-forwarded-for); default: 0',

@@ -9,6 +9,7 @@ export interface ProxyCommandOptions {
   readonly service?: string;
   readonly unknownHosts?: 'passthrough' | 'deny';
   readonly trustPriority?: boolean;
+  readonly mtls?: 'strict' | 'permissive';
   readonly trustedHops?: number;
   /** Milliseconds. */
   readonly reserve?: number;
@@ -55,6 +56,7 @@ export async function proxy(options: ProxyCommandOptions, io: Io): Promise<ExitC
       logger,
       trustPriority: options.trustPriority ?? false,
       trustedHops: options.trustedHops ?? 0,
+      ...(options.mtls === undefined ? {} : { mtls: options.mtls, servers: mesh.servers }),
       ...(options.reserve === undefined ? {} : { reserveMs: options.reserve }),
       shed: shedOptions(options),
       meter: mesh.meter,
