@@ -67,14 +67,16 @@ export class RpcConnection {
 
   constructor(private readonly options: RpcOptions) {}
 
-  /** Rejects with RpcError. `limitMs`: the call ends then with DEADLINE_EXCEEDED. `metadata`: beside that of all calls. */
+  /** Rejects with RpcError. `limitMs`: the call ends then with DEADLINE_EXCEEDED. `metadata`: beside that of all calls. `signal`: gives up. */
   async unary(
     path: string,
     request: Uint8Array,
     limitMs: number,
     metadata: Readonly<Record<string, string>> = {},
+    signal?: AbortSignal,
   ): Promise<Uint8Array> {
     const library = await this.#library(path);
+    signal?.throwIfAborted();
     const client = this.#connected(library);
     return new Promise((resolve, reject) => {
       let late = false;
@@ -90,6 +92,7 @@ export class RpcConnection {
         this.#metadata(library, metadata),
         (error, response) => {
           stop();
+          signal?.removeEventListener('abort', cancel);
           this.#open.delete(call);
           if (error === null && response !== undefined) return resolve(response);
           this.#renew(client);
@@ -100,6 +103,8 @@ export class RpcConnection {
           );
         },
       );
+      const cancel = (): void => call.cancel();
+      signal?.addEventListener('abort', cancel, { once: true });
       this.#open.add(call);
     });
   }

@@ -119,7 +119,7 @@ class CaIdentity {
     const metadata = token === undefined ? undefined : { authorization: `Bearer ${token}` };
     let bytes: Uint8Array;
     try {
-      bytes = await this.#requests.unary(CREATE_CERTIFICATE, request, RENEWAL_TIMEOUT_MS, metadata);
+      bytes = await this.#requests.unary(CREATE_CERTIFICATE, request, RENEWAL_TIMEOUT_MS, metadata, signal);
     } catch (error) {
       // In turns: the token may be one that was good once.
       this.#doubted = token === undefined && (error as { code?: unknown }).code === UNAUTHENTICATED;

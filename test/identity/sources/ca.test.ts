@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { IdentitySource, SecretWatcher } from '../../../src/core/identity.js';
 import { seededRandom } from '../../../src/core/random.js';
 import { type CaIdentityOptions, caIdentity } from '../../../src/identity/sources/ca.js';
+import { RENEWAL_TIMEOUT_MS } from '../../../src/identity/renewal.js';
 import { FakeClock } from '../../support/fake-clock.js';
 import { testCa } from '../../support/pki.js';
 import { ScriptedCa } from '../../support/scripted-ca.js';
@@ -10,15 +11,48 @@ import { identitySourceContract, recorder } from '../source-contract.js';
 const WEB = 'spiffe://cluster.local/ns/default/sa/web';
 const HOUR = 3_600_000;
 
-/** Time that begins now: TLS itself has no other clock than the system's. */
-const clockOfToday = (): FakeClock => new FakeClock(0, Date.now());
-/** Lets what is real, sockets and keys, come forward between two steps of time. */
+/** Time that begins now, as TLS itself has no other clock than the system's, and that knows whether a request is under way: its time limit is set. */
+class RenewalClock extends FakeClock {
+  #underWay = 0;
+
+  constructor() {
+    super(0, Date.now());
+  }
+
+  get busy(): boolean {
+    return this.#underWay > 0;
+  }
+
+  override after(delayMs: number, task: () => void): () => void {
+    if (delayMs !== RENEWAL_TIMEOUT_MS) return super.after(delayMs, task);
+    this.#underWay++;
+    let over = false;
+    const end = (): void => {
+      if (!over) this.#underWay--;
+      over = true;
+    };
+    const cancel = super.after(delayMs, () => {
+      end();
+      task();
+    });
+    return () => {
+      end();
+      cancel();
+    };
+  }
+
+  /** Goes on, but not while a request is under way: sockets and keys are real, and take what they take. */
+  async step(ms: number): Promise<void> {
+    await breath();
+    if (!this.busy) await this.advance(ms);
+  }
+}
 const breath = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1));
 
 describe('a CA', () => {
   identitySourceContract(
     async () => {
-      const clock = clockOfToday();
+      const clock = new RenewalClock();
       const ca = await ScriptedCa.start(() => clock.wallTime());
       ca.refusal = { code: 14, details: 'it has nothing yet' };
       const options = { address: ca.address, spiffeId: WEB, clock, random: seededRandom(1), roots: [ca.ca.root] };
@@ -36,8 +70,7 @@ describe('a CA', () => {
           await clock.advance(HOUR * 0.485);
         },
         async wait() {
-          await breath();
-          await clock.advance(100);
+          await clock.step(100);
         },
         async end() {
           ca.stop();
@@ -48,11 +81,11 @@ describe('a CA', () => {
     { ownKey: true },
   );
 
-  let clock: FakeClock;
+  let clock: RenewalClock;
   let ca: ScriptedCa;
   const sources: IdentitySource[] = [];
   beforeEach(async () => {
-    clock = clockOfToday();
+    clock = new RenewalClock();
     ca = await ScriptedCa.start(() => clock.wallTime());
   });
   afterEach(async () => {
@@ -76,8 +109,7 @@ describe('a CA', () => {
     source.watch(told);
     const until = async (holds: () => boolean, stepMs = 100): Promise<void> => {
       for (let i = 0; i < 2_000 && !holds(); i++) {
-        await breath();
-        await clock.advance(stepMs);
+        await clock.step(stepMs);
       }
       expect(holds(), told.errors.map(({ message }) => message).join('\n')).toBe(true);
     };
@@ -145,10 +177,9 @@ describe('a CA', () => {
     for (let round = 0; round < 12; round++) {
       ca.refusal = round % 2 === 0 ? { code: 14, details: 'down' } : undefined;
       // A quarter of a life each.
-      for (let i = 0; i < 30; i++) {
-        await clock.advance(HOUR / 120);
-        // While a request is under way its time limits are set; else there is one timer, for the next.
-        while (clock.pending > 1) await breath();
+      for (let i = 0; i < 60; i++) {
+        await clock.advance(HOUR / 240);
+        while (clock.busy) await breath();
         expect(source.current?.identity?.notAfter).toBeGreaterThan(clock.wallTime());
       }
     }
