@@ -11,7 +11,7 @@ export interface ControlPlaneCommandOptions {
   readonly ca?: string | true;
   readonly caListen?: string;
   readonly trustDomain?: string;
-  readonly tls: 'off' | 'permissive' | 'strict';
+  readonly tls?: 'off' | 'permissive' | 'strict';
   readonly logLevel: LogLevelName;
   readonly output: OutputFormat;
 }
@@ -29,7 +29,7 @@ export async function controlplane(options: ControlPlaneCommandOptions, io: Io):
     );
     return EXIT.usage;
   }
-  if (directory === undefined && (caListen !== undefined || trustDomain !== undefined || tls !== 'off')) {
+  if (directory === undefined && (caListen !== undefined || trustDomain !== undefined || (tls ?? 'off') !== 'off')) {
     io.err('--ca-listen, --trust-domain and --tls need a certificate authority: give --ca\n');
     return EXIT.usage;
   }
@@ -55,7 +55,7 @@ export async function controlplane(options: ControlPlaneCommandOptions, io: Io):
     listen,
     logger,
     ...(config && { config }),
-    ...(directory !== undefined && { ca, tls }),
+    ...(directory !== undefined && { ca, ...(tls !== undefined && { tls }) }),
     ...(rateLimits && { rateLimits, ...(redis !== undefined && { rateLimitRedis: redis }) }),
     ...(admin === undefined ? {} : { admin }),
   });

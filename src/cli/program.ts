@@ -63,10 +63,8 @@ function describe(io: Io, done: (code: ExitCode) => void): Command {
     .addOption(
       new Option(
         '--tls <mode>',
-        'of xDS, with --ca: strict asks for certificates of the mesh, permissive takes clear text as well',
-      )
-        .choices(['off', 'permissive', 'strict'])
-        .default('off'),
+        'of xDS, with --ca: strict asks for certificates of the mesh, permissive, which is the default, takes clear text as well',
+      ).choices(['off', 'permissive', 'strict']),
     )
     .addOption(logLevel())
     .addOption(output())

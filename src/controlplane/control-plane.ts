@@ -40,8 +40,8 @@ export interface ControlPlaneOptions {
    */
   readonly ca?: true | CaServerOptions;
   /**
-   * TLS of ADS; needs `ca`. `strict`: clients show a certificate of the mesh. `permissive`: they may, and clear text is taken as well, while clients move over. Default
-   * `off`: clear text.
+   * TLS of ADS; needs `ca`. `strict`: clients show a certificate of the mesh. `permissive`: they may, and clear text is taken as well, while clients move over. `off`:
+   * clear text. Default: `permissive` with `ca`, else `off`.
    */
   readonly tls?: 'off' | 'permissive' | 'strict';
   /** Where ADS is served: `host:port`, port 0 takes a free one. Default `127.0.0.1:18000`. */
@@ -119,7 +119,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     throw new TypeError('startControlPlane: give either config (paths of YAML files) or resources, and not both');
   if (config === undefined && resources === undefined && rateLimits === undefined && options.ca === undefined)
     throw new TypeError('startControlPlane: there is nothing to serve: give config, resources, rateLimits or ca');
-  const { tls = 'off' } = options;
+  const tls = tlsOf(options);
   if (!['off', 'permissive', 'strict'].includes(tls))
     throw new DecodeError('options.tls', `must be off, permissive or strict, got ${shown(tls)}`);
   if (tls !== 'off' && options.ca === undefined)
@@ -141,6 +141,10 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   }
   return running;
 }
+
+/** Who has a certificate from the authority here comes with it. */
+const tlsOf = ({ tls, ca }: ControlPlaneOptions): 'off' | 'permissive' | 'strict' =>
+  tls ?? (ca === undefined ? 'off' : 'permissive');
 
 type Codec = ConstructorParameters<typeof AdsServer>[0]['codec'];
 
@@ -179,7 +183,8 @@ class RunningControlPlane implements ControlPlane {
   ) {
     this.#clock = options.clock ?? systemClock;
     this.#logger = options.logger ?? silentLogger;
-    const { meter = noMeter, config = 'resources', tls = 'off' } = options;
+    const { meter = noMeter, config = 'resources' } = options;
+    const tls = tlsOf(options);
     const limits = parseLimits(options.limits, 'options.limits');
     const debounce = parseDebounce(options.debounce, 'options.debounce');
     const common = { clock: this.#clock, logger: this.#logger };

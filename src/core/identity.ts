@@ -115,6 +115,9 @@ export const DEFAULT_TRUST_DOMAIN = 'cluster.local';
 /** The namespace of a workload that does not say. */
 export const DEFAULT_NAMESPACE = 'default';
 
+/** The SPIFFE ID of our control plane. */
+export const controlPlaneId = (trustDomain: string): string => workloadId(trustDomain, 'inmesh', 'control-plane');
+
 /** The SPIFFE ID of a service's workloads, in Istio's form with the service's name for the account's: `spiffe://cluster.local/ns/default/sa/reviews`. */
 export const workloadId = (trustDomain: string, namespace: string, service: string): string =>
   `spiffe://${trustDomain}/ns/${namespace}/sa/${service}`;

@@ -1,8 +1,17 @@
 import type { Resource } from '../../core/resources.js';
 
-/** How to talk to a server: gRFC A27 `insecure`, A65 `tls`, `google_default` for what it means outside of Google's cloud: TLS with the system's roots. */
+/**
+ * How to talk to a server: gRFC A27 `insecure`, A65 `tls`, `google_default` for what it means outside of Google's cloud: TLS with the system's roots; and
+ * `inmesh_identity`, a type of our own.
+ */
 export type ChannelCredentialsConfig =
   | { readonly kind: 'insecure' }
+  /** TLS under the identity of this workload, wherever that comes from (certificate provider instance `default`). */
+  | {
+      readonly kind: 'identity';
+      /** SPIFFE ID that the server must have. Undefined: that of our control plane, in the workload's own trust domain. */
+      readonly serverId: string | undefined;
+    }
   | {
       readonly kind: 'tls';
       /** PEM; the system's roots when not set. */
@@ -46,6 +55,8 @@ export interface ServerFeatures {
   readonly resourceTimerIsTransientError: boolean;
   /** gRFC A81 `trusted_xds_server`: it may have `:authority` rewritten. Always true of a server that the application itself named. */
   readonly trusted: boolean;
+  /** `inmesh.settings`, our own: it serves what MeshConfig says to every client (`SETTINGS_LISTENER`). Always asked of a server that is named by its address alone. */
+  readonly settings?: true | undefined;
 }
 
 /** One of `certificate_providers`: `file_watcher` is the plug-in that every gRPC client has (gRFC A29). */

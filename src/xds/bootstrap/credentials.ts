@@ -1,6 +1,7 @@
 import { DecodeError, record, string } from '../../core/decode.js';
 import type { CallCredentialsConfig, ChannelCredentialsConfig } from './bootstrap.js';
-import { type Json, list, optionalFile } from './fields.js';
+import { type Json, list, optionalFile, optionalString } from './fields.js';
+import { parseWorkloadId } from '../../identity/spiffe-id.js';
 import { parseCertificateFiles } from './files.js';
 
 /** Reads a `config`; called for a supported type only. "The "config" field is optional" - A27 */
@@ -9,6 +10,7 @@ type ConfigParser<T> = (config: Json, path: string) => T;
 /** Channel credentials by type, gRFC A27 and A65. */
 const CHANNEL: ReadonlyMap<string, ConfigParser<ChannelCredentialsConfig>> = new Map([
   ['insecure', (): ChannelCredentialsConfig => ({ kind: 'insecure' })],
+  ['inmesh_identity', parseIdentity],
   ['tls', (config, path): ChannelCredentialsConfig => ({ kind: 'tls', ...parseCertificateFiles(config, path) })],
   // Outside of Google's cloud it is TLS with the system's roots. It has no config (gRFC A27).
   ['google_default', (): ChannelCredentialsConfig => ({ kind: 'tls', ...parseCertificateFiles({}, '') })],
@@ -16,6 +18,13 @@ const CHANNEL: ReadonlyMap<string, ConfigParser<ChannelCredentialsConfig>> = new
 
 /** Call credentials by type, gRFC A97. */
 const CALL: ReadonlyMap<string, ConfigParser<CallCredentialsConfig>> = new Map([['jwt_token_file', parseJwtTokenFile]]);
+
+/** A client that does not know the type goes on to the next, so that one bootstrap may serve others as well. */
+function parseIdentity(config: Json, path: string): ChannelCredentialsConfig {
+  const serverId = optionalString(config, 'server_spiffe_id', path);
+  if (serverId !== undefined) parseWorkloadId(serverId, `${path}.server_spiffe_id`);
+  return { kind: 'identity', serverId };
+}
 
 /** "client will stop at the first type it supports" - A27 */
 export function parseChannelCredentials(json: unknown, path: string): ChannelCredentialsConfig {

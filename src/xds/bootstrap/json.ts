@@ -28,7 +28,7 @@ export interface BootstrapJson {
 
 export interface XdsServerJson {
   readonly server_uri: string;
-  /** The first of a type that is known is used: `insecure`, `tls`, `google_default`. */
+  /** The first of a type that is known is used: `inmesh_identity` (inmesh's own), `insecure`, `tls`, `google_default`. */
   readonly channel_creds: readonly CredentialsJson[];
   /** All of types that are known are used: `jwt_token_file`. */
   readonly call_creds?: readonly CredentialsJson[];

@@ -1,7 +1,7 @@
 import { DecodeError, record } from '../../core/decode.js';
 import type { Resource } from '../../core/resources.js';
 import { parseAuthorities } from './authorities.js';
-import type { Bootstrap, XdsServer } from './bootstrap.js';
+import type { Bootstrap, ChannelCredentialsConfig, XdsServer } from './bootstrap.js';
 import { type Json, optionalString } from './fields.js';
 import { completeNode, type NodeDefaults } from './node.js';
 import { parseCertificateProviders } from './providers.js';
@@ -29,17 +29,22 @@ export function parseBootstrap(json: unknown, defaults: NodeDefaults): Bootstrap
   };
 }
 
-/** The bootstrap of somebody who names nothing but a control plane's address: plaintext, default template. */
-export function bootstrapFor(uri: string, defaults: NodeDefaults): Bootstrap {
+/** The bootstrap of somebody who names nothing but a control plane's address: default template, and plaintext unless something else is said. */
+export function bootstrapFor(
+  uri: string,
+  defaults: NodeDefaults,
+  credentials: ChannelCredentialsConfig = { kind: 'insecure' },
+): Bootstrap {
   const server: XdsServer = {
     uri,
-    credentials: { kind: 'insecure' },
+    credentials,
     callCredentials: [],
     apiType: 'AGGREGATED_GRPC',
     features: {
       failOnDataErrors: false,
       resourceTimerIsTransientError: false,
       trusted: true,
+      settings: true,
     },
   };
   return {

@@ -40,5 +40,6 @@ function parseFeatures(json: unknown, path: string): ServerFeatures {
     resourceTimerIsTransientError:
       has('resource_timer_is_transient_error') || has('resource_timer_is_transient_failure'),
     trusted: has('trusted_xds_server'),
+    ...(has('inmesh.settings') && { settings: true }),
   };
 }

@@ -1,6 +1,7 @@
 import type * as grpc from '@grpc/grpc-js';
 import { type CredentialsEnv, channelCredentials } from './credentials/index.js';
 import { SharedChannel } from './shared-channel.js';
+import type { TlsClient } from '../../core/tls.js';
 import type { StreamHandlers, TransportFactory, XdsStream } from './transport.js';
 
 /** The largest response that is read, in bytes. Ten times what a mesh of 20,000 services needs; grpc-js's own limit is 4 MiB. */
@@ -21,24 +22,34 @@ const CHANNEL_OPTIONS: grpc.ChannelOptions = {
   'grpc.service_config_disable_resolution': 1,
 };
 
+export interface GrpcTransportEnv extends CredentialsEnv {
+  /**
+   * TLS under the workload's identity, to a server with this SPIFFE ID; undefined: our control plane's. `host` is what messages call it. Waits for a first
+   * certificate, and rejects where none comes. Absent: this workload has no identity.
+   */
+  readonly identityTls?: ((serverId: string | undefined, host: string) => Promise<TlsClient>) | undefined;
+}
+
 /**
  * Streams over grpc-js, which is loaded here and not before. Streams share a channel while its connection stands; the next attempt after a
  * failure has a channel of its own, so that one attempt of ours is one attempt to connect: a channel that is kept would add a backoff of
  * its own, and answer with yesterday's error.
  */
 export const grpcTransport =
-  (env: CredentialsEnv): TransportFactory =>
+  (env: GrpcTransportEnv): TransportFactory =>
   async (server) => {
     const library = await import('@grpc/grpc-js');
-    const credentials = channelCredentials(library, server, env);
+    const { credentials: config, uri } = server;
+    const identity = config.kind === 'identity' ? await env.identityTls?.(config.serverId, uri) : undefined;
+    const credentials = channelCredentials(library, server, env, identity);
     let shared: SharedChannel | undefined;
     return (path, handlers) => {
       try {
-        if (shared?.usable !== true) shared = new SharedChannel(library, server.uri, credentials(), CHANNEL_OPTIONS);
+        if (shared?.usable !== true) shared = new SharedChannel(library, uri, credentials, CHANNEL_OPTIONS);
         return shared.open(path, handlers);
       } catch (error) {
         // A certificate that is gone, or a target that is none: it may be mended before the next attempt.
-        return failed(library, handlers, `a channel to ${server.uri} cannot be made: ${(error as Error).message}`);
+        return failed(library, handlers, `a channel to ${uri} cannot be made: ${(error as Error).message}`);
       }
     };
   };

@@ -24,7 +24,10 @@ export class HalfOpenSockets {
       if (connect === undefined) return connector;
       connector.connect = (socket) => {
         this.#follow(socket);
-        return connect(socket);
+        return connect(socket).then((connected) => {
+          if (connected.socket !== socket) idle(connected.socket);
+          return connected;
+        });
       };
       return connector;
     };
@@ -36,8 +39,13 @@ export class HalfOpenSockets {
 
   #follow(socket: Socket): void {
     this.#sockets.add(socket);
-    socket.ref = () => socket;
-    socket.unref();
+    idle(socket);
     socket.once('close', () => this.#sockets.delete(socket));
   }
+}
+
+/** Keeps no process alive, whoever asks it to. One of TLS has a way of its own to the connection below. */
+function idle(socket: Socket): void {
+  socket.ref = () => socket;
+  socket.unref();
 }

@@ -99,7 +99,7 @@ export class KeptStream {
         if (!this.#closed) this.#open(transport);
       },
       (error: unknown) => {
-        if (!this.#closed) this.#over(`the gRPC client cannot be loaded: ${String(error)}`, true);
+        if (!this.#closed) this.#over(`no connection can be made: ${String(error)}`, true);
       },
     );
   }

@@ -1,28 +1,38 @@
 import type * as grpc from '@grpc/grpc-js';
 import { HalfOpenSockets } from './half-open.js';
-import type { StreamHandlers, XdsStream } from './transport.js';
+import type { ChannelCredentialsFactory } from './credentials/index.js';
+import type { StreamEnd, StreamHandlers, XdsStream } from './transport.js';
 
 /** One grpc-js channel: one attempt to connect, and all streams that are opened while what came of it stands. */
 export class SharedChannel {
   readonly #channel: grpc.ChannelInterface;
   readonly #sockets: HalfOpenSockets;
   readonly #streams = new Set<ChannelStream>();
+  readonly #handshakes = new Set<() => void>();
   #state: 'connecting' | 'ready' | 'broken' = 'connecting';
+  #draining = false;
 
   constructor(
     private readonly library: typeof grpc,
     uri: string,
-    credentials: grpc.ChannelCredentials,
+    makeCredentials: ChannelCredentialsFactory,
     options: grpc.ChannelOptions,
   ) {
+    const credentials = makeCredentials({
+      drain: () => this.#drain(),
+      handshake: (giveUp) => {
+        this.#handshakes.add(giveUp);
+        return () => void this.#handshakes.delete(giveUp);
+      },
+    });
     this.#sockets = new HalfOpenSockets(credentials);
     this.#channel = new library.Channel(uri, credentials, options);
     this.#watch();
   }
 
-  /** False once the connection was lost, could not be made, or was closed with its last stream. */
+  /** False once the connection was lost, could not be made, is to be replaced, or was closed with its last stream. */
   get usable(): boolean {
-    return this.#state !== 'broken';
+    return this.#state !== 'broken' && !this.#draining;
   }
 
   open(path: string, handlers: StreamHandlers): XdsStream {
@@ -52,6 +62,14 @@ export class SharedChannel {
     for (const stream of [...this.#streams]) stream.ready();
   }
 
+  /** Its streams end as if the server had ended them: what they had is kept, and they go on where they were on a new connection. */
+  #drain(): void {
+    if (this.#draining) return;
+    this.#draining = true;
+    const { status } = this.library;
+    for (const stream of [...this.#streams]) stream.end({ code: status.UNAVAILABLE, details: REPLACED });
+  }
+
   #closed(stream: ChannelStream): void {
     const { connectivityState } = this.library;
     const wasReady = this.#state === 'ready';
@@ -62,9 +80,14 @@ export class SharedChannel {
     this.#state = 'broken';
     this.#channel.close();
     // One that is ready says goodbye by itself.
-    if (!wasReady) this.#sockets.destroy();
+    if (wasReady) return;
+    // From the top: Node 20 does not survive a TCP connection that goes away below a handshake.
+    for (const giveUp of [...this.#handshakes]) giveUp();
+    this.#sockets.destroy();
   }
 }
+
+const REPLACED = 'the certificate of this workload, or whom it trusts, was replaced: a new connection takes over';
 
 /** One call on the channel. */
 class ChannelStream implements XdsStream {
@@ -86,11 +109,16 @@ class ChannelStream implements XdsStream {
         if (!this.#closed) this.handlers.message(message);
       },
       onReceiveStatus: ({ code, details }) => {
-        if (this.#closed) return;
-        this.close();
-        this.handlers.ended({ code, details });
+        this.end({ code, details });
       },
     });
+  }
+
+  /** It is over, and its owner is told. */
+  end(end: StreamEnd): void {
+    if (this.#closed) return;
+    this.close();
+    this.handlers.ended(end);
   }
 
   /** The channel is connected. */

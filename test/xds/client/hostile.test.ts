@@ -370,7 +370,7 @@ describe('a configuration that is wrong', () => {
     const watcher = new Recorder();
     client.watch(CLUSTER, 'a', watcher);
     await until(() => watcher.told.length === 1);
-    expect(watcher.errors[0]?.message).toMatch(/cannot be loaded: Error: not installed/);
+    expect(watcher.errors[0]?.message).toMatch(/no connection can be made: Error: not installed/);
     await clock.advance(1_000);
     await until(() => attempts === 2);
   });

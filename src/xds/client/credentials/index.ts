@@ -1,1 +1,7 @@
-export { type CredentialsEnv, channelCredentials, requireSecrecy } from './channel.js';
+export {
+  type ChannelCredentialsFactory,
+  type CredentialsEnv,
+  channelCredentials,
+  requireSecrecy,
+} from './channel.js';
+export type { ConnectionHooks } from './identity.js';
