@@ -42,6 +42,7 @@ await build({
     join(here, 'lib', 'peer-outage.ts'),
     join(here, 'lib', 'peer-overload.ts'),
     join(here, 'lib', 'peer-tls.ts'),
+    join(here, 'lib', 'peer-rotation.ts'),
   ],
   outdir: out,
   entryNames: '[name]',

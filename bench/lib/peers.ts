@@ -12,7 +12,7 @@ export interface Peer {
 }
 
 export async function startPeer(
-  kind: 'http' | 'grpc' | 'xds' | 'plane' | 'slow' | 'idle' | 'outage' | 'overload' | 'tls',
+  kind: 'http' | 'grpc' | 'xds' | 'plane' | 'slow' | 'idle' | 'outage' | 'overload' | 'tls' | 'rotation',
   ...args: string[]
 ): Promise<Peer> {
   const script = fileURLToPath(new URL(`./peer-${kind}.mjs`, import.meta.url));

@@ -1,0 +1,78 @@
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type * as grpc from '@grpc/grpc-js';
+import { startControlPlane } from '../../src/controlplane/index.js';
+import { silentLogger } from '../../src/core/log.js';
+import { XdsServer } from '../../src/grpc.js';
+import { meshClient } from '../../src/index.js';
+import { type PlaneStart, ROTATED, type ServerStart, STREAM_EVERY_MS, STREAM_MESSAGES } from './rotated.js';
+
+/*
+ * For `rotation`. A control plane with an authority, whose leaves live for seconds: GET /token?of=reviews makes a join token, GET /rotate begins to rotate the
+ * root, GET /rotation says how far that is. Or a server under mutual TLS, whose GET /seen tells how many certificates it has had.
+ */
+const [role, json = '{}'] = process.argv.slice(2);
+let routes: Readonly<Record<string, (query: URLSearchParams) => unknown>>;
+let port: number;
+
+if (role === 'plane') {
+  const { config, directory, listen, caListen, leafMs, distributeMs } = JSON.parse(json) as PlaneStart;
+  const plane = await startControlPlane({ config, listen, ca: { directory, listen: caListen, leafMs, distributeMs } });
+  const { ca } = plane;
+  if (ca === undefined) throw new Error('there is no authority');
+  port = plane.port;
+  routes = {
+    '/ca': () => ca.port,
+    '/token': async (query) =>
+      (await ca.tokens.create(`spiffe://cluster.local/ns/default/sa/${query.get('of')}`)).token,
+    '/rotate': async () => void (await ca.authority.rotateRoot()),
+    '/rotation': () => ca.authority.state.rotation?.step ?? 'none',
+  };
+} else {
+  const { service, xds, ca, token, serve, kind } = JSON.parse(json) as ServerStart;
+  const identity = { ca: { address: ca, joinToken: token } };
+  const mesh = meshClient({ service, xds, identity, logger: silentLogger });
+  const peer = (): string => mesh.peer()?.spiffeId ?? 'nobody';
+  const answer: RequestListener = (request, response) => {
+    request.resume();
+    response.end(peer());
+  };
+  let server: XdsServer | ReturnType<typeof createServer>;
+  if (kind === 'http') server = createServer(answer);
+  else {
+    server = new XdsServer();
+    server.addService(ROTATED, {
+      get: (_: unknown, done: grpc.sendUnaryData<Buffer>) => done(null, Buffer.from(peer())),
+      watch(call: grpc.ServerWritableStream<Buffer, Buffer>) {
+        let sent = 0;
+        const timer = setInterval(() => {
+          call.write(Buffer.from(peer()));
+          if (++sent < STREAM_MESSAGES) return;
+          clearInterval(timer);
+          call.end();
+        }, STREAM_EVERY_MS);
+        call.on('cancelled', () => clearInterval(timer));
+      },
+    });
+  }
+  await (await mesh.serve(server, { address: serve, service })).ready();
+  port = Number(serve.split(':').at(-1));
+  let seen = 0;
+  let last: number | undefined;
+  setInterval(() => {
+    const now = mesh.identity()?.notAfter;
+    if (last !== undefined && now !== last) seen++;
+    last = now;
+  }, 50);
+  routes = { '/seen': () => seen };
+}
+
+const control = createServer((request, response) => {
+  const { pathname, searchParams } = new URL(request.url ?? '/', 'http://control');
+  Promise.resolve(routes[pathname]?.(searchParams)).then(
+    (answer) => response.end(JSON.stringify(answer ?? null)),
+    (error: Error) => response.writeHead(500).end(error.message),
+  );
+});
+control.listen(0, '127.0.0.1', () => process.send?.({ port, control: (control.address() as AddressInfo).port }));
+process.on('disconnect', () => process.exit());
