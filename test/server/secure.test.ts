@@ -108,6 +108,17 @@ describe.each(Object.entries(KINDS))('a server of the application’s own (%s)',
     ]);
   });
 
+  test('without middleware a handler knows who calls, too, also later', async () => {
+    const server = await make();
+    const event = server.listeners('request')[0] as never;
+    server.off('request', event);
+    server.on('request', (_: unknown, response: { end(text?: string): unknown }) => {
+      setImmediate(() => response.end(mesh.peer()?.spiffeId));
+    });
+    const address = await start(server, { mode: 'strict' });
+    expect(await face.ask(address, web())).toEqual([200, 'spiffe://cluster.local/ns/default/sa/web']);
+  });
+
   test('permissive: plain text is served, too', async () => {
     const address = await start(await make(), { mode: 'permissive' });
     expect(await face.ask(address, undefined)).toEqual([200, 'nobody']);

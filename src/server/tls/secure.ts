@@ -1,9 +1,11 @@
 import { type IncomingMessage, Server as HttpServer, type ServerResponse } from 'node:http';
-import type { Http2SecureServer, Http2Server, ServerHttp2Session } from 'node:http2';
+import type { Http2SecureServer, Http2Server, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import { Server as HttpsServer } from 'node:https';
 import { Server as NetServer, type Socket } from 'node:net';
 import { Server as TlsNetServer } from 'node:tls';
+import { ambientPeer, derivedAmbient, withAmbient } from '../../core/ambient.js';
 import { DecodeError, knownKeys, shown, string } from '../../core/decode.js';
+import { peerOf } from '../../core/identity.js';
 import type { Meter } from '../../core/meter.js';
 import type { ServerListener } from '../../core/model/server.js';
 import { NoServerConfigError } from '../../core/server-config.js';
@@ -11,7 +13,7 @@ import type { TlsServer } from '../../core/tls.js';
 import { Http2Drain } from '../http2-drain.js';
 import type { ServerParts } from '../parts.js';
 import { gateEvents } from '../xds/event-gate.js';
-import { carryPeer } from './carrier.js';
+import { carrierOf, carryPeer } from './carrier.js';
 import { Handshakes } from './handshakes.js';
 import { MESH_TLS } from './mesh-tls.js';
 
@@ -34,6 +36,9 @@ export interface SecuredServer {
 }
 
 export type SecurableServer = HttpServer | HttpsServer | Http2Server | Http2SecureServer;
+
+/** Events that bring a request, of node:http and node:http2. */
+const REQUESTS = ['request', 'checkContinue', 'checkExpectation', 'upgrade', 'connect', 'stream'];
 
 const MODES: readonly SecureMode[] = ['strict', 'permissive', 'disabled'];
 
@@ -101,8 +106,7 @@ class Secured implements SecuredServer {
       gateEvents(server, {
         connection: (later: () => void, socket: Socket) => this.#connection(socket, later),
         session: (_: () => void, session: ServerHttp2Session) => this.#session(session),
-        request: (_: () => void, request: IncomingMessage, response: ServerResponse) =>
-          this.#request(request, response),
+        ...Object.fromEntries(REQUESTS.map((event) => [event, this.#request])),
       }),
     );
     if (mode === undefined && service !== undefined) {
@@ -197,10 +201,14 @@ class Secured implements SecuredServer {
     return true;
   }
 
-  #request({ socket }: IncomingMessage, response: ServerResponse): boolean {
-    if (this.#leaving.has(socket)) response.shouldKeepAlive = false;
-    return true;
-  }
+  /** Its handlers find who calls (`mesh.peer()`), also without middleware. */
+  readonly #request = (later: () => void, request: IncomingMessage | ServerHttp2Stream, second: unknown): boolean => {
+    if ('socket' in request && this.#leaving.has(request.socket)) (second as ServerResponse).shouldKeepAlive = false;
+    const peer = peerOf(carrierOf('socket' in request ? request : { stream: request }));
+    if (peer === undefined || ambientPeer() === peer) return true;
+    withAmbient(derivedAmbient({ peer }), later);
+    return false;
+  };
 
   /** HTTP/1.1: the next response says that it is the last; a client that were cut off while it sends a request could not know whether it was served. */
   #drain(socket: Socket): void {
