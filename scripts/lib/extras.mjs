@@ -126,15 +126,17 @@ const SPIRE = {
 };
 
 /**
- * SPIRE's server and agent (test/interop/spire), built from the Go module proxy with its own go.sum. They take some minutes once, as they bring the clients of all
- * clouds along.
+ * SPIRE's server and agent (test/interop/spire), built from the Go module proxy with its own go.sum, where `INMESH_SPIRE` is `build` (as in .ci/run): they take
+ * several minutes once, as they bring the clients of all clouds along.
  */
 function spire() {
   const given = process.env.INMESH_SPIRE;
-  if (given !== undefined) return { env: { INMESH_SPIRE: given } };
+  if (given !== undefined && given !== 'build') return { env: { INMESH_SPIRE: given } };
   const folder = join(cache, 'spire');
   const programs = ['spire-server', 'spire-agent'];
   if (programs.every((name) => existsSync(join(folder, name)))) return { env: { INMESH_SPIRE: folder } };
+  if (given === undefined)
+    return { missing: 'INMESH_SPIRE=build builds it from the Go module proxy, once; or name a folder with its programs' };
   if (process.platform === 'win32') return { missing: 'the tests need Unix sockets' };
   if (!succeeds('go', ['version'])) return { missing: 'no Go on this machine' };
   const go = (args, cwd) => {
