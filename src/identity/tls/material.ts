@@ -6,6 +6,9 @@ import type { Random } from '../../core/random.js';
 import { Generation } from './generation.js';
 import type { Live } from './live.js';
 
+/** How often connections are looked at for certificates that have ended, in milliseconds. */
+export const EXPIRY_CHECK_MS = 60_000;
+
 export interface MaterialEnv {
   readonly providers?: CertificateProviders | undefined;
   readonly clock: Clock;
@@ -42,6 +45,8 @@ export class Material {
   #stops: (() => void)[] = [];
   readonly #waiting = new Set<(generation: Generation) => void>();
   readonly #live = new Set<Live>();
+  /** While there are connections. */
+  #stopChecks: (() => void) | undefined;
   #closed = false;
 
   constructor(
@@ -77,9 +82,11 @@ export class Material {
   /** From now on the connection hears of changes, until the result is called. */
   add(live: Live): () => void {
     this.#live.add(live);
+    if (this.#stopChecks === undefined && !this.#closed) this.#checkLater();
     return () => {
       this.#live.delete(live);
       live.cancel();
+      if (this.#live.size === 0) this.#endChecks();
     };
   }
 
@@ -89,6 +96,23 @@ export class Material {
     this.#waiting.clear();
     for (const live of this.#live) live.cancel();
     this.#live.clear();
+    this.#endChecks();
+  }
+
+  #checkLater(): void {
+    const { clock, times } = this.env;
+    const check = (): void => {
+      const now = times();
+      for (const live of [...this.#live]) live.passed(now);
+      if (this.#live.size === 0) this.#endChecks();
+      else this.#checkLater();
+    };
+    this.#stopChecks = clock.after(EXPIRY_CHECK_MS, check, { background: true });
+  }
+
+  #endChecks(): void {
+    this.#stopChecks?.();
+    this.#stopChecks = undefined;
   }
 
   #watch(): void {

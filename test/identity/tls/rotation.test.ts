@@ -2,7 +2,8 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { Clock } from '../../../src/core/clock.js';
 import { systemClock } from '../../../src/core/clock.js';
 import type { IdentityState } from '../../../src/core/identity.js';
-import { DRAIN_SPREAD_MS } from '../../../src/identity/tls/live.js';
+import { DRAIN_SPREAD_MS, EXPIRED_GRACE_MS } from '../../../src/identity/tls/live.js';
+import { EXPIRY_CHECK_MS } from '../../../src/identity/tls/material.js';
 import { type CertificateOptions, type Issued, type TestCa, testCa } from '../../support/pki.js';
 import {
   dialTls,
@@ -27,14 +28,16 @@ afterEach(async () => {
 /** Timers that fire when the test says so; the time of day is the real one, which OpenSSL goes by, and what the test adds to it. */
 class TimerClock implements Clock {
   aheadMs = 0;
+  /** Time that has gone by, by both clocks. */
+  passedMs = 0;
   readonly timers = new Map<() => void, number>();
 
   now(): number {
-    return systemClock.now();
+    return systemClock.now() + this.passedMs;
   }
 
   wallTime(): number {
-    return systemClock.wallTime() + this.aheadMs;
+    return systemClock.wallTime() + this.aheadMs + this.passedMs;
   }
 
   after(delayMs: number, task: () => void): () => void {
@@ -46,8 +49,9 @@ class TimerClock implements Clock {
     return () => void this.timers.delete(run);
   }
 
+  /** Without those that look at what has ended. */
   get delays(): number[] {
-    return [...this.timers.values()];
+    return [...this.timers.values()].filter((delay) => delay !== EXPIRY_CHECK_MS);
   }
 
   fire(): void {
@@ -147,6 +151,66 @@ describe('a certificate that is replaced', () => {
     await dial();
     client.source.set({ identity: { ...web(), privateKey: reviews().privateKey }, trust: ca.trust() });
     expect((await dial()).ours.error).toBeUndefined();
+  });
+});
+
+describe('a certificate that has ended', () => {
+  const inHours = (hours: number): CertificateOptions => ({ notAfter: Date.now() + hours * HOUR });
+
+  test('its owner is given no new calls, and loses the connection when the grace is over', async () => {
+    const { clock, dial } = await pair(stateOf(reviews(inHours(6)), ca), stateOf(web(inHours(3)), ca));
+    const { ours, theirs } = await dial();
+    clock.passedMs = 3 * HOUR - 1;
+    clock.fire();
+    expect([ours.drained, theirs.drained]).toEqual([false, false]);
+    clock.passedMs = 3 * HOUR + MINUTE;
+    clock.fire();
+    expect([ours.drained, theirs.drained]).toEqual([false, true]);
+    expect(await echoes(ours.socket as never)).toBe(true);
+    clock.passedMs = 3 * HOUR + EXPIRED_GRACE_MS + MINUTE;
+    clock.fire();
+    expect(theirs.socket?.destroyed).toBe(true);
+    expect(theirs.socket?.errored).toMatchObject({ reason: 'expired' });
+    await closed(ours);
+  });
+
+  test('a connection that is drained, and never ends by itself, ends with the certificate that it was made with', async () => {
+    const { clock, client, dial } = await pair(stateOf(reviews(inHours(6)), ca), stateOf(web(inHours(3)), ca));
+    const old = await dial();
+    client.source.set(stateOf(web(inHours(9)), ca));
+    clock.fire();
+    const next = await dial();
+    expect([old.ours.drained, next.ours.drained]).toEqual([true, false]);
+    clock.passedMs = 3 * HOUR + EXPIRED_GRACE_MS + MINUTE;
+    clock.fire();
+    await Promise.all([closed(old.ours), closed(old.theirs)]);
+    expect([next.ours.socket?.destroyed, next.ours.drained]).toEqual([false, false]);
+  });
+
+  test('one’s own that could not be replaced is left to the others to judge', async () => {
+    const { clock, dial } = await pair(stateOf(reviews(inHours(3)), ca), stateOf(web(inHours(6)), ca));
+    const { ours, theirs } = await dial();
+    clock.passedMs = 3 * HOUR + MINUTE;
+    clock.fire();
+    expect([ours.drained, theirs.drained]).toEqual([true, false]);
+  });
+
+  test('a wall clock that jumps an hour ahead ends no connection', async () => {
+    const { clock, dial } = await pair(stateOf(reviews({ notAfter: Date.now() + MINUTE }), ca), stateOf(web(), ca));
+    const { ours, theirs } = await dial();
+    clock.aheadMs = HOUR;
+    clock.fire();
+    expect([ours.drained, theirs.drained]).toEqual([false, false]);
+    expect(await echoes(ours.socket as never)).toBe(true);
+  });
+
+  test('nothing is looked at when the connections are gone', async () => {
+    const { clock, dial } = await pair(stateOf(reviews(), ca), stateOf(web(), ca));
+    const { ours, theirs } = await dial();
+    expect(clock.timers.size).toBeGreaterThan(0);
+    ours.socket?.destroy();
+    await Promise.all([closed(ours), closed(theirs)]);
+    expect(clock.timers.size).toBe(0);
   });
 });
 
