@@ -34,6 +34,8 @@ export class CacheEntry {
   stopTimer: (() => void) | undefined;
   /** Ends the time that the value has to live (xds_protocol, TTL); undefined when it has no such limit. */
   stopExpiry: (() => void) | undefined;
+  /** A response with all that there is came without it since it was asked for. Written by `Updates`. */
+  leftOut = false;
   /** Wall time of the last change of state, in milliseconds; undefined before the first. */
   #updatedAt: number | undefined;
   #arrival: Arrival | undefined;

@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/clock.js';
-import { INBOUND_PREFIX, type ResourceType } from '../../core/resources.js';
+import { INBOUND_PREFIX, isOwnListener, type ResourceType } from '../../core/resources.js';
 import type { Steps } from '../../core/steps.js';
 import type { ServerFeatures } from '../bootstrap/bootstrap.js';
 import type { ResourceError } from '../wire/messages.js';
@@ -51,6 +51,12 @@ const TIMEOUT: Kind = { state: 'TIMEOUT', reason: 'unreachable' };
 const NACKED: Kind = { state: 'NACKED', reason: 'invalid' };
 const RECEIVED_ERROR: Kind = { state: 'RECEIVED_ERROR', reason: 'invalid' };
 
+/**
+ * Where there are no policies for a service's own servers, those let everybody in. So a control plane has to say that there are none; that it says nothing, as one
+ * that hangs does, is no word about them.
+ */
+const needsWord = ({ name }: CacheEntry): boolean => name.startsWith(INBOUND_PREFIX);
+
 export interface UpdatesOptions {
   /** `node.id`, for whoever reads the server's log. */
   readonly nodeId: string;
@@ -76,7 +82,11 @@ export class Updates {
     const isTransient = source.features.resourceTimerIsTransientError;
     const delayMs = isTransient ? TRANSIENT_RESOURCE_TIMEOUT_MS : RESOURCE_TIMEOUT_MS;
     const problem = `the control plane ${source.uri} sent nothing for it in ${delayMs} ms`;
-    this.#await(entry, delayMs, () => this.#trouble(entry, problem, isTransient ? TIMEOUT : DOES_NOT_EXIST, false));
+    entry.leftOut = false;
+    this.#await(entry, delayMs, () => {
+      const isSilence = needsWord(entry) ? !entry.leftOut : isTransient;
+      this.#trouble(entry, problem, isSilence ? TIMEOUT : DOES_NOT_EXIST, false);
+    });
   }
 
   /** Nobody is asked any more: it cannot time out. */
@@ -195,8 +205,10 @@ export class Updates {
 
   /** Not in a full set. "it may not be possible for the client to know that a resource does not exist" if it was never there - xds_protocol */
   #absent(entry: CacheEntry, source: Source): void {
-    if (entry.arrival === undefined || entry.state === 'DOES_NOT_EXIST') return;
-    this.#gone(entry, source);
+    if (entry.state === 'DOES_NOT_EXIST') return;
+    // One that may be older than the request is no answer to it; the wait is longer than a response is under way.
+    if (entry.arrival === undefined) entry.leftOut = source.doubtfulUntil(entry) === undefined;
+    if (entry.arrival !== undefined || (needsWord(entry) && entry.state === 'TIMEOUT')) this.#gone(entry, source);
   }
 
   #gone(entry: CacheEntry, source: Source): void {
@@ -222,8 +234,8 @@ export class Updates {
     kind: Pick<Trouble, 'state' | 'reason'>,
     refused?: Trouble['refused'],
   ): void {
-    // Policies for a service's own servers are there or not: when the last one goes, it is because somebody took it out.
-    const gone = kind.reason === 'does-not-exist' && entry.name.startsWith(INBOUND_PREFIX);
+    // Policies for a service's own servers, and settings of the mesh, are there or not: when the last one goes, it is because somebody took it out.
+    const gone = kind.reason === 'does-not-exist' && isOwnListener(entry.name);
     this.#trouble(
       entry,
       problem,
@@ -254,7 +266,10 @@ export class Updates {
       const leftMs = due - clock.now();
       if (leftMs > 0) entry.stopExpiry = clock.after(leftMs, expire, { background: true });
       // The very purpose of a TTL is that the value does not outlive it.
-      else this.#trouble(entry, `its time to live of ${ttlMs} ms has passed`, DOES_NOT_EXIST, true);
+      else {
+        const kind = needsWord(entry) ? TIMEOUT : DOES_NOT_EXIST;
+        this.#trouble(entry, `its time to live of ${ttlMs} ms has passed`, kind, true);
+      }
     };
     entry.stopExpiry = clock.after(ttlMs, expire, { background: true });
   }
