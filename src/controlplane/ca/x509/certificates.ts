@@ -1,6 +1,8 @@
 import { createHash, createPublicKey, type KeyObject, randomBytes, X509Certificate } from 'node:crypto';
-import type { Extension, SubjectKeyIdentifierExtension } from '@peculiar/x509';
+import type { Extension, Name, SubjectKeyIdentifierExtension } from '@peculiar/x509';
+import { readCertificate } from '../../../identity/certificate.js';
 import { BACKDATE_SHARE, MAX_BACKDATE_MS } from '../constants.js';
+import { CaError } from '../errors.js';
 import { type SigningKey, signingKey } from './algorithms.js';
 import { x509Library } from './library.js';
 
@@ -8,8 +10,8 @@ import { x509Library } from './library.js';
 export interface Issuer {
   readonly certificate: string;
   readonly key: SigningKey;
-  /** Distinguished name as the library writes it. */
-  readonly name: string;
+  /** Distinguished name as it is in its certificate, kinds of strings included: peers compare the bytes (RFC 5280 7.1: "binary comparison"). */
+  readonly name: Name;
   /** Key identifier, hex. */
   readonly keyId: string;
   readonly notAfter: number;
@@ -51,13 +53,19 @@ const spkiOf = (key: KeyObject): Buffer => createPublicKey(key).export({ type: '
 export async function issuerOf(certificate: string, key: KeyObject): Promise<Issuer> {
   const { X509Certificate: Parsed } = await x509Library();
   // The first of the chain.
-  const parsed = new Parsed(new X509Certificate(certificate).raw);
+  const { raw } = new X509Certificate(certificate);
+  const parsed = new Parsed(raw);
+  if (!Buffer.from(parsed.subjectName.toArrayBuffer()).equals(readCertificate(raw).subject))
+    throw new CaError(
+      'state',
+      `the signing certificate's name (${parsed.subject}) is in an encoding that cannot be repeated in what it signs: use UTF8String or PrintableString`,
+    );
   const known = parsed.getExtension<SubjectKeyIdentifierExtension>('2.5.29.14')?.keyId;
   const keyId = known ?? keyIdOf(new Uint8Array(parsed.publicKey.rawData));
   return {
     certificate,
     key: await signingKey(key),
-    name: parsed.subject,
+    name: parsed.subjectName,
     keyId,
     notAfter: parsed.notAfter.getTime(),
   };
