@@ -12,10 +12,11 @@ import type { SigningRequest } from './signer.js';
 import type { AuditEvent } from './store/audit.js';
 import { CaFolder, type Turn } from './store/folder.js';
 import type { IssuedRecord } from './store/issued.js';
-import type { CaState, Revoked } from './store/state.js';
+import { type CaState, isRevokedIn, type Revoked } from './store/state.js';
 import { activeOf, beginRotation, nextStep, nextUpkeep, type Upkeep, upkept, withCrls } from './upkeep.js';
-import { backdated, fingerprintOf, leafCertificate, newSerial } from './x509/certificates.js';
+import { backdated, fingerprintOf, newSerial } from './x509/certificates.js';
 import type { RevocationReason } from './x509/crl.js';
+import { leafCertificate } from './x509/leaf.js';
 
 /** What a certificate is asked for. Whoever calls has attested it. */
 export interface IssueRequest {
@@ -181,8 +182,7 @@ export class CertificateAuthority {
 
   /** Whether a certificate of this authority was revoked. */
   isRevoked(serial: string): boolean {
-    const wanted = serial.toLowerCase();
-    return this.state.revoked.some((entry) => entry.serial === wanted);
+    return isRevokedIn(this.state, serial);
   }
 
   /**

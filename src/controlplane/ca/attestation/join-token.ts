@@ -108,10 +108,16 @@ export class JoinTokens {
           spiffeId: below === undefined ? spiffeId : undefined,
           allows: (wanted) => (below === undefined ? wanted === spiffeId : wanted.startsWith(below)),
           meanwhile: async (turn) => {
-            // Somebody else may have been faster, here or in another process.
+            // Somebody else may have been faster, here or in another process; or it was taken back, or has ended.
             const tokens = await this.#read();
             const now = this.clock.wallTime();
-            if (tokens.find((token) => token.id === id)?.usedAt !== undefined) throw refused();
+            if (
+              !isGood(
+                tokens.find((token) => token.id === id),
+                now,
+              )
+            )
+              throw refused();
             turn.audit({ event: 'token-used', token: id });
             await this.#write(tokens.map((token) => (token.id === id ? { ...token, usedAt: now } : token)));
           },
@@ -126,8 +132,7 @@ export class JoinTokens {
     // The same work for one that is not there.
     const hash = Buffer.from(found?.hash ?? '0'.repeat(64), 'hex');
     const same = timingSafeEqual(hash, sha256(secret));
-    if (found === undefined || !same || found.usedAt !== undefined || found.expiresAt <= this.clock.wallTime())
-      throw refused();
+    if (!same || !isGood(found, this.clock.wallTime())) throw refused();
     return found;
   }
 
@@ -165,3 +170,6 @@ export class JoinTokens {
 
 const refused = (): CaError =>
   new CaError('unauthenticated', 'the join token is not good, was used before, or has ended');
+
+const isGood = (token: StoredToken | undefined, now: number): token is StoredToken =>
+  token !== undefined && token.usedAt === undefined && token.expiresAt > now;

@@ -11,8 +11,18 @@ export function mtlsAttestor(trustDomain: () => string, isRevoked: (serial: stri
       if (peer.trustDomain !== trustDomain())
         throw new CaError('forbidden', 'the certificate is of another trust domain');
       // Also of one that was made before: a connection may outlive it by a moment.
-      if (isRevoked(serialNumber)) throw new CaError('unauthenticated', 'the certificate was revoked: join anew');
-      return { by: 'mtls', spiffeId, allows: (wanted) => wanted === spiffeId };
+      if (isRevoked(serialNumber)) throw revoked();
+      return {
+        by: 'mtls',
+        spiffeId,
+        allows: (wanted) => wanted === spiffeId,
+        // While it waited for its turn, here or in another process: what revokes a name finds all that was recorded before it, and nothing is recorded after.
+        meanwhile: async (turn) => {
+          if (turn.isRevoked(serialNumber)) throw revoked();
+        },
+      };
     },
   };
 }
+
+const revoked = (): CaError => new CaError('unauthenticated', 'the certificate was revoked: join anew');

@@ -2,6 +2,7 @@ import type { Clock } from '../../../core/clock.js';
 import type { Logger } from '../../../core/log.js';
 import type { Attested, Attestor, Evidence } from '../attestation/attestor.js';
 import { Guesses } from '../attestation/guesses.js';
+import { Allowance } from './allowance.js';
 import type { CertificateAuthority } from '../authority.js';
 import { MAX_CSR_BYTES } from '../constants.js';
 import { CaError } from '../errors.js';
@@ -22,23 +23,29 @@ export interface CertifierOptions {
 export class Certifier {
   readonly #options: CertifierOptions;
   readonly #guesses: Guesses;
+  readonly #strangers: Allowance;
 
   constructor(options: CertifierOptions) {
     this.#options = options;
     this.#guesses = new Guesses(options.clock);
+    this.#strangers = new Allowance(options.clock);
   }
 
   /** `address`: of the caller, without its port. Rejects with a CaError. */
   async certify(request: CertificateRequest, evidence: Evidence, address: string): Promise<CertificateResponse> {
-    const waitMs = this.#guesses.waitFor(address);
+    // Whoever shows a certificate of ours has nothing to guess, and does not wait for those who share his address.
+    const guesses = evidence.token !== undefined || evidence.peer === undefined;
+    const waitMs = guesses ? this.#guesses.waitFor(address) : 0;
     if (waitMs > 0) throw new CaError('too_many', 'too many requests of this address were refused', waitMs);
+    let attested: Attested | undefined;
     try {
+      const known = await this.#attest(evidence);
+      attested = known;
       if (request.csr.length > MAX_CSR_BYTES)
         throw new CaError('bad_request', `a CSR has ${MAX_CSR_BYTES} bytes at most`);
-      const attested = await this.#attest(evidence);
-      return await this.#options.queue.run(attested.spiffeId ?? attested.by, () => this.#issue(request, attested));
+      return await this.#options.queue.run(known.spiffeId ?? known.by, () => this.#issue(request, known));
     } catch (error) {
-      await this.#refused(error, address);
+      if (error instanceof CaError) await this.#refused(error, attested, address, guesses);
       throw error;
     }
   }
@@ -59,7 +66,7 @@ export class Certifier {
   /** The names of a CSR are wishes: its SPIFFE ID must be one that attestation allows, and other names are not given. */
   async #issue({ csr: pem, validitySeconds }: CertificateRequest, attested: Attested): Promise<CertificateResponse> {
     const { authority } = this.#options;
-    const csr = await checkCsr(pem);
+    const csr = checkCsr(pem);
     if (csr.uris.length > 1) throw new CaError('bad_request', 'the CSR asks for several URIs: an SVID has exactly one');
     const spiffeId = csr.uris[0] ?? attested.spiffeId;
     if (spiffeId === undefined)
@@ -82,13 +89,21 @@ export class Certifier {
   }
 
   /** Whoever is turned away because there is no room has done nothing wrong. */
-  async #refused(error: unknown, address: string): Promise<void> {
-    if (!(error instanceof CaError) || error.reason === 'too_many' || error.reason === 'unavailable') return;
-    if (error.reason === 'unauthenticated' || error.reason === 'forbidden') this.#guesses.refused(address);
+  async #refused(
+    { reason, message: detail }: CaError,
+    attested: Attested | undefined,
+    address: string,
+    guesses: boolean,
+  ): Promise<void> {
+    if (reason === 'too_many' || reason === 'unavailable') return;
+    if (guesses && (reason === 'unauthenticated' || reason === 'forbidden')) this.#guesses.refused(address);
+    const omitted = attested === undefined ? this.#strangers.next() : 0;
+    if (omitted === undefined) return;
     const { authority, logger } = this.#options;
-    logger.warn('a certificate was refused', { address, reason: error.reason, detail: error.message });
+    const event = { address, reason, detail, by: attested?.by, ...(omitted > 0 && { omitted }) };
+    logger.warn('a certificate was refused', event);
     await authority
-      .refused({ address, reason: error.reason, detail: error.message })
+      .refused(event)
       .catch((problem: unknown) =>
         logger.error('the audit log of the CA cannot be written', { error: String(problem) }),
       );

@@ -8,7 +8,7 @@ import { privateDirectory, readIfThere, writeAtomically } from './files.js';
 import { type IssuedRecord, IssuedLog } from './issued.js';
 import { KeyFolder } from './keys.js';
 import { locked } from './lock.js';
-import { type CaState, parseState } from './state.js';
+import { type CaState, isRevokedIn, parseState } from './state.js';
 
 /** How often the state is looked at where the system tells of no changes, in milliseconds: a revocation is to be known everywhere within a second. */
 const LOOK_MS = 500;
@@ -17,6 +17,8 @@ const LOOK_MS = 500;
 export interface Turn {
   readonly audit: (event: AuditEvent) => void;
   readonly issued: (record: IssuedRecord) => void;
+  /** By now, whichever process did it. */
+  readonly isRevoked: (serial: string) => boolean;
 }
 
 /** The authority's folder, shared by all processes of this user that name it: state, keys, and logs. One writes at a time; all see it at once. */
@@ -65,6 +67,7 @@ export class CaFolder {
       const after = await work(before, {
         audit: (event) => events.push(event),
         issued: (record) => issued.push(record),
+        isRevoked: (serial) => before !== undefined && isRevokedIn(before, serial),
       });
       // In this order: nothing is valid that was not recorded.
       if (issued.length > 0) await this.issuedLog.append(issued, now);

@@ -64,6 +64,18 @@ export interface CaState {
   readonly crlNumber: number;
 }
 
+const serials = new WeakMap<CaState, ReadonlySet<string>>();
+
+/** Whether a certificate was revoked by then; its number in hex, of either case. */
+export function isRevokedIn(state: CaState, serial: string): boolean {
+  let known = serials.get(state);
+  if (known === undefined) {
+    known = new Set(state.revoked.map((entry) => entry.serial));
+    serials.set(state, known);
+  }
+  return known.has(serial.toLowerCase());
+}
+
 /** Throws where the text is none: written by a newer version, or damaged. */
 export function parseState(text: string, place: string): CaState {
   let value: unknown;
