@@ -19,6 +19,7 @@ export const DOCS = [
   'docs/grpc.md',
   'docs/policies.md',
   'docs/rate-limit-service.md',
+  'docs/security.md',
 ] as const;
 
 /** A fenced block. */
