@@ -55,7 +55,7 @@ export async function caIssue(spiffeId: string, options: IssueOptions, io: Io): 
     return EXIT.usage;
   }
   return withAuthority(directory, async (ca) => {
-    const csr = csrFile === undefined ? undefined : await checkCsr(await readFile(csrFile, 'utf8'));
+    const csr = csrFile === undefined ? undefined : checkCsr(await readFile(csrFile, 'utf8'));
     const made = csr === undefined ? generateKeyPairSync('ec', { namedCurve: 'P-256' }) : undefined;
     const publicKey = csr?.publicKey ?? (made?.publicKey.export({ type: 'spki', format: 'der' }) as Buffer);
     const { certificates, serial, notAfter } = await ca.issue({

@@ -60,13 +60,14 @@ function ascii(name: string): Buffer {
   return Buffer.from(name, 'latin1');
 }
 
-interface SignatureScheme {
+export interface SignatureScheme {
   /** DER of the AlgorithmIdentifier. */
   readonly identifier: Buffer;
   readonly digest: string | null;
 }
 
-function signatureOf({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): SignatureScheme {
+/** What a key signs with. */
+export function signatureOf({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): SignatureScheme {
   switch (asymmetricKeyType) {
     case 'ed25519':
       return { identifier: der.sequence(der.oid('1.3.101.112')), digest: null };

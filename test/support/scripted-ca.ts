@@ -95,7 +95,7 @@ export class ScriptedCa {
       request,
     });
     if (this.refusal !== undefined) return callback(this.refusal);
-    const { uris, publicKey: spki } = await checkCsr(request.csr);
+    const { uris, publicKey: spki } = checkCsr(request.csr);
     const publicKey = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
     const now = this.wallTime();
     const { certificates } = this.ca.issue({

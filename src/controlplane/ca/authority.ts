@@ -1,10 +1,11 @@
 import { X509Certificate } from 'node:crypto';
 import type { Trust } from '../../core/identity.js';
 import { parseWorkloadId } from '../../identity/spiffe-id.js';
-import { MAX_REVOKED, MIN_LEAF_MS } from './constants.js';
+import { MIN_LEAF_MS } from './constants.js';
 import { CaError } from './errors.js';
 import { Journal } from './journal.js';
 import { openedState } from './opening.js';
+import { type Named, namedBy, tellerOf } from './revoking.js';
 import { certificatesOf } from './x509/chain.js';
 import { type AuthorityOptions, type AuthoritySettings, authoritySettings } from './settings.js';
 import { checkSigned } from './signers/check.js';
@@ -63,7 +64,8 @@ export class CertificateAuthority {
   readonly #journal: Journal;
   readonly #listeners = new Set<(news: AuthorityNews) => void>();
   #news: { readonly state: CaState; readonly news: AuthorityNews } | undefined;
-  #foreignCrls: readonly string[] = [];
+  /** The signer could not be asked: again soon. */
+  #signerAway = false;
   #cancelUpkeep: (() => void) | undefined;
   #upkeep: Promise<void> = Promise.resolve();
   #closing: Promise<void> | undefined;
@@ -102,11 +104,11 @@ export class CertificateAuthority {
   get news(): AuthorityNews {
     const { state } = this.#folder;
     if (this.#news?.state !== state) {
-      const { trustDomain, roots, crls } = state;
+      const { trustDomain, roots, crls, signerCrls = [] } = state;
       const news = {
         trustDomain,
         roots: roots.map(({ certificate }) => certificate),
-        crls: [...crls.map(({ pem }) => pem), ...this.#foreignCrls],
+        crls: [...crls.map(({ pem }) => pem), ...signerCrls],
       };
       this.#news = { state, news };
     }
@@ -187,35 +189,29 @@ export class CertificateAuthority {
 
   /**
    * Revokes by serial number, by fingerprint (SHA-256), or all that a SPIFFE ID has, and tells everybody. Resolves with those that were not revoked before; rejects where
-   * there is none of that name that has not ended.
+   * there is none of that name that has not ended, and where a signer could not be told: ask again then; renewal is refused from the first time on.
    */
   async revoke(what: string, reason: RevocationReason = 'unspecified'): Promise<readonly Revoked[]> {
     this.#mustBeOpen();
-    const wanted = what.startsWith('spiffe://') ? what : what.replaceAll(':', '').toLowerCase();
-    const added: Revoked[] = [];
+    const { signer, clock } = this.#settings;
+    const tell = signer === undefined ? undefined : tellerOf(signer);
+    let named: Named = { all: [], added: [] };
     await this.#folder.change(async (state, turn) => {
       if (state === undefined) return state;
-      const now = this.#settings.clock.wallTime();
-      const known = new Set(state.revoked.map(({ serial }) => serial));
-      let found = false;
-      for await (const { serial, spiffeId, fingerprint, issuer, notAfter } of this.#folder.issuedLog.records(now)) {
-        if (wanted !== serial && wanted !== fingerprint && wanted !== spiffeId) continue;
-        found = true;
-        if (!known.has(serial)) added.push({ serial, spiffeId, fingerprint, issuer, notAfter, at: now, reason });
-      }
-      if (!found) throw new CaError('not_found', `no certificate that has not ended is called ${what}`);
+      const now = clock.wallTime();
+      named = await namedBy(what, reason, state, this.#folder.issuedLog.records(now), now);
+      const { added } = named;
       if (added.length === 0) return state;
-      if (state.revoked.length + added.length > MAX_REVOKED)
-        throw new CaError('too_many', `more than ${MAX_REVOKED} revocations at a time: rotate the root instead`);
-      for (const entry of added) {
-        turn.audit({ event: 'revoke', serial: entry.serial, spiffeId: entry.spiffeId, reason });
-        await this.#settings.signer?.revoke?.(entry.serial, reason);
-      }
+      for (const { serial, spiffeId } of added) turn.audit({ event: 'revoke', serial, spiffeId, reason });
       const changed = new Set(added.map(({ issuer }) => issuer));
       return withCrls({ ...state, revoked: [...state.revoked, ...added] }, this.#tools(turn), changed);
     });
-    if (this.#settings.signer !== undefined) await this.#askSigner();
-    return added;
+    if (tell !== undefined) {
+      // Without the lock: a signer is as slow as it likes. All of them: the time before it may not have heard of some.
+      for (const serial of named.all) await tell(serial, reason);
+      await this.#askSigner();
+    }
+    return named.added;
   }
 
   /** Begins to rotate the root; the other steps come by themselves (docs: identity). `next`: takes the next step now. */
@@ -249,7 +245,17 @@ export class CertificateAuthority {
       return upkept(await openedState(state, this.#settings, tools), tools);
     });
     this.#folder.watch();
-    if (this.#settings.signer !== undefined) await this.#askSigner();
+    const { signer, logger } = this.#settings;
+    if (signer !== undefined)
+      await this.#askSigner().catch((error: unknown) => {
+        // What it told before stands; without roots there is nothing to begin with.
+        if (this.state.roots.length === 0) throw error;
+        this.#signerAway = true;
+        logger.warn('the signer of the CA cannot be asked, and is asked again', {
+          signer: signer.name,
+          error: String(error),
+        });
+      });
     this.#planUpkeep();
   }
 
@@ -280,15 +286,21 @@ export class CertificateAuthority {
     const { signer, clock } = this.#settings;
     if (signer === undefined) return;
     const [roots, crls] = await Promise.all([signer.roots(), signer.crls?.() ?? []]);
-    this.#foreignCrls = crls;
-    this.#news = undefined;
+    this.#signerAway = false;
     const now = clock.wallTime();
-    const before = this.state;
     await this.#folder.change(async (state) => {
       if (state === undefined) return state;
-      const same =
-        state.roots.length === roots.length && state.roots.every(({ certificate }, i) => certificate === roots[i]);
-      if (same) return state;
+      const { signerCrls = [] } = state;
+      const same = (a: readonly string[], b: readonly string[]): boolean =>
+        a.length === b.length && a.every((pem, i) => pem === b[i]);
+      if (
+        same(
+          roots,
+          state.roots.map(({ certificate }) => certificate),
+        ) &&
+        same(crls, signerCrls)
+      )
+        return state;
       const stored = roots.map((certificate) => ({
         id: fingerprintOf(certificate).slice(0, 12),
         certificate,
@@ -296,9 +308,8 @@ export class CertificateAuthority {
         addedAt: now,
         notAfter: Date.parse(new X509Certificate(certificate).validTo),
       }));
-      return { ...state, roots: stored };
+      return { ...state, roots: stored, signerCrls: crls };
     });
-    if (this.state === before) this.#changed();
   }
 
   #tools(turn: Turn): Upkeep {
@@ -325,7 +336,8 @@ export class CertificateAuthority {
     this.#cancelUpkeep?.();
     if (this.#closing !== undefined) return;
     const { clock } = this.#settings;
-    const delay = Math.min(UPKEEP_MS, Math.max(0, nextUpkeep(this.state) - clock.wallTime()));
+    const most = this.#signerAway ? RETRY_UPKEEP_MS : UPKEEP_MS;
+    const delay = Math.min(most, Math.max(0, nextUpkeep(this.state) - clock.wallTime()));
     this.#cancelUpkeep = clock.after(delay, () => this.#keepUp(), { background: true });
   }
 

@@ -38,6 +38,7 @@ export async function openedState(
   if (settings.signer !== undefined) {
     if (state?.active !== undefined)
       throw new CaError('state', `${directory} has keys of its own: give a signer another directory`);
+    if (state === undefined) upkeep.audit({ event: 'create', trustDomain, signer: settings.signer.name });
     return state ?? empty;
   }
   if (settings.intermediate !== undefined) return withFiles(state ?? empty, settings.intermediate, upkeep);

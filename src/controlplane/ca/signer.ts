@@ -22,7 +22,7 @@ export interface Signer {
   sign(request: SigningRequest): Promise<readonly [string, ...string[]]>;
   /** Roots that its chains end in, PEM; asked at the start and every hour. */
   roots(): Promise<readonly string[]>;
-  /** Tells whoever keeps its revocation list. Absent: what it signed cannot be revoked. */
+  /** Tells whoever keeps its revocation list; again, perhaps, of one that it was told of before. Absent, or without `crls`: what it signed cannot be revoked here. */
   revoke?(serial: string, reason: RevocationReason): Promise<void>;
   /** Its revocation lists, PEM. */
   crls?(): Promise<readonly string[]>;

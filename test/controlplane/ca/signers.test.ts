@@ -54,7 +54,7 @@ async function vault(behind: CertificateAuthority, habits: Habits): Promise<Sign
         await behind.revoke(asked.serial_number as string);
         return void response.end('{"data":{}}');
       }
-      const { publicKey } = await checkCsr(asked.csr);
+      const { publicKey } = checkCsr(asked.csr);
       const lifetimeMs = Number.parseInt(asked.ttl, 10) * 1_000;
       const { certificates } = await behind.issue({
         spiffeId: habits.spiffeId ?? asked.uri_sans,
@@ -83,7 +83,7 @@ async function program(behind: CertificateAuthority, habits: Habits): Promise<Si
       csr += chunk;
     });
     request.on('end', async () => {
-      const { publicKey } = await checkCsr(csr);
+      const { publicKey } = checkCsr(csr);
       const { certificates } = await behind.issue({
         spiffeId: habits.spiffeId ?? ID,
         publicKey,

@@ -62,6 +62,8 @@ export interface CaState {
   readonly revoked: readonly Revoked[];
   readonly crls: readonly StoredCrl[];
   readonly crlNumber: number;
+  /** Lists of the plug-in that signs, PEM, as it gave them last: all who share the folder hear of them, and they are known while it is away. */
+  readonly signerCrls?: readonly string[];
 }
 
 const serials = new WeakMap<CaState, ReadonlySet<string>>();

@@ -1,6 +1,7 @@
+import * as der from '../../../identity/der/write.js';
 import { CRL, writePem } from '../../../identity/pem.js';
 import type { Issuer } from './certificates.js';
-import { x509Library } from './library.js';
+import { authorityKeyId, extension, signed } from './sign.js';
 
 /** RFC 5280 5.3.1, as `openssl ca -crl_reason` names them. */
 export const REVOCATION_REASONS = {
@@ -20,13 +21,17 @@ export interface CrlEntry {
   readonly reason: RevocationReason;
 }
 
-/**
- * RFC 5280 5.3.1: no reason is said by leaving it out. The library leaves an empty list of extensions then, which is no DER of a list (5.1: "SIZE (1..MAX)"), and
- * Envoy refuses it: so the reason is said.
- */
-const REASON_CODE = '2.5.29.21';
-/** ENUMERATED. */
-const UNSPECIFIED = Uint8Array.of(0x0a, 1, 0);
+const VERSION_2 = der.integer(1);
+const REASON_CODE = der.oid('2.5.29.21');
+const CRL_NUMBER = der.oid('2.5.29.20');
+
+/** `crlEntryExtensions`. "SHOULD be absent instead of using the unspecified (0) reasonCode" - RFC 5280 5.3.1; an empty list of them is none (5.1: "SIZE (1..MAX)"). */
+const EXTENSIONS = new Map<RevocationReason, readonly Buffer[]>(
+  (Object.keys(REVOCATION_REASONS) as RevocationReason[]).map((reason) => [
+    reason,
+    reason === 'unspecified' ? [] : [der.sequence(extension(REASON_CODE, der.enumerated(REVOCATION_REASONS[reason])))],
+  ]),
+);
 
 /** A revocation list (RFC 5280 section 5) with its number and the issuer's key identifier, both of which 5.2 demands. PEM. */
 export async function revocationList(
@@ -38,33 +43,23 @@ export async function revocationList(
     readonly entries: readonly CrlEntry[];
   },
 ): Promise<string> {
-  const x509 = await x509Library();
-  const made = await x509.X509CrlGenerator.create({
-    issuer: issuer.name,
-    thisUpdate: new Date(list.thisUpdate),
-    nextUpdate: new Date(list.nextUpdate),
-    entries: list.entries.map(({ serial, at, reason }) => ({
-      serialNumber: serial,
-      revocationDate: new Date(at),
-      ...(reason === 'unspecified'
-        ? { extensions: [new x509.Extension(REASON_CODE, false, UNSPECIFIED)] }
-        : { reason: REVOCATION_REASONS[reason] as number }),
-    })),
-    extensions: [
-      new x509.AuthorityKeyIdentifierExtension(issuer.keyId),
-      new x509.Extension('2.5.29.20', false, derInteger(list.number)),
-    ],
-    signingKey: issuer.key.cryptoKey,
-    signingAlgorithm: issuer.key.algorithm,
-  });
-  return writePem(CRL, new Uint8Array(made.rawData));
-}
-
-/** DER of a whole number from 0. */
-function derInteger(value: number): Uint8Array<ArrayBuffer> {
-  const bytes: number[] = [];
-  for (let left = value; left > 0 || bytes.length === 0; left = Math.floor(left / 256)) bytes.unshift(left % 256);
-  // The first bit is the sign.
-  if ((bytes[0] as number) > 127) bytes.unshift(0);
-  return Uint8Array.of(2, bytes.length, ...bytes);
+  const entries = list.entries.map(({ serial, at, reason }) =>
+    der.sequence(der.integer(Buffer.from(serial, 'hex')), der.time(at), ...(EXTENSIONS.get(reason) ?? [])),
+  );
+  const extensions = der.sequence(authorityKeyId(issuer.keyId), extension(CRL_NUMBER, der.integer(list.number)));
+  const made = await signed(
+    (algorithm) =>
+      der.sequence(
+        VERSION_2,
+        algorithm,
+        issuer.name,
+        der.time(list.thisUpdate),
+        der.time(list.nextUpdate),
+        // "this field MUST be absent" where there is none (5.1.2.6).
+        ...(entries.length === 0 ? [] : [der.tlv(0x30, Buffer.concat(entries))]),
+        der.explicit(0, extensions),
+      ),
+    issuer.key,
+  );
+  return writePem(CRL, made);
 }
