@@ -3,6 +3,7 @@ import { contains, type Ip, type Network, parseIp, parseNetwork } from '../core/
 import type { ClusterConfig } from '../core/model/cluster.js';
 import type { EgressConfig, EgressRule } from '../core/model/egress.js';
 import type { EndpointConfig } from '../core/model/endpoint.js';
+import type { ClientSettings } from '../core/model/settings.js';
 import type { TargetConfig } from '../core/model/target.js';
 
 /** A rule, compiled. Undefined: anything. */
@@ -106,9 +107,11 @@ function hostMatches(pattern: string, given: string): boolean {
     : host === pattern;
 }
 
-/** Who is told when another policy takes the place of the one before. */
+/** What is said to every client about leaving the mesh. Who asks is told when that changes. */
 export class EgressHolder {
   #policy: EgressPolicy | undefined;
+  #unknownHosts: ClientSettings['unknownHosts'];
+  #trouble: 'awaited' | MeshError | undefined;
   #text = '';
   readonly #listeners = new Set<() => void>();
 
@@ -117,12 +120,40 @@ export class EgressHolder {
     return this.#policy;
   }
 
-  take(config: EgressConfig | undefined): void {
-    const text = JSON.stringify(config ?? null);
+  /** Undefined: nobody says. */
+  get unknownHosts(): ClientSettings['unknownHosts'] {
+    return this.#unknownHosts;
+  }
+
+  /** Why nobody can tell what may leave, so that hosts that the configuration does not know are not called: not yet, or not at all. */
+  get trouble(): 'awaited' | MeshError | undefined {
+    return this.#trouble;
+  }
+
+  /** Somebody will say. */
+  await(): void {
+    this.#trouble = 'awaited';
+  }
+
+  /** Nobody can say; not for what was said before, which stands. */
+  fail(error: MeshError): void {
+    if (this.#text !== '') return;
+    this.#trouble = error;
+    this.#tell();
+  }
+
+  take({ egress, unknownHosts }: Partial<ClientSettings>): void {
+    const text = JSON.stringify([egress ?? null, unknownHosts ?? null]);
     if (text === this.#text) return;
     this.#text = text;
-    this.#policy = config && new EgressPolicy(config);
-    for (const listener of this.#listeners) listener();
+    this.#trouble = undefined;
+    this.#policy = egress && new EgressPolicy(egress);
+    this.#unknownHosts = unknownHosts;
+    this.#tell();
+  }
+
+  #tell(): void {
+    for (const listener of [...this.#listeners]) listener();
   }
 
   onChange(listener: () => void): () => void {

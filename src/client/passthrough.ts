@@ -37,6 +37,13 @@ export function passthrough(
   fail: (error: MeshError) => void,
 ): () => void {
   const { host, port } = splitAuthority(authority, scheme);
+  const trouble = options.egress?.trouble;
+  // Asked again when it is known.
+  if (trouble === 'awaited') return () => {};
+  if (trouble !== undefined) {
+    fail(trouble);
+    return () => {};
+  }
   const egress = options.egress?.policy;
   if (options.policy() === 'deny' && egress?.registers({ host, port }) !== true) {
     fail(new UnknownHostError(authority));

@@ -20,6 +20,12 @@ export const SECRET = `${TYPE_PREFIX}envoy.extensions.transport_sockets.tls.v3.S
  */
 export const INBOUND_PREFIX = 'inmesh.dev/inbound/';
 
+/** Name of a listener that is none: what the configuration says to every client of ours, in its `metadata`. Served to those who ask for it by name. */
+export const SETTINGS_LISTENER = 'inmesh.dev/settings';
+
+/** Whether only inmesh asks for a listener of that name, knowing what it is. */
+export const isOwnListener = (name: string): boolean => name.startsWith(INBOUND_PREFIX) || name === SETTINGS_LISTENER;
+
 /** The four that a client needs, in the order in which a server sends additions: make before break. */
 export const RESOURCE_TYPES = [CLUSTER, ENDPOINT, LISTENER, ROUTE] as const;
 export type ResourceType = (typeof RESOURCE_TYPES)[number];

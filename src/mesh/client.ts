@@ -49,7 +49,6 @@ export function meshClient(options: MeshOptions = {}): Mesh {
       : { region: '', zone: '', subZone: '', ...o.locality };
   const { meter } = observability;
   const dns = { resolve, clock, random, logger };
-  let unknownHosts: 'passthrough' | 'deny' | undefined;
   let trustDomain: string | undefined;
   const egress = new EgressHolder();
   const environment = identityEnvironment(process.env);
@@ -84,21 +83,20 @@ export function meshClient(options: MeshOptions = {}): Mesh {
     meter,
     dns,
     onSettings: (settings) => {
-      unknownHosts = settings.unknownHosts;
       trustDomain = settings.trustDomain;
-      egress.take(settings.egress);
+      egress.take(settings);
       if (settings.mtls || o.identity !== undefined) identity.want();
     },
   };
   const self = { service, locality, hasIdentity: hasIdentity({ option: o.identity, environment }) };
-  const source: MeshSource = chooseSource(o, embedded, self);
+  const source: MeshSource = chooseSource(o, embedded, egress, self);
   // An embedded configuration says first in which trust domain this is.
   const embeds = source !== noConfig && !configuredByServer(o);
   if (!embeds && (o.identity !== undefined || environment.ca !== undefined)) identity.want();
   return createMesh({
     source,
     identity,
-    unknownHosts: { policy: () => o.unknownHosts ?? unknownHosts ?? 'passthrough', resolve, egress },
+    unknownHosts: { policy: () => o.unknownHosts ?? egress.unknownHosts ?? 'passthrough', resolve, egress },
     localCluster: o.localCluster ?? named,
     redis: o.redis,
     env: {
@@ -139,13 +137,13 @@ const configuredByServer = ({ xds, config }: MeshOptions): boolean =>
 type WhoAmI = AdsSourceOptions['self'] & Pick<AdsSourceOptions, 'hasIdentity'>;
 
 /** What serves a feature is loaded when it is configured: a first try needs no YAML parser, embedded configuration no gRPC. */
-function chooseSource(o: MeshOptions, embedded: EmbeddedOptions, self: WhoAmI): MeshSource {
+function chooseSource(o: MeshOptions, embedded: EmbeddedOptions, egress: EgressHolder, self: WhoAmI): MeshSource {
   const { services, xds } = o;
   if (services !== undefined)
     return new LateSource(import('./embedded.js').then((m) => m.servicesSource(services, embedded)));
   if (configuredByServer(o)) {
     const { hasIdentity, ...who } = self;
-    return new LateSource(import('./xds.js').then((m) => m.adsSource({ xds, self: who, hasIdentity, ...embedded })));
+    return new LateSource(import('./xds.js').then((m) => m.adsSource({ xds, self: who, hasIdentity, egress, ...embedded })));
   }
   const config = o.config ?? (existsSync(DEFAULT_CONFIG) ? DEFAULT_CONFIG : undefined);
   if (config === undefined) return noConfig;

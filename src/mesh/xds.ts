@@ -1,3 +1,4 @@
+import type { EgressHolder } from '../client/egress.js';
 import type { DnsOptions } from '../core/dns.js';
 import { DEFAULT_PROVIDER } from '../core/identity.js';
 import type { Meter } from '../core/meter.js';
@@ -18,6 +19,7 @@ import { decodersFor } from '../xds/resources/decoders.js';
 import { watchServers } from '../xds/servers/index.js';
 import type { CacheLease } from '../xds/resource-cache.js';
 import { xdsConfigSource } from '../xds/source.js';
+import { watchSettings } from './settings.js';
 import type { MeshSource } from './source.js';
 
 export interface AdsSourceOptions {
@@ -27,12 +29,14 @@ export interface AdsSourceOptions {
   readonly self: { readonly service: string; readonly locality: Locality | undefined };
   /** The application, or the environment, says who this workload is: instance `default` is there, whatever the bootstrap has. */
   readonly hasIdentity: boolean;
+  /** Told what our own control plane says to every client. */
+  readonly egress: EgressHolder;
   readonly dns: DnsOptions;
   readonly meter: Meter;
 }
 
 /** Configuration from a control plane. Rejects when the bootstrap cannot be used, with a BootstrapError when the environment's cannot be read. */
-export async function adsSource({ xds, self, hasIdentity, dns, meter }: AdsSourceOptions): Promise<MeshSource> {
+export async function adsSource({ xds, self, hasIdentity, egress, dns, meter }: AdsSourceOptions): Promise<MeshSource> {
   const { clock, random, logger } = dns;
   const { service } = self;
   const bootstrap = withLocality(await findBootstrap(xds, { service, version: VERSION, random }), self.locality);
@@ -49,6 +53,10 @@ export async function adsSource({ xds, self, hasIdentity, dns, meter }: AdsSourc
   });
   const reporter = new LoadReporter({ connections: clients.connections, bootstrap, clock, random, logger });
   const cache = (target: string): CacheLease => clients.lease(target);
+  // First on the stream: what comes after it comes to those who know it.
+  const stopSettings = bootstrap.servers.some(({ features }) => features.settings === true)
+    ? watchSettings(cache, egress, (settings) => egress.take(settings), logger)
+    : undefined;
   const source = xdsConfigSource({
     cache,
     listenerName: (name, xdsAuthority) => targetListenerName(bootstrap, xdsAuthority, name),
@@ -58,6 +66,7 @@ export async function adsSource({ xds, self, hasIdentity, dns, meter }: AdsSourc
     loads: reporter.recorder,
     dump: () => clients.dump(),
     close: async () => {
+      stopSettings?.();
       await reporter.close();
       await clients.close();
     },

@@ -1,4 +1,12 @@
-import { CLUSTER, ENDPOINT, LISTENER, type Resource, type ResourceSet, ROUTE } from '../../core/resources.js';
+import {
+  CLUSTER,
+  ENDPOINT,
+  LISTENER,
+  type Resource,
+  type ResourceSet,
+  ROUTE,
+  SETTINGS_LISTENER,
+} from '../../core/resources.js';
 import { DEFAULT_TRUST_DOMAIN } from '../../core/identity.js';
 import type { EgressConfig } from '../../core/model/egress.js';
 import { type Document, type DocumentOf, type Kind, resourceLabel } from '../yaml/document.js';
@@ -32,6 +40,7 @@ import { resolveRoutePolicies } from './route-policies.js';
 import { routesOf } from './routes.js';
 import { checkSalvaged } from './salvaged.js';
 import { type MeshPort, meshService } from './services.js';
+import { settingsListener } from './settings-listener.js';
 import { fitsService } from './slices.js';
 import { effectivePolicies, policiesByService } from './traffic-policies.js';
 
@@ -171,6 +180,8 @@ export function compile(documents: readonly Document[], options: CompileOptions 
   const egress = egressConfig(configs[0]?.spec.egress, entries);
   const settings = { ...meshSettings(configs, references), trustDomain, mtls, egress };
   if (problems.list.length > 0) return refused(problems.list, settings);
+  const forClients = settingsListener(settings);
+  if (forClients !== undefined) listeners.set(SETTINGS_LISTENER, forClients);
   advise(ownPolicies, attachments, tables, of('RoutePolicy'), references.into(warnings));
   filters.advise(references.into(warnings));
   adviseCallersTls(services, tls, references.into(warnings));

@@ -1,4 +1,4 @@
-import { CLUSTER, INBOUND_PREFIX, LISTENER, type ResourceType } from '../../core/resources.js';
+import { CLUSTER, isOwnListener, LISTENER, type ResourceType } from '../../core/resources.js';
 import type { SnapshotResource, TypeSnapshot } from '../snapshot/snapshot.js';
 import type { TypeChanges } from './changes.js';
 import { type Available, HeldResources } from './held.js';
@@ -60,7 +60,7 @@ export const isFullSet = (type: ResourceType): boolean => type === LISTENER || t
  * whose state at the client may be wrong are `due`; all others are right, and nobody looks at them.
  */
 export class Subscription {
-  /** Everything of the type is wanted, whatever its name, but for listeners that are for servers of a Service (`INBOUND_PREFIX`). LDS and CDS only. */
+  /** Everything of the type is wanted, whatever its name, but for listeners that only inmesh asks for (`isOwnListener`). LDS and CDS only. */
   wildcard = false;
   /** State of the world: something was named on this stream, so that to name nothing no longer means everything. */
   hasNamed = false;
@@ -108,7 +108,7 @@ export class Subscription {
   }
 
   wants(name: string): boolean {
-    return this.names.has(name) || (this.wildcard && !name.startsWith(INBOUND_PREFIX));
+    return this.names.has(name) || (this.wildcard && !isOwnListener(name));
   }
 
   /** Asks for `name`, or asks again: the client is told, whatever it was sent before. */

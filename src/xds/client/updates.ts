@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/clock.js';
-import { INBOUND_PREFIX, isOwnListener, type ResourceType } from '../../core/resources.js';
+import { isOwnListener, type ResourceType } from '../../core/resources.js';
 import type { Steps } from '../../core/steps.js';
 import type { ServerFeatures } from '../bootstrap/bootstrap.js';
 import type { ResourceError } from '../wire/messages.js';
@@ -55,7 +55,7 @@ const RECEIVED_ERROR: Kind = { state: 'RECEIVED_ERROR', reason: 'invalid' };
  * Where there are no policies for a service's own servers, those let everybody in. So a control plane has to say that there are none; that it says nothing, as one
  * that hangs does, is no word about them.
  */
-const needsWord = ({ name }: CacheEntry): boolean => name.startsWith(INBOUND_PREFIX);
+const needsWord = ({ name }: CacheEntry): boolean => isOwnListener(name);
 
 export interface UpdatesOptions {
   /** `node.id`, for whoever reads the server's log. */

@@ -1,5 +1,8 @@
 import type { RouteSource, ServerListener } from '../../core/model/server.js';
+import type { ClientSettings } from '../../core/model/settings.js';
+import { SETTINGS_LISTENER } from '../../core/resources.js';
 import type { Steps } from '../../core/steps.js';
+import { clientSettings } from './client-settings.js';
 import type { ReadContext } from './context.js';
 import { connectionManager, HCM } from './listener-http.js';
 import type { Message } from './message.js';
@@ -7,7 +10,10 @@ import type { RouteFilters } from './route-filters.js';
 import { serverListener } from './server-listener.js';
 
 /** `listener.v3.Listener`: an API listener is a client's and says where the routes are; one with an address is a server's (gRFC A36). */
-export type Listener = ClientListener | { readonly kind: 'server'; readonly listener: ServerListener };
+export type Listener =
+  | ClientListener
+  | { readonly kind: 'server'; readonly listener: ServerListener }
+  | { readonly kind: 'settings'; readonly settings: ClientSettings };
 
 export interface ClientListener {
   readonly kind: 'api';
@@ -20,6 +26,7 @@ export interface ClientListener {
 }
 
 export function* listener(message: Message, context: ReadContext): Steps<Listener> {
+  if (message.text('name') === SETTINGS_LISTENER) return { kind: 'settings', settings: clientSettings(message) };
   // Where both are set, the API listener counts, as in all of gRPC's implementations.
   const api = message.message('api_listener');
   if (api !== undefined) return yield* clientListener(message, api, context);
