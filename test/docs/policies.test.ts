@@ -52,7 +52,7 @@ describe('defaults of a policy', () => {
       'Fallbacks',
       'Options of a call',
     ],
-    ...['Rate limits', 'Faults', 'Shedding'],
+    ...['Rate limits', 'Faults', 'Shedding', 'Identity', 'Authorization and tokens'],
   ];
 
   test.each(PINNED)('of %s name the tests that pin them, which are there', (heading) => {
