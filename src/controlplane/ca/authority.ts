@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import type { Trust } from '../../core/identity.js';
+import { fingerprint, readCertificates } from '../../identity/certificate.js';
 import { parseWorkloadId } from '../../identity/spiffe-id.js';
 import { MIN_LEAF_MS } from './constants.js';
 import { CaError } from './errors.js';
@@ -9,6 +10,7 @@ import { type Named, namedBy, tellerOf } from './revoking.js';
 import { certificatesOf } from './x509/chain.js';
 import { type AuthorityOptions, type AuthoritySettings, authoritySettings } from './settings.js';
 import { checkSigned } from './signers/check.js';
+import { withSigner } from './signers/state.js';
 import type { SigningRequest } from './signer.js';
 import type { AuditEvent } from './store/audit.js';
 import { CaFolder, type Turn } from './store/folder.js';
@@ -147,14 +149,14 @@ export class CertificateAuthority {
     // Whole seconds are what a certificate can say; it is not to end before it is over.
     const wanted = { notBefore: backdated(now, lifetime), notAfter: Math.ceil((now + lifetime) / 1_000) * 1_000 };
     const { certificates, issuer } = await this.#sign({ spiffeId, dns, ips, csr, publicKey, ...wanted });
-    const leaf = new X509Certificate(certificates[0]);
+    const { der, serialNumber, notBefore, notAfter } = readCertificates(certificates[0])[0];
     const record: IssuedRecord = {
-      serial: leaf.serialNumber.toLowerCase(),
+      serial: serialNumber.toLowerCase(),
       spiffeId,
-      fingerprint: fingerprintOf(certificates[0]),
+      fingerprint: fingerprint(der),
       issuer,
-      notBefore: Date.parse(leaf.validFrom),
-      notAfter: Date.parse(leaf.validTo),
+      notBefore,
+      notAfter,
       at: now,
       by,
     };
@@ -288,28 +290,7 @@ export class CertificateAuthority {
     const [roots, crls] = await Promise.all([signer.roots(), signer.crls?.() ?? []]);
     this.#signerAway = false;
     const now = clock.wallTime();
-    await this.#folder.change(async (state) => {
-      if (state === undefined) return state;
-      const { signerCrls = [] } = state;
-      const same = (a: readonly string[], b: readonly string[]): boolean =>
-        a.length === b.length && a.every((pem, i) => pem === b[i]);
-      if (
-        same(
-          roots,
-          state.roots.map(({ certificate }) => certificate),
-        ) &&
-        same(crls, signerCrls)
-      )
-        return state;
-      const stored = roots.map((certificate) => ({
-        id: fingerprintOf(certificate).slice(0, 12),
-        certificate,
-        own: false,
-        addedAt: now,
-        notAfter: Date.parse(new X509Certificate(certificate).validTo),
-      }));
-      return { ...state, roots: stored, signerCrls: crls };
-    });
+    await this.#folder.change(async (state) => (state === undefined ? state : withSigner(state, roots, crls, now)));
   }
 
   #tools(turn: Turn): Upkeep {
