@@ -53,6 +53,9 @@ const CHANNEL: grpc.ChannelOptions = {
   'grpc.keepalive_timeout_ms': 20_000,
 };
 
+/** "ASCII-Value → 1*( %x20-%x7E )" - gRPC over HTTP2. */
+const HEADER_TEXT = /^[\x20-\x7e]*$/;
+
 const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 const asItIs = (bytes: Buffer): Buffer => bytes;
 
@@ -77,33 +80,32 @@ export class RpcConnection {
   ): Promise<Uint8Array> {
     const library = await this.#library(path);
     signal?.throwIfAborted();
+    // Both may throw: nothing is to be taken back then.
+    const sent = this.#metadata(library, path, metadata);
     const client = this.#connected(library);
     return new Promise((resolve, reject) => {
       let late = false;
-      const stop = this.options.clock.after(limitMs, () => {
+      let stop: (() => void) | undefined;
+      let over = false;
+      const call = client.makeUnaryRequest(path, asBuffer, asItIs, request, sent, (error, response) => {
+        over = true;
+        stop?.();
+        signal?.removeEventListener('abort', cancel);
+        this.#open.delete(call);
+        if (error === null && response !== undefined) return resolve(response);
+        this.#renew(client);
+        reject(
+          late
+            ? new RpcError(path, library.status.DEADLINE_EXCEEDED, `no answer within ${limitMs} ms`)
+            : rpcError(path, error),
+        );
+      });
+      const cancel = (): void => call.cancel();
+      if (over) return;
+      stop = this.options.clock.after(limitMs, () => {
         late = true;
         call.cancel();
       });
-      const call = client.makeUnaryRequest(
-        path,
-        asBuffer,
-        asItIs,
-        request,
-        this.#metadata(library, metadata),
-        (error, response) => {
-          stop();
-          signal?.removeEventListener('abort', cancel);
-          this.#open.delete(call);
-          if (error === null && response !== undefined) return resolve(response);
-          this.#renew(client);
-          reject(
-            late
-              ? new RpcError(path, library.status.DEADLINE_EXCEEDED, `no answer within ${limitMs} ms`)
-              : rpcError(path, error),
-          );
-        },
-      );
-      const cancel = (): void => call.cancel();
       signal?.addEventListener('abort', cancel, { once: true });
       this.#open.add(call);
     });
@@ -172,10 +174,11 @@ export class RpcConnection {
       handlers.ended(error);
     };
     this.#open.add(own);
-    void this.#library(path).then((library) => {
+    const start = (library: Grpc): void => {
       if (over) return;
+      const metadata = this.#metadata(library, path, {});
       const client = this.#connected(library);
-      call = open(client, this.#metadata(library, {}));
+      call = open(client, metadata);
       call.on('data', (bytes: Buffer) => {
         if (!over) handlers.message(bytes);
       });
@@ -185,7 +188,10 @@ export class RpcConnection {
         ended(rpcError(path, error));
       });
       call.on('end', () => ended(undefined));
-    }, ended);
+    };
+    void this.#library(path)
+      .then(start)
+      .catch((error: unknown) => ended(rpcError(path, error)));
     return own;
   }
 
@@ -204,9 +210,16 @@ export class RpcConnection {
     return this.#client;
   }
 
-  #metadata(library: Grpc, more: Readonly<Record<string, string>>): grpc.Metadata {
+  /** grpc-js's own error says what the value was, which may be a secret. */
+  #metadata(library: Grpc, path: string, more: Readonly<Record<string, string>>): grpc.Metadata {
     const metadata = new library.Metadata();
-    for (const [name, value] of Object.entries({ ...this.options.metadata, ...more })) metadata.set(name, value);
+    for (const [name, value] of Object.entries({ ...this.options.metadata, ...more })) {
+      if (!HEADER_TEXT.test(value)) {
+        const details = `metadata "${name}" has a character that no header may have: printable ASCII only`;
+        throw new RpcError(path, library.status.INVALID_ARGUMENT, details);
+      }
+      metadata.set(name, value);
+    }
     return metadata;
   }
 
@@ -217,6 +230,7 @@ export class RpcConnection {
 }
 
 function rpcError(path: string, error: unknown): RpcError {
+  if (error instanceof RpcError) return error;
   const { code = 2, details, message = '' } = (error ?? {}) as Partial<grpc.ServiceError>;
   return new RpcError(path, typeof code === 'number' ? code : 2, details ?? message);
 }

@@ -7,10 +7,13 @@ export interface JoinToken {
 
 const JOIN_TOKEN = /^[\w-]+\.[\w-]+\.([0-9a-f]{64})$/;
 
-/** Any text without white space is a token; one of ours says more. */
+/** It goes into a header, which is printable ASCII (gRPC over HTTP2, "ASCII-Value"), and has no spaces in it. */
+const ONE_WORD = /^[\x21-\x7e]{1,16384}$/;
+
+/** Any word is a token; one of ours says more. What it is stands in no error. */
 export function readJoinToken(text: string): JoinToken {
   const trimmed = text.trim();
-  if (trimmed === '' || /\s/.test(trimmed) || trimmed.length > 16_384)
-    throw new TypeError('a join token must be one word of at most 16384 characters');
+  if (!ONE_WORD.test(trimmed))
+    throw new TypeError('a join token must be one word of at most 16384 characters, all printable ASCII');
   return { text: trimmed, rootFingerprint: JOIN_TOKEN.exec(trimmed)?.[1] };
 }

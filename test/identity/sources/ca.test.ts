@@ -252,6 +252,17 @@ describe('a CA', () => {
     expect(names).toEqual(['ROOTCA', 'stopped']);
   });
 
+  test('a token that no header can carry is refused in words that do not show it, and the process goes on', async () => {
+    for (const bad of ['abc.SECRET\u00e9', 'abc.SECRET\u0001', 'abc.SECRET\u{1f511}']) {
+      const { told, until } = joined({ token: async () => bad, roots: [ca.ca.root] });
+      await until(() => told.errors.length > 0);
+      await clock.advance(2 * RENEWAL_TIMEOUT_MS);
+      for (const { message, stack } of told.errors) expect(`${message} ${stack}`).not.toMatch(/SECRET/);
+      expect(told.errors[0]?.message).toMatch(/a join token must be one word .* printable ASCII/);
+    }
+    expect(ca.asked).toEqual([]);
+  });
+
   test('must have an address and an identity to ask for', () => {
     const options = { clock, random: seededRandom(1) };
     expect(() => caIdentity({ ...options, address: 'ca', spiffeId: WEB })).toThrow(/host:port/);
