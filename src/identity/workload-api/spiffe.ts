@@ -1,9 +1,9 @@
 import { type Clock, systemClock } from '../../core/clock.js';
-import { IdentityError } from '../../core/errors.js';
+import { IdentityError, MeshClosedError } from '../../core/errors.js';
 import type { IdentitySource } from '../../core/identity.js';
 import { type Random, systemRandom } from '../../core/random.js';
 import { type JwtBundles, type JwtSvid, JwtSvidError, readJwtBundles, verifyJwtSvid } from '../jwt-svid.js';
-import { WorkloadApi } from './connection.js';
+import { UNARY_LIMIT_MS, WorkloadApi } from './connection.js';
 import { SPIFFE_ENDPOINT_SOCKET } from './endpoint.js';
 import { JwtSvidCache, type JwtSvidRequest } from './jwt-cache.js';
 import type { ValidatedJwt } from './messages.js';
@@ -41,7 +41,7 @@ export function spiffeWorkload(options: SpiffeOptions = {}): SpiffeWorkload {
   const api = new WorkloadApi(env);
   const sources = new Set<IdentitySource>();
   const tokens = new JwtSvidCache((audience, id) => api.jwtSvids(audience, id), clock);
-  const bundles = new KeptJwtBundles(api);
+  const bundles = new KeptJwtBundles(api, clock);
   return {
     x509(choice = {}) {
       const source = workloadApiIdentity({ ...env, ...choice });
@@ -68,35 +68,84 @@ export function spiffeWorkload(options: SpiffeOptions = {}): SpiffeWorkload {
 class KeptJwtBundles {
   #stop: (() => void) | undefined;
   #current: JwtBundles | undefined;
-  #waiting: { readonly resolve: (bundles: JwtBundles) => void; readonly reject: (error: Error) => void }[] = [];
+  readonly #waiting = new Set<Waiting>();
+  #closed = false;
 
-  constructor(private readonly api: WorkloadApi) {}
+  constructor(
+    private readonly api: WorkloadApi,
+    private readonly clock: Pick<Clock, 'after'>,
+  ) {}
 
-  /** Rejects while there are none and none can be had; what was heard last stands. */
+  /** Rejects while there are none and none can be had, and after `UNARY_LIMIT_MS`; what was heard last stands. */
   current(): Promise<JwtBundles> {
-    if (this.#current !== undefined) return Promise.resolve(this.#current);
-    const first = new Promise<JwtBundles>((resolve, reject) => this.#waiting.push({ resolve, reject }));
-    this.#stop ??= this.api.watchJwtBundles({
-      changed: (texts) => {
-        try {
-          this.#current = readJwtBundles(texts);
-        } catch (error) {
-          return this.#failed(error as Error);
-        }
-        for (const { resolve } of this.#waiting.splice(0)) resolve(this.#current);
-      },
-      failed: (error) => this.#failed(error),
+    if (this.#closed) return Promise.reject(new MeshClosedError(`${this.api.name} is closed`));
+    if (this.#current !== undefined) {
+      this.#watch();
+      return Promise.resolve(this.#current);
+    }
+    const first = new Promise<JwtBundles>((resolve, reject) => {
+      const cancel = this.clock.after(UNARY_LIMIT_MS, () => {
+        this.#waiting.delete(own);
+        reject(this.#trouble(new Error(`no answer within ${UNARY_LIMIT_MS} ms`)));
+      });
+      const own = { resolve, reject, cancel };
+      this.#waiting.add(own);
     });
+    this.#watch();
     return first;
   }
 
   close(): void {
+    this.#closed = true;
     this.#stop?.();
     this.#failed(new Error('closed'));
   }
 
-  #failed(cause: Error): void {
-    const error = new IdentityError(`${this.api.name}: no JWT bundles: ${cause.message}`, { cause });
-    for (const { reject } of this.#waiting.splice(0)) reject(error);
+  #watch(): void {
+    this.#stop ??= this.api.watchJwtBundles({
+      changed: (texts) => {
+        let bundles: JwtBundles;
+        try {
+          bundles = readJwtBundles(texts);
+        } catch (error) {
+          return this.#failed(error as Error);
+        }
+        this.#current = bundles;
+        this.#settle(({ resolve }) => resolve(bundles));
+      },
+      failed: (error, final) => {
+        // An endpoint that is replaced by a newer one may have them: who asks next asks anew.
+        if (final) {
+          this.#stop?.();
+          this.#stop = undefined;
+        }
+        this.#failed(error);
+      },
+    });
   }
+
+  #failed(cause: Error): void {
+    const error = this.#trouble(cause);
+    this.#settle(({ reject }) => reject(error));
+  }
+
+  #trouble(cause: Error): IdentityError {
+    return new IdentityError(`${this.api.name}: no JWT bundles: ${cause.message}`, { cause });
+  }
+
+  #settle(how: (waiting: Waiting) => void): void {
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const each of waiting) {
+      each.cancel();
+      how(each);
+    }
+  }
+}
+
+interface Waiting {
+  readonly resolve: (bundles: JwtBundles) => void;
+  readonly reject: (error: Error) => void;
+  /** The time limit. */
+  readonly cancel: () => void;
 }

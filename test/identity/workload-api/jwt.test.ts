@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { seededRandom } from '../../../src/core/random.js';
+import { UNARY_LIMIT_MS } from '../../../src/identity/workload-api/connection.js';
 import { type SpiffeWorkload, spiffeWorkload } from '../../../src/spiffe.js';
 import { FakeClock } from '../../support/fake-clock.js';
 import {
@@ -155,6 +156,40 @@ describe('JWT-SVIDs', () => {
     await expect(spiffe.jwtSvid({ audience: 'reports' })).rejects.toThrow(/malformed/);
     server.mint = () => jwtSvids({ spiffeId: 'spiffe://example.org/other', token: signedJwt(keys, claims()) });
     await expect(spiffe.jwtSvid({ audience: 'reports' })).rejects.toThrow(/not of the identity/);
+  });
+});
+
+describe('JWT bundles', () => {
+  const token = (): string => signedJwt(keys, claims());
+  const refuse = (): void => server.say('FetchJWTBundles', { code: 12, details: 'no JWT here' });
+
+  test('that an endpoint does not have are asked for again with the next token', async () => {
+    refuse();
+    await expect(spiffe.verifyJwtSvid(token(), 'reports')).rejects.toThrow(/no JWT here/);
+    await expect(spiffe.verifyJwtSvid(token(), 'reports')).rejects.toThrow(/no JWT here/);
+    server.say('FetchJWTBundles', jwtBundles({ 'spiffe://example.org': { keys: [jwkOf(keys)] } }));
+    expect(await spiffe.verifyJwtSvid(token(), 'reports')).toMatchObject({ spiffeId: WEB });
+  });
+
+  test('that were heard of stand, when the endpoint has them no longer', async () => {
+    server.say('FetchJWTBundles', jwtBundles({ 'spiffe://example.org': { keys: [jwkOf(keys)] } }));
+    await spiffe.verifyJwtSvid(token(), 'reports');
+    refuse();
+    expect(await spiffe.verifyJwtSvid(token(), 'reports')).toMatchObject({ spiffeId: WEB });
+  });
+
+  test('are not waited for after closing', async () => {
+    server.say('FetchJWTBundles', jwtBundles({ 'spiffe://example.org': { keys: [jwkOf(keys)] } }));
+    await spiffe.verifyJwtSvid(token(), 'reports');
+    await spiffe.close();
+    await expect(spiffe.verifyJwtSvid(token(), 'reports')).rejects.toThrow(/closed/);
+  });
+
+  test('of an endpoint that says nothing are not waited for longer than for any other answer', async () => {
+    const verdict = spiffe.verifyJwtSvid(token(), 'reports').catch(({ message }: Error) => message);
+    await clock.advance(UNARY_LIMIT_MS);
+    expect(await verdict).toMatch(/no JWT bundles: no answer within 10000 ms/);
+    expect(clock.pending).toBe(0);
   });
 });
 
