@@ -39,29 +39,38 @@ class Loader {
 
   /** Calls `secure` when the engine is there; what it returns gives up, before and after. */
   with(tcp: { destroy(): unknown }, outcome: TlsOutcome, secure: (engine: TlsEngine) => () => void): () => void {
-    if (this.engine !== undefined) return secure(this.engine);
     let giveUp: (() => void) | undefined;
     let over = false;
+    const failed = (error: unknown): void => {
+      if (over) return;
+      tcp.destroy();
+      outcome.failed(error as Error);
+    };
+    const start = (engine: TlsEngine): void => {
+      if (!over) giveUp = secure(engine);
+    };
+    const end = (): void => {
+      over = true;
+      if (giveUp === undefined) tcp.destroy();
+      else giveUp();
+    };
+    if (this.engine !== undefined) {
+      try {
+        return secure(this.engine);
+      } catch (error) {
+        // Not before this has returned: who is told may want to give up what it has not got yet.
+        queueMicrotask(() => failed(error));
+        return end;
+      }
+    }
     this.#loading ??= import('./engine.js').then(({ TlsEngine }) => {
       this.engine = new TlsEngine(this.options);
       if (this.#closed) this.engine.close();
       return this.engine;
     });
-    this.#loading.then(
-      (engine) => {
-        if (!over) giveUp = secure(engine);
-      },
-      (error: Error) => {
-        if (over) return;
-        tcp.destroy();
-        outcome.failed(error);
-      },
-    );
-    return () => {
-      over = true;
-      if (giveUp === undefined) tcp.destroy();
-      else giveUp();
-    };
+    // Whatever fails, and be it that what is configured cannot be had, is this connection's failure.
+    this.#loading.then(start).catch(failed);
+    return end;
   }
 
   close(): void {

@@ -33,6 +33,8 @@ interface Watched {
   state: IdentityState | undefined;
   /** Told last, and not resolved since. */
   trouble: string | undefined;
+  /** Nothing comes of it any more: it is closed. */
+  over: boolean;
 }
 
 /**
@@ -66,11 +68,12 @@ export class Material {
     return missing.map(shown).join(', and ') || undefined;
   }
 
-  /** Why there will never be one: an instance that is not configured. */
+  /** Why there will never be one: an instance that is not configured, or whose source was closed before it said anything. */
   get impossible(): string | undefined {
     this.#watch();
     const unknown = this.#watched?.find(({ source }) => source === undefined);
-    return unknown && `there is no certificate provider instance "${unknown.instance}"`;
+    if (unknown !== undefined) return `there is no certificate provider instance "${unknown.instance}"`;
+    return this.#generation === undefined ? this.#watched?.find(({ over }) => over)?.trouble : undefined;
   }
 
   /** Calls once there is one. The result takes it back. */
@@ -123,11 +126,15 @@ export class Material {
     if (roots?.kind === 'provider') instances.add(roots.instance);
     const watched = [...instances].map((instance): Watched => {
       const source = this.env.providers?.get(instance);
-      return { instance, source, state: source?.current, trouble: undefined };
+      return { instance, source, state: source?.current, trouble: undefined, over: false };
     });
     this.#watched = watched;
     this.#renew();
-    for (const each of watched) {
+    for (const each of watched) this.#listen(each);
+  }
+
+  #listen(each: Watched): void {
+    try {
       const stop = each.source?.watch({
         changed: (state) => {
           each.state = state;
@@ -139,6 +146,9 @@ export class Material {
         },
       });
       if (stop !== undefined) this.#stops.push(stop);
+    } catch (error) {
+      each.over = true;
+      each.trouble = (error as Error).message;
     }
   }
 
