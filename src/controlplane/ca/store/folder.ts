@@ -59,7 +59,7 @@ export class CaFolder {
    * Runs `work` with the newest state, alone; what it returns takes its place, once what it told of is in the logs. The state that it was given: nothing changed.
    */
   async change(work: (state: CaState | undefined, turn: Turn) => Promise<CaState | undefined>): Promise<void> {
-    await locked(join(this.directory, 'lock'), this.clock, async () => {
+    await locked(join(this.directory, 'lock'), this.clock, async (held) => {
       const before = await this.#read();
       const events: AuditEvent[] = [];
       const issued: IssuedRecord[] = [];
@@ -69,6 +69,7 @@ export class CaFolder {
         issued: (record) => issued.push(record),
         isRevoked: (serial) => before !== undefined && isRevokedIn(before, serial),
       });
+      if (issued.length > 0 || events.length > 0 || after !== before) await held();
       // In this order: nothing is valid that was not recorded.
       if (issued.length > 0) await this.issuedLog.append(issued, now);
       if (events.length > 0) await this.#auditLog.append(events, now);
