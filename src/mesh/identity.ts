@@ -1,3 +1,4 @@
+import { type Backoff, spreadJitter } from '../core/backoff.js';
 import type { Clock } from '../core/clock.js';
 import { IdentityError, MeshClosedError, type MeshError } from '../core/errors.js';
 import { type CertificateProviders, DEFAULT_PROVIDER, type IdentitySource } from '../core/identity.js';
@@ -152,16 +153,18 @@ export const NO_IDENTITY =
   'mutual TLS is configured, and nothing says where the certificate of this workload comes from: set the option identity of meshClient, INMESH_CA with ' +
   'INMESH_JOIN_TOKEN, SPIFFE_ENDPOINT_SOCKET, or certificate_providers of the bootstrap';
 
-/** A source that is still being loaded, and watched over from its first word on. */
+/** Between attempts to make a source that could not be made, in milliseconds: what it lacks, a file or an address, may be there later. */
+export const IDENTITY_BACKOFF: Backoff = { baseMs: 1_000, maxMs: 60_000 };
+
+/** A source that is still being loaded, and watched over from its first word on. One that cannot be made is tried again. */
 function lateIdentity({ name, make, foreign }: IdentityPlan, env: Omit<MeshIdentityOptions, 'plan'>): IdentitySource {
   const watchers = new Watchers(name);
   let inner: IdentitySource | undefined;
   let stop: (() => void) | undefined;
   let unobserve: (() => void) | undefined;
+  let cancelRetry: (() => void) | undefined;
+  let failures = 0;
   const load = async (): Promise<void> => {
-    const { observeIdentity } = await import('../identity/observe.js');
-    if (watchers.closed) return;
-    unobserve = observeIdentity(source, env);
     try {
       inner = await make();
       if (!watchers.closed) stop = inner.watch(watchers);
@@ -170,14 +173,25 @@ function lateIdentity({ name, make, foreign }: IdentityPlan, env: Omit<MeshIdent
       watchers.failed(
         cause instanceof IdentityError ? cause : new IdentityError(`${name}: ${cause.message}`, { cause }),
       );
+      // A source that was made, and is closed, stays so.
+      if (watchers.closed || inner !== undefined) return;
+      const delayMs = spreadJitter(IDENTITY_BACKOFF, ++failures, env.random);
+      cancelRetry = env.clock.after(delayMs, () => (loading = load()), { background: true });
     }
   };
+  const begin = async (): Promise<void> => {
+    const { observeIdentity } = await import('../identity/observe.js');
+    if (watchers.closed) return;
+    unobserve = observeIdentity(source, env);
+    await load();
+  };
   const source = sourceOf(watchers, async () => {
+    cancelRetry?.();
     await loading;
     unobserve?.();
     stop?.();
     if (foreign !== true) await inner?.close();
   });
-  const loading = load();
+  let loading = begin();
   return source;
 }

@@ -77,6 +77,48 @@ describe('the identities of a mesh', () => {
     await refused;
   });
 
+  test('a source that cannot be made is tried again, less and less often, until it can be', async () => {
+    const attempts: number[] = [];
+    let broken = true;
+    const { identity, clock } = meshIdentity((name) => ({
+      name,
+      make: async () => {
+        attempts.push(clock.now());
+        if (broken) throw new Error('no such file');
+        return memoryIdentity(state());
+      },
+    }));
+    identity.want();
+    await expect.poll(() => attempts.length).toBe(1);
+    await clock.advance(300_000);
+    const pauses = attempts.slice(1).map((at, i) => at - (attempts[i] as number));
+    expect(pauses.length).toBeGreaterThan(5);
+    expect(Math.min(...pauses)).toBeGreaterThanOrEqual(800);
+    expect(Math.max(...pauses)).toBeLessThanOrEqual(72_000);
+    broken = false;
+    await clock.advance(72_000);
+    await identity.ready();
+    expect(identity.principal).toBe(SPIFFE_ID);
+    const made = attempts.length;
+    await clock.advance(300_000);
+    expect(attempts).toHaveLength(made);
+  });
+
+  test('closing ends the attempts to make a source', async () => {
+    let attempts = 0;
+    const { identity, clock } = meshIdentity((name) => ({
+      name,
+      make: () => {
+        attempts++;
+        return Promise.reject(new Error('no such file'));
+      },
+    }));
+    identity.want();
+    await expect.poll(() => attempts).toBe(1);
+    await identity.close();
+    expect(clock.pending).toBe(0);
+  });
+
   test('a token is the Workload API’s to give, and asked for without one says so', async () => {
     const { identity } = meshIdentity(() => undefined);
     await expect(identity.jwtSvid({ audience: 'a' })).rejects.toThrow('set SPIFFE_ENDPOINT_SOCKET');
