@@ -7,11 +7,11 @@ export interface SigningQueueOptions {
   readonly maxWaiting: number;
   /** Of these, of one caller. Default 2,000. */
   readonly maxPerCaller: number;
-  /** Certificates that are made together: one write to the disk for all of them. Default 16. */
+  /** Certificates that are made together: one write to the disk for all of them. Default 64. */
   readonly batch: number;
 }
 
-export const DEFAULT_QUEUE: SigningQueueOptions = { maxWaiting: 20_000, maxPerCaller: 2_000, batch: 16 };
+export const DEFAULT_QUEUE: SigningQueueOptions = { maxWaiting: 20_000, maxPerCaller: 2_000, batch: 64 };
 
 interface Job {
   run(): Promise<void>;
