@@ -1,4 +1,4 @@
-import type { ChannelInterface, Client } from '@grpc/grpc-js';
+import type { ChannelInterface, Client, Server as GrpcServer } from '@grpc/grpc-js';
 import type { Dispatcher } from 'undici';
 import { reportedWeight } from '../client/balancer/load-weight.js';
 import { Destinations } from '../client/destinations.js';
@@ -31,7 +31,8 @@ import type { UsageSnapshot } from '../resilience/quota/snapshot.js';
 import type { RedisOption } from '../resilience/ratelimit/redis/options.js';
 import { usageWindows } from '../resilience/ratelimit/usage-window.js';
 import type { ServerParts } from '../server/parts.js';
-import type { SecurableServer, SecuredServer, SecureOptions } from '../server/tls/secure.js';
+import type { SecuredServer, SecureOptions } from '../server/tls/secure-options.js';
+import type { SecurableServer } from '../server/tls/secure.js';
 import type { ServableServer, ServeOptions, Serving } from '../server/xds/index.js';
 import type { ConfigDumpJson } from '../xds/csds/index.js';
 import type { JwtSvid } from '../identity/jwt-svid.js';
@@ -86,8 +87,9 @@ export interface Mesh extends Scope {
   /**
    * Puts mutual TLS in front of a server that the application listens with: of node:http, node:https or node:http2, with whatever framework on top. Strict, permissive
    * or disabled, as the configuration says for the service; `mode` wins over it. Resolves when connections are taken so: await it before the server listens.
+   * A Server of grpc-js is not bound; the mesh listens in its place: `mesh.secure(server, { address: '0.0.0.0:50051' })`.
    */
-  secure(server: SecurableServer, options?: SecureOptions): Promise<SecuredServer>;
+  secure(server: SecurableServer | GrpcServer, options?: SecureOptions): Promise<SecuredServer>;
   /** What is known and used now, for people: targets with their routes, clusters, endpoints and their load, and the resources behind them. */
   configDump(): Promise<MeshDump>;
   /** The resources behind the configuration as they came; for CSDS (`csds` of `inmesh/grpc`, gRFC A40). */
@@ -280,8 +282,8 @@ export function createMesh(given: MeshParts): Mesh {
     },
     secure: async (server, options = {}) => {
       if (closing !== undefined) throw new MeshClosedError();
-      const { secureServer } = await import('../server/tls/secure.js');
-      return secureServer(server, options, servers, observability.meter);
+      const { secureAny } = await import('../server/tls/secure.js');
+      return secureAny(server, options, servers, observability.meter);
     },
     configDump: async () => ({
       ...dump(destinations, env.clock.now()),

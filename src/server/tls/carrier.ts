@@ -9,8 +9,23 @@ import type { Source } from '../../routing/request.js';
  */
 export const carrierOf = (request: object): object | undefined => {
   const { stream, socket } = request as Partial<Http2ServerRequest> & Partial<IncomingMessage>;
-  return stream?.session === undefined ? socket : stream.session.socket;
+  if (stream === undefined) return socket;
+  return stream.session?.destroyed === false ? stream.session.socket : LOST;
 };
+
+/** In the place of a connection that was gone before anybody looked: who was at its other end cannot be found out any more. */
+export const LOST: object = Object.freeze({});
+
+/** Whether nobody can tell any more who is at the other end of a connection; one that there never was (`undefined`) has nobody there. */
+export function isLost(connection: object | undefined): boolean {
+  if (connection === LOST) return true;
+  try {
+    void (connection as { readonly encrypted?: unknown } | undefined)?.encrypted;
+    return false;
+  } catch {
+    return true;
+  }
+}
 
 /** Writes down for a session of HTTP/2 who is at the other end of its socket. */
 export function carryPeer(session: Http2Session, socket: object): void {

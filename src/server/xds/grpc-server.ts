@@ -1,7 +1,6 @@
-import { TLSSocket } from 'node:tls';
-import { type ConnectionInjector, Server, ServerCredentials, type ServerOptions } from '@grpc/grpc-js';
+import { Server, type ServerOptions } from '@grpc/grpc-js';
 import { type Acceptor, FACE, type Face, type FaceEnv, type HasFace } from './face.js';
-import { knowGrpcSocket } from '../tls/grpc-ends.js';
+import { Injection } from '../tls/injection.js';
 import { GrpcConnections, routing } from './grpc-gate.js';
 
 type Closer = (force: boolean) => Promise<void>;
@@ -62,40 +61,16 @@ export class XdsServer extends Server implements HasFace {
     await Promise.all([...this.#closers].map((close) => close(force)));
   }
 
-  /** One injector per version of the listener, so that its sessions can be told to go and no others; under TLS, where each has its own time to go, per connection. */
+  /** One injection per version of the listener, so that its sessions can be told to go and no others. */
   #acceptor(env: FaceEnv): Acceptor {
-    let shared: ConnectionInjector | undefined;
-    const own = new Set<ConnectionInjector>();
+    const injection = new Injection(this);
     return {
       alpn: ['h2'],
       accept: (connection) => {
-        const { socket } = connection;
         this.#connections.add({ ...connection, env });
-        const secure = socket instanceof TLSSocket;
-        if (!secure && shared !== undefined) {
-          shared.injectConnection(socket);
-          return () => {};
-        }
-        // The sockets come with their TLS: for grpc-js there is none.
-        const injector = this.createConnectionInjector(ServerCredentials.createInsecure());
-        const end = (): void => {
-          if (own.delete(injector)) injector.destroy();
-        };
-        if (secure) {
-          own.add(injector);
-          knowGrpcSocket(socket);
-          socket.once('close', end);
-        } else shared = injector;
-        injector.injectConnection(socket);
-        return secure ? end : () => {};
+        return injection.add(connection.socket);
       },
-      drain: () => {
-        // GOAWAY on every session; calls under way finish. (`drain` would do so too, and leave a timer of its own behind.)
-        shared?.destroy();
-        shared = undefined;
-        for (const injector of own) injector.destroy();
-        own.clear();
-      },
+      drain: () => injection.drain(),
     };
   }
 }

@@ -1,4 +1,4 @@
-import { createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { Address } from '../../core/model/endpoint.js';
 
 export interface PortOptions {
@@ -22,8 +22,8 @@ export class Port {
     return this.#server !== undefined;
   }
 
-  /** Runs `opened` when it is listened on, or `onFailed` when it cannot be. */
-  open(opened: () => void): void {
+  /** Runs `opened`, with the number of the port, when it is listened on, or `onFailed` when it cannot be. */
+  open(opened: (port: number) => void): void {
     const { address, allowHalfOpen, onConnection, onFailed } = this.options;
     // Small writes go out at once, as node:http has it.
     const server = createServer({ allowHalfOpen, noDelay: true });
@@ -38,7 +38,7 @@ export class Port {
       onFailed(error);
     });
     server.listen({ host: address.host, port: address.port }, () => {
-      if (this.#server === server) opened();
+      if (this.#server === server) opened((server.address() as AddressInfo).port);
     });
     const max = this.options.maxConnections();
     if (max !== undefined) server.maxConnections = max;

@@ -1,0 +1,44 @@
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { type ConnectionInjector, type Server, ServerCredentials } from '@grpc/grpc-js';
+import { knowGrpcSocket } from './grpc-ends.js';
+
+/**
+ * Hands connections to a grpc-js server. One injector for all that have no TLS, so that their sessions can be told to go and no others; under TLS, where each has its
+ * own time to go, one per connection.
+ */
+export class Injection {
+  #shared: ConnectionInjector | undefined;
+  readonly #own = new Set<ConnectionInjector>();
+
+  constructor(private readonly server: Pick<Server, 'createConnectionInjector'>) {}
+
+  /** Returns how to tell the client to go, where it can be told alone. */
+  add(socket: Socket): () => void {
+    const secure = socket instanceof TLSSocket;
+    if (!secure && this.#shared !== undefined) {
+      this.#shared.injectConnection(socket);
+      return () => {};
+    }
+    // The sockets come with their TLS: for grpc-js there is none.
+    const injector = this.server.createConnectionInjector(ServerCredentials.createInsecure());
+    const end = (): void => {
+      if (this.#own.delete(injector)) injector.destroy();
+    };
+    if (secure) {
+      this.#own.add(injector);
+      knowGrpcSocket(socket);
+      socket.once('close', end);
+    } else this.#shared = injector;
+    injector.injectConnection(socket);
+    return secure ? end : () => {};
+  }
+
+  /** GOAWAY on every session; calls under way finish. (grpc-js's `drain` would do so too, and leave a timer of its own behind.) */
+  drain(): void {
+    this.#shared?.destroy();
+    this.#shared = undefined;
+    for (const injector of this.#own) injector.destroy();
+    this.#own.clear();
+  }
+}
