@@ -12,7 +12,7 @@ import { authorityFault, InboundAuthz } from './authorization-request.js';
 import type { InboundContext } from './context.js';
 import type { Gate, Passage } from './gate.js';
 import type { PolicyEnv } from './policies.js';
-import type { Refusal } from './refusal.js';
+import { NOBODY_WAITS, type Refusal } from './refusal.js';
 import type { SecurityPolicy } from './security.js';
 
 /** What Envoy's filter answers. */
@@ -77,6 +77,7 @@ class AuthorizationGate implements Gate {
     if (this.#seen.has(context)) return undefined;
     this.#seen.add(context);
     const { view } = context;
+    if (context.isLost) return NOBODY_WAITS;
     // Nobody can say what the request is: then nobody can say that it may be served.
     if (view === undefined) return DENIED;
     const path = this.#judgesPath ? judgedPath(view.path) : pathOnly(view.path);

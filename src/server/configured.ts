@@ -5,7 +5,7 @@ import type { Meter } from '../core/meter.js';
 import type { InboundContext } from './context.js';
 import type { Gate, Passage } from './gate.js';
 import type { ServerParts } from './parts.js';
-import { POLICIES_UNKNOWN } from './refusal.js';
+import { NOBODY_WAITS, POLICIES_UNKNOWN } from './refusal.js';
 import type { ServicePolicies } from './service-policies.js';
 
 /**
@@ -86,12 +86,14 @@ export class Configured implements Gate {
 
   refusal(context: InboundContext, protocol: Protocol): Passage | Promise<Passage> {
     return this.#first === undefined
-      ? this.#decide(context, protocol)
-      : this.#first.then(() => this.#decide(context, protocol));
+      ? this.#decide(context, protocol, false)
+      : this.#first.then(() => this.#decide(context, protocol, true));
   }
 
-  #decide(context: InboundContext, protocol: Protocol): Passage | Promise<Passage> {
+  #decide(context: InboundContext, protocol: Protocol, waited: boolean): Passage | Promise<Passage> {
     if (this.#late) this.#tellLate();
+    // While it waited: nothing of its connection can be asked any more.
+    if (waited && context.isLost) return NOBODY_WAITS;
     if (this.#closed ? this.#secures : !this.#heard) return POLICIES_UNKNOWN;
     return this.#policies?.refusal(context, protocol);
   }

@@ -12,6 +12,7 @@ import type { InboundView } from './view.js';
 import type { Caller } from './caller.js';
 import type { RequestMetrics } from './orca/request-metrics.js';
 import { timeLeftMs } from './time-left.js';
+import { isLost } from './tls/carrier.js';
 import { validBaggage, validTraceparent, validTracestate } from './trace-headers.js';
 
 /** grpc/doc/statuscodes.md; RFC 9110 section 15.6.5. */
@@ -78,6 +79,11 @@ export class InboundContext implements Ambient, Lifetime {
   /** Who is at the other end of the connection, by its certificate. */
   get peer(): PeerIdentity | undefined {
     return peerOf(this.connection);
+  }
+
+  /** Whether its caller is gone, or the connection, of whom nothing can be found out any more: nobody can tell that such a request may be served. */
+  get isLost(): boolean {
+    return this.#over || isLost(this.connection);
   }
 
   /** Whether the answer was a failure of the server's; known when the request is over. */

@@ -10,7 +10,7 @@ import type { Gate, Passage } from './gate.js';
 import { NO_OUTBOUND } from './outbound.js';
 import { canPeek, type PeekedBody, peekBody } from './peek-body.js';
 import type { PolicyEnv } from './policies.js';
-import type { Refusal } from './refusal.js';
+import { NOBODY_WAITS, type Refusal } from './refusal.js';
 import type { SecurityPolicy } from './security.js';
 import type { InboundView } from './view.js';
 
@@ -66,6 +66,7 @@ class ExtAuthzGate implements Gate {
     const { view } = context;
     if (view === undefined || this.#seen.has(context)) return undefined;
     this.#seen.add(context);
+    if (context.isLost) return NOBODY_WAITS;
     const { share, denyOthers, body } = this.config;
     if (share < 1 && this.env.random.next() >= share) return denyOthers ? NOT_ASKED : undefined;
     if (body === undefined) return this.#ask(context, view, undefined);

@@ -1,6 +1,6 @@
 import type { Protocol } from '../core/call.js';
 import type { InboundContext, InboundHeaders } from './context.js';
-import { NOBODY_WAITS, type Refusal } from './refusal.js';
+import { NOBODY_WAITS, type Refusal, UNDECIDED } from './refusal.js';
 
 /** Undefined: the request goes on. */
 export type Passage = Refusal | undefined;
@@ -22,7 +22,7 @@ export interface Gate {
   refusal(context: InboundContext, protocol: Protocol): Passage | Promise<Passage>;
 }
 
-/** Takes a request through the gates, one after the other. No promise is made unless a gate makes one. */
+/** Takes a request through the gates, one after the other. No promise is made unless a gate makes one. A gate that fails lets nothing through. */
 export function pass(
   gates: readonly Gate[],
   context: InboundContext,
@@ -30,10 +30,10 @@ export function pass(
   from = 0,
 ): Passage | Promise<Passage> {
   for (let i = from; i < gates.length; i++) {
-    const answer = (gates[i] as Gate).refusal(context, protocol);
+    const answer = ask(gates[i] as Gate, context, protocol);
     if (answer === undefined) continue;
     if (!(answer instanceof Promise)) return refused(gates, i, context, answer);
-    return answer.then((refusal) => {
+    return answer.catch(undecided).then((refusal) => {
       if (refusal !== undefined) return refused(gates, i, context, refusal);
       const still = context.isOver ? NOBODY_WAITS : afterWait(gates, i, context, protocol);
       return still === undefined ? pass(gates, context, protocol, i + 1) : refused(gates, i + 1, context, still);
@@ -41,6 +41,16 @@ export function pass(
   }
   return undefined;
 }
+
+function ask(gate: Gate, context: InboundContext, protocol: Protocol): Passage | Promise<Passage> {
+  try {
+    return gate.refusal(context, protocol);
+  } catch {
+    return UNDECIDED;
+  }
+}
+
+const undecided = (): Refusal => UNDECIDED;
 
 /** What the gates before say of a request that has waited. */
 function afterWait(gates: readonly Gate[], at: number, context: InboundContext, protocol: Protocol): Passage {

@@ -55,6 +55,15 @@ export const POLICIES_UNKNOWN: Refusal = {
   message: 'the policies of this service are not known',
 };
 
+/** For a request that a policy could not decide about, for a fault of ours: none passes by that. */
+export const UNDECIDED: Refusal = {
+  status: 500,
+  grpcStatus: 13,
+  code: 'ACCESS_DENIED',
+  flag: 'MZ',
+  message: 'a policy of this server failed',
+};
+
 /** The answer over HTTP: like one of the proxy's own, and `mesh-error` tells it from one of the handler's. */
 export function refusalReply(refusal: Refusal): {
   readonly status: number;

@@ -16,8 +16,8 @@ export interface AuthzEnv {
 }
 
 /**
- * Compiles a condition. `wide`: where it is not certain whether a repeated header matches, it does: for what denies, and for what is negated in what allows. So who
- * adds a second value gets round no rule.
+ * Compiles a condition. `wide`: where it is not certain whether a repeated header matches, or an address that nobody knows, it does: for what denies, and for what is
+ * negated in what allows. So who adds a second value, or is gone before anybody looks, gets round no rule.
  */
 export function conditionTest(condition: AuthzCondition, env: AuthzEnv, wide: boolean): Test {
   switch (condition.kind) {
@@ -42,13 +42,13 @@ export function conditionTest(condition: AuthzCondition, env: AuthzEnv, wide: bo
       return (request) => test(request.judgedPath);
     }
     case 'destination-ip':
-      return networkTest(condition.range, (request) => request.localAddress);
+      return networkTest(condition.range, (request) => request.localAddress, wide);
     case 'peer-ip':
-      return networkTest(condition.range, (request) => request.peerAddress);
+      return networkTest(condition.range, (request) => request.peerAddress, wide);
     case 'remote-ip':
-      return networkTest(condition.range, (request) => request.clientAddress);
+      return networkTest(condition.range, (request) => request.clientAddress, wide);
     case 'destination-port':
-      return (request) => request.localPort === condition.port;
+      return ({ localPort }) => (localPort === undefined ? wide : localPort === condition.port);
     case 'server-name': {
       const test = stringTest(condition.match);
       return (request) => test(request.serverName);
@@ -104,13 +104,13 @@ const valuesOf = (given: string | readonly string[] | undefined, joined: string)
   ...joined.split(',').map((value) => value.trim()),
 ];
 
-function networkTest(range: CidrRange, addressOf: (request: AuthzRequest) => string | undefined): Test {
+function networkTest(range: CidrRange, addressOf: (request: AuthzRequest) => string | undefined, wide: boolean): Test {
   const network = parseNetwork(range);
-  if (network === undefined) return () => false;
+  if (network === undefined) return () => wide;
   return (request) => {
     const address = addressOf(request);
     const ip = address === undefined ? undefined : ipOf(address);
-    return ip !== undefined && contains(network, ip);
+    return ip === undefined ? wide : contains(network, ip);
   };
 }
 

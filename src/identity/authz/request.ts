@@ -9,7 +9,10 @@ export interface AuthzRequest extends Omit<RequestView, 'source'> {
   readonly secure: boolean;
   /** Of a verified certificate; undefined: none was shown. */
   readonly peerIdentity: PeerIdentity | undefined;
-  /** IP address at the other end of the connection; undefined: not known, and in no network. */
+  /**
+   * IP address at the other end of the connection. Undefined, as are those that follow: not known, so that it is in every network that denies, and in none that
+   * allows.
+   */
   readonly peerAddress: string | undefined;
   /** The client's, where proxies in front are trusted; else `peerAddress`. */
   readonly clientAddress: string | undefined;

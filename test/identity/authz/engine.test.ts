@@ -15,6 +15,33 @@ const allows = (condition: AuthzCondition, request: AuthzRequest): boolean =>
 const denies = (condition: AuthzCondition, request: AuthzRequest): boolean =>
   !decide(rules('DENY', rbacPolicy('p', condition)), request).allowed;
 
+/** Of a connection that is gone, or of a kind that has no addresses. */
+describe('where a request came from, when nobody can tell', () => {
+  const nowhere = authzRequest({
+    peerAddress: undefined,
+    clientAddress: undefined,
+    localAddress: undefined,
+    localPort: undefined,
+  });
+  const range = { address: '10.0.0.0', prefixLength: 8 };
+  const asked: readonly AuthzCondition[] = [
+    { kind: 'peer-ip', range },
+    { kind: 'remote-ip', range },
+    { kind: 'destination-ip', range },
+    { kind: 'destination-port', port: 8080 },
+  ];
+  test.each(asked)('$kind: whatever is denied is denied to it, and nothing is allowed to it', (condition) => {
+    const not: AuthzCondition = { kind: 'not', of: condition };
+    expect([denies(condition, nowhere), denies(not, nowhere)]).toEqual([true, true]);
+    expect([allows(condition, nowhere), allows(not, nowhere)]).toEqual([false, false]);
+  });
+
+  test('an address that is none is as good as unknown', () => {
+    const condition: AuthzCondition = { kind: 'peer-ip', range };
+    expect(denies(condition, authzRequest({ peerAddress: 'here' }))).toBe(true);
+  });
+});
+
 describe('rules', () => {
   const own = authzRequest({ path: '/a' });
   test.each<[RbacRules, boolean, string | undefined]>([
