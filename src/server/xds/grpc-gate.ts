@@ -24,6 +24,8 @@ export class GrpcConnections {
   add(connection: GrpcConnection): void {
     const { socket } = connection;
     const key = endsOf(socket);
+    // Gone already; its calls are refused (`NOT_OURS`).
+    if (key === undefined) return;
     this.#byEnds.set(key, connection);
     socket.once('close', () => {
       // A new connection between the same ends may have come before this one was seen to be over.
@@ -32,7 +34,8 @@ export class GrpcConnections {
   }
 
   find(info: ConnectionInfo): GrpcConnection | undefined {
-    return this.#byEnds.get(endsOf(info));
+    const key = endsOf(info);
+    return key === undefined ? undefined : this.#byEnds.get(key);
   }
 }
 
