@@ -35,8 +35,8 @@ export const MAX_BACKDATE_MS = HOUR_MS;
 /** How long a revocation list is good for (`nextUpdate`); it is made anew at half of that, and at each revocation. */
 export const CRL_MS = DAY_MS;
 
-/** Revocations that are remembered; a list of more would be larger than what peers accept. Those of certificates that have expired are forgotten. */
-export const MAX_REVOKED = 100_000;
+/** Revocations that are remembered; a list of more, 66 bytes each, would be larger than what peers accept (`MAX_PEM_BYTES`). Those of certificates that have expired are forgotten. */
+export const MAX_REVOKED = 50_000;
 
 /** Largest CSR that is read, in bytes. One for RSA-4096 with some names is 2 kB. */
 export const MAX_CSR_BYTES = 16_384;

@@ -1,9 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { createPrivateKey } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
+import { MAX_REVOKED } from '../../../src/controlplane/ca/constants.js';
+import { issuerOf, newSerial } from '../../../src/controlplane/ca/x509/certificates.js';
+import { revocationList } from '../../../src/controlplane/ca/x509/crl.js';
 import { readCertificates } from '../../../src/identity/certificate.js';
 import { readCrls } from '../../../src/identity/crl.js';
+import { MAX_PEM_BYTES } from '../../../src/identity/pem.js';
 import { Verifier } from '../../../src/identity/tls/verifier.js';
 import { FakeClock } from '../../support/fake-clock.js';
 import { authorities, request } from './support.js';
@@ -61,4 +66,19 @@ test.each([
   expect(verify).not.toThrow();
   await ca.revoke(serial);
   expect(verify).toThrow(/revoked/);
+});
+
+test('as many revocations as are remembered fit into what peers read', async () => {
+  const { certificate, key } = companyFiles('utf8only', '/CN=Mesh');
+  const issuer = await issuerOf(readFileSync(certificate, 'utf8'), createPrivateKey(readFileSync(key)));
+  const size = async (count: number): Promise<number> => {
+    const entries = Array.from({ length: count }, () => ({
+      serial: newSerial(),
+      at: 0,
+      reason: 'superseded' as const,
+    }));
+    return (await revocationList(issuer, { number: 1, thisUpdate: 0, nextUpdate: 1_000, entries })).length;
+  };
+  const [few, more] = [await size(100), await size(1_100)];
+  expect(few + ((more - few) / 1_000) * MAX_REVOKED).toBeLessThan(MAX_PEM_BYTES);
 });

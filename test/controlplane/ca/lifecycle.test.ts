@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { AuthorityNews } from '../../../src/controlplane/ca/authority.js';
@@ -149,6 +149,24 @@ describe('the audit log', () => {
     expect((await verifyAudit(ca.directory)).problem).toMatchObject({ line });
     await ca.issue(request());
     expect((await verifyAudit(ca.directory)).problem).toBeDefined();
+  });
+
+  test.each([
+    ['altogether', () => true],
+    ['but for its head', (name: string) => name !== 'audit.head'],
+  ])('that was erased %s is missed, and stays so when the authority goes on', async (_, erased) => {
+    const { ca } = await written();
+    for (const name of readdirSync(ca.directory))
+      if (name.startsWith('audit') && erased(name)) rmSync(join(ca.directory, name));
+    expect((await verifyAudit(ca.directory)).problem).toBeDefined();
+    await ca.issue(request());
+    expect((await verifyAudit(ca.directory)).problem).toBeDefined();
+    await ca.issue(request());
+    expect((await verifyAudit(ca.directory)).problem).toBeDefined();
+  });
+
+  test('of a folder that has no authority yet is empty, and that is no problem', async () => {
+    expect(await verifyAudit(folder())).toMatchObject({ lines: 0, problem: undefined });
   });
 
   test('a folder that was put back to an earlier day is found by a head that was written down', async () => {

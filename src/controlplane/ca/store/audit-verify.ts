@@ -20,6 +20,7 @@ export async function verifyAudit(directory: string, anchor?: AuditHead): Promis
   const files = await log.files();
   let at: AuditHead = { seq: (stored?.first ?? 1) - 1, hash: stored?.before ?? GENESIS };
   let lines = 0;
+  let noticed: AuditVerdict['problem'];
   let passedHead = stored === undefined || stored.seq === at.seq;
   let passedAnchor = anchor === undefined || anchor.seq < (stored?.first ?? 1);
   for (const file of files) {
@@ -30,6 +31,8 @@ export async function verifyAudit(directory: string, anchor?: AuditHead): Promis
       if (typeof read === 'string') return { lines, head: at, problem: { file, line: number, what: read } };
       at = read;
       lines++;
+      // In a string its quotes would have backslashes before them.
+      if (line.includes('"event":"tampered"')) noticed ??= { file, line: number, what: tampering(line) };
       if (at.seq === stored?.seq) {
         if (at.hash !== stored.hash)
           return { lines, head: at, problem: { file, line: number, what: 'audit.head has another hash for it' } };
@@ -44,11 +47,15 @@ export async function verifyAudit(directory: string, anchor?: AuditHead): Promis
   }
   const file = files.at(-1) as string;
   const cut = (what: string): AuditVerdict => ({ lines, head: at, problem: { file, line: lines, what } });
+  if (stored === undefined && lines === 0 && (await log.isDue())) return cut('the log is gone: the authority has one');
   if (stored === undefined && lines > 0) return cut('audit.head is gone: lines may have been cut off at the end');
   if (!passedHead) return cut(`lines were cut off at the end: the last one was number ${stored?.seq}`);
   if (!passedAnchor) return cut(`lines were cut off at the end: the anchor is number ${anchor?.seq}`);
-  return { lines, head: at, problem: undefined };
+  return { lines, head: at, problem: noticed };
 }
+
+const tampering = (line: string): string =>
+  `the authority noticed it by itself: ${(JSON.parse(line) as { readonly detail?: string }).detail ?? 'no detail'}`;
 
 /** Lines that have their end: a last one without is being written, or was torn by a crash. */
 async function* completeLines(path: string): AsyncGenerator<string> {

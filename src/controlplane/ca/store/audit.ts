@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { open, readdir, rename, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { appendDurably, readIfThere, writeAtomically } from './files.js';
+import { STATE_FILE } from './state.js';
 
 /** What the authority did, or would not do. */
 export interface AuditEvent {
@@ -95,6 +96,11 @@ export class AuditLog {
     }
   }
 
+  /** Whether there must be lines: an authority's first state is written after the first line. */
+  async isDue(): Promise<boolean> {
+    return (await this.files()).length > 1 || (await exists(join(this.directory, STATE_FILE)));
+  }
+
   /** The head, with the lines that a crash left after it; what of them was torn is taken away. */
   async #head(): Promise<{ readonly head: StoredHead; readonly tampered: string | undefined }> {
     const current = join(this.directory, CURRENT);
@@ -105,7 +111,8 @@ export class AuditLog {
     );
     if (stored === undefined) {
       const head = { seq: 0, hash: GENESIS, bytes: size, first: 1, before: GENESIS };
-      return { head, tampered: size === 0 ? undefined : 'audit.head is gone' };
+      if (size > 0) return { head, tampered: 'audit.head is gone' };
+      return { head, tampered: (await this.isDue()) ? 'the log is gone' : undefined };
     }
     if (size < stored.bytes)
       return { head: { ...stored, bytes: size }, tampered: `${CURRENT} has ${size} bytes, and had ${stored.bytes}` };
@@ -155,6 +162,12 @@ export function chained(line: string, prev: string, seq: number): AuditHead | st
   if (value.prev !== prev) return 'it does not follow the line before it';
   return { seq, hash };
 }
+
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => error.code !== 'ENOENT',
+  );
 
 async function readFrom(path: string, from: number): Promise<string> {
   const handle = await open(path, 'r');

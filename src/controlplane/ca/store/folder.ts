@@ -8,7 +8,7 @@ import { privateDirectory, readIfThere, writeAtomically } from './files.js';
 import { type IssuedRecord, IssuedLog } from './issued.js';
 import { KeyFolder } from './keys.js';
 import { locked } from './lock.js';
-import { type CaState, isRevokedIn, parseState } from './state.js';
+import { type CaState, isRevokedIn, parseState, STATE_FILE } from './state.js';
 
 /** How often the state is looked at where the system tells of no changes, in milliseconds: a revocation is to be known everywhere within a second. */
 const LOOK_MS = 500;
@@ -42,7 +42,7 @@ export class CaFolder {
     this.keys = new KeyFolder(directory);
     this.issuedLog = new IssuedLog(directory);
     this.#auditLog = new AuditLog(directory);
-    this.#file = join(directory, 'state.json');
+    this.#file = join(directory, STATE_FILE);
   }
 
   get state(): CaState {
@@ -88,7 +88,7 @@ export class CaFolder {
   watch(): void {
     try {
       this.#watcher = watch(this.directory, { persistent: false }, (_, name) => {
-        if (name === null || name === 'state.json') this.#look();
+        if (name === null || name === STATE_FILE) this.#look();
       });
       this.#watcher.on('error', (error) => this.#poll(error));
     } catch (error) {

@@ -2,6 +2,9 @@ import { CaError } from '../errors.js';
 import type { KeyAlgorithm } from '../x509/algorithms.js';
 import type { RevocationReason } from '../x509/crl.js';
 
+/** The state's file in the authority's folder. */
+export const STATE_FILE = 'state.json';
+
 export interface StoredRoot {
   readonly id: string;
   readonly certificate: string;
