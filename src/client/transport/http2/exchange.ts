@@ -33,6 +33,8 @@ export class Exchange implements Reply, BodySink, BodyProducer {
   #stream: Stream | undefined;
   /** The reply's body while it is under way. */
   #replyBody: StreamBody | undefined;
+  /** Body before the head: Node tells of a head in a tick of its own, and one read may bring both, over TLS also while something is being written. */
+  #early: Buffer[] | undefined;
   #trailers: HeaderFields | undefined;
   #requestTrailers: HeaderFields | undefined;
   #requestFlow: BodyFlow | undefined;
@@ -166,13 +168,19 @@ export class Exchange implements Reply, BodySink, BodyProducer {
     } else {
       this.#replyBody = new StreamBody(this, contentLength(headers));
       this.body = this.#replyBody;
+      for (const chunk of this.#early ?? []) this.data(chunk);
+      this.#early = undefined;
     }
     this.resolve(this);
   }
 
   data(chunk: Buffer): void {
+    if (this.#over) return;
     const body = this.#replyBody;
-    if (this.#over || body === undefined) return;
+    if (body === undefined) {
+      this.#early = [...(this.#early ?? []), chunk];
+      return;
+    }
     this.#bytesReceived += chunk.byteLength;
     if (!body.write(chunk)) this.#stream?.pause();
   }
