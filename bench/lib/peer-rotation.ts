@@ -1,15 +1,15 @@
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type * as grpc from '@grpc/grpc-js';
-import { startControlPlane } from '../../src/controlplane/index.js';
+import { type ControlPlane, type ControlPlaneCa, startControlPlane } from '../../src/controlplane/index.js';
 import { silentLogger } from '../../src/core/log.js';
 import { XdsServer } from '../../src/grpc.js';
 import { meshClient } from '../../src/index.js';
 import { type PlaneStart, ROTATED, type ServerStart, STREAM_EVERY_MS, STREAM_MESSAGES } from './rotated.js';
 
 /*
- * For `rotation`. A control plane with an authority, whose leaves live for seconds: GET /token?of=reviews makes a join token, GET /rotate begins to rotate the
- * root, GET /rotation says how far that is. Or a server under mutual TLS, whose GET /seen tells how many certificates it has had.
+ * For `rotation`. A control plane with an authority, whose leaves live for seconds: GET /go opens it; GET /token?of=reviews makes a join token, GET /rotate begins to
+ * rotate the root, GET /rotation says how far that is. Or a server under mutual TLS, whose GET /seen tells how many certificates it has had.
  */
 const [role, json = '{}'] = process.argv.slice(2);
 let routes: Readonly<Record<string, (query: URLSearchParams) => unknown>>;
@@ -17,16 +17,21 @@ let port: number;
 
 if (role === 'plane') {
   const { config, directory, listen, caListen, leafMs, distributeMs } = JSON.parse(json) as PlaneStart;
-  const plane = await startControlPlane({ config, listen, ca: { directory, listen: caListen, leafMs, distributeMs } });
-  const { ca } = plane;
-  if (ca === undefined) throw new Error('there is no authority');
-  port = plane.port;
+  let opened: ControlPlane | undefined;
+  const authority = (): ControlPlaneCa => {
+    if (opened?.ca === undefined) throw new Error('the control plane is not open');
+    return opened.ca;
+  };
+  port = Number(listen.split(':').at(-1));
   routes = {
-    '/ca': () => ca.port,
+    '/go': async () => {
+      const ca = { directory, listen: caListen, leafMs, distributeMs };
+      opened = await startControlPlane({ config, listen, ca });
+    },
     '/token': async (query) =>
-      (await ca.tokens.create(`spiffe://cluster.local/ns/default/sa/${query.get('of')}`)).token,
-    '/rotate': async () => void (await ca.authority.rotateRoot()),
-    '/rotation': () => ca.authority.state.rotation?.step ?? 'none',
+      (await authority().tokens.create(`spiffe://cluster.local/ns/default/sa/${query.get('of')}`)).token,
+    '/rotate': async () => void (await authority().authority.rotateRoot()),
+    '/rotation': () => authority().authority.state.rotation?.step ?? 'none',
   };
 } else {
   const { service, xds, ca, token, serve, kind } = JSON.parse(json) as ServerStart;
@@ -46,7 +51,7 @@ if (role === 'plane') {
       watch(call: grpc.ServerWritableStream<Buffer, Buffer>) {
         let sent = 0;
         const timer = setInterval(() => {
-          call.write(Buffer.from(peer()));
+          call.write(Buffer.from(`${sent} ${peer()}`));
           if (++sent < STREAM_MESSAGES) return;
           clearInterval(timer);
           call.end();
@@ -69,7 +74,8 @@ if (role === 'plane') {
 
 const control = createServer((request, response) => {
   const { pathname, searchParams } = new URL(request.url ?? '/', 'http://control');
-  Promise.resolve(routes[pathname]?.(searchParams)).then(
+  const answered = (async () => routes[pathname]?.(searchParams))();
+  answered.then(
     (answer) => response.end(JSON.stringify(answer ?? null)),
     (error: Error) => response.writeHead(500).end(error.message),
   );
