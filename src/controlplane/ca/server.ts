@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import type { Metadata, Server } from '@grpc/grpc-js';
 import type { Clock } from '../../core/clock.js';
-import { DecodeError, knownKeys, record, shown } from '../../core/decode.js';
+import { DecodeError, knownKeys, record, shown, string } from '../../core/decode.js';
 import type { IdentitySource } from '../../core/identity.js';
 import type { Logger } from '../../core/log.js';
 import type { Random } from '../../core/random.js';
@@ -10,6 +10,7 @@ import type { Codec } from '../../xds/wire/index.js';
 import type { ListenAddress } from '../server/listen-address.js';
 import { TlsPort } from '../server/tls-port.js';
 import type { Attestor } from './attestation/attestor.js';
+import { checkKeysAddress } from './attestation/cluster-keys.js';
 import { JoinTokens } from './attestation/join-token.js';
 import { kubernetesAttestor, type KubernetesOptions } from './attestation/kubernetes.js';
 import { mtlsAttestor } from './attestation/mtls.js';
@@ -174,10 +175,13 @@ export function parseCaOptions(value: unknown, path: string): CaServerOptions {
   if (options.kubernetes !== undefined) {
     const place = `${path}.kubernetes`;
     const kubernetes = record(options.kubernetes, place);
-    knownKeys(kubernetes, place, ['issuer', 'audiences', 'jwks']);
+    knownKeys(kubernetes, place, ['issuer', 'audiences', 'jwks', 'caFile', 'tokenFile']);
     for (const key of ['issuer', 'jwks'])
       if (typeof kubernetes[key] !== 'string')
         throw new DecodeError(`${place}.${key}`, `must be a string, got ${shown(kubernetes[key])}`);
+    for (const key of ['caFile', 'tokenFile'])
+      if (kubernetes[key] !== undefined) string(kubernetes[key], `${place}.${key}`);
+    checkKeysAddress(kubernetes.jwks as string, `${place}.jwks`);
   }
   return options as CaServerOptions;
 }

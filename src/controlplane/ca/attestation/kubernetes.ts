@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import type { Clock } from '../../../core/clock.js';
 import type { Logger } from '../../../core/log.js';
 import {
@@ -12,19 +11,16 @@ import { Verifier } from '../../../identity/authn/verifier.js';
 import { workloadId } from '../../../core/identity.js';
 import { CaError } from '../errors.js';
 import type { Attestor } from './attestor.js';
+import { checkKeysAddress, type ClusterKeysOptions, clusterKeys } from './cluster-keys.js';
 
-export interface KubernetesOptions {
+export interface KubernetesOptions extends ClusterKeysOptions {
   /** `iss` of the cluster's tokens: `https://kubernetes.default.svc.cluster.local`. */
   readonly issuer: string;
   /** `aud` that tokens for this authority have. Default `inmesh` and, as istiod's, `istio-ca`. */
   readonly audiences?: readonly string[];
-  /** The cluster's keys: a file, or an `https://` URL (`/openid/v1/jwks` of its API server). */
-  readonly jwks: string;
 }
 
 export const DEFAULT_AUDIENCES = ['inmesh', 'istio-ca'] as const;
-const JWKS_TIMEOUT_MS = 5_000;
-const MAX_JWKS_BYTES = 262_144;
 /** `system:serviceaccount:<namespace>:<name>` (Kubernetes, service account tokens). */
 const SUBJECT = /^system:serviceaccount:([a-z0-9-]{1,63}):([a-z0-9.-]{1,253})$/;
 
@@ -34,6 +30,7 @@ export function kubernetesAttestor(
   trustDomain: () => string,
   env: { readonly clock: Clock; readonly logger: Logger },
 ): Attestor {
+  checkKeysAddress(options.jwks, 'kubernetes.jwks');
   const provider: JwtProvider = {
     name: 'kubernetes',
     issuer: options.issuer,
@@ -54,7 +51,7 @@ export function kubernetesAttestor(
   };
   const verifier = new Verifier(
     provider,
-    new Keys(options.jwks, provider.keys, () => jwksOf(options.jwks), env),
+    new Keys(options.jwks, provider.keys, () => clusterKeys(options, env.clock), env),
     env.clock,
   );
   return {
@@ -77,13 +74,4 @@ export function kubernetesAttestor(
       return { by: `kubernetes ${namespace}/${service}`, spiffeId: id, allows: (wanted) => wanted === id };
     },
   };
-}
-
-async function jwksOf(from: string): Promise<string> {
-  if (!from.startsWith('https://') && !from.startsWith('http://')) return readFile(from, 'utf8');
-  const response = await fetch(from, { signal: AbortSignal.timeout(JWKS_TIMEOUT_MS), redirect: 'error' });
-  if (!response.ok) throw new Error(`${from} answered ${response.status}`);
-  const text = await response.text();
-  if (text.length > MAX_JWKS_BYTES) throw new Error(`${from}: more than ${MAX_JWKS_BYTES} bytes`);
-  return text;
 }
