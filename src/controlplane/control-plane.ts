@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Server } from '@grpc/grpc-js';
+import type { MeshSettings } from './compile/compile.js';
 import { type Clock, systemClock } from '../core/clock.js';
 import { DecodeError, knownKeys, record, shown } from '../core/decode.js';
 import { type Logger, silentLogger } from '../core/log.js';
@@ -278,13 +279,24 @@ class RunningControlPlane implements ControlPlane {
       this.#watch = watchConfig(paths, {
         clock: this.#clock,
         logger: this.#logger,
-        onChange: ({ resources, problems, warnings }) => {
-          if (problems.length > 0) this.#lastGood.refuse(problems.map(formatProblem));
+        onChange: ({ config, resources, problems, warnings }) => {
+          const found = [...problems.map(formatProblem), ...this.#foreignTrustDomain(config)];
+          if (found.length > 0) this.#lastGood.refuse(found);
           else this.#acceptFiles(resources, warnings.map(formatProblem));
           resolve();
         },
       });
     });
+  }
+
+  /** Whom the authority here certifies would have other names than their callers expect. */
+  #foreignTrustDomain({ mtls, trustDomain }: MeshSettings): readonly string[] {
+    const own = this.opened?.server.authority.trustDomain;
+    if (!mtls || own === undefined || own === trustDomain) return [];
+    return [
+      `MeshConfig.spec.trustDomain: "${trustDomain}" is not that of the certificate authority here, "${own}": change it, or open an authority for "${trustDomain}" in ` +
+        'another directory',
+    ];
   }
 
   /** What the compiler makes fits together; should it ever not, that is one more broken edit. */

@@ -25,6 +25,13 @@ export const systemClock: Clock = {
   },
 };
 
+/** The same clock for what may go on for ever beside the work of a process: none of its timers keeps the process alive. */
+export const inBackground = (clock: Clock): Clock => ({
+  now: () => clock.now(),
+  wallTime: () => clock.wallTime(),
+  after: (delayMs, task) => clock.after(delayMs, task, { background: true }),
+});
+
 /** Keeps the process from ending while `work` is under way, for waits on what does not (background timers, unreferenced sockets). */
 export function keepAlive<T>(clock: Clock, work: Promise<T>): Promise<T> {
   const stop = clock.after(MAX_DELAY_MS, () => {});

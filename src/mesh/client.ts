@@ -11,7 +11,7 @@ import type { EmbeddedOptions } from './embedded.js';
 import { federating } from './federation.js';
 import { MeshIdentity } from './identity.js';
 import { identityEnvironment, workloadApiOf } from './identity-option.js';
-import { hasIdentity, planIdentity } from './identity-plan.js';
+import { hasIdentity, isCertifiedByControlPlane, planIdentity } from './identity-plan.js';
 import { LateSource } from './late-source.js';
 import { createMesh, type Mesh } from './mesh.js';
 import { noConfig } from './no-config.js';
@@ -50,6 +50,8 @@ export function meshClient(options: MeshOptions = {}): Mesh {
   const { meter } = observability;
   const dns = { resolve, clock, random, logger };
   let trustDomain: string | undefined;
+  /** The one that this workload has its certificate in, once it has asked for one. */
+  let ownTrustDomain: string | undefined;
   const egress = new EgressHolder();
   const environment = identityEnvironment(process.env);
   const identity = new MeshIdentity({
@@ -64,7 +66,10 @@ export function meshClient(options: MeshOptions = {}): Mesh {
         environment,
         service,
         named: named !== undefined,
-        trustDomain: () => trustDomain,
+        trustDomain: () => {
+          ownTrustDomain = trustDomain;
+          return trustDomain;
+        },
         directory: authorityFolder(o),
         controlPlane: typeof o.xds === 'string' ? o.xds : undefined,
         bootstrap: () => source.certificateProviders,
@@ -82,6 +87,12 @@ export function meshClient(options: MeshOptions = {}): Mesh {
     logger,
     meter,
     dns,
+    // All would have to change at the same moment: until the last one has, those who have and those who have not refuse each other.
+    refusalOf: (settings) =>
+      ownTrustDomain === undefined || ownTrustDomain === settings.trustDomain
+        ? undefined
+        : `MeshConfig.spec.trustDomain: "${settings.trustDomain}" is not the trust domain that this process has its certificate in, "${ownTrustDomain}": stop all that ` +
+          'belong to the mesh, and start them anew',
     onSettings: (settings) => {
       trustDomain = settings.trustDomain;
       egress.take(settings);
@@ -89,10 +100,11 @@ export function meshClient(options: MeshOptions = {}): Mesh {
     },
   };
   const self = { service, locality, hasIdentity: hasIdentity({ option: o.identity, environment }) };
-  const source: MeshSource = chooseSource(o, embedded, egress, self);
+  const certified = typeof o.xds === 'string' && isCertifiedByControlPlane({ option: o.identity, environment });
+  const source: MeshSource = chooseSource(o, embedded, { egress, certified, identity }, self);
   // An embedded configuration says first in which trust domain this is.
   const embeds = source !== noConfig && !configuredByServer(o);
-  if (!embeds && (o.identity !== undefined || environment.ca !== undefined)) identity.want();
+  if (!embeds && (o.identity !== undefined || environment.ca !== undefined || certified)) identity.want();
   return createMesh({
     source,
     identity,
@@ -120,7 +132,7 @@ export function meshClient(options: MeshOptions = {}): Mesh {
 }
 
 /** Where the authority of an embedded configuration is kept: beside it. */
-const AUTHORITY_FOLDER = '.inmesh';
+const AUTHORITY_FOLDER = join('.inmesh', 'ca');
 
 /** Undefined: the configuration is a control plane's, or there is none. */
 function authorityFolder(o: MeshOptions): string | undefined {
@@ -137,13 +149,20 @@ const configuredByServer = ({ xds, config }: MeshOptions): boolean =>
 type WhoAmI = AdsSourceOptions['self'] & Pick<AdsSourceOptions, 'hasIdentity'>;
 
 /** What serves a feature is loaded when it is configured: a first try needs no YAML parser, embedded configuration no gRPC. */
-function chooseSource(o: MeshOptions, embedded: EmbeddedOptions, egress: EgressHolder, self: WhoAmI): MeshSource {
+function chooseSource(
+  o: MeshOptions,
+  embedded: EmbeddedOptions,
+  served: Pick<AdsSourceOptions, 'egress' | 'certified' | 'identity'>,
+  self: WhoAmI,
+): MeshSource {
   const { services, xds } = o;
   if (services !== undefined)
     return new LateSource(import('./embedded.js').then((m) => m.servicesSource(services, embedded)));
   if (configuredByServer(o)) {
     const { hasIdentity, ...who } = self;
-    return new LateSource(import('./xds.js').then((m) => m.adsSource({ xds, self: who, hasIdentity, egress, ...embedded })));
+    return new LateSource(
+      import('./xds.js').then((m) => m.adsSource({ xds, self: who, hasIdentity, ...served, ...embedded })),
+    );
   }
   const config = o.config ?? (existsSync(DEFAULT_CONFIG) ? DEFAULT_CONFIG : undefined);
   if (config === undefined) return noConfig;

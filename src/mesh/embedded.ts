@@ -20,6 +20,8 @@ export interface EmbeddedOptions {
   readonly logger: Logger;
   readonly meter: Meter;
   readonly dns: DnsOptions;
+  /** What keeps this process from taking over a configuration with these settings; undefined: nothing. Absent: nothing ever. */
+  readonly refusalOf?: (settings: MeshSettings) => string | undefined;
   /** Told of what concerns the whole mesh, at every change. */
   readonly onSettings: (settings: MeshSettings) => void;
 }
@@ -81,6 +83,8 @@ class EmbeddedSource implements MeshSource {
 
   take(result: CompileResult): void {
     const problems = result.problems.map(formatProblem);
+    const refusal = problems.length === 0 ? this.options.refusalOf?.(result.config) : undefined;
+    if (refusal !== undefined) problems.push(refusal);
     if (problems.length === 0) {
       this.options.onSettings(result.config);
       // What the decoder refuses, the compiler should have: it is told like every other mistake.

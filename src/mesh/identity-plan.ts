@@ -1,4 +1,4 @@
-import type { Clock } from '../core/clock.js';
+import { type Clock, inBackground } from '../core/clock.js';
 import { DEFAULT_NAMESPACE, DEFAULT_PROVIDER, DEFAULT_TRUST_DOMAIN, workloadId } from '../core/identity.js';
 import type { Logger } from '../core/log.js';
 import type { Random } from '../core/random.js';
@@ -44,6 +44,20 @@ export function planIdentity(instance: string, facts: IdentityFacts): IdentityPl
   return controlPlane === undefined || token === undefined ? undefined : planned({ ca: controlPlane }, facts);
 }
 
+/**
+ * Whether the identity comes from our control plane's authority: then the control plane has a certificate itself, and is talked to over TLS. An authority that is
+ * known by a DNS name is somebody else's.
+ */
+export function isCertifiedByControlPlane({
+  option,
+  environment,
+}: Pick<IdentityFacts, 'option' | 'environment'>): boolean {
+  if (option !== undefined)
+    return 'ca' in option && (typeof option.ca === 'string' || option.ca.serverName === undefined);
+  if (environment.ca !== undefined) return true;
+  return (environment.joinToken ?? environment.joinTokenFile) !== undefined && environment.workloadApi === undefined;
+}
+
 /** Whether the workload's own identity is spoken for, so that what a control plane says of instance `default` can be done. */
 export const hasIdentity = ({ option, environment }: Pick<IdentityFacts, 'option' | 'environment'>): boolean =>
   option !== undefined || environment.ca !== undefined || environment.workloadApi !== undefined;
@@ -81,7 +95,7 @@ function workloadApi(given: true | string | IdentityWorkloadApi, facts: Identity
     };
   const make = async () => {
     const { workloadApiIdentity } = await import('../identity/workload-api/source.js');
-    return workloadApiIdentity({ endpoint, clock, random, ...choice });
+    return workloadApiIdentity({ endpoint, background: true, clock: inBackground(clock), random, ...choice });
   };
   return { name, make };
 }

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { inBackground } from '../core/clock.js';
 import type { IdentitySource } from '../core/identity.js';
 import { RpcConnection } from '../identity/rpc/connection.js';
 import { caIdentity } from '../identity/sources/ca.js';
@@ -12,8 +13,9 @@ type Env = Pick<IdentityFacts, 'clock' | 'random' | 'environment' | 'service'>;
 /** Certificates from an authority over gRPC, trust and revocation lists by secret discovery of the same server. */
 export async function caSource(
   ca: IdentityCa & { readonly address: string; readonly spiffeId: string },
-  { clock, random, environment, service }: Env,
+  { clock: own, random, environment, service }: Env,
 ): Promise<IdentitySource> {
+  const clock = inBackground(own);
   const roots = ca.roots === undefined ? undefined : [await readFile(ca.roots, 'utf8')];
   return caIdentity({
     address: ca.address,
@@ -43,9 +45,10 @@ async function joinToken(
 }
 
 /** Secrets of an agent: over a Unix socket, or plaintext on loopback. */
-export function sdsSource(sds: IdentitySds, { clock, random, service }: Env): IdentitySource {
+export function sdsSource(sds: IdentitySds, { clock: own, random, service }: Env): IdentitySource {
+  const clock = inBackground(own);
   const { address, ...names } = sds;
-  const connection = new RpcConnection({ target: address, clock });
+  const connection = new RpcConnection({ target: address, background: true, clock });
   return sdsIdentity({
     ...names,
     name: `SDS ${address}`,

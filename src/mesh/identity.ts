@@ -1,13 +1,15 @@
 import { type Backoff, spreadJitter } from '../core/backoff.js';
 import type { Clock } from '../core/clock.js';
 import { IdentityError, MeshClosedError, type MeshError } from '../core/errors.js';
-import { type CertificateProviders, DEFAULT_PROVIDER, type IdentitySource } from '../core/identity.js';
+import { type CertificateProviders, controlPlaneId, DEFAULT_PROVIDER, type IdentitySource } from '../core/identity.js';
 import type { Logger } from '../core/log.js';
 import type { Meter } from '../core/meter.js';
 import type { Random } from '../core/random.js';
+import type { TlsClient, TlsFactory } from '../core/tls.js';
 import type { JwtSvid } from '../identity/jwt-svid.js';
 import type { JwtSvidRequest } from '../identity/workload-api/jwt-cache.js';
 import type { SpiffeWorkload } from '../identity/workload-api/spiffe.js';
+import { type MeshTls, tlsFactory } from '../identity/tls/factory.js';
 import { sourceOf, Watchers } from '../identity/watchers.js';
 
 /** What this workload is known by to others, now. Public: there is no key in it. */
@@ -50,11 +52,43 @@ export const IDENTITY_READY_MS = 15_000;
 export class MeshIdentity implements CertificateProviders {
   readonly #held = new Map<string, IdentitySource>();
   readonly #waiting = new Set<() => void>();
-  #wanted = false;
+  readonly #wanted = new Set<string>();
   #workload: Promise<SpiffeWorkload> | undefined;
   #closed = false;
+  readonly #tls: MeshTls;
 
-  constructor(private readonly options: MeshIdentityOptions) {}
+  constructor(private readonly options: MeshIdentityOptions) {
+    const { clock, random, logger } = options;
+    this.#tls = tlsFactory({ providers: this, clock, random, logger });
+  }
+
+  /** TLS with these certificates. */
+  get tls(): TlsFactory {
+    return this.#tls;
+  }
+
+  /**
+   * TLS under this workload's identity, to a server with this SPIFFE ID; undefined: our control plane in the same trust domain, which does not change while the
+   * process runs. Waits for the first certificate as `ready` does. `host` is what messages call the server.
+   */
+  readonly clientOf = async (serverId: string | undefined, host: string): Promise<TlsClient> => {
+    await this.ready();
+    const value = serverId ?? controlPlaneOf(this.principal);
+    if (value === undefined)
+      throw new IdentityError(
+        `${host} is to be reached under this workload's identity, and its certificate has no SPIFFE ID to tell the control plane's from: say server_spiffe_id ` +
+          'in channel_creds of the bootstrap',
+      );
+    return this.#tls.client(
+      {
+        sni: undefined,
+        identity: DEFAULT_PROVIDER,
+        roots: { kind: 'provider', instance: DEFAULT_PROVIDER },
+        sans: [{ type: 'URI', match: { kind: 'exact', value, ignoreCase: false } }],
+      },
+      host,
+    );
+  };
 
   get(instance: string): IdentitySource | undefined {
     const known = this.#held.get(instance);
@@ -69,13 +103,14 @@ export class MeshIdentity implements CertificateProviders {
   }
 
   /** Mutual TLS is configured, or an identity is: a certificate is got before the first connection asks for it, and `mesh.ready()` waits for it. */
-  want(): void {
-    this.#wanted = true;
-    this.get(DEFAULT_PROVIDER);
+  want(instance: string = DEFAULT_PROVIDER): void {
+    this.#wanted.add(instance);
+    this.get(instance);
   }
 
-  get wanted(): boolean {
-    return this.#wanted;
+  /** Resolves when all that is wanted is there; rejects as `ready` does. */
+  async readyAll(): Promise<void> {
+    await Promise.all([...this.#wanted].map((instance) => this.ready(instance)));
   }
 
   /** That of the workload itself; undefined while there is none. */
@@ -106,11 +141,11 @@ export class MeshIdentity implements CertificateProviders {
     return (await this.#workload).jwtSvid(request);
   }
 
-  /** Resolves when the workload has its first certificate; rejects with what is the matter after `IDENTITY_READY_MS`, and when there can be none. */
-  ready(): Promise<void> {
-    const source = this.get(DEFAULT_PROVIDER);
+  /** Resolves when the instance, which is the workload's own unless said otherwise, has said its first word; rejects with what is the matter after `IDENTITY_READY_MS`, and when there can be none. */
+  ready(instance: string = DEFAULT_PROVIDER): Promise<void> {
+    const source = this.get(instance);
     if (source === undefined)
-      return Promise.reject(this.#closed ? new MeshClosedError() : new IdentityError(NO_IDENTITY));
+      return Promise.reject(this.#closed ? new MeshClosedError() : new IdentityError(missing(instance)));
     if (source.current !== undefined) return Promise.resolve();
     return new Promise((resolve, reject) => {
       let last: MeshError | undefined;
@@ -144,9 +179,18 @@ export class MeshIdentity implements CertificateProviders {
     const held = [...this.#held.values()];
     this.#held.clear();
     for (const giveUp of [...this.#waiting]) giveUp();
+    this.#tls.close();
     await Promise.all([...held.map((source) => source.close()), this.#workload?.then((workload) => workload.close())]);
   }
 }
+
+const missing = (instance: string): string =>
+  instance === DEFAULT_PROVIDER ? NO_IDENTITY : `there is no certificate provider instance "${instance}"`;
+
+const controlPlaneOf = (spiffeId: string | undefined): string | undefined => {
+  const trustDomain = spiffeId?.split('/', 3)[2];
+  return trustDomain === undefined ? undefined : controlPlaneId(trustDomain);
+};
 
 /** What is said where mTLS is configured and nothing says who this workload is. */
 export const NO_IDENTITY =

@@ -37,6 +37,7 @@ import type { ServableServer, ServeOptions, Serving } from '../server/xds/index.
 import type { ConfigDumpJson } from '../xds/csds/index.js';
 import type { JwtSvid } from '../identity/jwt-svid.js';
 import type { JwtSvidRequest } from '../identity/workload-api/jwt-cache.js';
+import { askingForDestinations, askingForServers } from './asked-identities.js';
 import { Endings } from './endings.js';
 import { HashLoader } from './hash-source.js';
 import type { MeshIdentity, WorkloadIdentity } from './identity.js';
@@ -176,8 +177,8 @@ export function createMesh(given: MeshParts): Mesh {
     uses: ledger,
     pipeline: (call) => destinations.beside(call),
   });
-  const ownTls = parts.tls === undefined ? tlsFactory({ ...parts, providers: identity }) : undefined;
-  const tls = parts.tls ?? (ownTls as TlsFactory);
+  // That of an identity is closed with it; what needs no certificate watches nothing.
+  const tls: TlsFactory = parts.tls ?? identity?.tls ?? tlsFactory(parts);
   const env: ClientEnv = {
     ...parts,
     limits,
@@ -198,7 +199,8 @@ export function createMesh(given: MeshParts): Mesh {
     },
   };
   const { clock, random, logger } = parts;
-  const watch = keepingServices(serversOf(source), (cluster) => destinations.keep(cluster));
+  const ask = (instance: string): void => identity?.want(instance);
+  const watch = keepingServices(askingForServers(serversOf(source), ask), (cluster) => destinations.keep(cluster));
   const endings = new Endings();
   const servers: ServerParts = {
     service: localCluster,
@@ -216,7 +218,7 @@ export function createMesh(given: MeshParts): Mesh {
   };
   const servings = new Set<Serving>();
   const watched: HoldingSource = {
-    watch: hash.watch(source),
+    watch: askingForDestinations(hash.watch(source), ask),
     ...(source.watchCluster !== undefined && {
       watchCluster: hash.watch({ watch: (cluster, watcher) => source.watchCluster?.(cluster, watcher) ?? (() => {}) }),
     }),
@@ -240,7 +242,6 @@ export function createMesh(given: MeshParts): Mesh {
     await destinations.close();
     await limits.stores.close();
     localZones?.close();
-    ownTls?.close();
     await identity?.close();
     await source.close();
     deadlines.close();
@@ -249,8 +250,10 @@ export function createMesh(given: MeshParts): Mesh {
   const readyFor = async (authorities: readonly string[]): Promise<void> => {
     for (const [i, authority] of authorities.entries()) string(authority, `mesh.ready(authorities[${i}])`);
     await source.ready();
-    if (identity?.wanted === true) await identity.ready();
+    await identity?.readyAll();
     await Promise.all(authorities.map((authority) => destinations.ready(authority)));
+    // Their configuration may be the first that names one.
+    await identity?.readyAll();
     if (closing !== undefined) throw new MeshClosedError();
   };
   return {

@@ -62,7 +62,7 @@ export interface MeshOptions {
   readonly redis?: Readonly<Record<string, RedisOption>>;
   /**
    * Where the certificate of this workload comes from, for mutual TLS: `{ files }`, `{ ca }`, `{ sds }`, `{ workloadApi }`, `{ directory }` (an authority in a
-   * folder) or `{ source }`. Default: INMESH_CA, the bootstrap's certificate provider `default`, SPIFFE_ENDPOINT_SOCKET, an authority in `.inmesh` beside an
+   * folder) or `{ source }`. Default: INMESH_CA, the bootstrap's certificate provider `default`, SPIFFE_ENDPOINT_SOCKET, an authority in `.inmesh/ca` beside an
    * embedded configuration, or that of the control plane with INMESH_JOIN_TOKEN; the first that is there, when mutual TLS is configured.
    */
   readonly identity?: IdentityOption;

@@ -13,12 +13,14 @@ import {
   serverListenerName,
   targetListenerName,
 } from '../xds/bootstrap/index.js';
+import { grpcTransport } from '../xds/client/grpc-transport.js';
 import { XdsClientPool } from '../xds/client/index.js';
 import { LoadReporter } from '../xds/lrs/index.js';
 import { decodersFor } from '../xds/resources/decoders.js';
 import { watchServers } from '../xds/servers/index.js';
 import type { CacheLease } from '../xds/resource-cache.js';
 import { xdsConfigSource } from '../xds/source.js';
+import type { MeshIdentity } from './identity.js';
 import { watchSettings } from './settings.js';
 import type { MeshSource } from './source.js';
 
@@ -31,15 +33,25 @@ export interface AdsSourceOptions {
   readonly hasIdentity: boolean;
   /** Told what our own control plane says to every client. */
   readonly egress: EgressHolder;
+  /** The control plane that is named by its address alone certifies this workload: it is talked to under that identity, and not in clear. */
+  readonly certified: boolean;
+  readonly identity: Pick<MeshIdentity, 'want' | 'ready' | 'clientOf'>;
   readonly dns: DnsOptions;
   readonly meter: Meter;
 }
 
 /** Configuration from a control plane. Rejects when the bootstrap cannot be used, with a BootstrapError when the environment's cannot be read. */
-export async function adsSource({ xds, self, hasIdentity, egress, dns, meter }: AdsSourceOptions): Promise<MeshSource> {
+export async function adsSource(options: AdsSourceOptions): Promise<MeshSource> {
+  const { xds, self, hasIdentity, egress, dns, meter, certified, identity } = options;
   const { clock, random, logger } = dns;
   const { service } = self;
-  const bootstrap = withLocality(await findBootstrap(xds, { service, version: VERSION, random }), self.locality);
+  const bootstrap = withLocality(
+    await findBootstrap(xds, { service, version: VERSION, random }, certified),
+    self.locality,
+  );
+  const secured = usesIdentity(bootstrap);
+  // Before the first connection, which waits for it.
+  if (secured) identity.want();
   // A control plane that is named by its address alone has a bootstrap of ours: its own CA is the instance that our configuration names.
   const ours = hasIdentity || typeof xds === 'string' ? [DEFAULT_PROVIDER] : [];
   const instances = [...bootstrap.certificateProviders.keys(), ...ours];
@@ -50,6 +62,7 @@ export async function adsSource({ xds, self, hasIdentity, egress, dns, meter }: 
     random,
     logger,
     meter,
+    transport: grpcTransport({ clock, random, logger, identityTls: identity.clientOf }),
   });
   const reporter = new LoadReporter({ connections: clients.connections, bootstrap, clock, random, logger });
   const cache = (target: string): CacheLease => clients.lease(target);
@@ -62,7 +75,8 @@ export async function adsSource({ xds, self, hasIdentity, egress, dns, meter }: 
     listenerName: (name, xdsAuthority) => targetListenerName(bootstrap, xdsAuthority, name),
     dns,
     logger,
-    ready: () => clients.ready(),
+    // Without the one there is never the other, and it is the one that can say what is the matter.
+    ready: secured ? () => identity.ready().then(() => clients.ready()) : () => clients.ready(),
     loads: reporter.recorder,
     dump: () => clients.dump(),
     close: async () => {
@@ -78,6 +92,11 @@ export async function adsSource({ xds, self, hasIdentity, egress, dns, meter }: 
   });
   const { certificateProviders } = bootstrap;
   return { ...source, watchServer, certificateProviders, locality: localityOf(bootstrap) };
+}
+
+function usesIdentity({ servers, authorities }: Bootstrap): boolean {
+  const all = [servers, ...[...authorities.values()].map((authority) => authority.servers)].flat();
+  return all.some(({ credentials }) => credentials.kind === 'identity');
 }
 
 /** What the application says of itself goes before what the bootstrap says. */
@@ -100,8 +119,10 @@ function localityOf({ node }: Bootstrap): Locality | undefined {
 async function findBootstrap(
   xds: string | Resource | undefined,
   defaults: Parameters<typeof bootstrapFor>[1],
+  certified: boolean,
 ): Promise<Bootstrap> {
-  if (typeof xds === 'string') return bootstrapFor(xds, defaults);
+  if (typeof xds === 'string')
+    return bootstrapFor(xds, defaults, certified ? { kind: 'identity', serverId: undefined } : { kind: 'insecure' });
   if (xds !== undefined) return parseBootstrap(xds, defaults);
   const bootstrap = await loadBootstrap(process.env, defaults);
   if (bootstrap === undefined) throw new Error('neither GRPC_XDS_BOOTSTRAP nor GRPC_XDS_BOOTSTRAP_CONFIG is set');

@@ -1,5 +1,6 @@
 import type * as grpc from '@grpc/grpc-js';
 import type { Clock } from '../../core/clock.js';
+import { idleSockets } from './idle-sockets.js';
 
 export type Grpc = typeof grpc;
 
@@ -14,6 +15,8 @@ export interface RpcOptions {
   readonly channel?: grpc.ChannelOptions;
   /** Sent with every call. */
   readonly metadata?: Readonly<Record<string, string>>;
+  /** Its connections keep no process alive: who waits for an answer does. Default: they do. */
+  readonly background?: boolean;
   readonly clock: Pick<Clock, 'after'>;
 }
 
@@ -202,11 +205,11 @@ export class RpcConnection {
   }
 
   #connected(library: Grpc): grpc.Client {
-    const { target, credentials, channel } = this.options;
-    this.#client ??= new library.Client(target, credentials?.(library) ?? library.credentials.createInsecure(), {
-      ...CHANNEL,
-      ...channel,
-    });
+    if (this.#client !== undefined) return this.#client;
+    const { target, credentials, channel, background } = this.options;
+    const chosen = credentials?.(library) ?? library.credentials.createInsecure();
+    if (background === true) idleSockets(chosen);
+    this.#client = new library.Client(target, chosen, { ...CHANNEL, ...channel });
     return this.#client;
   }
 

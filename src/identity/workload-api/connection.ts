@@ -19,6 +19,8 @@ const path = (method: string): string => `/SpiffeWorkloadAPI/${method}`;
 export interface WorkloadApiOptions {
   /** `unix:///run/spire/agent.sock` or `tcp://127.0.0.1:8000`. */
   readonly endpoint: string;
+  /** What is watched keeps no process alive. Default: it does. */
+  readonly background?: boolean;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -43,7 +45,13 @@ export class WorkloadApi {
     const metadata = { 'workload.spiffe.io': 'true' };
     // A proxy of the environment is none of a local endpoint's business.
     const channel = { 'grpc.enable_http_proxy': 0 };
-    this.#rpc = new RpcConnection({ target, metadata, channel, clock: options.clock });
+    this.#rpc = new RpcConnection({
+      target,
+      metadata,
+      channel,
+      background: options.background ?? false,
+      clock: options.clock,
+    });
   }
 
   watchX509Svids(watcher: StreamWatcher<X509SvidResponse>): () => void {
