@@ -1,13 +1,13 @@
 import { createHash, createPublicKey, X509Certificate } from 'node:crypto';
 import * as grpc from '@grpc/grpc-js';
+import { checkCsr } from '../../src/controlplane/ca/x509/csr.js';
 import {
   type CertificateRequest,
+  CREATE_CERTIFICATE,
   readCertificateRequest,
   writeCertificateResponse,
-} from '../../src/controlplane/ca/service/messages.js';
-import { checkCsr } from '../../src/controlplane/ca/x509/csr.js';
-import { CREATE_CERTIFICATE } from '../../src/identity/sources/ca-protocol.js';
-import { type TestCa, testCa } from './pki.js';
+} from '../../src/identity/sources/ca-protocol.js';
+import { type Issued, type TestCa, testCa } from './pki.js';
 
 /** What the authority was asked: who showed what. */
 export interface Asked {
@@ -30,6 +30,8 @@ export class ScriptedCa {
 
   private constructor(
     readonly ca: TestCa,
+    /** What its server shows. */
+    readonly identity: Issued,
     private readonly server: grpc.Server,
     readonly address: string,
     private readonly wallTime: () => number,
@@ -73,7 +75,7 @@ export class ScriptedCa {
         error === null ? resolve(bound) : reject(error),
       );
     });
-    scripted = new ScriptedCa(ca, server, `127.0.0.1:${port}`, wallTime);
+    scripted = new ScriptedCa(ca, identity, server, `127.0.0.1:${port}`, wallTime);
     return scripted;
   }
 

@@ -1,4 +1,3 @@
-import { X509Certificate } from 'node:crypto';
 import type { Trust } from '../../core/identity.js';
 import { fingerprint, readCertificates } from '../../identity/certificate.js';
 import { parseWorkloadId } from '../../identity/spiffe-id.js';
@@ -17,7 +16,7 @@ import { CaFolder, type Turn } from './store/folder.js';
 import type { IssuedRecord } from './store/issued.js';
 import { type CaState, isRevokedIn, type Revoked } from './store/state.js';
 import { activeOf, beginRotation, nextStep, nextUpkeep, type Upkeep, upkept, withCrls } from './upkeep.js';
-import { backdated, fingerprintOf, newSerial } from './x509/certificates.js';
+import { backdated, newSerial } from './x509/certificates.js';
 import type { RevocationReason } from './x509/crl.js';
 import { leafCertificate } from './x509/leaf.js';
 

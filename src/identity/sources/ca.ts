@@ -115,7 +115,7 @@ class CaIdentity {
     if (this.#roots().length === 0) throw new Error('there is nothing to verify the CA with: set its roots');
     const privateKey = await newPrivateKey(algorithm);
     const csr = certificateRequest(privateKey, { spiffeId });
-    const request = writeCertificateRequest(csr, Math.floor((lifetimeMs ?? 0) / 1_000));
+    const request = writeCertificateRequest({ csr, validitySeconds: Math.floor((lifetimeMs ?? 0) / 1_000) });
     const metadata = token === undefined ? undefined : { authorization: `Bearer ${token}` };
     let bytes: Uint8Array;
     try {
@@ -127,7 +127,7 @@ class CaIdentity {
     }
     this.#doubted = false;
     const pems = readCertificateResponse(bytes)
-      ?.flatMap((text) => readPem(text, CERTIFICATE))
+      ?.chain.flatMap((text) => readPem(text, CERTIFICATE))
       .map((der) => writePem(CERTIFICATE, der));
     if (pems === undefined || pems.length < 2) throw new Error('the CA answered without a certificate and its root');
     const identity = readIdentity({ certificates: pems.slice(0, -1).join(''), privateKey });

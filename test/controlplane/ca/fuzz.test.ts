@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { beforeAll, expect, test } from 'vitest';
 import { parseJoinToken } from '../../../src/controlplane/ca/attestation/join-token.js';
 import { CaError } from '../../../src/controlplane/ca/errors.js';
-import { readCertificateRequest, readCertificateResponse } from '../../../src/controlplane/ca/service/messages.js';
+import { readCertificateRequest, readCertificateResponse } from '../../../src/identity/sources/ca-protocol.js';
 import { checkCsr } from '../../../src/controlplane/ca/x509/csr.js';
 import { certificateRequest, newPrivateKey } from '../../../src/identity/csr.js';
 import { ID } from './support.js';

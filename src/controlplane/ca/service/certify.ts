@@ -1,5 +1,6 @@
 import type { Clock } from '../../../core/clock.js';
 import type { Logger } from '../../../core/log.js';
+import type { CertificateRequest, CertificateResponse } from '../../../identity/sources/ca-protocol.js';
 import type { Attested, Attestor, Evidence } from '../attestation/attestor.js';
 import { Guesses } from '../attestation/guesses.js';
 import { Allowance } from './allowance.js';
@@ -7,7 +8,6 @@ import type { CertificateAuthority } from '../authority.js';
 import { MAX_CSR_BYTES } from '../constants.js';
 import { CaError } from '../errors.js';
 import { checkCsr } from '../x509/csr.js';
-import type { CertificateRequest, CertificateResponse } from './messages.js';
 import type { SigningQueue } from './queue.js';
 
 export interface CertifierOptions {

@@ -11,7 +11,7 @@ import {
   readCertificateResponse,
   writeCertificateRequest,
   writeCertificateResponse,
-} from './messages.js';
+} from '../../../identity/sources/ca-protocol.js';
 
 /** google.rpc.Code. */
 const CODES: Readonly<Record<CaRefusal, number>> = {
