@@ -139,15 +139,9 @@ describe.each(Object.entries(KINDS))('an identity from %s', (_, make) => {
   });
 });
 
-test('a certificate that does not come is what ready() tells of, whatever asks for it', async () => {
-  const mesh = meshClient({
-    xds: bootstrap({ ca_certificate_file: join(folder, 'nowhere') }),
-    service: 'shop',
-    logger: silentLogger,
-  });
-  const closed = mesh.ready('reviews');
-  closed.catch(() => {});
+test('what is called asks for mutual TLS, and nothing says who this workload is: ready() says so', async () => {
+  const mesh = meshClient({ xds: `127.0.0.1:${plane.port}`, service: 'shop', logger: silentLogger });
+  ends.push(() => mesh.close());
   await mesh.ready();
-  await mesh.close();
-  await expect(closed).rejects.toThrow('mesh.close() was called');
+  await expect(mesh.ready('reviews')).rejects.toThrow('set the option identity of meshClient');
 });

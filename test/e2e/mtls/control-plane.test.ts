@@ -1,0 +1,97 @@
+import { createPublicKey } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type ControlPlane, type ControlPlaneCa, startControlPlane } from '../../../src/controlplane/control-plane.js';
+import type { IdentityState } from '../../../src/core/identity.js';
+import { silentLogger } from '../../../src/core/log.js';
+import { newPrivateKey } from '../../../src/identity/csr.js';
+import { memoryIdentity } from '../../../src/identity/sources/memory.js';
+import { type Mesh, meshClient } from '../../../src/index.js';
+import { Mailbox } from '../../support/mailbox.js';
+import { testCa } from '../../support/pki.js';
+import { stateOf } from '../../support/mtls.js';
+import { askRatings, askReviews, freePort, type Services, services } from './pair.js';
+
+const SHOP = 'spiffe://cluster.local/ns/default/sa/shop';
+
+let folder: string;
+let both: Services;
+let plane: ControlPlane;
+let authority: ControlPlaneCa['authority'];
+let meshes: Mesh[] = [];
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'inmesh-plane-'));
+  both = await services();
+  writeFileSync(join(folder, 'mesh.yaml'), both.yaml);
+  const ca = { directory: join(folder, 'ca'), listen: '127.0.0.1:0' };
+  plane = await startControlPlane({ config: join(folder, 'mesh.yaml'), listen: '127.0.0.1:0', tls: 'strict', ca });
+  ({ authority } = plane.ca as ControlPlaneCa);
+});
+afterEach(async () => {
+  await Promise.all(meshes.map((mesh) => mesh.close()));
+  meshes = [];
+  await both.close();
+  await plane.close();
+  rmSync(folder, { recursive: true });
+});
+
+/** Any identity will do for the connection, when the bootstrap asks for it. */
+const under = (port: number) => ({
+  xds_servers: [{ server_uri: `127.0.0.1:${port}`, channel_creds: [{ type: 'inmesh_identity' }] }],
+});
+
+async function issued(spiffeId: string): Promise<IdentityState> {
+  const privateKey = await newPrivateKey();
+  const publicKey = createPublicKey(privateKey).export({ type: 'spki', format: 'der' });
+  const { certificates, notBefore, notAfter } = await authority.issue({ spiffeId, publicKey, by: 'test' });
+  return { identity: { spiffeId, certificates, privateKey, notBefore, notAfter }, trust: authority.trust };
+}
+
+function open(port: number, state: IdentityState) {
+  const source = memoryIdentity(state);
+  const random = { next: () => 0, int: () => 0 };
+  const mesh = meshClient({ xds: under(port), identity: { source }, service: 'shop', logger: silentLogger, random });
+  meshes.push(mesh);
+  return { mesh, source };
+}
+
+test('a certificate that is replaced has a new connection to a strict control plane, on which everything goes on', async () => {
+  const sources = ['reviews', 'ratings'].map(
+    async (name) => [name, memoryIdentity(await issued(`spiffe://cluster.local/ns/default/sa/${name}`))] as const,
+  );
+  const own = new Map(await Promise.all(sources));
+  await both.serve({ xds: under(plane.port) }, (name) => ({
+    source: own.get(name) as ReturnType<typeof memoryIdentity>,
+  }));
+  const connections = new Mailbox<Socket>();
+  const between = createServer((socket) => {
+    const onward = connect(plane.port, '127.0.0.1');
+    socket.pipe(onward).pipe(socket);
+    for (const end of [socket, onward]) end.on('error', () => end.destroy());
+    connections.put(socket);
+  });
+  const port = await freePort();
+  await new Promise<void>((resolve) => between.listen(port, '127.0.0.1', resolve));
+  const { mesh, source } = open(port, await issued(SHOP));
+  expect((await askReviews(mesh)).spiffeId).toBe(SHOP);
+  const first = await connections.take();
+  const closed = new Promise((resolve) => first.once('close', resolve));
+  source.set(await issued(SHOP));
+  await connections.take();
+  await closed;
+  expect(await askRatings(mesh)).toBe(SHOP);
+  expect((await askReviews(mesh)).spiffeId).toBe(SHOP);
+  await mesh.close();
+  between.close();
+});
+
+test('a control plane that another authority vouches for is not spoken to, and the call says why', async () => {
+  const { mesh } = open(plane.port, stateOf(testCa(), 'shop'));
+  const failed = await mesh
+    .fetch('http://reviews/', { mesh: { timeoutMs: 3_000 } })
+    .catch((error: Error) => error.cause);
+  expect(String(failed)).toMatch(/self.signed|not trusted|trust|issuer/i);
+});
