@@ -1,10 +1,11 @@
-import { withAmbient } from '../core/ambient.js';
+import { derivedAmbient, withAmbient } from '../core/ambient.js';
 import type { Downstream } from '../core/call.js';
 import { grpcStatusOfHttp } from '../core/grpc-status.js';
 import { appendHeader, type HeaderFields, headerFields } from '../core/headers.js';
 import type { ExtAuthz } from '../core/model/ext-authz.js';
 import { type Ask, type Checker, checker } from '../identity/ext-authz/checker.js';
 import type { CheckSubject, CheckVerdict } from '../identity/ext-authz/verdict.js';
+import { judgedPath } from '../identity/authz/path.js';
 import type { InboundContext } from './context.js';
 import type { Gate, Passage } from './gate.js';
 import { NO_OUTBOUND } from './outbound.js';
@@ -67,18 +68,20 @@ class ExtAuthzGate implements Gate {
     if (view === undefined || this.#seen.has(context)) return undefined;
     this.#seen.add(context);
     if (context.isLost) return NOBODY_WAITS;
+    // The service would be asked about something else than the handler is.
+    if (judgedPath(view.path) === undefined) return AMBIGUOUS;
     const { share, denyOthers, body } = this.config;
     if (share < 1 && this.env.random.next() >= share) return denyOthers ? NOT_ASKED : undefined;
     if (body === undefined) return this.#ask(context, view, undefined);
-    if (!canPeek(view.raw)) return this.#failed(context, new Error('the body of this request cannot be shown to it'));
+    // Of gRPC and HTTP/2. That it was not asked is no failure of the service's, which could let anybody in.
+    if (!canPeek(view.raw)) return body.partial ? this.#ask(context, view, UNSEEN) : NOT_SHOWN;
     return peekBody(view.raw, body.maxBytes).then((peeked) =>
       peeked.partial && !body.partial ? TOO_LARGE : this.#ask(context, view, peeked),
     );
   }
 
   #ask(context: InboundContext, view: InboundView, body: PeekedBody | undefined): Promise<Passage> {
-    // With the request's trace, and no longer than its caller waits.
-    return withAmbient(context, () => this.#check(this.#subject(context, view, body))).then(
+    return asOurs(context, () => this.#check(this.#subject(context, view, body))).then(
       (verdict) => {
         if (this.#failing) {
           this.#failing = false;
@@ -123,6 +126,17 @@ class ExtAuthzGate implements Gate {
     return undefined;
   }
 }
+
+/**
+ * With the request's trace, and nothing else that its client says: neither how long it waits, nor how important it is, nor whether it is tried again. A client that could
+ * make the check fail could let itself in (`failure_mode_allow`).
+ */
+const asOurs = <T>(context: InboundContext, ask: () => T): T =>
+  withAmbient(context, () => {
+    const deadline = Number.POSITIVE_INFINITY;
+    const nothing = { allowedMs: undefined, cancellation: undefined, lifetime: undefined, priority: undefined };
+    return withAmbient(derivedAmbient({ deadline, ...nothing, retried: false }), ask);
+  });
 
 function decided(verdict: CheckVerdict, context: InboundContext, view: InboundView): Passage {
   if (verdict.kind === 'denied') {
@@ -175,6 +189,16 @@ const NOT_ASKED = refused(
 );
 /** "the request is … rejected with 413" - ext_authz.proto, allow_partial_message */
 const TOO_LARGE = refused(413, 'the body is longer than the authorization service is shown', headerFields(), undefined);
+
+const NOT_SHOWN = refused(
+  403,
+  'the authorization service has to be shown the body of this request, which cannot be done',
+  headerFields(),
+  undefined,
+);
+/** Nothing of a body of which there may be more. */
+const UNSEEN: PeekedBody = { bytes: new Uint8Array(0), partial: true };
+const AMBIGUOUS: Refusal = { ...refused(400, 'the path is ambiguous', headerFields(), undefined), flag: 'MZ' };
 
 /** `ip:port`, IPv6 in brackets; or an address alone. */
 function endpoint(text: string | undefined, alone: string | undefined): CheckSubject['source'] {

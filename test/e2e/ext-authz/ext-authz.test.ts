@@ -1,9 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import http2 from 'node:http2';
+import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { meshHandler } from '../../../src/server/http.js';
 import { type AuthzServer, grpcAuthz, httpAuthz, type Mood } from '../../support/ext-authz-server.js';
 import { listening } from '../../support/inbound-servers.js';
 import { serviceYaml } from '../../support/mesh-yaml.js';
+import { Http2Sessions, rawHttp1, rawHttp2 } from '../../support/raw-requests.js';
 import { openCarrier } from '../support/carriers.js';
 import { type Opened, SERVED } from '../support/served.js';
 
@@ -75,6 +78,84 @@ describe.each(['grpc', 'http'])('a service over %s', (protocol) => {
         expect(await status(mood, 'onFailure: allow')).toBe(200);
       });
     }
+  });
+
+  describe('that refuses everybody, where requests pass while it does not answer', () => {
+    const SAYS: readonly Readonly<Record<string, string>>[] = [
+      { 'grpc-timeout': '1u' },
+      { 'x-envoy-expected-rq-timeout-ms': '1' },
+      { 'x-envoy-expected-rq-timeout-ms': '0' },
+      { 'inmesh-timeout-ms': '1' },
+      { 'inmesh-timeout-ms': '0' },
+    ];
+    test.each(SAYS)('is asked whatever the client says of its patience: %o', async (headers) => {
+      const { mesh, service } = await meshWith(protocol, () => 'deny', 'onFailure: allow');
+      let handled = 0;
+      const { port, close } = await listening(
+        meshHandler(
+          (_: IncomingMessage, response: ServerResponse) => {
+            handled++;
+            response.end();
+          },
+          { mesh, service: 'reviews' },
+        ),
+      );
+      opened.push(close);
+      const reply = await fetch(`http://127.0.0.1:${port}/`, { headers });
+      expect([reply.status, service.asked.length, handled]).toEqual([418, 1, 0]);
+    });
+
+    const PARTS = 'onFailure: allow, includeRequestBody: { maxBytes: 10, allowPartial: true }';
+    const WHOLE = 'onFailure: allow, includeRequestBody: { maxBytes: 10 }';
+    test.each(SERVED)('is asked with bodies, too: $name', async ({ grpc: isGrpc, start }) => {
+      let handled = 0;
+      const { mesh, service } = await meshWith(protocol, () => 'deny', PARTS);
+      const server = await start(mesh, 'reviews', opened, () => void handled++);
+      expect([(await server.ask()).status, service.asked.length, handled]).toEqual([isGrpc ? 2 : 418, 1, 0]);
+    });
+
+    test.each(SERVED)('lets none through whose body it has to be shown whole, and cannot be: $name', async (face) => {
+      let handled = 0;
+      const { mesh } = await meshWith(protocol, () => 'deny', WHOLE);
+      const server = await face.start(mesh, 'reviews', opened, () => void handled++);
+      await server.ask();
+      expect(handled).toBe(0);
+    });
+
+    test.each([PARTS, WHOLE])('over HTTP/2, too (%s)', async (spec) => {
+      const { mesh } = await meshWith(protocol, () => 'deny', spec);
+      let handled = 0;
+      const handler = (_: http2.Http2ServerRequest, response: http2.Http2ServerResponse): void => {
+        handled++;
+        response.end();
+      };
+      const server = http2.createServer(meshHandler(handler, { mesh, service: 'reviews' }));
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      const sessions = new Http2Sessions((server.address() as AddressInfo).port);
+      opened.push(() => server.close());
+      opened.push(() => sessions.close());
+      const status = await rawHttp2(sessions.get(), { why: '', target: '/' });
+      expect([status, handled]).toEqual([spec === PARTS ? 418 : 403, 0]);
+    });
+  });
+
+  test('is asked about no path that can be read in two ways: such requests are refused', async () => {
+    const { mesh, service } = await meshWith(protocol, () => 'allow');
+    let handled = 0;
+    const { port, close } = await listening(
+      meshHandler(
+        (_: IncomingMessage, response: ServerResponse) => {
+          handled++;
+          response.end();
+        },
+        { mesh, service: 'reviews' },
+      ),
+    );
+    opened.push(close);
+    const targets = ['/../healthz', '/..//healthz', '/%2e%2e/healthz', '/a%2f..%2fb', '/../healthz?/secret'];
+    const statuses = [];
+    for (const target of targets) statuses.push(await rawHttp1(port, { why: '', target }));
+    expect([statuses, service.asked.length, handled]).toEqual([targets.map(() => 400), 0, 0]);
   });
 
   test('is shown the request, and what it says reaches application and client', async () => {
