@@ -1,10 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { connect } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { Cleanup, deferred, get, listening } from '../proxy/support.js';
 
@@ -57,6 +59,26 @@ describe('the process', () => {
       child.kill(signal);
       expect(await exit).toEqual([0, null]);
     }
+  });
+
+  test('a control plane with a CA serves it, and xDS over TLS, in the trust domain that it was told', async () => {
+    const directory = join(folder, 'ca');
+    const args = ['--ca', directory, '--ca-listen', '127.0.0.1:0', '--trust-domain', 'example.org', '--tls', 'strict'];
+    const { child, line } = await inmesh(
+      ...['controlplane', '--config', join(folder, 'mesh.yaml'), '--listen', '127.0.0.1:0'],
+      ...[...args, '--log-level', 'error', '-o', 'json'],
+    );
+    const { xds, ca } = JSON.parse(line) as { readonly xds: string; readonly ca: string };
+    for (const address of [xds, ca]) {
+      const socket = connect({ host: '127.0.0.1', port: Number(address.split(':').at(-1)), rejectUnauthorized: false });
+      await once(socket, 'secureConnect');
+      const names = new X509Certificate(socket.getPeerCertificate().raw).subjectAltName;
+      expect(names).toContain('URI:spiffe://example.org/ns/inmesh/sa/control-plane');
+      socket.destroy();
+    }
+    const exit = once(child, 'exit');
+    child.kill('SIGTERM');
+    expect(await exit).toEqual([0, null]);
   });
 
   test.skipIf(process.platform === 'win32')('ends when the shell of the npx that ran it has ended', async () => {
