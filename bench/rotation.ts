@@ -165,22 +165,25 @@ async function run(name: string, withOutages: boolean): Promise<Result> {
   const operate = async (): Promise<void> => {
     await sleep(RUN_MS / 8);
     await ask(plane, '/rotate');
-    while (withOutages && left() > TURN_MS * 3) {
-      const next = await standby();
+    let next = withOutages ? standby() : undefined;
+    while (next !== undefined && left() > 4 * TURN_MS) {
+      const another = await next;
       const down = performance.now();
       plane.stop();
       await sleep(TURN_MS);
-      plane = next;
+      plane = another;
       await ask(plane, '/go');
       const away = performance.now() - down;
       downMs += away;
       downs++;
+      next = standby();
       await sleep(away);
     }
-    while (left() > 0 && !rootDone) {
+    (await next)?.stop();
+    do {
       rootDone = (await ask(plane, '/rotation')) === 'none';
       await sleep(100);
-    }
+    } while (left() > 0 && !rootDone);
     if (!rootDone && !SMOKE) throw new Error('the root was not rotated in time');
   };
   const lanes = (Object.keys(LANES) as (keyof typeof LANES)[]).flatMap((kind) =>
