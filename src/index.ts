@@ -26,6 +26,7 @@ export type { Reply } from './core/reply.js';
 export type { Filter, Service } from './core/service.js';
 export { VERSION } from './core/version.js';
 export { meshClient } from './mesh/client.js';
+export type { PeerIdentity } from './core/identity.js';
 export type { JwtSvid } from './identity/jwt-svid.js';
 export type { JwtSvidRequest } from './identity/workload-api/jwt-cache.js';
 export type { WorkloadIdentity } from './mesh/identity.js';
@@ -49,6 +50,9 @@ export type {
 } from './resilience/ratelimit/redis/options.js';
 export type { ExpiredOptions } from './server/expired.js';
 export { meshHandler } from './server/http.js';
+export type { SecureMode } from './server/tls/front.js';
+export type { SecuredServer, SecureOptions } from './server/tls/secure-options.js';
+export type { SecurableServer } from './server/tls/secure.js';
 export { meshUpgrade, type UpgradeListener } from './server/upgrade.js';
 export type { InboundOptions } from './server/inbound.js';
 export {

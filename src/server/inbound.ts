@@ -96,8 +96,8 @@ export class Inbound {
     this.#trustedHops = options.trustedProxies === undefined ? undefined : hops(options.trustedProxies);
     const looking = [
       caller === undefined ? undefined : new CallerGate(caller), // before all that asks who it is
-      ownLimits(options.limits, mesh?.servers, this.clock), // before anything that takes a place
-      Configured.from(options.service, mesh), // what the configuration says, in the same order
+      Configured.from(options.service, mesh), // who may not come in at all counts nowhere
+      ownLimits(options.limits, mesh?.servers, this.clock),
     ];
     this.#looks = looking.some((gate) => gate !== undefined);
     this.#gates = [

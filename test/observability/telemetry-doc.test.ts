@@ -94,6 +94,7 @@ describe('metrics', () => {
     registry.event({ kind: 'limit:queued', rule: 'r', waitedMs: 1 });
     registry.event({ kind: 'limit:store-lost', store: 'redis:default' });
     registry.event({ kind: 'quota:used', plan: 'free', units: 1 });
+    registry.event({ kind: 'tls:refused', reason: 'plaintext' });
     registry.event({ kind: 'xds:update', type: 'Cluster', resources: 1 });
     registry.event({ kind: 'xds:nack', type: 'Cluster', detail: '' });
     registry.event({ kind: 'xds:connected', server: 'cp' });

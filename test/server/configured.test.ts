@@ -213,6 +213,18 @@ describe('a service that is for mutual TLS only', () => {
     return gate.refusal(context, 'http');
   };
 
+  test('whom it does not let in counts for no limit of the application’s own', async () => {
+    const limits = { requests: 1, perMs: 60_000 };
+    const gate = new Inbound({ mesh: { meter: mesh.meter, servers }, service: 'reviews', clock, limits });
+    await until(() => watched.size === 1);
+    watched.get('reviews')?.changed(config());
+    const known = {};
+    setPeer(known, PEER);
+    for (let i = 0; i < 3; i++) expect(await refusalOf(gate, {})).toMatchObject({ status: 403 });
+    expect(await refusalOf(gate, known)).toBeUndefined();
+    expect(await refusalOf(gate, known)).toMatchObject({ status: 429 });
+  });
+
   test('middleware lets nobody in but who has shown a certificate, whatever server it is in', async () => {
     const gate = inbound('reviews');
     await until(() => watched.size === 1);

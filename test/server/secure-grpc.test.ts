@@ -16,6 +16,7 @@ import type { SecuredServer, SecureOptions } from '../../src/server/tls/secure-o
 import { secureAny } from '../../src/server/tls/secure.js';
 import { XdsServer } from '../../src/server/xds/grpc-server.js';
 import { type TestMesh, testMesh } from '../../src/testing/index.js';
+import { FakeClock } from '../support/fake-clock.js';
 import { askGrpc, identityOf, MUTUAL, providersOf, stateOf, type TestClient } from '../support/mtls.js';
 import { testCa, type TestCa } from '../support/pki.js';
 import { grpcMethod } from '../support/server-faces.js';
@@ -27,6 +28,7 @@ let ca: TestCa;
 let identity: MemoryIdentity;
 let mesh: TestMesh;
 let parts: ServerParts;
+let clock: FakeClock;
 let watcher: ServerConfigWatcher | undefined;
 let events: MeshEvent[];
 const meter = { ...noMeter, event: (event: MeshEvent) => void events.push(event) };
@@ -37,7 +39,9 @@ beforeEach(() => {
   identity = identityOf(ca, 'reviews');
   mesh = testMesh({ services: {} });
   events = [];
-  const env = { clock: systemClock, random: systemRandom, logger: silentLogger };
+  clock = new FakeClock(1_000, Date.now());
+  // The first moment of those at which connections may be told to go.
+  const env = { clock, random: { ...systemRandom, next: () => 0 }, logger: silentLogger };
   const tls = tlsFactory({ ...env, providers: providersOf(identity) });
   parts = {
     ...mesh.servers,
@@ -58,6 +62,12 @@ afterEach(async () => {
 });
 
 const caller = (): Buffer => Buffer.from(mesh.peer()?.spiffeId ?? 'nobody');
+/** The server has a new certificate, and those who know the one before are told to go. */
+async function rotate(): Promise<void> {
+  identity.set(stateOf(ca, 'reviews'));
+  await clock.advance(0);
+}
+
 const WEB = 'spiffe://cluster.local/ns/default/sa/web';
 const web = (): TestClient => ({ ca, identity: ca.issue({ name: 'web' }) });
 
@@ -208,7 +218,7 @@ describe('a grpc-js Server behind mesh.secure', () => {
     await first;
     for (let i = 0; i < 5; i++) {
       const calls = Promise.all([unary(), unary()]);
-      identity.set(stateOf(ca, 'reviews'));
+      await rotate();
       expect(await calls).toEqual([WEB, WEB]);
     }
     // It goes on by the connection that it began on.

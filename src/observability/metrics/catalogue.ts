@@ -144,6 +144,12 @@ export const AUTHZ_DENY = instrument(
   '{request}',
   'Requests that authorization denied, by policy; those of a dry run went on all the same.',
 );
+export const TLS_REFUSED = instrument(
+  'mesh.tls.refused',
+  'counter',
+  '{connection}',
+  'Connections that servers refused, by why: the certificate, plain text, the handshake.',
+);
 export const XDS_UPDATES = instrument(
   'mesh.xds.updates',
   'counter',
@@ -234,6 +240,7 @@ export const INSTRUMENTS: readonly Instrument[] = [
   LIMIT_QUEUED,
   LIMIT_STORE_MOVES,
   QUOTA_USED,
+  TLS_REFUSED,
   XDS_UPDATES,
   XDS_NACKS,
   XDS_CONNECTED,

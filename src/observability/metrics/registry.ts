@@ -59,6 +59,7 @@ export class Registry implements Meter {
   readonly limitQueued;
   readonly limitStoreMoves;
   readonly quotaUsed;
+  readonly tlsRefused;
   readonly xdsUpdates;
   readonly xdsNacks;
   readonly configChanges;
@@ -109,6 +110,7 @@ export class Registry implements Meter {
     this.limitQueued = counterTable(pool, ['mesh.limit.rule']);
     this.limitStoreMoves = counterTable(pool, ['mesh.limit.store', 'mesh.limit.store.state']);
     this.quotaUsed = counterTable(pool, ['mesh.quota.plan']);
+    this.tlsRefused = counterTable(pool, ['mesh.tls.reason']);
     this.xdsUpdates = counterTable(pool, ['mesh.xds.type']);
     this.xdsNacks = counterTable(pool, ['mesh.xds.type']);
     this.configChanges = counterTable(pool, ['mesh.config.source']);
@@ -217,6 +219,9 @@ export class Registry implements Meter {
         break;
       case 'quota:used':
         this.quotaUsed.find(event.plan, undefined, undefined, undefined).value += event.units;
+        break;
+      case 'tls:refused':
+        this.tlsRefused.find(event.reason, undefined, undefined, undefined).value++;
         break;
       case 'xds:update':
         this.xdsUpdates.find(event.type, undefined, undefined, undefined).value++;
