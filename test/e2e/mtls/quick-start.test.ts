@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promise
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { execFile } from 'node:child_process';
 import { type ControlPlaneCa, startControlPlane } from '../../../src/controlplane/control-plane.js';
 import { startWorkload, type Workload } from './process.js';
@@ -14,6 +14,9 @@ const PLAIN = (port: number): string[] => [
   'spec:',
   `  endpoints: ["127.0.0.1:${port}"]`,
 ];
+/** Each test starts up to three programs. */
+vi.setConfig({ testTimeout: 120_000 });
+
 const ONE_MORE_LINE = '  mtls: strict';
 
 let folder: string;

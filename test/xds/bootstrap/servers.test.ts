@@ -97,12 +97,12 @@ const wrong: [string, object, string][] = [
   [
     'an empty list of credentials',
     { channel_creds: [] },
-    `${at}.channel_creds: must offer one of insecure, tls, google_default; got nothing`,
+    `${at}.channel_creds: must offer one of insecure, inmesh_identity, tls, google_default; got nothing`,
   ],
   [
     'credentials that nobody here has',
     { channel_creds: [{ type: 'alts' }, { type: 'local' }] },
-    `${at}.channel_creds: must offer one of insecure, tls, google_default; got alts, local`,
+    `${at}.channel_creds: must offer one of insecure, inmesh_identity, tls, google_default; got alts, local`,
   ],
   [
     'credentials without a type',
