@@ -67,6 +67,23 @@ function refuseCritical(extensions: DerReader | undefined, known: ReadonlySet<st
 export const readCrls = (pem: string): RevocationList[] =>
   readPem(pem, CRL).map((der, i) => readCrl(der, `revocation list number ${i + 1}`));
 
+/** What can be read of several texts, and what is the matter with the first that cannot: one bad list is no reason to do without the others. */
+export function readableCrls(pems: readonly string[]): {
+  readonly lists: readonly RevocationList[];
+  readonly problem: Error | undefined;
+} {
+  const lists: RevocationList[] = [];
+  let problem: Error | undefined;
+  for (const pem of pems) {
+    try {
+      lists.push(...readCrls(pem));
+    } catch (error) {
+      problem ??= error as Error;
+    }
+  }
+  return { lists, problem };
+}
+
 /**
  * Which certificates are revoked, by the lists that their own issuers have signed. A list that is past its `nextUpdate` still revokes: what it named stays so.
  * An issuer without a list has revoked nothing. Signatures are verified once for each issuer.

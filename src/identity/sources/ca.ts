@@ -13,6 +13,7 @@ import { parseWorkloadId } from '../spiffe-id.js';
 import { readIdentity, workloadOf } from '../svid.js';
 import { sourceOf, Watchers } from '../watchers.js';
 import { CREATE_CERTIFICATE, readCertificateResponse, writeCertificateRequest } from './ca-protocol.js';
+import { type ServerChain, serverChain, ServerRevocations } from './ca-server.js';
 import { readJoinToken } from './join-token.js';
 import { hostAndPort, pinnedRoot } from './pinned-root.js';
 import { SDS_TRUST } from './sds.js';
@@ -72,6 +73,11 @@ class CaIdentity {
   #pinned: string | undefined;
   /** The CA did not take the identity that there is: the next attempt shows the token. */
   #doubted = false;
+  /** The attempt under way shows the token and nothing else: a server may end a handshake with a certificate that has ended. */
+  #nameless = false;
+  readonly #revocations: ServerRevocations;
+  /** Who was believed to be the CA when secret discovery was connected. */
+  #discoveryServer: ServerChain | undefined;
 
   constructor(private readonly options: CaIdentityOptions) {
     const { address, clock, random } = options;
@@ -79,16 +85,22 @@ class CaIdentity {
     const { trustDomain } = parseWorkloadId(options.spiffeId, 'spiffeId');
     this.#serverId = options.serverId ?? `spiffe://${trustDomain}${CONTROL_PLANE_PATH}`;
     this.#watchers = new Watchers(`ca ${address}`);
-    const connection = (): RpcConnection =>
+    this.#revocations = new ServerRevocations(clock);
+    const connection = (credentials: (library: Grpc) => ChannelCredentials): RpcConnection =>
       new RpcConnection({
         target: address,
         clock,
-        credentials: (library) => this.#credentials(library),
+        background: true,
+        credentials,
         // Else an address would be sent where there is place for names only (RFC 6066 section 3). Whose the certificate must be is checked below.
         channel: { 'grpc.ssl_target_name_override': options.serverName ?? 'control-plane' },
       });
-    this.#requests = connection();
-    this.#discovery = connection();
+    this.#requests = connection((library) => this.#credentials(library, this.#nameless ? undefined : this.#identity));
+    this.#discovery = connection((library) =>
+      this.#credentials(library, this.#identity, (chain) => {
+        this.#discoveryServer = chain;
+      }),
+    );
     this.#renewal = new Renewal({
       clock,
       random,
@@ -108,10 +120,16 @@ class CaIdentity {
   async #renew(signal: AbortSignal): Promise<X509Identity> {
     const { options } = this;
     const { spiffeId, lifetimeMs, algorithm } = options;
-    const valid = this.#valid();
-    const token = valid === undefined || this.#doubted ? await this.#token(signal) : undefined;
-    if (valid === undefined && token === undefined)
-      throw new Error('there is no token to show, and no identity that is still valid: set a join token');
+    // Whether it has ended is the CA's to say: the wall clock here may have been set. A token that was shown once may be good no more.
+    const held = this.#identity;
+    const ended = held === undefined || options.clock.wallTime() >= held.notAfter;
+    const doubted = this.#doubted;
+    // In turns, whatever comes of this attempt.
+    this.#doubted = false;
+    const token = held === undefined || doubted ? await this.#token(signal) : undefined;
+    if (held === undefined && token === undefined)
+      throw new Error('there is no token to show, and no identity yet: set a join token');
+    this.#nameless = token !== undefined && ended;
     if (this.#roots().length === 0) throw new Error('there is nothing to verify the CA with: set its roots');
     const privateKey = await newPrivateKey(algorithm);
     const csr = certificateRequest(privateKey, { spiffeId });
@@ -121,11 +139,9 @@ class CaIdentity {
     try {
       bytes = await this.#requests.unary(CREATE_CERTIFICATE, request, RENEWAL_TIMEOUT_MS, metadata, signal);
     } catch (error) {
-      // In turns: the token may be one that was good once.
-      this.#doubted = token === undefined && (error as { code?: unknown }).code === UNAUTHENTICATED;
+      this.#doubted = token === undefined && (ended || (error as { code?: unknown }).code === UNAUTHENTICATED);
       throw error;
     }
-    this.#doubted = false;
     const pems = readCertificateResponse(bytes)
       ?.chain.flatMap((text) => readPem(text, CERTIFICATE))
       .map((der) => writePem(CERTIFICATE, der));
@@ -158,10 +174,24 @@ class CaIdentity {
       changed: (secret) => {
         if (secret.kind !== 'validation') return this.#failed(new Error(`secret "${SDS_TRUST}" is a certificate`));
         this.#validation = secret;
+        this.#revocations.replace(secret.crls);
         this.#tell();
+        const server = this.#discoveryServer;
+        if (server !== undefined && this.#revocations.problemOf(server, this.#roots()) !== undefined)
+          queueMicrotask(() => this.#discoverAnew());
       },
       failed: (error) => this.#failed(error),
     });
+  }
+
+  /** It is another CA's server that is to be asked, or none: the one that was is revoked. */
+  #discoverAnew(): void {
+    if (this.#watchers.closed) return;
+    this.#stopDiscovery?.();
+    this.#stopDiscovery = undefined;
+    this.#discoveryServer = undefined;
+    this.#discovery.reconnect();
+    this.#discover();
   }
 
   #tell(): void {
@@ -177,11 +207,6 @@ class CaIdentity {
     if (roots === undefined) return undefined;
     const { trustDomain } = parseWorkloadId(this.options.spiffeId);
     return { kind: 'spiffe', bundles: new Map([[trustDomain, roots]]) };
-  }
-
-  #valid(): X509Identity | undefined {
-    const { clock } = this.options;
-    return this.#identity !== undefined && clock.wallTime() < this.#identity.notAfter ? this.#identity : undefined;
   }
 
   /** The text of the token, when it is known whom it may be shown to. */
@@ -207,17 +232,28 @@ class CaIdentity {
     return [...(told ?? []), ...roots, ...(this.#pinned === undefined ? [] : [this.#pinned])];
   }
 
-  #credentials(library: Grpc): ChannelCredentials {
-    const identity = this.#valid();
-    const roots = Buffer.from(this.#roots().join('\n'));
-    const verify = { checkServerIdentity: (host: string, peer: PeerCertificate) => this.#checkServer(host, peer) };
-    if (identity === undefined) return library.credentials.createSsl(roots, null, null, verify);
+  #credentials(
+    library: Grpc,
+    identity: X509Identity | undefined,
+    believed: (chain: ServerChain) => void = () => {},
+  ): ChannelCredentials {
+    const roots = this.#roots();
+    const checkServerIdentity = (_host: string, peer: PeerCertificate): Error | undefined => {
+      const chain = serverChain(peer);
+      const problem = this.#nameProblem(peer) ?? this.#revocations.problemOf(chain, roots);
+      if (problem === undefined) believed(chain);
+      return problem;
+    };
+    const pem = Buffer.from(roots.join('\n'));
+    if (identity === undefined) return library.credentials.createSsl(pem, null, null, { checkServerIdentity });
     const key = Buffer.from(identity.privateKey.export({ type: 'pkcs8', format: 'pem' }));
-    return library.credentials.createSsl(roots, key, Buffer.from(identity.certificates.join('')), verify);
+    return library.credentials.createSsl(pem, key, Buffer.from(identity.certificates.join('')), {
+      checkServerIdentity,
+    });
   }
 
   /** Its chain is good. Undefined: so is its name. */
-  #checkServer(_host: string, peer: PeerCertificate): Error | undefined {
+  #nameProblem(peer: PeerCertificate): Error | undefined {
     const { serverName } = this.options;
     if (serverName !== undefined) return checkNames(serverName, peer);
     try {

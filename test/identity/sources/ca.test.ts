@@ -3,6 +3,7 @@ import type { IdentitySource, SecretWatcher } from '../../../src/core/identity.j
 import { seededRandom } from '../../../src/core/random.js';
 import { type CaIdentityOptions, caIdentity } from '../../../src/identity/sources/ca.js';
 import { RENEWAL_TIMEOUT_MS } from '../../../src/identity/renewal.js';
+import type { RpcConnection } from '../../../src/identity/rpc/connection.js';
 import { FakeClock } from '../../support/fake-clock.js';
 import { testCa } from '../../support/pki.js';
 import { ScriptedCa } from '../../support/scripted-ca.js';
@@ -13,6 +14,8 @@ const HOUR = 3_600_000;
 
 /** Time that begins now, as TLS itself has no other clock than the system's, and that knows whether a request is under way: its time limit is set. */
 class RenewalClock extends FakeClock {
+  /** How far the wall clock was set on. */
+  aheadMs = 0;
   #underWay = 0;
 
   constructor() {
@@ -21,6 +24,10 @@ class RenewalClock extends FakeClock {
 
   get busy(): boolean {
     return this.#underWay > 0;
+  }
+
+  override wallTime(): number {
+    return super.wallTime() + this.aheadMs;
   }
 
   override after(delayMs: number, task: () => void): () => void {
@@ -86,7 +93,7 @@ describe('a CA', () => {
   const sources: IdentitySource[] = [];
   beforeEach(async () => {
     clock = new RenewalClock();
-    ca = await ScriptedCa.start(() => clock.wallTime());
+    ca = await ScriptedCa.start(() => clock.wallTime() - clock.aheadMs);
   });
   afterEach(async () => {
     await Promise.all(sources.splice(0).map((it) => it.close()));
@@ -196,6 +203,80 @@ describe('a CA', () => {
     ca.refusal = undefined;
     await until(() => told.states.length > 1);
     expect(ca.asked.map(({ authorization }) => authorization !== undefined)).toEqual([true, false, true]);
+  });
+
+  test('is shown the certificate that there is, and no token, when the wall clock is set on past its end', async () => {
+    const { told, until } = joined();
+    await until(() => told.states.length > 0);
+    clock.aheadMs = 3 * HOUR;
+    await until(() => told.states.length > 1, 10_000);
+    // What it gives has ended as well, by this clock.
+    await until(() => told.states.length > 2, 10_000);
+    expect(told.errors).toEqual([]);
+    expect(ca.asked.map(({ authorization }) => authorization !== undefined)).toEqual([true, false, false]);
+    expect(ca.asked[1]?.shown).toBeDefined();
+  });
+
+  test('that does not take a certificate that has ended is shown the token in turns, and then nothing else', async () => {
+    const { told, until } = joined();
+    await until(() => told.states.length > 0);
+    clock.aheadMs = 3 * HOUR;
+    // As of a server that ends the handshake.
+    ca.refusal = { code: 14, details: 'bad certificate' };
+    await until(() => told.errors.length > 1, 10_000);
+    ca.refusal = undefined;
+    await until(() => told.states.length > 1, 10_000);
+    expect(ca.asked.map(({ authorization }) => authorization !== undefined)).toEqual([true, false, true, false]);
+    expect(ca.asked.map(({ shown }) => shown !== undefined)).toEqual([false, true, false, true]);
+  });
+
+  test('and no token to be had is no reason to show no certificate any more', async () => {
+    let text: string | undefined = `abc.secret.${ca.pin}`;
+    const { told, until } = joined({ token: async () => text });
+    await until(() => told.states.length > 0);
+    text = 'two words';
+    ca.refusal = { code: 16, details: 'not now' };
+    await clock.advance(HOUR * 0.485);
+    await until(() => told.errors.length > 1);
+    ca.refusal = undefined;
+    await until(() => told.states.length > 1);
+    expect(ca.asked.at(-1)).toMatchObject({ authorization: undefined });
+  });
+
+  test('whose server was revoked is not believed any more: neither for the next certificate nor for secrets', async () => {
+    let watcher: SecretWatcher | undefined;
+    const names: string[] = [];
+    const connections: RpcConnection[] = [];
+    const { told, until } = joined({
+      secrets: (connection) => (name, it) => {
+        names.push(name);
+        watcher = it;
+        connections.push(connection);
+        const stop = connection.serverStream('/secret/discovery', new Uint8Array(), { message() {}, ended() {} });
+        return () => {
+          names.push('stopped');
+          stop();
+        };
+      },
+    });
+    await until(() => told.states.length > 0);
+    // It is connected to, and does not know the method.
+    await expect(connections[0]?.unary('/secret/discovery', new Uint8Array(), 5_000)).rejects.toThrow(/status 12/);
+    const trust = ca.ca.trust();
+    watcher?.changed({ kind: 'validation', trust, crls: [ca.ca.crl([ca.ca.issue().serial])] });
+    await breath();
+    expect(names).toEqual(['ROOTCA']);
+    watcher?.changed({ kind: 'validation', trust, crls: [ca.ca.crl([ca.identity.serial])] });
+    await until(() => names.length > 1);
+    expect(names).toEqual(['ROOTCA', 'stopped', 'ROOTCA']);
+    await expect(connections[0]?.unary('/secret/discovery', new Uint8Array(), 5_000)).rejects.toThrow(/revoked/);
+    // A list that cannot be read takes back nothing.
+    watcher?.changed({ kind: 'validation', trust, crls: ['-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----\n'] });
+    const before = told.errors.length;
+    await clock.advance(HOUR * 0.485);
+    await until(() => told.errors.length > before);
+    expect(told.errors.at(-1)?.message).toMatch(/revoked/);
+    expect(ca.asked).toHaveLength(1);
   });
 
   test('that answers with what was not asked for has given nothing', async () => {

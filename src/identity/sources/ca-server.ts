@@ -1,0 +1,58 @@
+import type { PeerCertificate } from 'node:tls';
+import type { Clock } from '../../core/clock.js';
+import { readableCrls, type RevocationList } from '../crl.js';
+import { SteadyTime } from '../tls/steady-time.js';
+import { Verifier } from '../tls/verifier.js';
+
+/** DER, leaf first. */
+export type ServerChain = readonly [Buffer, ...Buffer[]];
+
+/** Certificates that a server may send. */
+const MAX_CHAIN = 16;
+
+/** What Node tells of a server's certificate, which goes up to a root that is its own issuer, or ends below it. */
+export function serverChain(leaf: PeerCertificate): ServerChain {
+  const above: Buffer[] = [];
+  let last: Shown = leaf;
+  for (let next = last.issuerCertificate; next?.raw !== undefined && next !== last; next = last.issuerCertificate) {
+    if (above.push(next.raw) >= MAX_CHAIN) break;
+    last = next;
+  }
+  return [leaf.raw, ...above];
+}
+
+interface Shown {
+  readonly raw: Buffer;
+  readonly issuerCertificate?: Shown;
+}
+
+/** What OpenSSL does not look at when it verifies the CA's server: the CA's own revocation lists. A control plane's certificate may have been stolen as any other. */
+export class ServerRevocations {
+  readonly #time: SteadyTime;
+  #lists: readonly RevocationList[] = [];
+  /** Of the last lists that could be read, all of them. */
+  #whole: readonly RevocationList[] = [];
+
+  constructor(clock: Pick<Clock, 'now' | 'wallTime'>) {
+    this.#time = new SteadyTime(clock);
+  }
+
+  /** PEM. What cannot be read takes nothing back: those from before stand beside what can. */
+  replace(crls: readonly string[]): void {
+    const { lists, problem } = readableCrls(crls);
+    if (problem === undefined) this.#whole = lists;
+    this.#lists = problem === undefined ? lists : [...this.#whole, ...lists];
+  }
+
+  /** Why a server is not to be believed that these roots vouch for; undefined: it is. */
+  problemOf(certificates: ServerChain, roots: readonly string[]): Error | undefined {
+    if (this.#lists.length === 0) return undefined;
+    try {
+      const verifier = new Verifier({ kind: 'roots', certificates: roots }, this.#lists, () => this.#time.times());
+      verifier.verify('server', { certificates, openssl: undefined, resumed: false }, undefined);
+      return undefined;
+    } catch (error) {
+      return new Error(`the CA's server cannot be believed: ${(error as Error).message}`, { cause: error });
+    }
+  }
+}
