@@ -1,4 +1,5 @@
 import { createPrivateKey } from 'node:crypto';
+import { parseJoinToken } from '../../../src/controlplane/ca/attestation/join-token.js';
 import { CaError } from '../../../src/controlplane/ca/errors.js';
 import { checkCsr } from '../../../src/controlplane/ca/x509/csr.js';
 import { DecodeError } from '../../../src/core/decode.js';
@@ -11,6 +12,12 @@ import { DerError } from '../../../src/identity/der/read.js';
 import { distinguishedName } from '../../../src/identity/distinguished-name.js';
 import { CERTIFICATE, CRL, PemError, readPem, writePem } from '../../../src/identity/pem.js';
 import { sanTest } from '../../../src/identity/san.js';
+import {
+  readCertificateRequest,
+  readCertificateResponse,
+  writeCertificateRequest,
+  writeCertificateResponse,
+} from '../../../src/identity/sources/ca-protocol.js';
 import { parseSpiffeId } from '../../../src/identity/spiffe-id.js';
 import { readIdentity, SvidError, signerOf, workloadOf } from '../../../src/identity/svid.js';
 import { Verifier } from '../../../src/identity/tls/verifier.js';
@@ -133,6 +140,21 @@ export const TARGETS: readonly Target[] = [
     seeds: [der(certificateRequest(csrKey, { spiffeId: leaf.spiffeId, dns: ['web'] }), 'CERTIFICATE REQUEST')],
     read: (input) => checkCsr(writePem('CERTIFICATE REQUEST', input)),
     throws: [CaError],
+  },
+  {
+    name: 'join token',
+    seeds: [text(`${'0'.repeat(12)}.${'A'.repeat(43)}.${'f'.repeat(64)}`)],
+    read: (input) => parseJoinToken(input.toString('latin1')),
+    throws: [],
+  },
+  {
+    name: 'request of a certificate, and its answer',
+    seeds: [
+      Buffer.from(writeCertificateRequest({ csr: 'PEM', validitySeconds: 86_400 })),
+      Buffer.from(writeCertificateResponse({ chain: [ca.root, ca.root] })),
+    ],
+    read: (input) => [readCertificateRequest(input), readCertificateResponse(input)],
+    throws: [],
   },
   {
     name: 'response of the Workload API',
