@@ -110,6 +110,10 @@ function describe(io: Io, done: (code: ExitCode) => void): Command {
         ['strict', 'permissive'],
       ),
     )
+    .option(
+      '--policies <service>',
+      'hold requests to what the configuration says for servers of this service: tokens, authorization, limits; default: none',
+    )
     .addOption(
       new Option(
         '--trusted-hops <number>',

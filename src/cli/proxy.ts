@@ -10,6 +10,8 @@ export interface ProxyCommandOptions {
   readonly unknownHosts?: 'passthrough' | 'deny';
   readonly trustPriority?: boolean;
   readonly mtls?: 'strict' | 'permissive';
+  /** Service whose policies hold for requests. */
+  readonly policies?: string;
   readonly trustedHops?: number;
   /** Milliseconds. */
   readonly reserve?: number;
@@ -56,7 +58,9 @@ export async function proxy(options: ProxyCommandOptions, io: Io): Promise<ExitC
       logger,
       trustPriority: options.trustPriority ?? false,
       trustedHops: options.trustedHops ?? 0,
-      ...(options.mtls === undefined ? {} : { mtls: options.mtls, servers: mesh.servers }),
+      ...(options.mtls === undefined ? {} : { mtls: options.mtls }),
+      ...(options.policies === undefined ? {} : { policies: options.policies }),
+      servers: mesh.servers,
       ...(options.reserve === undefined ? {} : { reserveMs: options.reserve }),
       shed: shedOptions(options),
       meter: mesh.meter,

@@ -1,3 +1,4 @@
+import type { Claims } from './ambient.js';
 import type { Body } from './body.js';
 import type { CallChoices } from './call-policy.js';
 import { Cancellation } from './cancellation.js';
@@ -81,6 +82,8 @@ export interface CallInit {
   readonly priority?: Priority | undefined;
   /** Absent: the application of this process makes the call. */
   readonly downstream?: Downstream | undefined;
+  /** What the verified token of the request says that is passed on by a proxy. Absent: that of the request being served, if there is one. */
+  readonly claims?: Claims | undefined;
   /** What the caller says of retries, hedging and fallbacks. Absent: what the route says. */
   readonly policy?: CallChoices['policy'];
   readonly fallback?: CallChoices['fallback'];
@@ -113,6 +116,7 @@ export class Call {
   /** Written by route filters, where the route says one. Undefined: `default`. */
   priority: Priority | undefined;
   readonly downstream: Downstream | undefined;
+  readonly claims: Claims | undefined;
   readonly policy: CallChoices['policy'];
   readonly fallback: CallChoices['fallback'];
   readonly asksLimits: boolean;
@@ -160,6 +164,7 @@ export class Call {
     this.idempotent = init.idempotent;
     this.priority = init.priority;
     this.downstream = init.downstream;
+    this.claims = init.claims;
     this.policy = init.policy;
     this.fallback = init.fallback;
     this.asksLimits = init.asksLimits ?? false;

@@ -9,12 +9,15 @@ import { PRIORITY_HEADER } from '../core/mesh-headers.js';
 import { localReply, type Reply } from '../core/reply.js';
 import { defaultReserveMs } from '../resilience/deadline/reserve.js';
 import type { Ended, Permit } from '../resilience/shedding/shedder.js';
+import type { InboundContext } from '../server/context.js';
 import { downstreamOf } from '../server/downstream.js';
 import { isEventStream } from '../server/event-stream.js';
 import { isEncrypted } from '../server/tls/carrier.js';
 import { forwardedClient, passedBefore, signClientCert, signForwarded } from './forwarded.js';
 import { clientGone, type InboundBody } from './inbound-body.js';
+import { addReplyHeaders, proxyRefusal, requestHeaders } from './policies.js';
 import type { ProxyEnv } from './options.js';
+import type { Refusal as ServerRefusal } from '../server/refusal.js';
 import { loopDetected, type Refusal, refusalOf } from './refusal.js';
 import { type Accepted, accept, type RequestHead } from './request.js';
 
@@ -32,6 +35,8 @@ export interface ExchangeEnv extends ProxyEnv {
  */
 export abstract class Exchange implements BodySink {
   #call: Call | undefined;
+  /** What policies know of the request, where there are any. */
+  #context: InboundContext | undefined;
   #requestBody: InboundBody | undefined;
   #reply: Reply | undefined;
   /** The place that the request takes, where requests are shed. */
@@ -63,25 +68,45 @@ export abstract class Exchange implements BodySink {
   protected abstract requestBody(accepted: Accepted): InboundBody | undefined;
 
   /** Judges a request and sends it on. `OPTIONS *` is about this server, not about a resource (RFC 9110 section 9.3.7). */
-  protected begin(head: RequestHead, socket: Socket | undefined): void {
+  protected begin(head: RequestHead, socket: Socket | undefined, raw: object): void {
     const { env } = this;
     if (head.method === 'OPTIONS' && head.target === '*') return this.#answer(localReply(204), head.method);
     const accepted = accept(head, env.limits.maxHeaders);
     if ('status' in accepted) return this.refuse(accepted);
-    const { protocol, authority, path, headers, timeoutMs } = accepted;
+    const { authority, headers } = accepted;
     // `:scheme` of HTTP/2 is about the hop that ends here; whether there is TLS on the next one, the mesh knows.
     const endsTls = env.mtls !== undefined && isEncrypted(socket);
     const scheme = endsTls && head.version === '2.0' ? 'http' : accepted.scheme;
     if (endsTls) headers['x-forwarded-proto'] ??= 'https';
     if (passedBefore(headers, env.name)) return this.refuse(loopDetected(authority));
     if (!env.trustPriority) delete headers[PRIORITY_HEADER];
+    signClientCert(headers, peerOf(socket));
+    const { policies } = env;
+    if (policies === undefined) return this.#send(head, { ...accepted, scheme }, socket);
+    const context = policies.context(head, { ...accepted, scheme }, { socket, raw });
+    this.#context = context;
+    const go = (refusal: ServerRefusal | undefined): void => {
+      if (this.#over) return policies.withdrawn(context);
+      if (refusal?.reset === true) return this.#cut();
+      if (refusal !== undefined) return this.refuse(proxyRefusal(refusal));
+      const passed = { ...accepted, scheme, headers: requestHeaders(context, headers) };
+      this.#send(head, passed, socket);
+    };
+    const passage = policies.refusal(context, accepted.protocol);
+    if (passage instanceof Promise) void passage.then(go);
+    else go(passage);
+  }
+
+  /** What may go on goes on. */
+  #send(head: RequestHead, accepted: Accepted, socket: Socket | undefined): void {
+    const { env } = this;
+    const { protocol, scheme, authority, path, headers, timeoutMs } = accepted;
     const permit = env.shedding?.admit(protocol, path, headers);
     if (permit !== undefined && 'status' in permit) return this.refuse(permit);
     this.#permit = permit;
     const downstream = downstreamOf(socket, head.version === '2.0' ? 'HTTP/2' : `HTTP/${head.version}`);
     const remote = forwardedClient(downstream.remote, headers['x-forwarded-for'], env.trustedHops);
     signForwarded(headers, head.version, env.name, socket?.remoteAddress);
-    signClientCert(headers, peerOf(socket));
     const body = this.requestBody(accepted);
     this.#requestBody = body;
     const { method } = head;
@@ -93,6 +118,7 @@ export abstract class Exchange implements BodySink {
       path,
       headers,
       body,
+      claims: this.#context?.caller?.claims,
       timeoutMs: timeoutMs === undefined ? undefined : timeoutMs - (env.reserveMs ?? defaultReserveMs(timeoutMs)),
       downstream: remote === downstream.remote ? downstream : { ...downstream, remote },
     });
@@ -125,6 +151,7 @@ export abstract class Exchange implements BodySink {
   /** The connection or the stream is closed. */
   protected gone(): void {
     this.#permit?.end('left');
+    this.#context?.callerGone();
     if (this.#over) return;
     this.#over = true;
     const reason = clientGone();
@@ -138,6 +165,7 @@ export abstract class Exchange implements BodySink {
     this.#reply = reply;
     const { status } = reply;
     const headers = endToEndHeaders(reply.headers);
+    addReplyHeaders(this.#context, headers);
     this.#bodyless = method === 'HEAD' || status === 204 || status === 304;
     // "A server MUST NOT send a Content-Length header field in any response with a status code of 204" - RFC 9110 section 8.6.
     if (status === 204) delete headers['content-length'];
@@ -223,7 +251,17 @@ export abstract class Exchange implements BodySink {
   #finish(): void {
     this.#over = true;
     this.#permit?.end(this.#ended());
+    this.#overForPolicies();
     this.#requestBody?.cancel();
+  }
+
+  #overForPolicies(): void {
+    const context = this.#context;
+    if (context === undefined || context.isOver) return;
+    const [call, reply] = [this.#call, this.#reply];
+    if (call !== undefined)
+      context.answered(call.protocol, reply === undefined ? 500 : (grpcStatusOf(reply, undefined) ?? reply.status));
+    context.over();
   }
 
   /** How long failures take tells nothing of how full the proxy is, but for those that took too long. */

@@ -36,7 +36,12 @@ class Http1Exchange extends Exchange {
       scheme: undefined,
       raw: request.rawHeaders,
     };
-    this.begin(head, request.socket);
+    if (this.#awaitsContinue && this.env.policies !== undefined) {
+      // They may want to look at the body.
+      this.#awaitsContinue = false;
+      this.response.writeContinue();
+    }
+    this.begin(head, request.socket, request);
   }
 
   protected override requestBody({ size }: Accepted): InboundBody | undefined {

@@ -51,7 +51,7 @@ class Http2Exchange extends Exchange {
       scheme: headers[':scheme'] as string | undefined,
       raw,
     };
-    this.begin(head, stream.session?.socket);
+    this.begin(head, stream.session?.socket, this.env.policies === undefined ? stream : peekable(stream, headers));
   }
 
   protected override requestBody({ size }: Accepted): InboundBody | undefined {
@@ -134,6 +134,19 @@ class Http2Exchange extends Exchange {
     });
   }
 }
+
+/** What Node's own `Http2ServerRequest.complete` goes by. */
+interface HasState {
+  readonly _readableState: { readonly ended: boolean };
+}
+
+/** What policies need to look at the start of a body, as a request of `node:http` has it. */
+const peekable = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders): ServerHttp2Stream =>
+  Object.defineProperties(stream, {
+    headers: { value: headers },
+    // All of it has come, read or not.
+    complete: { get: () => (stream as unknown as HasState)._readableState.ended },
+  });
 
 /** Serves one stream of a `node:http2` server. */
 export function serveHttp2(

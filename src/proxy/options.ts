@@ -9,6 +9,7 @@ import type { ServerParts } from '../server/parts.js';
 import { MESH_TLS } from '../server/tls/mesh-tls.js';
 import { hops } from '../server/remote-address.js';
 import type { ShedOptions } from '../server/shedding/options.js';
+import { ProxyPolicies } from './policies.js';
 import { ProxyShedding } from './shedding.js';
 
 export interface ProxyOptions {
@@ -43,7 +44,12 @@ export interface ProxyOptions {
    */
   readonly mtls?: 'strict' | 'permissive';
   /** What the mesh has for servers: `mesh.servers`. */
-  readonly servers?: Pick<ServerParts, 'tls'>;
+  readonly servers?: ServerParts | Pick<ServerParts, 'tls'>;
+  /**
+   * The service that this proxy is, or stands in front of, by a name that others call it by: what the configuration says for its servers (policies with `side: server`,
+   * AuthenticationPolicy, AuthorizationPolicy, ExternalAuthorizationPolicy, mTLS) then holds for every request. Needs `servers` and `meter`. Default: none.
+   */
+  readonly policies?: string;
   /** Where requests that were shed are counted: `mesh.meter`. Default: nowhere. */
   readonly meter?: Meter;
 }
@@ -102,6 +108,8 @@ export interface ProxyEnv {
   /** Undefined: plain text only. */
   readonly mtls: { readonly server: TlsServer; readonly strict: boolean } | undefined;
   readonly meter: Meter;
+  /** Undefined: nobody is asked who he is. */
+  readonly policies: ProxyPolicies | undefined;
   /** Undefined: no request is shed. */
   readonly shedding: ProxyShedding | undefined;
 }
@@ -118,6 +126,7 @@ const KEYS = [
   'reserveMs',
   'mtls',
   'servers',
+  'policies',
   'shed',
   'meter',
 ] as const satisfies readonly (keyof ProxyOptions)[];
@@ -156,9 +165,24 @@ export function proxyEnv(options: ProxyOptions): ProxyEnv {
     trustedHops,
     reserveMs,
     mtls: mtlsOf(options),
+    policies: policiesOf(options, { clock, trustedHops }),
     meter: options.meter ?? noMeter,
     shedding: shed === false ? undefined : new ProxyShedding(shed === true ? {} : shed, clock, options.meter),
   };
+}
+
+function policiesOf(
+  { policies, servers, meter }: ProxyOptions,
+  options: ConstructorParameters<typeof ProxyPolicies>[2],
+): ProxyPolicies | undefined {
+  if (policies === undefined) return undefined;
+  string(policies, 'options.policies');
+  if (servers === undefined || !('watch' in servers) || meter === undefined)
+    throw new DecodeError(
+      'options.policies',
+      'needs options.servers and options.meter: give mesh.servers and mesh.meter',
+    );
+  return new ProxyPolicies(policies, { servers, meter }, options);
 }
 
 function mtlsOf({ mtls, servers }: ProxyOptions): ProxyEnv['mtls'] {

@@ -38,7 +38,7 @@ export interface Accepted {
 }
 
 /** Fields that say something to this proxy, and are written anew for the next hop or not at all. */
-const CONSUMED = [
+export const CONSUMED = [
   'host',
   'content-length',
   'expect',

@@ -1,3 +1,4 @@
+import type { Claims } from '../core/ambient.js';
 import type { Call } from '../core/call.js';
 
 /** What is known of who makes a request: of this process, on the client's side; of the peer, on a server's. */
@@ -11,6 +12,8 @@ export interface Source {
 export type RequestView = Pick<Call, 'method' | 'path' | 'host' | 'scheme' | 'protocol' | 'headers'> & {
   /** Absent: nothing is known. On the client's side it is known beforehand, and not looked for here. */
   readonly source?: Source | undefined;
+  /** Of a verified token. Absent: those of the request being served, if there is one. */
+  readonly claims?: Claims | undefined;
 };
 
 /** `:method`, `:path`, `:authority` (and what HTTP/1.1 calls it) and `:scheme`; undefined for any other name. */

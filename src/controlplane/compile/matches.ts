@@ -1,3 +1,4 @@
+import { claimPath } from '../../core/claims.js';
 import type { Resource } from '../../core/resources.js';
 import type { GrpcMatch } from '../yaml/schema/grpc-route.js';
 import type { HttpMatch } from '../yaml/schema/http-route.js';
@@ -68,11 +69,14 @@ interface ValueMatch {
 const stringMatch = ({ type, value }: ValueMatch): Resource =>
   type === 'Exact' ? { exact: value } : { safe_regex: { regex: value } };
 
+/** Names of claims count with their case. */
+const fieldName = (name: string): string => (claimPath(name) === undefined ? name.toLowerCase() : name);
+
 function headerConditions(headers: readonly ValueMatch[] | undefined, method: string | undefined): Resource {
   const matchers = [
     ...(method === undefined ? [] : [{ name: ':method', string_match: { exact: method } }]),
-    ...firstByName(headers ?? [], (name) => name.toLowerCase()).map((header) => ({
-      name: header.name.toLowerCase(),
+    ...firstByName(headers ?? [], fieldName).map((header) => ({
+      name: fieldName(header.name),
       string_match: stringMatch(header),
     })),
   ];

@@ -1,3 +1,4 @@
+import { claimValues } from '../../core/claims.js';
 import { contains, type Ip, parseIp, parseNetwork } from '../../core/ip.js';
 import { headerValue } from '../../core/headers.js';
 import type { AuthzCondition } from '../../core/model/authorization.js';
@@ -149,17 +150,3 @@ export function requestPrincipal(claims: AuthzRequest['claims']): string | undef
   const { iss, sub } = claims;
   return typeof iss === 'string' && typeof sub === 'string' ? `${iss}/${sub}` : undefined;
 }
-
-/** Values of a claim as texts; `scope`, a list in one text (RFC 8693 section 4.2), is its members and itself. */
-export function claimValues(claims: Readonly<Record<string, unknown>>, path: readonly string[]): readonly string[] {
-  let value: unknown = claims;
-  for (const name of path) {
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return [];
-    value = (value as Readonly<Record<string, unknown>>)[name];
-  }
-  const values = (Array.isArray(value) ? value : [value]).flatMap(textOf);
-  return path.length === 1 && path[0] === 'scope' ? values.flatMap((text) => [text, ...text.split(' ')]) : values;
-}
-
-const textOf = (value: unknown): string[] =>
-  typeof value === 'string' ? [value] : typeof value === 'number' || typeof value === 'boolean' ? [String(value)] : [];

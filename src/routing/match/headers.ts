@@ -1,3 +1,5 @@
+import { ambientClaims } from '../../core/ambient.js';
+import { claimPath, claimValues } from '../../core/claims.js';
 import { headerValue } from '../../core/headers.js';
 import type { HeaderMatch } from '../../core/model/match.js';
 import { type Predicate, pseudoHeader, type RequestView } from '../request.js';
@@ -18,7 +20,15 @@ function visibleHeader(request: RequestView, name: string): string | undefined {
 export function headerTest(match: HeaderMatch): Predicate {
   const { name } = match;
   const test = headerValueTest(match);
+  const claim = claimPath(name);
+  if (claim !== undefined) return (request) => test(claimOf(request, claim));
   return (request) => test(matchedValue(request, name));
+}
+
+/** What a verified token says in place of a header (Istio's `@request.auth.claims`). One of several values may match. */
+function claimOf({ claims = ambientClaims() }: RequestView, path: readonly string[]): readonly string[] | undefined {
+  const values = claims === undefined ? [] : claimValues(claims, path);
+  return values.length === 0 ? undefined : values;
 }
 
 /**

@@ -1,3 +1,4 @@
+import { claimPath } from '../../core/claims.js';
 import type { HeaderMatch } from '../../core/model/match.js';
 import { isHeaderName } from './header-name.js';
 import type { Message } from './message.js';
@@ -17,8 +18,10 @@ const SPECIFIERS = [
 
 /** `route.v3.HeaderMatcher`. Pseudo-headers (`:method`, `:path`, `:authority`) are matched like others. */
 export function headerMatch(matcher: Message): HeaderMatch {
-  const name = matcher.requiredText('name').toLowerCase();
-  if (!isHeaderName(name.startsWith(':') ? name.slice(1) : name))
+  const written = matcher.requiredText('name');
+  const isClaim = claimPath(written) !== undefined;
+  const name = isClaim ? written : written.toLowerCase();
+  if (!isClaim && !isHeaderName(name.startsWith(':') ? name.slice(1) : name))
     throw matcher.error('name', 'must be a header name (RFC 9110)');
   return {
     name,

@@ -81,7 +81,7 @@ const spec = v.strictObject({
   ),
   includeRequestBody: about(
     v.optional(body),
-    'It is shown the body. Default: it is not. On node:http, Express and Fastify; where a body cannot be shown it is as if it did not answer.',
+    'It is shown the body. Default: it is not. On node:http, Express, Fastify and the proxy; where a body cannot be shown it is as if it did not answer.',
   ),
 });
 

@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { claimPath } from '../../../core/claims.js';
 import { about, headerName, label, later, oneOf, resource, text } from './fields.js';
 import { backendRef, hostnames, httpFilter, httpRetry, parentRefs, timeouts, upTo16 } from './route.js';
 import { sessionPersistence } from './session.js';
@@ -13,12 +14,20 @@ export const path = v.strictObject({
   value: about(v.optional(text(1, 1024), '/'), 'Path without query. Default "/".'),
 });
 
+const claimName = v.pipe(
+  text(1, 512),
+  v.check((name) => claimPath(name) !== undefined, 'must be @request.auth.claims.<claim>'),
+);
+
 const header = v.strictObject({
   type: about(
     v.optional(oneOf(['Exact', 'RegularExpression']), 'Exact'),
     'RegularExpression is RE2 and covers the whole value. Default Exact.',
   ),
-  name: about(headerName, 'Name of the header, in any case; of several entries for one name the first counts.'),
+  name: about(
+    v.union([headerName, claimName], 'must be the name of an HTTP header, or @request.auth.claims.<claim>'),
+    'Name of the header, in any case; of several entries for one name the first counts. Or `@request.auth.claims.<claim>`, of a verified token (Istio).',
+  ),
   value: about(text(1, 4096), 'Value, or expression.'),
 });
 
