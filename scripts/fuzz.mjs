@@ -1,12 +1,13 @@
 #!/usr/bin/env node
 /**
- * Sends mutated xDS resources through the whole client: "nothing that a control plane sends may throw outside the decoder".
+ * Sends mutated xDS resources through the whole client, then what identity reads (test/identity/fuzz) through its readers: "nothing that a control plane sends may throw outside the decoder".
  *
  *   node scripts/fuzz.mjs [--count N] [--seed S] [--from I]
  *
  * `--count`: resources to make; default 200,000, before a release 5,000,000. `--seed`: default 1; the same seed makes the same resources.
  * `--from`: the first to make, to repeat one that failed. Prints the seed, how many were accepted and refused, and the input that failed.
  */
+import { spawnSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -17,6 +18,8 @@ import { root } from './lib/project.mjs';
 
 /** Threads at most; each takes a share of the resources. */
 const MAX_THREADS = 4;
+/** For so many resources, one input for each reader of identity. */
+const IDENTITY_SHARE = 100;
 /** Resources between two lines that say how far it is. */
 const TELL_EVERY = 500_000;
 
@@ -90,4 +93,19 @@ try {
 } catch (error) {
   console.error(error);
   process.exit(1);
+}
+
+// One that is repeated is a resource.
+if (from === 0) {
+  const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
+  const { status } = spawnSync(process.execPath, [vitest, 'run', 'test/identity/fuzz'], {
+    cwd: root,
+    stdio: 'inherit',
+    env: {
+      ...process.env,
+      INMESH_FUZZ_IDENTITY: String(Math.ceil(count / IDENTITY_SHARE)),
+      INMESH_FUZZ_SEED: String(seed),
+    },
+  });
+  if (status !== 0) process.exit(1);
 }
