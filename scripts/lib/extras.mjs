@@ -136,7 +136,9 @@ function spire() {
   const programs = ['spire-server', 'spire-agent'];
   if (programs.every((name) => existsSync(join(folder, name)))) return { env: { INMESH_SPIRE: folder } };
   if (given === undefined)
-    return { missing: 'INMESH_SPIRE=build builds it from the Go module proxy, once; or name a folder with its programs' };
+    return {
+      missing: 'INMESH_SPIRE=build builds it from the Go module proxy, once; or name a folder with its programs',
+    };
   if (process.platform === 'win32') return { missing: 'the tests need Unix sockets' };
   if (!succeeds('go', ['version'])) return { missing: 'no Go on this machine' };
   const go = (args, cwd) => {
@@ -218,6 +220,20 @@ const redis = () => fromSystem('redis-server', 'INMESH_REDIS_SERVER', '--version
 /** nginx, with which ours shakes hands both ways (test/interop/tls). */
 const nginx = () => fromSystem('nginx', 'INMESH_NGINX', '-v', 'an nginx with its SSL module');
 
+/** libfaketime, loaded into a process to move its wall clock. */
+function faketime() {
+  const given = process.env.INMESH_FAKETIME;
+  const folders = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu', '/usr/lib64', '/usr/lib'];
+  const library = [given, ...folders.map((folder) => `${folder}/faketime/libfaketimeMT.so.1`)].find(
+    (path) => path !== undefined && existsSync(path),
+  );
+  if (library !== undefined) return { env: { INMESH_FAKETIME: library } };
+  return {
+    missing:
+      'no libfaketime on this machine: install the package faketime, or name libfaketimeMT.so.1 in INMESH_FAKETIME',
+  };
+}
+
 /** Name, what it is for, and how to get it: `env` for the tests, or why it is missing. */
 const EXTRAS = [
   { name: 'Python grpcio', usedBy: 'test/interop', provide: python },
@@ -226,6 +242,7 @@ const EXTRAS = [
   { name: 'SPIRE', usedBy: 'test/interop/spire', provide: spire },
   { name: 'Envoy', usedBy: 'test/interop/envoy', provide: envoy },
   { name: 'redis-server', usedBy: 'test/resilience/ratelimit/redis, test/e2e/redis', provide: redis },
+  { name: 'libfaketime', usedBy: 'test/e2e/mtls', provide: faketime },
   { name: 'nginx', usedBy: 'test/interop/tls', provide: nginx },
 ];
 

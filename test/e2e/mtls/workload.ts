@@ -12,7 +12,11 @@ export interface Start {
   readonly serve: string | undefined;
 }
 
-export type Ask = { readonly fetch: string } | { readonly identity: true } | { readonly close: true };
+export type Ask =
+  | { readonly fetch: string }
+  | { readonly identity: true }
+  | { readonly wallTime: true }
+  | { readonly close: true };
 
 const { service, mesh: options, serve } = JSON.parse(process.argv[2] as string) as Start;
 const mesh = meshClient({ ...options, service });
@@ -31,6 +35,7 @@ process.on('message', (ask: Ask) => {
 });
 
 async function answer(ask: Exclude<Ask, { readonly close: true }>): Promise<unknown> {
+  if ('wallTime' in ask) return Date.now();
   return 'fetch' in ask ? (await mesh.fetch(ask.fetch)).text() : mesh.identity();
 }
 
