@@ -1,5 +1,5 @@
 import { type Certificate, fingerprint, publicKeyOf } from './certificate.js';
-import { DerReader, explicitTag, readWhole, TAG } from './der/read.js';
+import { DerReader, explicitTag, implicitTag, readWhole, TAG } from './der/read.js';
 import { KEY_USAGE, listExtensions } from './extensions.js';
 import { CRL, readPem } from './pem.js';
 import { isSignedBy, type Signed } from './signature.js';
@@ -14,10 +14,13 @@ export interface RevocationList extends Signed {
   readonly nextUpdate: number | undefined;
   /** Serial numbers, hex, upper case. */
   readonly revoked: ReadonlySet<string>;
+  /** Of the key that it is signed with (RFC 5280 section 5.2.1). Undefined: it does not say. */
+  readonly authorityKeyId: Buffer | undefined;
 }
 
 /** Extensions of lists that may be critical and change nothing for a whole list of one issuer: authorityKeyIdentifier and cRLNumber. */
-const HARMLESS = new Set(['2.5.29.35', '2.5.29.20']);
+const AUTHORITY_KEY_ID = '2.5.29.35';
+const HARMLESS = new Set([AUTHORITY_KEY_ID, '2.5.29.20']);
 /** reasonCode and invalidityDate of an entry. */
 const HARMLESS_OF_ENTRY = new Set(['2.5.29.21', '2.5.29.24']);
 
@@ -36,9 +39,14 @@ export function readCrl(der: Buffer, what = 'revocation list'): RevocationList {
   const thisUpdate = body.time();
   const nextUpdate = isTime(body.nextTag) ? body.time() : undefined;
   const revoked = readEntries(body.enterOptional(TAG.sequence));
-  refuseCritical(body.enterOptional(explicitTag(0)), HARMLESS, body);
+  const keyId = refuseCritical(body.enterOptional(explicitTag(0)), HARMLESS, body).find(
+    ({ oid }) => oid === AUTHORITY_KEY_ID,
+  );
   body.end();
-  return { issuer, thisUpdate, nextUpdate, revoked, signedPart: signed.whole, signatureAlgorithm, signature };
+  const authorityKeyId =
+    keyId && readWhole(keyId.value, TAG.sequence, `${what}: authorityKeyIdentifier`).optional(implicitTag(0))?.content;
+  const named = { issuer, thisUpdate, nextUpdate, revoked, authorityKeyId };
+  return { ...named, signedPart: signed.whole, signatureAlgorithm, signature };
 }
 
 const isTime = (tag: number | undefined): boolean => tag === TAG.utcTime || tag === TAG.generalizedTime;
@@ -57,10 +65,16 @@ function readEntries(entries: DerReader | undefined): ReadonlySet<string> {
 }
 
 /** "If a CRL contains a critical extension that the application cannot process, then the application MUST NOT use that CRL" - RFC 5280 section 5.2. */
-function refuseCritical(extensions: DerReader | undefined, known: ReadonlySet<string>, at: DerReader): void {
-  for (const { oid, critical } of listExtensions(extensions)) {
+function refuseCritical(
+  extensions: DerReader | undefined,
+  known: ReadonlySet<string>,
+  at: DerReader,
+): ReturnType<typeof listExtensions> {
+  const found = listExtensions(extensions);
+  for (const { oid, critical } of found) {
     if (critical && !known.has(oid)) throw at.error(`has critical extension ${oid}, which is not supported`);
   }
+  return found;
 }
 
 /** The lists of a PEM text, in its order. Throws a PemError or DerError. */
@@ -93,7 +107,14 @@ export class Revocations {
   /** By fingerprint of the issuer's certificate. */
   readonly #verified = new Map<string, ReadonlySet<string>[]>();
 
-  constructor(lists: readonly RevocationList[]) {
+  /** Told of already. */
+  readonly #unsigned = new Set<RevocationList>();
+
+  /** `unsigned`: told, once each, of lists in the name of an issuer that it has not signed with the key at hand. They count for nothing. */
+  constructor(
+    lists: readonly RevocationList[],
+    private readonly unsigned: (list: RevocationList) => void = () => {},
+  ) {
     for (const list of lists) {
       const name = list.issuer.toString('base64');
       this.#byIssuer.set(name, [...(this.#byIssuer.get(name) ?? []), list]);
@@ -124,13 +145,23 @@ export class Revocations {
 
   #verifiedLists(issuer: Certificate): ReadonlySet<string>[] {
     // "If a key usage extension is present in the CRL issuer's certificate, verify that the cRLSign bit is set" - RFC 5280 section 6.3.3 (f)
-    if (issuer.keyUsage?.has(KEY_USAGE.cRLSign) === false) return [];
+    const maySign = issuer.keyUsage?.has(KEY_USAGE.cRLSign) !== false;
     const lists = this.#byIssuer.get(issuer.subject.toString('base64')) ?? [];
     if (lists.length === 0) return [];
     const publicKey = publicKeyOf(issuer);
-    return lists.filter((list) => isSignedBy(list, publicKey)).map(({ revoked }) => revoked);
+    const signed = lists.filter((list) => maySign && isSignedBy(list, publicKey));
+    for (const list of lists) {
+      // Of two CAs of one name, as there are while a root is replaced, each has signed its own.
+      if (signed.includes(list) || isOfAnotherKey(list, issuer) || this.#unsigned.has(list)) continue;
+      this.#unsigned.add(list);
+      this.unsigned(list);
+    }
+    return signed.map(({ revoked }) => revoked);
   }
 }
+
+const isOfAnotherKey = ({ authorityKeyId: of }: RevocationList, { subjectKeyId: has }: Certificate): boolean =>
+  of !== undefined && has !== undefined && !of.equals(has);
 
 /** Issuers whose lists are remembered as verified. */
 const MAX_ISSUERS = 1024;

@@ -1,6 +1,6 @@
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
 import type { Trust, X509Identity } from '../../core/identity.js';
-import { readCrls, type RevocationList } from '../crl.js';
+import type { RevocationList } from '../crl.js';
 import { Verifier } from './verifier.js';
 
 /** "TLS 1.2 or later": RFC 9325 section 3.1.1. */
@@ -25,14 +25,15 @@ export class Generation {
   readonly verifier: Verifier | undefined;
   readonly context: SecureContext;
 
-  /** Throws where the parts are no certificates, or the key is not that of the certificate. */
+  /** Throws where the parts are no certificates, or the key is not that of the certificate. `lists`: what `crls` of the parts came to. */
   constructor(
     readonly parts: Parts,
+    lists: readonly RevocationList[],
     times: () => readonly number[],
+    unsigned?: (list: RevocationList) => void,
   ) {
-    const { identity, trust, crls } = parts;
-    const lists: RevocationList[] = crls.flatMap((pem) => readCrls(pem));
-    this.verifier = typeof trust === 'object' ? new Verifier(trust, lists, times) : undefined;
+    const { identity, trust } = parts;
+    this.verifier = typeof trust === 'object' ? new Verifier(trust, lists, times, unsigned) : undefined;
     this.context = createSecureContext({
       minVersion: MIN_VERSION,
       sessionIdContext: SESSION_CONTEXT,

@@ -3,6 +3,7 @@ import type { CertificateProviders, IdentitySource, IdentityState } from '../../
 import type { Logger } from '../../core/log.js';
 import type { TlsRoots } from '../../core/model/tls.js';
 import type { Random } from '../../core/random.js';
+import { readableCrls, type RevocationList } from '../crl.js';
 import { Generation } from './generation.js';
 import type { Live } from './live.js';
 
@@ -43,6 +44,8 @@ interface Watched {
  */
 export class Material {
   #generation: Generation | undefined;
+  /** The last revocation lists that could be read, all of them; undefined: none were so far. */
+  #lists: readonly RevocationList[] | undefined;
   #watched: Watched[] | undefined;
   #stops: (() => void)[] = [];
   readonly #waiting = new Set<(generation: Generation) => void>();
@@ -173,12 +176,12 @@ export class Material {
     if (before?.same(parts) === true) return;
     let generation: Generation;
     try {
-      generation = new Generation(parts, this.env.times);
+      const lists = this.#listsOf(parts.crls);
+      generation = new Generation(parts, lists, this.env.times, (list) => this.#unsigned(list));
     } catch (error) {
       const what = before === undefined ? 'there is none to go by' : 'what was known before stands';
-      const sources = watched.map(({ source }) => source?.name).join(', ');
       this.env.logger.error(`certificate or trust cannot be used: ${what}`, {
-        sources,
+        sources: this.#sources,
         error: (error as Error).message,
       });
       for (const each of watched) each.trouble = (error as Error).message;
@@ -190,6 +193,32 @@ export class Material {
       this.#waiting.delete(ready);
       ready(generation);
     }
+  }
+
+  /** A list that cannot be read keeps no certificate from being replaced: those from before stand beside the others. Throws where there are none from before. */
+  #listsOf(crls: readonly string[]): readonly RevocationList[] {
+    const { lists, problem } = readableCrls(crls);
+    if (problem === undefined) {
+      this.#lists = lists;
+      return lists;
+    }
+    if (this.#lists === undefined) throw problem;
+    this.env.logger.error('a revocation list cannot be read: the lists from before stand', {
+      sources: this.#sources,
+      error: problem.message,
+    });
+    return [...this.#lists, ...lists];
+  }
+
+  #unsigned({ thisUpdate }: RevocationList): void {
+    this.env.logger.warn('a revocation list is not signed by the CA that it is in the name of: it revokes nothing', {
+      sources: this.#sources,
+      thisUpdate: new Date(thisUpdate).toISOString(),
+    });
+  }
+
+  get #sources(): string {
+    return (this.#watched ?? []).map(({ source }) => source?.name).join(', ');
   }
 }
 

@@ -49,12 +49,13 @@ export class Verifier {
     trust: Trust,
     crls: readonly RevocationList[],
     private readonly times: () => readonly number[],
+    unsigned?: (list: RevocationList) => void,
   ) {
     this.#anchors =
       trust.kind === 'roots'
         ? linksOf(trust.certificates)
         : new Map([...trust.bundles].map(([domain, pems]) => [domain, linksOf(pems)]));
-    this.#revocations = new Revocations(crls);
+    this.#revocations = new Revocations(crls, unsigned);
   }
 
   /** Throws a TlsPeerError that names the reason. */
