@@ -1,6 +1,5 @@
 import * as v from 'valibot';
-import { claimPath } from '../../../core/claims.js';
-import { about, headerName, label, later, oneOf, resource, text } from './fields.js';
+import { about, headerName, label, later, oneOf, pattern, resource, text } from './fields.js';
 import { backendRef, hostnames, httpFilter, httpRetry, parentRefs, timeouts, upTo16 } from './route.js';
 import { sessionPersistence } from './session.js';
 
@@ -14,9 +13,9 @@ export const path = v.strictObject({
   value: about(v.optional(text(1, 1024), '/'), 'Path without query. Default "/".'),
 });
 
-const claimName = v.pipe(
-  text(1, 512),
-  v.check((name) => claimPath(name) !== undefined, 'must be @request.auth.claims.<claim>'),
+const claimName = pattern(
+  /^@request\.auth\.claims(?:(?:\.[^.[\]]+)+|(?:\[[^[\]]+\])+)$/,
+  'the name of a claim: @request.auth.claims.<claim>',
 );
 
 const header = v.strictObject({
