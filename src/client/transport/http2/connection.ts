@@ -13,24 +13,13 @@ import { addressOrder } from '../address-order.js';
 import { ConnectionLostError, ConnectError, ProtocolError, StreamRefusedError } from '../errors.js';
 import { callsPerConnection, limitLifetime } from '../lifetime.js';
 import { Retirement, waiting } from '../retirement.js';
+import type { ConnectionOwner } from './connection-owner.js';
 import { dial } from './dial.js';
 import { Disconnect } from './disconnect.js';
 import { Keepalive } from './keepalive.js';
 import { errorCodeName, isProtocolError, resetError } from './resets.js';
 import type { Http2Settings } from './settings.js';
 import { BODY, BODY_AND_TRAILERS, HEAD_ONLY } from './stream-options.js';
-
-/** What a connection tells the transport that owns it. */
-export interface ConnectionOwner {
-  /** There may be room for a stream: the connection became usable, a stream ended, or the server has changed its limit. */
-  available(connection: Connection): void;
-  /** Was usable and takes no new streams any more: GOAWAY, idle, worn out, lost. Streams under way may still finish. */
-  draining(connection: Connection): void;
-  /** It is no more; `error` when it never became usable. */
-  gone(connection: Connection, error: MeshError | undefined): void;
-  /** "the client should double the keepalive time" - gRFC A8, on a GOAWAY with ENHANCE_YOUR_CALM and too_many_pings. */
-  tooManyPings(): void;
-}
 
 /** Stream ids end at 2^31 - 1 (RFC 9113 section 5.1.1); we move on to a new connection a little earlier. */
 const LAST_STREAM_ID = 0x7fffffff - 1_000;

@@ -9,7 +9,8 @@ import { ConnectError, ConnectionLostError, ProtocolError } from '../errors.js';
 import { callsPerConnection } from '../lifetime.js';
 import { Arrival, noneLeft } from '../arrival.js';
 import { type WarmConnections, type WarmOwner, warmConnections } from '../warm.js';
-import { Connection, type ConnectionOwner } from './connection.js';
+import { Connection } from './connection.js';
+import type { ConnectionOwner } from './connection-owner.js';
 import { Exchange } from './exchange.js';
 import { type Http2Settings, http2Settings } from './settings.js';
 
