@@ -13,6 +13,7 @@ import { carryPeer } from '../server/tls/carrier.js';
 import { Handshakes } from '../server/tls/handshakes.js';
 import type { ExchangeEnv } from './exchange.js';
 import { rawRefusal, serveHttp1 } from './http1.js';
+import { whenIdle } from './idle.js';
 import { serveHttp2 } from './http2.js';
 import { badRequest, methodNotAllowed } from './refusal.js';
 import { sniff } from './sniff.js';
@@ -159,7 +160,7 @@ export class Listener {
     this.#sessions.add(draining);
     session.on('error', (error) => this.env.logger.debug('HTTP/2 client failed', { error: String(error) }));
     session.on('close', () => this.#sessions.delete(draining));
-    session.setTimeout(this.env.limits.idleTimeoutMs, () => {
+    whenIdle(session, this.env.limits.idleTimeoutMs, this.env.clock, () => {
       if (draining.streams === 0) session.close();
       else session.destroy();
     });
