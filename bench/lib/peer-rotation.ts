@@ -17,6 +17,9 @@ let port: number;
 
 if (role === 'plane') {
   const { config, directory, listen, caListen, leafMs, distributeMs } = JSON.parse(json) as PlaneStart;
+  // Everything that one needs is loaded before it is its turn.
+  const warm = { directory: `${directory}-warm-${process.pid}`, listen: '127.0.0.1:0' };
+  await (await startControlPlane({ config, listen: '127.0.0.1:0', ca: warm })).close();
   let opened: ControlPlane | undefined;
   const authority = (): ControlPlaneCa => {
     if (opened?.ca === undefined) throw new Error('the control plane is not open');
