@@ -29,3 +29,13 @@ export async function serveGrpc(service, methods) {
   });
   return { address: `127.0.0.1:${port}`, close: () => server.forceShutdown() };
 }
+
+/** A port of the loopback interface that nobody has, for a server that is named in a file before it listens. */
+export async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}

@@ -43,6 +43,17 @@ describe('every example runs to its end and shows what it says', () => {
     ]);
   });
 
+  test('secure: who may reads, others do not, and who was revoked no more', async () => {
+    const lines = (await outputOf('secure/main.mjs')).filter((line) => !line.startsWith('{'));
+    expect(lines.slice(0, 4)).toEqual([
+      'the shop reads: 200 hello spiffe://cluster.local/ns/default/sa/shop',
+      'the shop writes: 403 RBAC: access denied',
+      'somebody else reads: 403 RBAC: access denied',
+      'no certificate: the connection is closed',
+    ]);
+    expect(lines[4]).toMatch(/^the shop, revoked: (CONNECTION_LOST|CONNECT_FAILED)$/);
+  });
+
   test('wrap-existing: undici and the platform fetch take the dispatcher', async () => {
     expect(await outputOf('wrap-existing/dispatcher.mjs')).toEqual(['undici.request: 200 GET /1', 'fetch: 200 GET /2']);
   });
