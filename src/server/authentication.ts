@@ -18,6 +18,7 @@ import { RouteTable } from '../routing/table/table.js';
 import type { InboundContext } from './context.js';
 import { callers } from './enforced.js';
 import type { Gate, Passage } from './gate.js';
+import { lastAsking } from './last-asking.js';
 import { NO_OUTBOUND, type Outbound } from './outbound.js';
 import type { PolicyEnv } from './policies.js';
 import type { Refusal } from './refusal.js';
@@ -48,19 +49,22 @@ export function authentication({ clock, random, logger, outbound = NO_OUTBOUND }
     return gate;
   };
   return {
-    gate(chain, route) {
-      const configured = route === undefined ? elsewhere(chain) : route.authentication;
+    gate(chain, route, routes) {
+      const configured = route === undefined ? elsewhere(chain, routes) : route.authentication;
       const [first, ...others] = (configured ?? []).map(gateOf);
       return others.length === 0 ? first : first && inTurn([first, ...others]);
     },
   };
 }
 
-/** What is asked of requests that no route takes: the same as of those that the last route that asks anything takes, which is for all the others. */
-function elsewhere({ routes }: FilterChain): readonly JwtAuthentication[] | undefined {
-  if (routes.kind !== 'inline') return undefined;
-  const all = (routes.config satisfies RouteConfiguration).virtualHosts.flatMap((host) => host.routes);
-  return all.findLast((route) => route.authentication !== undefined)?.authentication;
+/** What is asked of requests that no route takes. */
+function elsewhere(
+  chain: FilterChain,
+  routes: RouteConfiguration | undefined,
+): readonly JwtAuthentication[] | undefined {
+  const own = chain.authentication?.filter(({ rules }) => rules.length > 0);
+  if (own !== undefined && own.length > 0) return own;
+  return lastAsking(chain, routes, ({ authentication }) => authentication !== undefined)?.authentication;
 }
 
 /** Each filter of a listener must let a request through. */

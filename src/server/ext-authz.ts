@@ -3,11 +3,13 @@ import type { Downstream } from '../core/call.js';
 import { grpcStatusOfHttp } from '../core/grpc-status.js';
 import { appendHeader, type HeaderFields, headerFields } from '../core/headers.js';
 import type { ExtAuthz } from '../core/model/ext-authz.js';
+import type { Route } from '../core/model/route.js';
 import { type Ask, type Checker, checker } from '../identity/ext-authz/checker.js';
 import type { CheckSubject, CheckVerdict } from '../identity/ext-authz/verdict.js';
 import { judgedPath } from '../identity/authz/path.js';
 import type { InboundContext } from './context.js';
 import type { Gate, Passage } from './gate.js';
+import { lastAsking } from './last-asking.js';
 import { NO_OUTBOUND } from './outbound.js';
 import { canPeek, type PeekedBody, peekBody } from './peek-body.js';
 import type { PolicyEnv } from './policies.js';
@@ -27,14 +29,15 @@ export function externalAuthorization(env: PolicyEnv): SecurityPolicy {
     return gate;
   };
   return {
-    gate({ routes }, route) {
-      const all = routes.kind === 'inline' ? routes.config.virtualHosts.flatMap((host) => host.routes) : [];
-      const asking = route ?? all.findLast((it) => it.extAuthz !== undefined);
-      const [first, ...others] = (asking?.extAuthz ?? []).map(gateOf);
+    gate(chain, route, routes) {
+      const elsewhere = () => chain.extAuthz ?? lastAsking(chain, routes, asks)?.extAuthz;
+      const [first, ...others] = ((route === undefined ? elsewhere() : route.extAuthz) ?? []).map(gateOf);
       return first === undefined || others.length === 0 ? first : new InTurn([first, ...others]);
     },
   };
 }
+
+const asks = ({ extAuthz }: Route): boolean => extAuthz !== undefined;
 
 /** Each filter of a listener is asked, and must let the request through. */
 class InTurn implements Gate {

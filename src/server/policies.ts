@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.js';
 import type { RouteLimits } from '../core/model/limit.js';
 import type { Logger } from '../core/log.js';
 import type { Meter } from '../core/meter.js';
-import type { Route } from '../core/model/route.js';
+import type { Route, RouteConfiguration } from '../core/model/route.js';
 import type { FilterChain, ServerListener } from '../core/model/server.js';
 import type { Random } from '../core/random.js';
 import type { LimitEnv } from '../resilience/ratelimit/env.js';
@@ -79,8 +79,8 @@ export class ServerPolicies {
   }
 
   /** Those of them that are about who may do what; `route` undefined: for requests that no route takes. */
-  security(chain: FilterChain, route: Route | undefined): readonly Gate[] {
-    return this.#security.map((policy) => policy.gate(chain, route)).filter((gate) => gate !== undefined);
+  security(chain: FilterChain, route: Route | undefined, routes?: RouteConfiguration | undefined): readonly Gate[] {
+    return this.#security.map((policy) => policy.gate(chain, route, routes)).filter((gate) => gate !== undefined);
   }
 
   close(): void {

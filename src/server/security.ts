@@ -1,4 +1,4 @@
-import type { Route } from '../core/model/route.js';
+import type { Route, RouteConfiguration } from '../core/model/route.js';
 import type { FilterChain } from '../core/model/server.js';
 import { authentication } from './authentication.js';
 import { externalAuthorization } from './ext-authz.js';
@@ -10,10 +10,10 @@ import type { PolicyEnv } from './policies.js';
 export interface SecurityPolicy {
   /**
    * What has to let a request through; undefined: this kind asks nothing of requests of that route. `route` undefined: of those that no route takes, which
-   * middleware hands on to the application all the same. Asked when the configuration changes, never per request: gates of what did not change should be the
+   * middleware hands on to the application all the same; `routes` are those that there are. Asked when the configuration changes, never per request: gates of what did not change should be the
    * same objects as before.
    */
-  gate(chain: FilterChain, route: Route | undefined): Gate | undefined;
+  gate(chain: FilterChain, route: Route | undefined, routes?: RouteConfiguration | undefined): Gate | undefined;
   /** With the server. */
   close?(): void;
 }

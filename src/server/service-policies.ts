@@ -1,15 +1,23 @@
 import type { Protocol } from '../core/call.js';
 import type { Meter } from '../core/meter.js';
-import type { ServerListener } from '../core/model/server.js';
+import type { FilterChain, ServerListener } from '../core/model/server.js';
 import { NoServerConfigError, type ServerConfig } from '../core/server-config.js';
 import type { InboundContext } from './context.js';
 import { alreadyEnforced, callers, type Policies } from './enforced.js';
 import { type Gate, type Passage, pass } from './gate.js';
 import type { ServerParts } from './parts.js';
 import { MTLS_REQUIRED, POLICIES_UNKNOWN } from './refusal.js';
+import { type ChainOf, serviceChains } from './service-chains.js';
 import { isEncrypted } from './tls/carrier.js';
 import { ServerPolicies } from './policies.js';
 import { ChainRoutes } from './xds/chain-routes.js';
+
+/** A chain, as requests meet it. */
+interface Held extends Policies {
+  readonly routes: ChainRoutes;
+  /** What is asked of requests that no route takes. */
+  readonly unrouted: readonly Gate[];
+}
 
 /**
  * The policies that the configuration has for a service's own servers (the Listener `inmesh.dev/inbound/<service>`), for middleware: limits and faults by
@@ -17,14 +25,15 @@ import { ChainRoutes } from './xds/chain-routes.js';
  */
 export class ServicePolicies {
   readonly #policies: ServerPolicies;
-  #held: Policies | undefined;
-  #routes: ChainRoutes | undefined;
+  /** Of chains that say different things of requests, each; and which is whose. */
+  #held: ReadonlyMap<FilterChain, Held> = new Map();
+  #chainOf: ChainOf = () => undefined;
   readonly #stop: () => void;
   /** Of requests that were looked at: the gates that each met. */
   readonly #met = new WeakMap<InboundContext, readonly Gate[]>();
 
-  /** What is asked of requests that no route takes. */
-  #unrouted: readonly Gate[] = [];
+  /** Whether anything is asked of anybody. */
+  #asks = false;
   #secures = false;
   #securesRoutes = false;
   /** What a connection must be: any will do, TLS, or TLS with a client's certificate. */
@@ -58,20 +67,26 @@ export class ServicePolicies {
   }
 
   refusal(context: InboundContext, protocol: Protocol): Passage | Promise<Passage> {
-    if (this.#held === undefined || this.#routes === undefined || !this.#asks) return undefined;
+    if (!this.#asks) return undefined;
     const { view } = context;
     // Looked at already, here or by the server that was handed the connection.
     if (view === undefined || this.#met.has(context)) return undefined;
     if (!this.#mayComeBy(context)) return MTLS_REQUIRED;
-    if (alreadyEnforced(view.raw, this.#held)) {
+    const chain = this.#chainOf(context);
+    const held = chain && this.#held.get(chain);
+    const possible = held === undefined ? [...this.#held.values()] : [held];
+    if (possible.some((policies) => alreadyEnforced(view.raw, policies))) {
       context.caller ??= callers.get(view.raw);
       return undefined;
     }
+    // A connection that no chain takes, or of which nobody can tell which does.
+    if (held === undefined) return possible.length === 0 ? undefined : POLICIES_UNKNOWN;
+    const { routes, unrouted } = held;
     // Whatever they would say, it is not known.
-    if (!this.#routes.usable) return POLICIES_UNKNOWN;
-    const decision = this.#routes.decide(view);
+    if (!routes.usable) return POLICIES_UNKNOWN;
+    const decision = routes.decide(view);
     // Who has no route here is not turned away, as middleware is in front of all that the application does; who may come in is asked all the same.
-    const gates = decision.kind === 'serve' ? decision.gates : this.#unrouted;
+    const gates = decision.kind === 'serve' ? decision.gates : unrouted;
     if (gates === undefined || gates.length === 0) return undefined;
     this.#met.set(context, gates);
     return pass(gates, context, protocol);
@@ -80,15 +95,6 @@ export class ServicePolicies {
   /** Whether requests are not served whatever happens: then they are not, either, once nobody knows the policies any more. */
   get secures(): boolean {
     return this.#secures;
-  }
-
-  get #asks(): boolean {
-    return (
-      this.#connection !== 'any' ||
-      this.#unrouted.length > 0 ||
-      this.#routes?.gated === true ||
-      this.#routes?.usable === false
-    );
   }
 
   #mayComeBy(context: InboundContext): boolean {
@@ -110,20 +116,31 @@ export class ServicePolicies {
   }
 
   #take({ listener, routes }: ServerConfig): void {
-    const chain = listener.defaultFilterChain ?? listener.filterChains[0];
+    const { chains, of } = serviceChains(listener);
     this.#policies.update(listener);
-    if (chain === undefined) this.#routes = undefined;
-    else if (chain !== this.#held?.chain || this.#routes === undefined) {
-      this.#routes = new ChainRoutes(chain, this.parts, (...of) => {
-        this.#securesRoutes ||= this.#policies.security(...of).length > 0;
-        return this.#policies.gates(...of);
-      });
+    const held = new Map<FilterChain, Held>();
+    for (const chain of chains) {
+      const own = this.#held.get(chain)?.routes ?? this.#routesOf(chain);
+      own.update(routes);
+      const unrouted = this.#policies.security(chain, undefined, own.config);
+      held.set(chain, { name: listener.name, chain, routes: own, unrouted });
     }
-    this.#held = chain && { name: listener.name, chain };
-    this.#routes?.update(routes);
-    this.#unrouted = chain === undefined ? [] : this.#policies.security(chain, undefined);
+    this.#held = held;
+    this.#chainOf = of;
     this.#connection = connectionFor(listener);
-    this.#secures = this.#connection !== 'any' || this.#unrouted.length > 0 || this.#securesRoutes;
+    const securesOthers = [...held.values()].some(({ unrouted }) => unrouted.length > 0);
+    this.#asks =
+      this.#connection !== 'any' ||
+      securesOthers ||
+      [...held.values()].some(({ routes: { gated, usable } }) => gated || !usable);
+    this.#secures = this.#connection !== 'any' || securesOthers || this.#securesRoutes;
+  }
+
+  #routesOf(chain: FilterChain): ChainRoutes {
+    return new ChainRoutes(chain, this.parts, (...of) => {
+      this.#securesRoutes ||= this.#policies.security(...of).length > 0;
+      return this.#policies.gates(...of);
+    });
   }
 }
 

@@ -1,5 +1,7 @@
+import type { JwtAuthentication } from './authentication.js';
 import type { RouteAuthorization } from './authorization.js';
 import type { Address } from './endpoint.js';
+import type { ExtAuthz } from './ext-authz.js';
 import type { RouteConfiguration } from './route.js';
 import type { DownstreamTls } from './tls.js';
 
@@ -27,6 +29,9 @@ export interface FilterChain {
   readonly adaptiveConcurrency?: AdaptiveConcurrency | undefined;
   /** What the RBAC filters ask of requests that no route takes. Absent: there are none. */
   readonly authorization?: RouteAuthorization | undefined;
+  /** What the filters jwt_authn and ext_authz ask of those. Absent: there are none that are on. */
+  readonly authentication?: readonly JwtAuthentication[] | undefined;
+  readonly extAuthz?: readonly ExtAuthz[] | undefined;
   /** `transport_socket`. Absent: plain text. */
   readonly tls?: DownstreamTls | undefined;
 }

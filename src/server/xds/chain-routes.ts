@@ -68,9 +68,14 @@ export class ChainRoutes {
     return this.#problems;
   }
 
+  /** The configuration that can be used; undefined: there is none. */
+  get config(): RouteConfiguration | undefined {
+    return this.#config instanceof Error ? undefined : this.#config;
+  }
+
   /** Whether there is a configuration that can be used. */
   get usable(): boolean {
-    return this.#config !== undefined && !(this.#config instanceof Error);
+    return this.config !== undefined;
   }
 
   /** Whether any route has gates. */

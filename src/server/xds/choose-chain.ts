@@ -1,6 +1,6 @@
 import type { FilterChain, ServerListener } from '../../core/model/server.js';
 import type { TransportProtocol } from '../tls/first-byte.js';
-import { contains, type Ip, isLoopback, type Network, parseNetwork, sameIp } from '../../core/ip.js';
+import { contains, type Ip, isLoopback, type Network, parseIp, parseNetwork, sameIp } from '../../core/ip.js';
 
 /** The two ends of a connection. */
 export interface Peer {
@@ -10,6 +10,24 @@ export interface Peer {
   readonly sourcePort: number;
   /** What it was found to speak; where nobody has looked, Envoy's default: `raw_buffer`. */
   readonly transport: TransportProtocol;
+}
+
+/** As a socket tells them. */
+export interface Ends {
+  readonly localAddress?: string | undefined;
+  readonly remoteAddress?: string | undefined;
+  readonly remotePort?: number | undefined;
+}
+
+/** Undefined when the client is gone already. */
+export function peerOn(
+  { localAddress, remoteAddress, remotePort }: Ends,
+  transport: TransportProtocol,
+): Peer | undefined {
+  const destination = localAddress === undefined ? undefined : parseIp(localAddress);
+  const source = remoteAddress === undefined ? undefined : parseIp(remoteAddress);
+  if (destination === undefined || source === undefined || remotePort === undefined) return undefined;
+  return { destination, source, sourcePort: remotePort, transport };
 }
 
 interface Candidate {

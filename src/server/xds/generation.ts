@@ -4,13 +4,12 @@ import type { FilterChain } from '../../core/model/server.js';
 import type { Random } from '../../core/random.js';
 import type { TlsFactory, TlsServer } from '../../core/tls.js';
 import { ChainRoutes } from './chain-routes.js';
-import { chainChooser, type Peer } from './choose-chain.js';
+import { chainChooser, type Peer, peerOn } from './choose-chain.js';
 import type { ServerPolicies } from '../policies.js';
 import type { ServerConfig } from '../../core/server-config.js';
 import type { TransportProtocol } from '../tls/first-byte.js';
 import type { Handshakes } from '../tls/handshakes.js';
 import type { Acceptor, Connection, DrainConnection } from './face.js';
-import { parseIp } from '../../core/ip.js';
 
 /**
  * One version of the listener with the connections that came in under it. Connections keep the chain that they began with: when the
@@ -92,7 +91,7 @@ export class Generation {
   }
 
   #take(socket: Socket, transport: TransportProtocol): boolean {
-    const peer = peerOf(socket, transport);
+    const peer = peerOn(socket, transport);
     const chain = peer === undefined ? undefined : this.#choose(peer);
     const routes = chain === undefined ? undefined : this.#chains.get(chain);
     if (chain === undefined || routes === undefined) return false;
@@ -163,12 +162,4 @@ export class Generation {
     this.#cancelCut = undefined;
     this.#finish();
   }
-}
-
-/** Undefined when the client is gone already. */
-function peerOf({ localAddress, remoteAddress, remotePort }: Socket, transport: TransportProtocol): Peer | undefined {
-  const destination = localAddress === undefined ? undefined : parseIp(localAddress);
-  const source = remoteAddress === undefined ? undefined : parseIp(remoteAddress);
-  if (destination === undefined || source === undefined || remotePort === undefined) return undefined;
-  return { destination, source, sourcePort: remotePort, transport };
 }

@@ -4,6 +4,7 @@ import { extension } from './any.js';
 import { authorizationUnder } from './authz-filters.js';
 import type { ReadContext } from './context.js';
 import { configurationUnder } from './filter-overrides.js';
+import { guardsUnder } from './guard-filters.js';
 import { connectionManager, HCM } from './listener-http.js';
 import type { Message } from './message.js';
 import type { RouteFilters } from './route-filters.js';
@@ -31,6 +32,7 @@ export function* filterChain(chain: Message, context: ReadContext, scope: string
     ...(own.authorization !== undefined && {
       authorization: deepFreeze({ ...authorizationUnder(own.authorization, () => undefined), judgesPath: true }),
     }),
+    ...(own.guards !== undefined && deepFreeze(guardsUnder(own.guards, () => undefined))),
     ...(tls !== undefined && { tls }),
   };
 }

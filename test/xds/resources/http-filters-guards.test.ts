@@ -52,6 +52,26 @@ const named = (name: string, typed_config: Resource, more: Resource = {}): Resou
   ...more,
 });
 
+test('what a listener’s filters ask is asked of requests that no route takes, too; what routes change of it is theirs', () => {
+  const filters = [
+    named('jwt', jwt()),
+    named('ask', any(EXT_AUTHZ, grpcService)),
+    named('off', jwt(), { disabled: true }),
+  ];
+  for (const source of [{ rds: { config_source: { ads: {} }, route_config_name: 'r' } }, undefined]) {
+    const found = decoders[LISTENER](
+      serverResource('l', {
+        http_filters: [...filters, routerFilter],
+        ...(source ?? { rds: undefined, route_config: { name: 'r', virtual_hosts: [] } }),
+      }),
+      'l',
+    );
+    if (found.kind !== 'server') throw new Error('is no listener for a server');
+    const chain = found.listener.filterChains[0] ?? found.listener.defaultFilterChain;
+    expect([chain?.authentication?.length, chain?.extAuthz?.map(({ name }) => name)]).toEqual([1, ['ask']]);
+  }
+});
+
 describe('jwt_authn', () => {
   test('becomes what the route asks, with the defaults of its proto', () => {
     const [found] = decode([named('jwt', jwt())]).authentication ?? [];
