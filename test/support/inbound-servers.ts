@@ -66,7 +66,7 @@ export const FRAMEWORKS: Record<string, (handled: Handled, options: InboundOptio
   Fastify: async (handled, options) => {
     const app = fastify();
     await app.register(meshPlugin, options);
-    app.all('/', async (_, reply) => {
+    app.all('/*', async (_, reply) => {
       reply.code(statusOf(await handled(), 200));
       return 'ok';
     });
@@ -76,7 +76,7 @@ export const FRAMEWORKS: Record<string, (handled: Handled, options: InboundOptio
   Hono: async (handled, options) => {
     const app = new Hono();
     app.use(honoMiddleware(options));
-    app.all('/', async (c) => {
+    app.all('*', async (c) => {
       return c.text('ok', statusOf(await handled(), 200) as 200);
     });
     const server = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }) as Server;

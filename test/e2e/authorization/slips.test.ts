@@ -63,6 +63,8 @@ const middleware =
 const served: Readonly<Record<string, Start>> = {
   'node:http with middleware': middleware('node:http'),
   'Express with middleware': middleware('Express'),
+  'Fastify with middleware': middleware('Fastify'),
+  'Hono with middleware': middleware('Hono'),
   'mesh.serve of node:http': async (handled) => {
     const { port } = await serve(
       createServer((_, response) => {
