@@ -6,7 +6,7 @@ import type { TargetConfig } from '../core/model/target.js';
 import type { Reply } from '../core/reply.js';
 import type { Service } from '../core/service.js';
 import type { ClusterRegistry, Keep } from './endpoints/registry.js';
-import type { EgressHolder } from './egress.js';
+import type { EgressDestination, EgressHolder } from './egress.js';
 import type { ClientEnv } from './env.js';
 import type { HoldingSource } from './holding-source.js';
 import { ClusterTrouble } from './router/errors.js';
@@ -36,12 +36,14 @@ export class Destination {
     private readonly env: ClientEnv,
     fallback: (use: (config: TargetConfig) => void, fail: (error: MeshError) => void) => () => void,
     egress?: EgressHolder | undefined,
+    /** What egress policy judges. */
+    called: EgressDestination = { host: authority, port: 0 },
   ) {
     let endFallback: (() => void) | undefined;
     let latest: TargetConfig | undefined;
     let unknown = false;
     const pass = (): void => {
-      if (latest !== undefined) this.#use(egress?.policy?.filtered(latest) ?? latest);
+      if (latest !== undefined) this.#use(egress?.policy?.filtered(latest, called) ?? latest);
     };
     const passThrough = (): void => {
       endFallback?.();

@@ -8,7 +8,7 @@ import { ClusterRegistry } from './endpoints/registry.js';
 import type { ClientEnv } from './env.js';
 import type { HoldingSource } from './holding-source.js';
 import { KeptClusters } from './kept-clusters.js';
-import { type PassthroughOptions, passthrough } from './passthrough.js';
+import { type PassthroughOptions, passthrough, splitAuthority } from './passthrough.js';
 import { callFilters } from './stack.js';
 
 /** Destinations kept at once; the one unused for longest makes room. A forward proxy meets hosts without end. */
@@ -104,6 +104,7 @@ export class Destinations {
           this.env,
           (use, fail) => passthrough(authority, scheme, this.unknownHosts, this.env, use, fail),
           this.unknownHosts.egress,
+          splitAuthority(authority, scheme),
         ),
     );
     this.#destinations.set(key, destination);

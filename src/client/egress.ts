@@ -58,25 +58,39 @@ export class EgressPolicy {
     return this.#allow.some((rule) => matches(rule, to, ip, false));
   }
 
-  /** The configuration of a destination that the mesh knows, without endpoints that may not be connected to. The same object where all may. */
-  filtered(config: TargetConfig): TargetConfig {
+  /**
+   * The configuration of a destination that the mesh knows and that is called `to`, without endpoints that may not be connected to. The same object where all may. A cluster
+   * is one for all destinations that lead to it: where what is called decides, it is taken away whole, and left alone for the others.
+   */
+  filtered(config: TargetConfig, to: EgressDestination): TargetConfig {
     if (this.#deny.length === 0) return config;
     let changed = false;
     const clusters = new Map<string, typeof config.clusters extends ReadonlyMap<string, infer C> ? C : never>();
     for (const [name, cluster] of config.clusters) {
-      const kept = cluster instanceof MeshError || cluster.kind !== 'leaf' ? cluster : this.#leaf(cluster);
+      const kept = cluster instanceof MeshError || cluster.kind !== 'leaf' ? cluster : this.#leaf(cluster, to);
       changed ||= kept !== cluster;
       clusters.set(name, kept);
     }
     return changed ? Object.freeze({ ...config, clusters }) : config;
   }
 
-  #leaf(cluster: ClusterConfig): ClusterConfig | MeshError {
+  #leaf(cluster: ClusterConfig, to: EgressDestination): ClusterConfig | MeshError {
     const may = (endpoint: EndpointConfig): boolean =>
       endpoint.addresses.every(({ host, port }) => this.allows({ host: endpoint.hostname ?? '', port }, host, true));
     const endpoints = cluster.endpoints.filter(may);
+    if (this.#isDenied(to, endpoints)) return new EgressDeniedError(to.host);
     if (endpoints.length === cluster.endpoints.length) return cluster;
     return endpoints.length === 0 ? new EgressDeniedError(cluster.name) : Object.freeze({ ...cluster, endpoints });
+  }
+
+  /** By what is called: its name with its own port, and with the ports that this leads to. */
+  #isDenied(to: EgressDestination, endpoints: readonly EndpointConfig[]): boolean {
+    if (this.#deny.some((rule) => rule.networks === undefined && named(rule, to))) return true;
+    return endpoints.some(({ addresses }) =>
+      addresses.some(
+        ({ host, port }) => !this.allows(to, host, true) || !this.allows({ host: to.host, port }, host, true),
+      ),
+    );
   }
 }
 

@@ -177,7 +177,7 @@ export function compile(documents: readonly Document[], options: CompileOptions 
       }
     }
   }
-  const egress = egressConfig(configs[0]?.spec.egress, entries);
+  const egress = egressConfig(configs[0]?.spec.egress, entries, services);
   const settings = { ...meshSettings(configs, references), trustDomain, mtls, egress };
   if (problems.list.length > 0) return refused(problems.list, settings);
   const forClients = settingsListener(settings);

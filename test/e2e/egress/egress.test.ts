@@ -178,6 +178,34 @@ describe('deny', () => {
     for (let i = 0; i < 10; i++) expect(await outcome(mesh, 'http://orders/')).toBe('hello orders');
   });
 
+  test.each([
+    [
+      'hosts: [b.example.com, orders]',
+      { orders: false, 'a.example.com': true, 'b.example.com': false, 'c.example.com': true },
+    ],
+    ['hosts: [c.example.com]', { orders: true, 'a.example.com': true, 'c.example.com': false }],
+    ['ports: [80]', { orders: false, 'a.example.com': false, 'c.example.com': false }],
+    ['hosts: [b.example.com], cidrs: ["127.0.0.0/8"]', { 'a.example.com': true, 'b.example.com': false }],
+    ['hosts: [b.example.com], ports: [1]', { 'a.example.com': true, 'b.example.com': true }],
+    ['hosts: [orders]', { 'orders.default': false, 'orders.default.svc.cluster.local': false, 'a.example.com': true }],
+  ])('of %s holds for what Services and ServiceEntries name, as it is called', async (rule, expected) => {
+    const port = await outside();
+    const { mesh } = await meshOf(
+      serviceYaml('orders', `endpoints: ["127.0.0.1:${port}"]`) +
+        entry(
+          'two',
+          `hosts: [a.example.com, b.example.com], ports: [{ number: 80, targetPort: ${port} }], resolution: STATIC, endpoints: [{ address: 127.0.0.1 }]`,
+        ) +
+        entry('dns', `hosts: [c.example.com], ports: [{ number: 80, targetPort: ${port} }], resolution: DNS`) +
+        meshConfig(`deny: [{ ${rule} }]`),
+      { 'c.example.com': ['127.0.0.1'] },
+    );
+    // Twice: what is refused under one name leaves the cluster to the others.
+    for (const _ of [1, 2])
+      for (const [host, may] of Object.entries(expected))
+        expect([host, await outcome(mesh, `http://${host}/`)]).toEqual([host, may ? `hello ${host}` : 'EGRESS_DENIED']);
+  });
+
   test('by host and port', async () => {
     const port = await outside();
     const { mesh } = await meshOf(meshConfig(`deny: [{ hosts: ["*.bad.example", bad.example], ports: [${port}] }]`), {
