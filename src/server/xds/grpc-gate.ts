@@ -1,13 +1,13 @@
 import { ServerInterceptingCall, type ServerInterceptor, status } from '@grpc/grpc-js';
 import type { DeadlineEntry } from '../../core/deadlines.js';
-import { type PeerIdentity, peerOf } from '../../core/identity.js';
+import { peerOf } from '../../core/identity.js';
 import { type InboundContext, inboundContext } from '../context.js';
 import { pass } from '../gate.js';
 import { addMetadata, isExempt, monotonic, refuse, takeReplyHeaders, withHeaders } from '../grpc.js';
 import { GrpcView } from '../grpc-view.js';
 import type { Refusal } from '../refusal.js';
 import { endsOf } from '../tls/grpc-ends.js';
-import { insideOf } from '../tls/with-peer.js';
+import { Requester } from '../tls/with-peer.js';
 import type { Connection, FaceEnv } from './face.js';
 
 type ServerCall = ConstructorParameters<typeof ServerInterceptingCall>[0];
@@ -46,8 +46,8 @@ export function routing(connections: GrpcConnections): ServerInterceptor {
     let overdue = false;
     // Where gates ask for one.
     let context: InboundContext | undefined;
-    let peer: PeerIdentity | undefined;
-    const inside = (next: () => void): void => insideOf(peer, next)();
+    let requester: Requester | undefined;
+    const inside = (next: () => void): void => (requester === undefined ? next() : requester.inside(next));
     const limited = new LimitedCall(call, {
       start: (next) =>
         next({
@@ -55,7 +55,8 @@ export function routing(connections: GrpcConnections): ServerInterceptor {
             const connection = connections.find(call.getConnectionInfo());
             if (connection === undefined) return unavailable(call, NOT_OURS);
             const { socket } = connection;
-            peer = peerOf(socket);
+            const calledBy = new Requester(peerOf(socket));
+            requester = calledBy;
             const view = new GrpcView(method.path, call.getHost(), metadata, socket, socket);
             const decision = connection.routes.decide(view);
             if (decision.kind === 'refuse') return unavailable(call, decision.message);
@@ -86,6 +87,7 @@ export function routing(connections: GrpcConnections): ServerInterceptor {
               // Cancelled, or answered, while it waited.
               if (made.isOver) return;
               if (refusal === undefined) {
+                calledBy.caller = made.caller;
                 addMetadata(metadata, made.requestHeaders);
                 return inside(() => forward(metadata));
               }

@@ -5,6 +5,7 @@ import { type InboundContext, inboundContext } from '../context.js';
 import { goOn, pass } from '../gate.js';
 import { answer, letIn } from '../http.js';
 import { endWith, refuseOn } from '../socket-answer.js';
+import type { Requester } from '../tls/with-peer.js';
 import { Http1View } from '../view.js';
 import type { Refuse, Serve } from './chain-routes.js';
 import type { Connection, FaceEnv } from './face.js';
@@ -32,7 +33,7 @@ export class Http1Connection {
   }
 
   /** False when the request was answered here, or has to wait: `later` hands it on. */
-  request(request: IncomingMessage, response: ServerResponse, later: () => void): boolean {
+  request(request: IncomingMessage, response: ServerResponse, later: () => void, requester: Requester): boolean {
     // A listener for `checkContinue` may hand the request on as `request`.
     if (this.#responses.has(response)) return true;
     this.#responses.add(response);
@@ -75,6 +76,7 @@ export class Http1Connection {
     return goOn(pass(gates, context, 'http'), later, (refusal) => {
       if (refusal !== undefined) answer(response, refusal);
       else {
+        requester.caller = context.caller;
         letIn(request, response, context);
         routed(decision, view, request, response);
       }
@@ -90,7 +92,7 @@ export class Http1Connection {
   }
 
   /** A request to use the socket for something else: `Upgrade`, or CONNECT. */
-  upgrade(request: IncomingMessage, socket: Duplex, later: () => void): boolean {
+  upgrade(request: IncomingMessage, socket: Duplex, later: () => void, requester: Requester): boolean {
     const view = new Http1View(request);
     const decision = this.connection.routes.decide(view);
     if (decision.kind === 'refuse') {
@@ -115,6 +117,7 @@ export class Http1Connection {
       // A tunnel stays open for as long as it likes: it has no place that others wait for, and teaches nothing.
       for (const gate of gates) gate.withdrawn?.(context);
       if (context.requestHeaders !== undefined) changeRequest(request, replacing(context.requestHeaders));
+      requester.caller = context.caller;
       take();
     });
   }

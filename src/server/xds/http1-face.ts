@@ -23,13 +23,15 @@ export class Http1Face implements Face {
       const { socket } = incoming;
       const connection = this.#connections.get(socket);
       return (
-        connection === undefined || withPeer(socket, later, (enter) => connection.request(incoming, response, enter))
+        connection === undefined ||
+        withPeer(socket, later, (enter, requester) => connection.request(incoming, response, enter, requester))
       );
     };
     const upgrade = (later: () => void, incoming: IncomingMessage, socket: Duplex): boolean => {
       const connection = this.#connections.get(socket);
       return (
-        connection === undefined || withPeer(socket, later, (enter) => connection.upgrade(incoming, socket, enter))
+        connection === undefined ||
+        withPeer(socket, later, (enter, requester) => connection.upgrade(incoming, socket, enter, requester))
       );
     };
     this.#removeGates = gateEvents(server, {

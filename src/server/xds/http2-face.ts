@@ -13,7 +13,7 @@ import { isEventStream } from '../event-stream.js';
 import { goOn, pass } from '../gate.js';
 import { Http2Drain } from '../http2-drain.js';
 import { carryPeer } from '../tls/carrier.js';
-import { withPeer } from '../tls/with-peer.js';
+import { type Requester, withPeer } from '../tls/with-peer.js';
 import { grpcRefusalHeaders, type Refusal, refusalReply } from '../refusal.js';
 import { Http2View } from '../view.js';
 import type { Refuse } from './chain-routes.js';
@@ -60,7 +60,10 @@ export class Http2Face implements Face {
         headers: IncomingHttpHeaders,
         _flags: number,
         raw: string[],
-      ) => withPeer(stream.session?.socket, later, (enter) => this.#stream(stream, headers, raw, enter)),
+      ) =>
+        withPeer(stream.session?.socket, later, (enter, requester) =>
+          this.#stream(stream, headers, raw, enter, requester),
+        ),
     });
   }
 
@@ -110,7 +113,13 @@ export class Http2Face implements Face {
     return true;
   }
 
-  #stream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, raw: string[], later: () => void): boolean {
+  #stream(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    raw: string[],
+    later: () => void,
+    requester: Requester,
+  ): boolean {
     const connection =
       stream.session === undefined ? undefined : this.#sessions.get(stream.session as ServerHttp2Session);
     if (connection === undefined) return true;
@@ -147,6 +156,7 @@ export class Http2Face implements Face {
     const context = this.#context(stream, view, connection.trustedHops);
     return goOn(pass(gates, context, view.protocol), later, (refusal) => {
       if (refusal !== undefined) return refuseBy(stream, refusal, view.protocol === 'grpc');
+      requester.caller = context.caller;
       letIn(stream, context, view.protocol);
       if (context.requestHeaders !== undefined) changeFields(headers, raw, replacing(context.requestHeaders));
       routed();

@@ -44,14 +44,16 @@ async function issuer(): Promise<{ url: string; served: { document: string; fetc
 }
 
 describe.each(CARRIERS)('%s', (carrier) => {
-  describe.each(SERVED)('$name', ({ name, grpc: isGrpc, start }) => {
-    test('a request with a good token is served, and one without, or with one that is not good, is refused with a challenge', async () => {
+  describe.each(SERVED)('$name', ({ grpc: isGrpc, start }) => {
+    test('a request with a good token is served by a handler that knows its claims, and one without, or with one that is not good, is refused with a challenge', async () => {
       const { mesh, close } = await openCarrier(carrier, serviceYaml('reviews') + policy(INLINE));
       opened.push(close);
       const seen: unknown[] = [];
       const server = await start(mesh, 'reviews', opened, () => void seen.push(mesh.claims()?.sub));
       const refused = isGrpc ? grpc.status.UNAUTHENTICATED : 401;
-      expect((await server.ask(bearer(token()))).status).toBe(isGrpc ? 0 : 200);
+      const good = token();
+      // At first its keys are looked for, then it is known.
+      for (let i = 0; i < 2; i++) expect((await server.ask(bearer(good))).status).toBe(isGrpc ? 0 : 200);
       const missing = await server.ask();
       expect(missing.status).toBe(refused);
       const bad = [
@@ -70,8 +72,7 @@ describe.each(CARRIERS)('%s', (carrier) => {
         expect(missing.challenge).toBe('Bearer');
         expect((await server.ask(bearer(token({ exp: 1 })))).challenge).toBe('Bearer error="invalid_token"');
       }
-      // Handlers under mesh.serve run in the context of a request where they have the middleware, too.
-      expect(seen).toEqual([name.startsWith('mesh.serve') ? undefined : 'ada']);
+      expect(seen).toEqual(['ada', 'ada']);
       expect(ambientClaims()).toBeUndefined();
     });
   });
