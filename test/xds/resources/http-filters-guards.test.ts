@@ -39,7 +39,7 @@ const decode = (filters: readonly Resource[], overrides?: Resource): Route => {
     }),
     'l',
   );
-  if (found.kind === 'api') throw new Error('is a listener for a client');
+  if (found.kind !== 'server') throw new Error('is no listener for a server');
   const { listener } = found;
   const chain = listener.filterChains[0] ?? listener.defaultFilterChain;
   if (chain?.routes.kind !== 'inline') throw new Error('no routes');

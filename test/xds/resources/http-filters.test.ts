@@ -1,7 +1,5 @@
-import { expect, test } from 'vitest';
 import { LISTENER, type Resource } from '../../../src/core/resources.js';
 import { decoders } from '../../support/decoders.js';
-import { refusal } from '../../support/refusal.js';
 import { serverResource } from '../../support/server-resources.js';
 import { any, listenerResource, routerFilter } from '../../support/xds-resources.js';
 import { acceptsBy, type Leniency, refusesBy, type Rule } from '../../support/xds-rules.js';

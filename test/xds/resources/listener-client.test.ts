@@ -7,7 +7,7 @@ import { ads, any, connectionManager, listenerResource } from '../../support/xds
 
 const decode = (resource: Resource): ClientListener => {
   const listener = decoders[LISTENER](resource, 'reviews');
-  if (listener.kind === 'server') throw new Error('is a listener for a server');
+  if (listener.kind !== 'api') throw new Error('is no listener for a client');
   return listener;
 };
 const hcm = (fields: Resource): Resource => listenerResource('reviews', 'routes', fields);

@@ -8,7 +8,7 @@ import { acceptsBy, type Leniency, refusesBy, type Rule } from '../../support/xd
 
 const decode = (resource: Resource): ServerListener => {
   const found = decoders[LISTENER](resource, 'l');
-  if (found.kind === 'api') throw new Error('is a listener for a client');
+  if (found.kind !== 'server') throw new Error('is no listener for a server');
   return found.listener;
 };
 const listenerWith = (fields: Resource): Resource => listenerOf('l', [chain(undefined)], fields);

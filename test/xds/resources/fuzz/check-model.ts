@@ -1,3 +1,4 @@
+import type { EgressConfig } from '../../../../src/core/model/egress.js';
 import type { FaultConfig } from '../../../../src/core/model/fault.js';
 import type { FilterChain } from '../../../../src/core/model/server.js';
 import type { Route, RouteConfiguration } from '../../../../src/core/model/route.js';
@@ -15,6 +16,7 @@ const UINT32_MAX = 4_294_967_295;
 const CHECKS: { readonly [T in ResourceType]: (model: Models[T]) => void } = {
   [LISTENER]: (listener) => {
     if (listener.kind === 'api') checkSource(listener.routes);
+    else if (listener.kind === 'settings') checkEgress(listener.settings.egress);
     else {
       const { filterChains, defaultFilterChain, address } = listener.listener;
       inRange(address.port, 1, 65_535);
@@ -54,6 +56,16 @@ const CHECKS: { readonly [T in ResourceType]: (model: Models[T]) => void } = {
   },
   [ENDPOINT]: checkAssignment,
 };
+
+function checkEgress(egress: EgressConfig | undefined): void {
+  for (const { hosts, ports, cidrs } of [egress?.allow, egress?.deny, egress?.registered].flatMap(
+    (rules) => rules ?? [],
+  )) {
+    must(!(hosts ?? []).includes(''), 'hosts with names');
+    for (const port of ports ?? []) inRange(port, 1, 65_535);
+    for (const { prefixLength, address } of cidrs ?? []) inRange(prefixLength, 0, address.includes(':') ? 128 : 32);
+  }
+}
 
 function checkBalancer(balancer: BalancerConfig): void {
   switch (balancer.kind) {
