@@ -107,7 +107,8 @@ export class Renewal {
       void this.#renew();
       return;
     }
-    this.#after(Math.min(left, CLOCK_CHECK_MS), () => this.#schedule());
+    // Whole milliseconds: less than the clock's resolution would never be over.
+    this.#after(Math.min(Math.ceil(left), CLOCK_CHECK_MS), () => this.#schedule());
   }
 
   #elapsed({ now, wall }: Held): number {

@@ -53,6 +53,22 @@ describe('renewal of certificates', () => {
     expect(clock.pending).toBe(0);
   });
 
+  test.each([1, 2, 3, 4, 5, 6, 7, 8])(
+    'fractions of a millisecond that are left are waited for once: seed %i',
+    async (seed) => {
+      const { clock, asked, renewal } = fixture(HOUR, seed);
+      renewal.start();
+      for (let i = 0; i < 1_000; i++) {
+        const pending = clock.advance(HOUR / 240);
+        const turns = { left: 1_000 };
+        while (turns.left-- > 0 && (await Promise.race([pending.then(() => false), settle().then(() => true)])));
+        expect(turns.left).toBeGreaterThan(0);
+      }
+      expect([8, 9]).toContain(asked.length);
+      renewal.close();
+    },
+  );
+
   test('one from before is as old as the wall clock says', async () => {
     const { clock, asked, renewal, issue } = fixture();
     const old = issue();
