@@ -1,11 +1,14 @@
 import { isIP } from 'node:net';
 import { DEFAULT_PROVIDER, type PeerIdentity } from '../core/identity.js';
+import type { Route } from '../core/model/route.js';
 import type { FilterChain } from '../core/model/server.js';
 import { INBOUND_PREFIX, LISTENER } from '../core/resources.js';
 import { runToEnd } from '../core/steps.js';
 import type { Explanation } from '../identity/authz/explain.js';
 import type { AuthzRequest } from '../identity/authz/request.js';
+import type { lastAsking as LastAsking } from '../server/last-asking.js';
 import { OWN } from '../xds/origin.js';
+import type { Step } from './authz-steps.js';
 import { EXIT, type ExitCode, type Io, type OutputFormat } from './io.js';
 
 export interface ExplainOptions {
@@ -26,17 +29,21 @@ export interface ExplainOptions {
 
 /** Says whether servers of a service let a described request in, and which policy and rule decides. Fails when the configuration does not compile, or knows no such service. */
 export async function explain(options: ExplainOptions, io: Io): Promise<ExitCode> {
-  const chain = await chainOf(options, io);
-  if (chain === 'failed') return EXIT.failed;
-  const explained = chain === undefined ? await unasked() : await explainAt(chain, options);
+  if (isIP(options.source) === 0) {
+    io.err(`inmesh: --source must be an IP address, not "${options.source}"\n`);
+    return EXIT.usage;
+  }
+  const chains = await chainsOf(options, io);
+  if (chains === 'failed') return EXIT.failed;
+  const explained = await explainAt(chains, options);
   if (options.output === 'json')
     io.out(`${JSON.stringify({ service: options.service, ...explained }, undefined, 2)}\n`);
   else io.out(asText(explained));
   return EXIT.ok;
 }
 
-/** What the servers of a service ask of requests; undefined: nothing. */
-async function chainOf({ config, service }: ExplainOptions, io: Io): Promise<FilterChain | undefined | 'failed'> {
+/** What the servers of a service ask of requests, by kind of connection; empty: nothing. */
+async function chainsOf({ config, service }: ExplainOptions, io: Io): Promise<readonly FilterChain[] | 'failed'> {
   const [{ formatProblem, loadConfig }, { decodersFor }] = await Promise.all([
     import('../controlplane/index.js'),
     import('../xds/resources/decoders.js'),
@@ -52,55 +59,92 @@ async function chainOf({ config, service }: ExplainOptions, io: Io): Promise<Fil
   }
   const name = `${INBOUND_PREFIX}${service}`;
   const resource = resources[LISTENER].get(name);
-  if (resource === undefined) return undefined;
+  if (resource === undefined) return [];
   const decoders = decodersFor({ certificateProviders: new Set([DEFAULT_PROVIDER]) });
   const listener = runToEnd(decoders[LISTENER](resource, name, OWN));
-  if (listener.kind !== 'server') return undefined;
-  return listener.listener.defaultFilterChain ?? listener.listener.filterChains[0];
+  if (listener.kind !== 'server') return [];
+  const { defaultFilterChain, filterChains } = listener.listener;
+  return defaultFilterChain === undefined ? filterChains : [defaultFilterChain, ...filterChains];
 }
 
-async function explainAt(chain: FilterChain, options: ExplainOptions): Promise<Explained> {
-  const [{ explainDecision }, { judgedPath, pathFault }, { VirtualHosts }, { RouteTable }, { systemRandom }] =
+/** Step by step, as a server does (`SECURITY`). */
+async function explainAt(chains: readonly FilterChain[], options: ExplainOptions): Promise<Explained> {
+  const [steps, path, { VirtualHosts }, { RouteTable }, { systemRandom: random }, { authorityFault }, { lastAsking }] =
     await Promise.all([
-      import('../identity/authz/explain.js'),
+      import('./authz-steps.js'),
       import('../identity/authz/path.js'),
       import('../routing/virtual-host.js'),
       import('../routing/table/table.js'),
       import('../core/random.js'),
+      import('../server/authorization-request.js'),
+      import('../server/last-asking.js'),
     ]);
-  const request = requestOf(options, judgedPath(options.path) ?? options.path);
-  const { routes: source } = chain;
-  if (source.kind !== 'inline') return unasked();
-  const hosts = source.config.virtualHosts.map(({ domains, routes }) => ({
+  const request = requestOf(options, path.judgedPath(options.path) ?? options.path);
+  const secured = chains.find(({ tls }) => tls !== undefined);
+  const plain = chains.find(({ tls }) => tls === undefined);
+  const chain = request.peerIdentity === undefined ? (plain ?? secured) : (secured ?? plain);
+  const source = chain?.routes.kind === 'inline' ? chain.routes.config : undefined;
+  const hosts = (source?.virtualHosts ?? []).map(({ domains, routes }) => ({
     domains,
     routes: new RouteTable(
       routes.map((route) => ({ match: route.match, value: route })),
-      { random: systemRandom },
+      { random },
     ),
   }));
-  const route = new VirtualHosts(hosts, source.config.ignorePort).find(request.host)?.routes.find(request);
-  const authorization = route === undefined ? chain.authorization : route.authorization;
-  const fault = authorization?.judgesPath === true ? pathFault(options.path) : undefined;
-  if (fault !== undefined) {
-    const reason = `the path is refused before any policy is asked: ${fault}`;
-    return { allowed: false, filter: '', policy: '', reason, filters: [], route: route?.name ?? '' };
-  }
+  const route = new VirtualHosts(hosts, source?.ignorePort ?? false).find(request.host)?.routes.find(request);
+  const of = chain && (route ?? elsewhere(chain, lastAsking));
   const at = options.at === undefined ? undefined : Date.parse(options.at);
   const wallTime = at === undefined ? (await import('../core/clock.js')).systemClock.wallTime : () => at;
-  return { ...explainDecision(authorization?.filters ?? [], request, { wallTime }), route: route?.name ?? '' };
+  const { authorization } = of ?? {};
+  const asked = authorization !== undefined && (authorization.filters.length > 0 || authorization.judgesPath);
+  const unread = asked && authorization.judgesPath ? path.pathFault(options.path) : undefined;
+  const fault = unread ?? (asked ? authorityFault(request) : undefined);
+  const filters = fault === undefined ? (authorization?.filters ?? []) : [];
+  const { explanation, steps: rules } = steps.ruleSteps(filters, request, { wallTime });
+  const what = unread === undefined ? 'authority' : 'path';
+  const taken = [
+    steps.mtlsStep(chains, request),
+    steps.tokenStep(of?.authentication ?? [], request, random),
+    fault === undefined
+      ? undefined
+      : steps.step('path and authority', 'refuses', `the ${what} is refused before any policy is asked: ${fault}`),
+    ...(asked && fault === undefined ? rules : []),
+    steps.externalStep(of?.extAuthz ?? [], request),
+  ].filter((step) => step !== undefined);
+  return { ...explanation, ...verdictOf(taken, explanation.reason), steps: taken, route: route?.name ?? '' };
+}
+
+/** What is asked of requests that no route takes. */
+function elsewhere(chain: FilterChain, lastAsking: typeof LastAsking): Pick<Route, Asked> {
+  const own = chain.authentication?.filter(({ rules }) => rules.length > 0) ?? [];
+  return {
+    authorization: chain.authorization,
+    authentication:
+      own.length > 0
+        ? own
+        : lastAsking(chain, undefined, (route) => route.authentication !== undefined)?.authentication,
+    extAuthz: chain.extAuthz ?? lastAsking(chain, undefined, (route) => route.extAuthz !== undefined)?.extAuthz,
+  };
+}
+
+type Asked = 'authorization' | 'authentication' | 'extAuthz';
+
+function verdictOf(steps: readonly Step[], reason: string): Pick<Explained, 'allowed' | 'reason' | 'dependsOn'> {
+  const refused = steps.find(({ verdict }) => verdict === 'refuses');
+  if (refused !== undefined) return { allowed: false, reason: refused.because, dependsOn: [] };
+  const dependsOn = steps.filter(({ verdict }) => verdict === 'depends').map(({ because }) => because);
+  return dependsOn.length === 0
+    ? { allowed: true, reason, dependsOn }
+    : { allowed: false, reason: dependsOn.join(', and '), dependsOn };
 }
 
 interface Explained extends Explanation {
   /** Name of the route that takes the request. */
   readonly route: string;
+  readonly steps: readonly Step[];
+  /** What decides and was not given. Not empty: nobody can say, so that `allowed` is false. */
+  readonly dependsOn: readonly string[];
 }
-
-const unasked = async (): Promise<Explained> => ({
-  ...(await import('../identity/authz/explain.js')).explainDecision([], requestOf(NOTHING, '/'), { wallTime: () => 0 }),
-  route: '',
-});
-
-const NOTHING = { service: '', method: 'GET', path: '/', source: '127.0.0.1', header: [], claim: [] } as const;
 
 type Described = Omit<ExplainOptions, 'config' | 'output'>;
 
@@ -110,9 +154,6 @@ function requestOf(options: Described, judgedPath: string): AuthzRequest {
     const at = header.indexOf(':');
     headers[header.slice(0, at).trim().toLowerCase()] = header.slice(at + 1).trim();
   }
-  const claims = Object.fromEntries(
-    options.claim.map((claim) => [claim.slice(0, claim.indexOf('=')), claim.slice(claim.indexOf('=') + 1)]),
-  );
   return {
     method: options.grpc ? 'POST' : options.method,
     path: options.path,
@@ -123,13 +164,34 @@ function requestOf(options: Described, judgedPath: string): AuthzRequest {
     headers,
     secure: options.principal !== undefined,
     peerIdentity: options.principal === undefined ? undefined : peerNamed(options.principal),
-    peerAddress: isIP(options.source) === 0 ? undefined : options.source,
-    clientAddress: isIP(options.source) === 0 ? undefined : options.source,
-    localAddress: '127.0.0.1',
+    peerAddress: options.source,
+    clientAddress: options.source,
+    localAddress: undefined,
     localPort: options.port,
     serverName: '',
-    claims: options.claim.length === 0 ? undefined : claims,
+    claims: options.claim.length === 0 ? undefined : claimsOf(options.claim),
   };
+}
+
+/** One that is named several times is a list; what is JSON of a list or an object is that. */
+function claimsOf(given: readonly string[]): Record<string, unknown> {
+  const claims = Object.create(null) as Record<string, unknown>;
+  for (const claim of given) {
+    const at = claim.indexOf('=');
+    const name = claim.slice(0, at);
+    const value = claimValue(claim.slice(at + 1));
+    claims[name] = name in claims ? [claims[name], value].flat() : value;
+  }
+  return claims;
+}
+
+function claimValue(text: string): unknown {
+  if (!/^[[{]/.test(text)) return text;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
 }
 
 /** As a certificate with this SPIFFE ID has it; `cluster.local/ns/…` in short. */
@@ -147,13 +209,19 @@ function peerNamed(principal: string): PeerIdentity {
   };
 }
 
-function asText({ allowed, reason, route, filters }: Explained): string {
-  const lines = [`${allowed ? 'ALLOWED' : 'DENIED'}: ${reason}`];
+function asText({ allowed, reason, route, filters, steps, dependsOn }: Explained): string {
+  const lines = [`${dependsOn.length > 0 ? 'DEPENDS' : allowed ? 'ALLOWED' : 'DENIED'}: ${reason}`];
   if (route !== '') lines.push(`route ${route}`);
+  const told = steps.map(
+    ({ name, verdict, because }) => `${name}: ${verdict}${verdict === 'depends' ? '' : ':'} ${because}`,
+  );
+  const before = steps.findLastIndex(({ name }) => name !== 'rules' && name !== 'ext_authz') + 1;
+  lines.push(...told.slice(0, before));
   for (const { name, action, shadow, policies, allowed: passes } of filters) {
     lines.push(`${action}${shadow ? ' (dry run)' : ''} ${name}: ${passes ? 'lets it through' : 'refuses it'}`);
     if (policies.length === 0) lines.push('  no policies');
     for (const policy of policies) lines.push(`  ${policy.matched ? '*' : '-'} ${policy.name}: ${policy.because}`);
   }
+  lines.push(...told.slice(before).filter((_, i) => steps[before + i]?.name === 'ext_authz'));
   return `${lines.join('\n')}\n`;
 }

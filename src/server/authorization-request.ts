@@ -106,7 +106,7 @@ const AUTHORITY = /^(?:[A-Za-z0-9\-._~]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?$/;
  * Why it is not certain which host a request is for; undefined: it is. "If multiple Host headers or multiple :authority headers are present, the request must be rejected"
  * (gRFC A41), and where a handler could read another one than was judged, too.
  */
-export function authorityFault({ host, headers }: InboundView): string | undefined {
+export function authorityFault({ host, headers }: Pick<InboundView, 'host' | 'headers'>): string | undefined {
   if (host !== '' && !AUTHORITY.test(host)) return 'the authority is not a host and a port';
   const named = headers['host'];
   if (named === undefined) return undefined;

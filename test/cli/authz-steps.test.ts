@@ -1,0 +1,112 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Io } from '../../src/cli/io.js';
+import { run } from '../../src/cli/program.js';
+import { silentLogger } from '../../src/core/log.js';
+import { serviceYaml } from '../support/mesh-yaml.js';
+
+const of = (kind: string, name: string, service: string, spec: string): string => `---
+apiVersion: inmesh.dev/v1alpha1
+kind: ${kind}
+metadata: { name: ${name} }
+spec: { targetRefs: [{ kind: Service, name: ${service} }], ${spec} }
+`;
+
+const CONFIG = [
+  ...['strict', 'users', 'asked', 'ports', 'groups'].map((name) => serviceYaml(name)),
+  serviceYaml('judge'),
+  of('AuthenticationPolicy', 'strict', 'strict', 'mtls: { mode: strict }'),
+  of(
+    'AuthenticationPolicy',
+    'users',
+    'users',
+    `jwt: [{ issuer: "https://id.example", jwks: '{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}' }]`,
+  ),
+  of('ExternalAuthorizationPolicy', 'asked', 'asked', 'service: { name: judge, port: 80 }, protocol: grpc'),
+  of('AuthorizationPolicy', 'ports', 'ports', 'action: DENY, rules: [{ to: [{ ports: [9090] }] }]'),
+  of(
+    'AuthorizationPolicy',
+    'groups',
+    'groups',
+    'rules: [{ when: [{ key: "request.auth.claims[groups]", values: [admin] }] }]',
+  ),
+].join('');
+
+let folder: string;
+let file: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'inmesh-authz-steps-'));
+  file = join(folder, 'mesh.yaml');
+  writeFileSync(file, CONFIG);
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+async function explain(service: string, ...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  const printed = { out: '', err: '' };
+  const io: Io = {
+    out: (text) => {
+      printed.out += text;
+    },
+    err: (text) => {
+      printed.err += text;
+    },
+    logger: () => silentLogger,
+    stopped: () => new Promise(() => {}),
+  };
+  const code = await run(['authz', 'explain', '-c', file, '--service', service, ...args], io);
+  return { code, ...printed };
+}
+
+const first = async (service: string, ...args: string[]): Promise<string> => {
+  const { out, err } = await explain(service, ...args);
+  expect(err).toBe('');
+  return out.split('\n', 1)[0] ?? '';
+};
+
+const CALLER = ['--principal', 'cluster.local/ns/default/sa/orders'];
+
+test('a caller without a certificate is refused where mTLS is strict, whatever the rules say', async () => {
+  expect(await first('strict')).toMatch(/^DENIED: mTLS is strict/);
+  expect(await first('strict', ...CALLER)).toMatch(/^ALLOWED/);
+  expect((await explain('strict', ...CALLER)).out).toContain('mTLS: passes');
+});
+
+test('a request without the token that is required is refused; one that has it is taken at its word', async () => {
+  expect(await first('users')).toMatch(/^DENIED: a token is required: .*\(https:\/\/id\.example\)$/);
+  expect(await first('users', '--claim', 'iss=https://other.example')).toMatch(/^DENIED: .*https:\/\/id\.example/);
+  expect(await first('users', '--claim', 'iss=https://id.example', '--claim', 'sub=eve')).toMatch(/^ALLOWED/);
+});
+
+test('what another service decides is no answer of ours', async () => {
+  const { out } = await explain('asked');
+  expect(out).toMatch(/^DEPENDS: on what the service of external authorization says/);
+  expect(await first('asked', '--path', '/a/../b')).toMatch(/^DENIED/);
+});
+
+test('a rule about ports, of a request without one, is no answer either', async () => {
+  expect(await first('ports')).toBe('DEPENDS: on the port that the server listens on (--port)');
+  expect(await first('ports', '--port', '9090')).toMatch(/^DENIED/);
+  expect(await first('ports', '--port', '8080')).toMatch(/^ALLOWED/);
+  const json = JSON.parse((await explain('ports', '-o', 'json')).out) as { allowed: boolean; dependsOn: string[] };
+  expect(json).toMatchObject({ allowed: false, dependsOn: ['on the port that the server listens on (--port)'] });
+});
+
+test('an authority that could be read in two ways is refused, as servers do', async () => {
+  expect(await first('ports', '--port', '1', '--host', 'a@b')).toMatch(/^DENIED: .*authority/);
+  expect(await first('ports', '--port', '1', '--host', 'a', '--header', 'host: other')).toMatch(
+    /^DENIED: .*several hosts/,
+  );
+});
+
+test('a claim may be a list: named again, or as JSON', async () => {
+  expect(await first('groups', '--claim', 'groups=dev', '--claim', 'groups=admin')).toMatch(/^ALLOWED/);
+  expect(await first('groups', '--claim', 'groups=["dev","admin"]')).toMatch(/^ALLOWED/);
+  expect(await first('groups', '--claim', 'groups=dev')).toMatch(/^DENIED/);
+});
+
+test('a source that is no address is refused', async () => {
+  const { code, err } = await explain('ports', '--source', 'nonsense');
+  expect([code, err]).toEqual([2, 'inmesh: --source must be an IP address, not "nonsense"\n']);
+});
