@@ -37,7 +37,8 @@ export type {
   IdentitySds,
   IdentityWorkloadApi,
 } from './mesh/identity-option.js';
-export type { Mesh, MeshDump } from './mesh/mesh.js';
+export type { MeshDump } from './mesh/dump.js';
+export type { Mesh } from './mesh/mesh.js';
 export type { MeshOptions } from './mesh/options.js';
 export type { FallbackFunction, FallbackReply, FallbackRequest } from './core/fallback.js';
 export type { UsageAccount, UsageSnapshot } from './resilience/quota/snapshot.js';

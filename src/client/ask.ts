@@ -1,32 +1,11 @@
 import { BytesBody } from '../core/body.js';
-import { Call, type Scheme } from '../core/call.js';
+import { Call } from '../core/call.js';
 import { readCallPolicy } from '../core/call-policy.js';
 import { CancelledError } from '../core/errors.js';
-import { type HeaderFields, headerFields } from '../core/headers.js';
+import { headerFields } from '../core/headers.js';
+import type { OutboundReply, OutboundRequest } from '../core/outbound.js';
 import type { Reply } from '../core/reply.js';
 import type { Service } from '../core/service.js';
-
-export interface AskRequest {
-  /** As an application would name it. */
-  readonly authority: string;
-  /** Absent: the authority. */
-  readonly host?: string | undefined;
-  readonly scheme: Scheme;
-  readonly method: string;
-  /** Path and query. */
-  readonly path: string;
-  readonly headers: HeaderFields;
-  readonly body?: Uint8Array | undefined;
-  /** Limit of the whole exchange in milliseconds, attempts and all. */
-  readonly timeoutMs: number;
-  readonly maxBytes: number;
-}
-
-export interface AskReply {
-  readonly status: number;
-  readonly headers: HeaderFields;
-  readonly body: Uint8Array;
-}
 
 /** Asked again by whoever asks, or not at all. */
 export const ONCE = readCallPolicy({ retry: false, hedge: false, fallback: false }, 'ask');
@@ -35,7 +14,7 @@ export const ONCE = readCallPolicy({ retry: false, hedge: false, fallback: false
  * One HTTP exchange through the pipeline, for what the mesh itself asks: balanced, limited and counted like any other. Redirects are not followed. Rejects with a
  * MeshError, or an Error where the answer is longer than it may be.
  */
-export function ask(service: Service, request: AskRequest): Promise<AskReply> {
+export function ask(service: Service, request: OutboundRequest): Promise<OutboundReply> {
   const call = new Call({
     protocol: 'http',
     scheme: request.scheme,
@@ -52,7 +31,7 @@ export function ask(service: Service, request: AskRequest): Promise<AskReply> {
   return service(call).then((reply) => whole(call, reply, request));
 }
 
-function whole(call: Call, reply: Reply, { authority, path, maxBytes }: AskRequest): Promise<AskReply> {
+function whole(call: Call, reply: Reply, { authority, path, maxBytes }: OutboundRequest): Promise<OutboundReply> {
   return new Promise((resolve, reject) => {
     const chunks: Uint8Array[] = [];
     let size = 0;

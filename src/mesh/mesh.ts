@@ -1,9 +1,6 @@
 import type { ChannelInterface, Client, Server as GrpcServer } from '@grpc/grpc-js';
 import type { Dispatcher } from 'undici';
-import { reportedWeight } from '../client/balancer/load-weight.js';
 import { Destinations } from '../client/destinations.js';
-import type { Verdict } from '../client/endpoints/health.js';
-import type { Reach } from '../client/endpoints/level.js';
 import type { ClientEnv } from '../client/env.js';
 import { MeshDispatcher } from '../client/fetch/dispatcher.js';
 import { createFetch, type MeshFetch } from '../client/fetch/fetch.js';
@@ -13,13 +10,12 @@ import type { HoldingSource } from '../client/holding-source.js';
 import { LocalZones } from '../client/local-zones.js';
 import type { PassthroughOptions } from '../client/passthrough.js';
 import { ambientClaims, ambientPeer, type Claims } from '../core/ambient.js';
-import { type Clock, keepAlive } from '../core/clock.js';
+import { keepAlive } from '../core/clock.js';
 import { Deadlines } from '../core/deadlines.js';
 import { string } from '../core/decode.js';
 import { IdentityError, MeshClosedError } from '../core/errors.js';
 import type { PeerIdentity } from '../core/identity.js';
 import type { Meter } from '../core/meter.js';
-import type { HealthStatus, Locality } from '../core/model/endpoint.js';
 import type { ResourcesDump } from '../core/resources.js';
 import type { Service } from '../core/service.js';
 import type { TlsFactory } from '../core/tls.js';
@@ -34,10 +30,10 @@ import type { ServerParts } from '../server/parts.js';
 import type { SecuredServer, SecureOptions } from '../server/tls/secure-options.js';
 import type { SecurableServer } from '../server/tls/secure.js';
 import type { ServableServer, ServeOptions, Serving } from '../server/xds/index.js';
-import type { ConfigDumpJson } from '../xds/csds/index.js';
 import type { JwtSvid } from '../identity/jwt-svid.js';
 import type { JwtSvidRequest } from '../identity/workload-api/jwt-cache.js';
 import { askingForDestinations, askingForServers } from './asked-identities.js';
+import { dumpResources, dumpTargets, type MeshDump } from './dump.js';
 import { Endings } from './endings.js';
 import { HashLoader } from './hash-source.js';
 import type { MeshIdentity, WorkloadIdentity } from './identity.js';
@@ -103,45 +99,6 @@ export interface Mesh extends Scope {
   ready(...authorities: readonly string[]): Promise<void>;
   /** Ends every connection, timer and file handle; calls under way fail with MESH_CLOSED. Idempotent. */
   close(): Promise<void>;
-}
-
-export interface MeshDump {
-  /** xDS resources with their state, as CSDS has them, in plain JSON. */
-  readonly resources: readonly ConfigDumpJson[];
-  readonly targets: readonly {
-    readonly authority: string;
-    readonly routes: readonly string[];
-    readonly clusters: readonly string[];
-  }[];
-  readonly clusters: readonly {
-    readonly name: string;
-    readonly requests: number;
-    readonly pending: number;
-    readonly connections: number;
-    readonly retryBudget: number;
-    /** Undefined: it has none, or none that a call has met. */
-    readonly breaker: 'closed' | 'open' | 'half-open' | undefined;
-    readonly endpoints: readonly {
-      readonly address: string;
-      /** Share of traffic among the endpoints that are used, in any unit, as configured. */
-      readonly weight: number;
-      /** What weighted round robin makes of its load reports (gRFC A58): undefined with other balancers, and while it has no report that counts. */
-      readonly reportedWeight: number | undefined;
-      readonly locality: Locality;
-      /** 0 is used first. */
-      readonly priority: number;
-      readonly inflight: number;
-      readonly latencyMs: number;
-      readonly labels: Readonly<Record<string, string>>;
-      /** As configured, and what has been found out: whether calls go to it. */
-      readonly health: {
-        readonly configured: HealthStatus;
-        readonly verdict: Verdict;
-        readonly ejected: boolean;
-        readonly reach: Reach;
-      };
-    }[];
-  }[];
 }
 
 /** What a mesh is made of; `meshClient` chooses the parts, tests give their own. */
@@ -289,7 +246,7 @@ export function createMesh(given: MeshParts): Mesh {
       return secureAny(server, options, servers, observability.meter);
     },
     configDump: async () => ({
-      ...dump(destinations, env.clock.now()),
+      ...dumpTargets(destinations, env.clock.now()),
       resources: await dumpResources(resources(), env.clock),
     }),
     resources,
@@ -299,46 +256,5 @@ export function createMesh(given: MeshParts): Mesh {
       closing ??= close();
       return closing;
     },
-  };
-}
-
-/** The schema is loaded when somebody asks, and there is something to show. */
-async function dumpResources(dumps: readonly ResourcesDump[], clock: Clock): Promise<readonly ConfigDumpJson[]> {
-  if (dumps.length === 0) return [];
-  const { resourcesAsJson } = await import('../xds/csds/index.js');
-  return Promise.all(dumps.map((dumped) => resourcesAsJson(dumped, clock)));
-}
-
-function dump(destinations: Destinations, now: number): Omit<MeshDump, 'resources'> {
-  return {
-    targets: destinations.list().map(({ authority, config }) => ({
-      authority,
-      routes: config?.routes.map((route) => route.name) ?? [],
-      clusters: [...(config?.clusters.keys() ?? [])],
-    })),
-    clusters: destinations.clusters.list().map((cluster) => ({
-      name: cluster.config.name,
-      requests: cluster.limits.requests,
-      pending: cluster.limits.pending,
-      connections: cluster.limits.connections,
-      retryBudget: cluster.budget.balance,
-      breaker: cluster.breaker?.breaker?.state,
-      endpoints: cluster.endpoints.map((endpoint) => ({
-        address: endpoint.key,
-        weight: endpoint.weight,
-        reportedWeight: reportedWeight(endpoint, cluster.config.balancer, now),
-        locality: endpoint.config.locality,
-        priority: endpoint.config.priority,
-        inflight: endpoint.inflight,
-        latencyMs: endpoint.latency.value(now),
-        labels: endpoint.config.labels,
-        health: {
-          configured: endpoint.config.health,
-          verdict: endpoint.health.verdict,
-          ejected: endpoint.health.ejected,
-          reach: endpoint.reach,
-        },
-      })),
-    })),
   };
 }

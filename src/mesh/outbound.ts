@@ -1,5 +1,5 @@
 import type { Service } from '../core/service.js';
-import type { Outbound } from '../server/outbound.js';
+import type { Outbound } from '../core/outbound.js';
 
 /** How servers of a mesh ask others: by its pipeline, which is loaded for that when somebody is first asked. `beside`: for names of clusters (`Destinations.beside`). */
 export const meshOutbound = (service: Service, beside: Service): Outbound => ({

@@ -19,7 +19,8 @@ import type { InboundContext } from './context.js';
 import { callers } from './enforced.js';
 import type { Gate, Passage } from './gate.js';
 import { lastAsking } from './last-asking.js';
-import { NO_OUTBOUND, type Outbound } from './outbound.js';
+import type { Outbound } from '../core/outbound.js';
+import { NO_OUTBOUND } from './outbound.js';
 import type { PolicyEnv } from './policies.js';
 import type { Refusal } from './refusal.js';
 import type { SecurityPolicy } from './security.js';
@@ -141,7 +142,7 @@ class AuthenticationGate implements Gate {
   }
 
   #done(context: InboundContext, tokens: readonly VerifiedToken[]): undefined {
-    const changes = changesFor(this.configured.providers, tokens);
+    const changes = changesFor(this.configured.providers, tokens, context.view?.headers);
     if (changes !== undefined) {
       context.addRequestHeaders(changes);
       // Policies that come after see what the handler will: no claim that the client made up, no token that is not to be forwarded.

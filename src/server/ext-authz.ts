@@ -4,7 +4,7 @@ import { grpcStatusOfHttp } from '../core/grpc-status.js';
 import { appendHeader, type HeaderFields, headerFields } from '../core/headers.js';
 import type { ExtAuthz } from '../core/model/ext-authz.js';
 import type { Route } from '../core/model/route.js';
-import { type Ask, type Checker, checker } from '../identity/ext-authz/checker.js';
+import { type Checker, checker } from '../identity/ext-authz/checker.js';
 import type { CheckSubject, CheckVerdict } from '../identity/ext-authz/verdict.js';
 import { judgedPath } from '../identity/authz/path.js';
 import type { InboundContext } from './context.js';
@@ -63,7 +63,7 @@ class ExtAuthzGate implements Gate {
     private readonly config: ExtAuthz,
     private readonly env: PolicyEnv,
   ) {
-    this.#check = checker(config, (env.outbound ?? NO_OUTBOUND) satisfies Ask);
+    this.#check = checker(config, env.outbound ?? NO_OUTBOUND);
   }
 
   refusal(context: InboundContext): Passage | Promise<Passage> {

@@ -4,7 +4,7 @@ import type { Random } from '../core/random.js';
 import type { WatchServer } from '../core/server-config.js';
 import type { TlsFactory } from '../core/tls.js';
 import type { LimitEnv } from '../resilience/ratelimit/env.js';
-import type { Outbound } from './outbound.js';
+import type { Outbound } from '../core/outbound.js';
 
 /** What a mesh has for the servers of its process. */
 export interface ServerParts {

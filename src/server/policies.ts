@@ -15,7 +15,7 @@ import { CallerGate, type CallerOf } from './caller.js';
 import { FaultsGate, faultsOfServer } from './faults.js';
 import type { Gate } from './gate.js';
 import { LimitsGate } from './limits/gate.js';
-import type { Outbound } from './outbound.js';
+import type { Outbound } from '../core/outbound.js';
 import { SECURITY, type SecurityPolicy } from './security.js';
 import { AdaptiveLimits } from './shedding/adaptive.js';
 

@@ -1,5 +1,6 @@
 import { type HeaderFields, headerFields, headerValue, isHopByHop } from '../../core/headers.js';
 import type { AuthzService, ExtAuthz } from '../../core/model/ext-authz.js';
+import type { Outbound } from '../../core/outbound.js';
 import { CHECK_METHOD, writeCheckRequest } from './check-request.js';
 import { readCheckResponse } from './check-response.js';
 import { addChange, anyOf, isChangeable, type NameTest, shownHeaders } from './header-rules.js';
@@ -8,34 +9,10 @@ import { CheckFailure, type CheckSubject, type CheckVerdict } from './verdict.js
 /** Bytes of an answer. */
 export const MAX_ANSWER_BYTES = 262_144;
 
-/** How a service is called: by the name of its cluster, with the mesh's policies. Rejects when there is no answer in time. */
-export interface Ask {
-  unary(request: {
-    readonly authority: string;
-    readonly path: string;
-    readonly message: Uint8Array;
-    readonly timeoutMs: number;
-    readonly maxMessageBytes: number;
-    readonly metadata?: HeaderFields | undefined;
-  }): Promise<Uint8Array>;
-  http(request: {
-    readonly authority: string;
-    readonly cluster: true;
-    readonly host: string;
-    readonly scheme: 'http' | 'https';
-    readonly method: string;
-    readonly path: string;
-    readonly headers: HeaderFields;
-    readonly body?: Uint8Array | undefined;
-    readonly timeoutMs: number;
-    readonly maxBytes: number;
-  }): Promise<{ readonly status: number; readonly headers: HeaderFields; readonly body: Uint8Array }>;
-}
-
 /** Asks one service about requests. Rejects when it gives no answer that can be used: what becomes of the request then is for others to say. */
 export type Checker = (subject: CheckSubject) => Promise<CheckVerdict>;
 
-export function checker(config: ExtAuthz, ask: Ask): Checker {
+export function checker(config: ExtAuthz, ask: Outbound): Checker {
   const { service } = config;
   const shown = shownHeaders(config);
   return service.kind === 'grpc' ? overGrpc(config, service, shown, ask) : overHttp(service, shown, ask);
@@ -47,7 +24,7 @@ function overGrpc(
   { body }: ExtAuthz,
   { cluster, timeoutMs, metadata }: Extract<AuthzService, { readonly kind: 'grpc' }>,
   shown: Shown,
-  ask: Ask,
+  ask: Outbound,
 ): Checker {
   const headers = headerFields(Object.fromEntries(metadata.map(({ name, value }) => [name, value])));
   return async (subject) => {
@@ -73,7 +50,7 @@ const ALWAYS_TO_CLIENT: ReadonlySet<string> = new Set(['www-authenticate', 'loca
  * Envoy's `HttpService`: the request itself, without its body, under a prefix. 200 lets it through; a 5xx is no answer (Envoy); anything else is the refusal, and what the
  * client gets.
  */
-function overHttp(service: Extract<AuthzService, { readonly kind: 'http' }>, shown: Shown, ask: Ask): Checker {
+function overHttp(service: Extract<AuthzService, { readonly kind: 'http' }>, shown: Shown, ask: Outbound): Checker {
   const { cluster, timeoutMs, host, scheme, pathPrefix, headersToAdd } = service;
   const upstream = anyOf(service.upstreamHeaders);
   const append = anyOf(service.upstreamHeadersToAppend);

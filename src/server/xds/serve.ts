@@ -10,7 +10,7 @@ import type { Meter } from '../../core/meter.js';
 import type { TlsFactory } from '../../core/tls.js';
 import type { LimitEnv } from '../../resilience/ratelimit/env.js';
 import { type CallerOf, callerOf } from '../caller.js';
-import type { Outbound } from '../outbound.js';
+import type { Outbound } from '../../core/outbound.js';
 import { hops } from '../remote-address.js';
 import type { Random } from '../../core/random.js';
 import type { WatchServer } from '../../core/server-config.js';

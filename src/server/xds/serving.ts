@@ -9,7 +9,7 @@ import type { TlsFactory } from '../../core/tls.js';
 import type { LimitEnv } from '../../resilience/ratelimit/env.js';
 import type { Meter } from '../../core/meter.js';
 import type { CallerOf } from '../caller.js';
-import type { Outbound } from '../outbound.js';
+import type { Outbound } from '../../core/outbound.js';
 import { ServerPolicies } from '../policies.js';
 import type { ServerConfig, WatchServer } from '../../core/server-config.js';
 import { Handshakes } from '../tls/handshakes.js';

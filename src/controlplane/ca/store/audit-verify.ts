@@ -1,6 +1,6 @@
-import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type AuditHead, AuditLog, chained, GENESIS } from './audit.js';
+import { completeLines } from './lines.js';
 
 export interface AuditVerdict {
   /** Lines that are in order. */
@@ -56,22 +56,3 @@ export async function verifyAudit(directory: string, anchor?: AuditHead): Promis
 
 const tampering = (line: string): string =>
   `the authority noticed it by itself: ${(JSON.parse(line) as { readonly detail?: string }).detail ?? 'no detail'}`;
-
-/** Lines that have their end: a last one without is being written, or was torn by a crash. */
-async function* completeLines(path: string): AsyncGenerator<string> {
-  const handle = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
-  if (handle === undefined) return;
-  let rest = '';
-  try {
-    for await (const chunk of handle.createReadStream({ encoding: 'utf8' })) {
-      const parts = (rest + chunk).split('\n');
-      rest = parts.pop() ?? '';
-      yield* parts;
-    }
-  } finally {
-    await handle.close().catch(() => {});
-  }
-}

@@ -1,7 +1,7 @@
 import { open, truncate } from 'node:fs/promises';
 
-/** Objects of a file of JSON lines, oldest first. A last line without its end was cut off by a crash: it is left out, and so is what is no JSON. */
-export async function* jsonLines(path: string): AsyncGenerator<unknown> {
+/** Lines that have their end: a last one without is being written, or was torn by a crash. None where there is no file. */
+export async function* completeLines(path: string): AsyncGenerator<string> {
   const handle = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
     throw error;
@@ -12,13 +12,18 @@ export async function* jsonLines(path: string): AsyncGenerator<unknown> {
     for await (const chunk of handle.createReadStream({ encoding: 'utf8' })) {
       const lines = (rest + chunk).split('\n');
       rest = lines.pop() ?? '';
-      for (const line of lines) {
-        const value = parsed(line);
-        if (value !== undefined) yield value;
-      }
+      yield* lines;
     }
   } finally {
     await handle.close().catch(() => {});
+  }
+}
+
+/** Objects of a file of JSON lines, oldest first; what is no JSON is left out. */
+export async function* jsonLines(path: string): AsyncGenerator<unknown> {
+  for await (const line of completeLines(path)) {
+    const value = parsed(line);
+    if (value !== undefined) yield value;
   }
 }
 
