@@ -206,6 +206,17 @@ function whenOf({ key, values, notValues }: ConditionSpec, context: RuleContext)
   const principal = (of: (value: string) => Condition): When => ({ principal: both(values, notValues, of, 'ids') });
   const permission = (of: (value: string) => Condition): When => ({ permission: both(values, notValues, of, 'rules') });
   const [, name] = /^request\.headers\[(.+)\]$/.exec(key) ?? [];
+  if (name !== undefined && /^(:authority|host)$/i.test(name)) {
+    const { denies } = context;
+    const host = (wide: boolean) => (value: string) =>
+      wide || value === '*' ? hostOf(value, wide) : header(':authority', { ...match(value), ...IGNORE_CASE });
+    return {
+      permission: [
+        ...both(values, undefined, host(denies), 'rules'),
+        ...both(undefined, notValues, host(!denies), 'rules'),
+      ],
+    };
+  }
   if (name !== undefined) return permission((value) => header(name.toLowerCase(), match(value)));
   if (key.startsWith('request.auth.claims[')) {
     const path = [...key.matchAll(/\[([^\]]+)\]/g)].map(([, part = '']) => part);

@@ -88,6 +88,28 @@ describe('policies', () => {
     const but = policy('but', `${TO_A}, rules: [{ to: [{ notPaths: [/a] }] }]`);
     expect(['/b', '/a', '/A', '/a/'].map((path) => allows(but, { path }))).toEqual([true, false, false, false]);
   });
+  test('compare the host without case, however it is named; those that deny take its other forms along', () => {
+    for (const key of ['request.headers[host]', 'request.headers[Host]', 'request.headers[:authority]']) {
+      const no = policy('no', `${TO_A}, action: DENY, rules: [{ when: [{ key: "${key}", values: [admin.example] }] }]`);
+      expect(['Admin.EXAMPLE', 'admin.example.', 'admin.example:80'].map((host) => allows(no, { host }))).toEqual([
+        false,
+        false,
+        false,
+      ]);
+      const only = policy('only', `${TO_A}, rules: [{ when: [{ key: "${key}", values: [a.example] }] }]`);
+      expect(['A.example', 'b.example', 'a.example:80'].map((host) => allows(only, { host }))).toEqual([
+        true,
+        false,
+        false,
+      ]);
+      const but = policy('but', `${TO_A}, rules: [{ when: [{ key: "${key}", notValues: [a.example] }] }]`);
+      expect(['b.example', 'A.example', 'a.example.'].map((host) => allows(but, { host }))).toEqual([
+        true,
+        false,
+        false,
+      ]);
+    }
+  });
   test('without rules allow nothing; with an empty one they allow everything', () => {
     expect(allows(policy('none', TO_A))).toBe(false);
     expect(allows(policy('all', `${TO_A}, rules: [{}]`))).toBe(true);
@@ -195,6 +217,9 @@ describe('a rule', () => {
     ['to: [{ paths: ["/a*b"] }]', 'must have one "*" at most'],
     ['to: [{}]', 'says nothing of a request'],
     ['from: [{ ipBlocks: [10.0.0.0/33] }]', 'must be an IP address or a CIDR'],
+    ['from: [{ principals: [Orders] }]', 'write "orders"'],
+    ['from: [{ notPrincipals: [my_orders] }]', 'is neither the name of a Service nor a SPIFFE ID'],
+    ['when: [{ key: source.principal, values: [Orders] }]', 'write "orders"'],
     ['when: [{ key: request.header, values: [a] }]', 'is not known'],
     ['when: [{ key: source.ip }]', 'must have values or notValues'],
     ['time: [{ zone: Mars/Base }]', 'must be an IANA time zone'],

@@ -22,6 +22,8 @@ export function checkAuthorizationPolicy(spec: AuthorizationPolicySpec, report: 
         'notRequestPrincipals',
       ] as const)
         checkWildcards(source[field], [...here, field], report);
+      for (const field of ['principals', 'notPrincipals'] as const)
+        checkPrincipals(source[field], [...here, field], report);
       for (const field of ['ipBlocks', 'notIpBlocks', 'remoteIpBlocks', 'notRemoteIpBlocks'] as const)
         checkBlocks(source[field], [...here, field], report);
     });
@@ -56,6 +58,20 @@ function checkWildcards(values: readonly string[] | undefined, at: Path, report:
       });
   });
 }
+
+/** A short name that no Service can have would be the SPIFFE ID of nobody. */
+function checkPrincipals(values: readonly string[] | undefined, at: Path, report: Report): void {
+  values?.forEach((value, index) => {
+    if (/[/*]/.test(value) || SHORT_NAME.test(value)) return;
+    const lower = value.toLowerCase();
+    const remedy = SHORT_NAME.test(lower) ? `write "${lower}"` : 'write <trust domain>/ns/<namespace>/sa/<name>';
+    report([...at, index], `"${value}" is neither the name of a Service nor a SPIFFE ID: ${remedy}`, {
+      expected: 'the name of a Service, or a SPIFFE ID',
+    });
+  });
+}
+
+const SHORT_NAME = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;
 
 /** A path that is not canonical never comes, so that a rule for it does nothing. */
 function checkPaths(values: readonly string[] | undefined, at: Path, report: Report): void {
@@ -95,6 +111,7 @@ function checkCondition({ key, values, notValues }: ConditionSpec, at: Path, rep
     const here = [...at, field];
     if (key.endsWith('.ip')) checkBlocks(list, here, report);
     else checkWildcards(list, here, report);
+    if (key === 'source.principal') checkPrincipals(list, here, report);
     if (key !== 'destination.port') continue;
     list?.forEach((value, index) => {
       if (!/^\d{1,5}$/.test(value) || Number(value) > 65_535 || Number(value) < 1)
