@@ -19,8 +19,8 @@ import { any, routerFilter } from '../../support/xds-resources.js';
 const RBAC = 'envoy.extensions.filters.http.rbac.v3.RBAC';
 const PER_ROUTE = 'envoy.extensions.filters.http.rbac.v3.RBACPerRoute';
 const SEED = 41_59;
-const TABLES = 40;
-const CALLS = 50;
+const TABLES = 50;
+const CALLS = 100;
 const AT_ONCE = 25;
 
 const WORDS = {
