@@ -19,7 +19,10 @@ export class JwtFilters {
   readonly #own = new Map<MeshService, Policy>();
   readonly #mesh: Policy | undefined;
 
-  constructor(policies: readonly Policy[], references: References) {
+  constructor(
+    private readonly policies: readonly Policy[],
+    references: References,
+  ) {
     let mesh: Policy | undefined;
     for (const policy of policies) {
       const { jwt, targetRefs } = policy.spec;
@@ -39,6 +42,18 @@ export class JwtFilters {
       });
     }
     this.#mesh = mesh;
+  }
+
+  /** What is valid, and surely not as meant. */
+  advise(references: References): void {
+    for (const policy of this.policies) {
+      policy.spec.jwt?.forEach(({ fromParams, forwardOriginalToken }, index) => {
+        if (fromParams === undefined || forwardOriginalToken) return;
+        const message =
+          'tokens in the query are not taken out of it, so that the application sees them: have them come in a header or a cookie, or say forwardOriginalToken: true';
+        references.report(policy, ['spec', 'jwt', index, 'fromParams'], message);
+      });
+    }
   }
 
   /** For `http_filters` of the servers of a Service, before all others. */

@@ -184,6 +184,7 @@ export function compile(documents: readonly Document[], options: CompileOptions 
   if (forClients !== undefined) listeners.set(SETTINGS_LISTENER, forClients);
   advise(ownPolicies, attachments, tables, of('RoutePolicy'), references.into(warnings));
   filters.advise(references.into(warnings));
+  guards.jwt.advise(references.into(warnings));
   adviseCallersTls(services, tls, references.into(warnings));
   return {
     resources: { [CLUSTER]: clusters, [ENDPOINT]: endpoints, [LISTENER]: listeners, [ROUTE]: routes },

@@ -2,16 +2,18 @@ import { isHeaderValue } from '../../core/header-syntax.js';
 import { type HeaderFields, headerFields } from '../../core/headers.js';
 import type { JwtProvider } from '../../core/model/authentication.js';
 import { handedOn } from './authenticator.js';
+import { otherCookies } from './locations.js';
 import type { Claims } from './token.js';
 import type { VerifiedToken } from './verifier.js';
 
 /**
  * What the application is to see: claims in their headers, the payload in its own, and no token where it is not to be forwarded. An empty list takes a header away:
- * those that are handed on are, whatever a client has put there.
+ * those that are handed on are, whatever a client has put there. Of tokens in the query nothing can be taken away here; `headers` are the request's, for its cookies.
  */
 export function changesFor(
   providers: readonly JwtProvider[],
   tokens: readonly VerifiedToken[],
+  headers: HeaderFields = NO_HEADERS,
 ): HeaderFields | undefined {
   let changes: HeaderFields | undefined;
   for (const provider of providers)
@@ -35,9 +37,15 @@ export function changesFor(
       changes ??= headerFields();
       changes[name] ??= [];
     }
+    const { cookies } = provider.from;
+    if (cookies.length === 0 || headers['cookie'] === undefined) continue;
+    changes ??= headerFields();
+    changes['cookie'] = otherCookies(changes['cookie'] ?? headers['cookie'], cookies);
   }
   return changes;
 }
+
+const NO_HEADERS = Object.freeze(headerFields());
 
 /** `org.name` is the member `name` of the object `org`, unless a claim is called so itself (`https://example.com/org`). */
 export function claimAt(claims: Claims, path: string): unknown {

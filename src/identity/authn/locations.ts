@@ -43,13 +43,25 @@ function params(path: string, names: readonly string[]): string[] {
   return names.flatMap((name) => query.getAll(name));
 }
 
-/** RFC 6265 section 4.2.1; HTTP/2 may have one field per pair. */
 function cookies(field: string | string[] | undefined, names: readonly string[]): string[] {
-  const pairs = valuesOf(field).flatMap((value) => value.split(';'));
-  return pairs.flatMap((pair) => {
-    const equals = pair.indexOf('=');
-    if (equals < 0 || !names.includes(pair.slice(0, equals).trim())) return [];
-    const value = pair.slice(equals + 1).trim();
+  return pairsOf(field).flatMap((pair) => {
+    if (!isOneOf(pair, names)) return [];
+    const value = pair.slice(pair.indexOf('=') + 1).trim();
     return [value.startsWith('"') && value.endsWith('"') && value.length > 1 ? value.slice(1, -1) : value];
   });
+}
+
+/** The field `cookie` without the cookies of these names; an empty list where none is left. */
+export function otherCookies(field: string | string[] | undefined, names: readonly string[]): string | string[] {
+  const others = pairsOf(field).filter((pair) => pair.trim() !== '' && !isOneOf(pair, names));
+  return others.length === 0 ? [] : others.map((pair) => pair.trim()).join('; ');
+}
+
+/** RFC 6265 section 4.2.1; HTTP/2 may have one field per pair. */
+const pairsOf = (field: string | string[] | undefined): string[] =>
+  valuesOf(field).flatMap((value) => value.split(';'));
+
+function isOneOf(pair: string, names: readonly string[]): boolean {
+  const equals = pair.indexOf('=');
+  return equals >= 0 && names.includes(pair.slice(0, equals).trim());
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { compileText } from '../../../src/controlplane/config.js';
 import {
   compileYaml,
   httpRouteYaml,
@@ -79,5 +80,60 @@ describe('what is valid and surely not as meant is warned of', () => {
   test('what the servers behind a DNS name are to see to', () => {
     const fault = requestPolicyYaml('FaultPolicy', 'f', 'kind: Service, name: d', 'side: server, reset: {}');
     expect(warned(serviceYaml('d', 'dns: "db.example.com:1"') + fault)).toEqual(['FaultPolicy/f spec.side']);
+  });
+
+  test('tokens in the query that the application is not to see, which nobody takes out of it', () => {
+    const policy = (more: string): string => `---
+apiVersion: inmesh.dev/v1alpha1
+kind: AuthenticationPolicy
+metadata: { name: users }
+spec: { jwt: [{ issuer: i, jwks: '{"keys":[]}', ${more} }] }
+`;
+    expect(warned(A + policy('fromParams: [t]'))).toEqual(['AuthenticationPolicy/users spec.jwt[0].fromParams']);
+    expect(warned(A + policy('fromParams: [t], forwardOriginalToken: true'))).toEqual([]);
+    expect(warned(A + policy('fromCookies: [t]'))).toEqual([]);
+  });
+});
+
+describe('what would leave servers open is refused', () => {
+  const rules =
+    '[{ name: free, backendRefs: [{ name: a }] }, ' +
+    '{ name: admins, matches: [{ headers: [{ name: "@request.auth.claims.role", value: admin }] }], backendRefs: [{ name: a }] }]';
+  const route = httpRouteYaml('r', 'name: a', rules);
+  const refused = (text: string): string[] =>
+    compileText([{ name: 'mesh.yaml', text: A + route + text }]).problems.map(
+      ({ resource, path, message }) => `${resource} ${path} ${message}`,
+    );
+  const authorization = (target: string): string => `---
+apiVersion: inmesh.dev/v1alpha1
+kind: AuthorizationPolicy
+metadata: { name: p }
+spec: { action: DENY, rules: [{}], targetRefs: [{ ${target} }] }
+`;
+  const ROUTE = 'group: gateway.networking.k8s.io, kind: HTTPRoute, name: r';
+
+  test('authorization for rules that match by claims, as routes are chosen before tokens are verified', () => {
+    for (const target of [ROUTE, `${ROUTE}, sectionName: admins`])
+      expect(refused(authorization(target))).toEqual([
+        expect.stringMatching(
+          /^AuthorizationPolicy\/p spec\.targetRefs\[0\] would not hold at servers.* spec\.rules\[1\] of HTTPRoute "r".*: target the Service, and go by claims/,
+        ),
+      ]);
+    expect(refused(authorization(`${ROUTE}, sectionName: free`))).toEqual([]);
+    expect(refused(authorization('kind: Service, name: a'))).toEqual([]);
+  });
+
+  test('limits and faults of servers for such rules, and not those of callers', () => {
+    const limit = (side: string): string =>
+      requestPolicyYaml(
+        'RateLimitPolicy',
+        'l',
+        ROUTE,
+        `side: ${side}, limits: [{ name: x, limit: { requests: 1, per: 1s } }]`,
+      );
+    const fault = (side: string): string => requestPolicyYaml('FaultPolicy', 'f', ROUTE, `side: ${side}, reset: {}`);
+    expect(refused(limit('server'))).toEqual([expect.stringContaining('target the Service, and count by claims')]);
+    expect(refused(fault('server'))).toEqual([expect.stringContaining('target the Service, or rules that do not')]);
+    expect(refused(limit('client') + fault('client'))).toEqual([]);
   });
 });

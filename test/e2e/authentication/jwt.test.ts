@@ -1,4 +1,4 @@
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import * as grpc from '@grpc/grpc-js';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -87,7 +87,7 @@ describe('an application behind it', () => {
     opened.push(close);
     const { port, close: stop } = await listening(
       meshHandler(
-        (request: import('node:http').IncomingMessage, response: import('node:http').ServerResponse) => {
+        (request: IncomingMessage, response: ServerResponse) => {
           const { authorization, 'x-user': user, 'x-org': org } = request.headers;
           response.end(
             JSON.stringify({ authorization, user, org, raw: request.rawHeaders.filter((it) => it === 'root') }),
@@ -101,6 +101,27 @@ describe('an application behind it', () => {
       headers: { ...bearer(token()), 'x-user': 'root', 'x-org': 'root' },
     });
     expect(await reply.json()).toEqual({ user: 'ada', raw: [] });
+  });
+
+  test.each([
+    ['no cookie with a token that is not to be forwarded', '', 'theme=dark; lang=en'],
+    ['the cookie with one that is', ', forwardOriginalToken: true', undefined],
+  ])('sees %s', async (_, more, left) => {
+    const yaml = policy(`${INLINE}, fromCookies: [session]${more}`);
+    const { mesh, close } = await openCarrier('embedded', serviceYaml('reviews') + yaml);
+    opened.push(close);
+    const { port, close: stop } = await listening(
+      meshHandler(
+        ({ headers, rawHeaders }: IncomingMessage, response: ServerResponse) =>
+          response.end(JSON.stringify([headers.cookie, rawHeaders.filter((it) => it.includes('theme='))])),
+        { mesh, service: 'reviews' },
+      ),
+    );
+    opened.push(stop);
+    const cookie = `theme=dark; session=${token()}; lang=en`;
+    const reply = await fetch(`http://127.0.0.1:${port}/`, { headers: { cookie } });
+    const seen = left ?? cookie;
+    expect(await reply.json()).toEqual([seen, [seen]]);
   });
 
   test('has the claims in all four kinds of gRPC call, and metadata that no client can make up', async () => {

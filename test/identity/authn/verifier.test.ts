@@ -265,13 +265,14 @@ describe('headers', () => {
       bypassPreflight: false,
     });
     const token = signToken(RSA, claims({ sub, org: { name: 'ours', ids: [1, 2] }, admin: true }));
-    const found = await authenticate(
-      { headers: headerFields({ authorization: `bearer ${token}`, ...sent }), path: '/' },
-      { kind: 'provider', provider: 'p' },
-      verifiers,
+    const headers = headerFields(
+      'cookie' in sent
+        ? { cookie: sent.cookie.replace('TOKEN', token) }
+        : { authorization: `bearer ${token}`, ...sent },
     );
+    const found = await authenticate({ headers, path: '/' }, { kind: 'provider', provider: 'p' }, verifiers);
     if ('problem' in found) throw new Error(found.detail);
-    return { ...changesFor([of], found) };
+    return { ...changesFor([of], found, headers) };
   };
 
   test('claims are handed on, and what the client has put there is not', async () => {
@@ -302,5 +303,15 @@ describe('headers', () => {
       authorization: [],
       'x-payload': expect.stringMatching(/^[\w-]+$/),
     });
+  });
+
+  test('a cookie with a token that is not forwarded is taken away, and others are not', async () => {
+    const from = { headers: [], params: [], cookies: ['t'] };
+    const forward = false;
+    expect(await result({ cookie: 't=TOKEN' }, { from, forward })).toEqual({ cookie: [] });
+    expect(await result({ cookie: 'a=1; t=TOKEN;b="2"; tt=3' }, { from, forward })).toEqual({
+      cookie: 'a=1; b="2"; tt=3',
+    });
+    expect(await result({ cookie: 'a=1; t=TOKEN' }, { from, forward: true })).toEqual({});
   });
 });
