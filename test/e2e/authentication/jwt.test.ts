@@ -1,4 +1,5 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { once } from 'node:events';
+import { createServer, get, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import * as grpc from '@grpc/grpc-js';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -8,6 +9,7 @@ import { meshServerInterceptor } from '../../../src/server/grpc.js';
 import { hmacToken, jwks, signToken, testKey } from '../../support/jwt.js';
 import { listening } from '../../support/inbound-servers.js';
 import { serviceYaml } from '../../support/mesh-yaml.js';
+import { freeAddress } from '../../server/xds/support.js';
 import { CARRIERS, openCarrier } from '../support/carriers.js';
 import { type Opened, SERVED } from '../support/served.js';
 
@@ -122,6 +124,22 @@ describe('an application behind it', () => {
     const reply = await fetch(`http://127.0.0.1:${port}/`, { headers: { cookie } });
     const seen = left ?? cookie;
     expect(await reply.json()).toEqual([seen, [seen]]);
+  });
+
+  test('has the claims where it takes over the connection of a request, under mesh.serve', async () => {
+    const { mesh, close } = await openCarrier('embedded', serviceYaml('reviews') + policy(INLINE));
+    opened.push(close);
+    const server = createServer().on('upgrade', (_, socket) =>
+      socket.end(
+        `HTTP/1.1 101 Switching Protocols\r\nupgrade: t\r\nconnection: upgrade\r\nx-sub: ${mesh.claims()?.sub}\r\n\r\n`,
+      ),
+    );
+    const { host, port } = await freeAddress();
+    const serving = await mesh.serve(server, { address: `${host}:${port}`, service: 'reviews' });
+    await serving.ready();
+    const headers = { ...bearer(token()), upgrade: 't', connection: 'upgrade' };
+    const [reply] = (await once(get({ host, port, headers, agent: false }), 'upgrade')) as [IncomingMessage];
+    expect(reply.headers['x-sub']).toBe('ada');
   });
 
   test('has the claims in all four kinds of gRPC call, and metadata that no client can make up', async () => {
