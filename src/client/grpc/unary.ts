@@ -45,7 +45,12 @@ export function unary(service: Service, request: UnaryRequest): Promise<Uint8Arr
     authority: request.authority,
     method: 'POST',
     path: request.path,
-    headers: headerFields({ ...request.metadata, 'content-type': 'application/grpc', te: 'trailers', 'user-agent': USER_AGENT }),
+    headers: headerFields({
+      ...request.metadata,
+      'content-type': 'application/grpc',
+      te: 'trailers',
+      'user-agent': USER_AGENT,
+    }),
     body: new BytesBody(encodeFrame(request.message, false)),
     timeoutMs: request.timeoutMs,
     asksLimits: request.asksLimits,

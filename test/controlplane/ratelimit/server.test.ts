@@ -141,7 +141,9 @@ test('it stands beside ADS: configuration and rate limits each are ready or not'
 });
 
 test('a control plane with nothing to serve is refused', async () => {
-  await expect(startControlPlane({ listen: '127.0.0.1:0' })).rejects.toThrow('give config, resources, rateLimits or ca');
+  await expect(startControlPlane({ listen: '127.0.0.1:0' })).rejects.toThrow(
+    'give config, resources, rateLimits or ca',
+  );
 });
 
 /** On a gRPC server of the application's own. */
