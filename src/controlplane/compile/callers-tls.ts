@@ -26,7 +26,8 @@ export function callersTls(service: MeshService, port: MeshPort, said: Said): Up
     const names = subjectAltNames?.flatMap((name) => (name.type === 'URI' ? name.uri : name.hostname) ?? []);
     return { mutual: false, sni: hostname, names: names ?? [hostname] };
   }
-  if (port.tls && port.dnsName !== undefined) return simple(port.dnsName);
+  const host = port.dnsName ?? service.hosts?.[0];
+  if (port.tls && host !== undefined) return simple(host);
   return said.modes.of(service, port) === 'strict' ? mutual(service, said.trustDomain) : undefined;
 }
 
@@ -49,7 +50,7 @@ function trafficTls(
     const spec = mutual(service, trustDomain);
     return { ...spec, sni, names: names ?? spec.names };
   }
-  const server = sni ?? port.dnsName;
+  const server = sni ?? port.dnsName ?? service.hosts?.[0];
   if (server !== undefined) return { ...simple(server), ...(names !== undefined && { names }) };
   return { mutual: false, sniFromHost: true, names: names ?? [] };
 }
@@ -72,7 +73,7 @@ export function checkCallersTls(
           ['spec', 'validation'],
           `${resourceLabel(policy.kind, policy.namespace, policy.name)} has tls for Service "${service.name}" too: keep one of them`,
         );
-      if (tls.mode !== 'simple' || (tls.sni ?? port.dnsName) !== undefined) continue;
+      if (tls.mode !== 'simple' || (tls.sni ?? port.dnsName ?? service.hosts?.[0]) !== undefined) continue;
       if (port.endpoints.some(({ hostname }) => hostname === undefined))
         references.report(
           policy,
