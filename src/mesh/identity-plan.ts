@@ -1,10 +1,11 @@
-import { type Clock, inBackground } from '../core/clock.js';
+import { type Clock, inBackground, systemClock } from '../core/clock.js';
 import { DEFAULT_NAMESPACE, DEFAULT_PROVIDER, DEFAULT_TRUST_DOMAIN, workloadId } from '../core/identity.js';
 import type { Logger } from '../core/log.js';
 import type { Random } from '../core/random.js';
 import type { CertificateProviderConfig } from '../xds/bootstrap/index.js';
 import type { IdentityPlan } from './identity.js';
 import type { IdentityCa, IdentityEnvironment, IdentityOption, IdentityWorkloadApi } from './identity-option.js';
+import { sharedSource } from './shared-source.js';
 
 /** What is known when an identity is wanted. */
 export interface IdentityFacts {
@@ -114,7 +115,14 @@ function authority(ca: IdentityCa, facts: IdentityFacts): IdentityPlan {
   if (address === undefined)
     return { name, make: () => Promise.reject(new Error('set INMESH_CA, or identity.ca.address')) };
   const spiffeId = ca.spiffeId ?? ownId(facts);
-  const make = async () => (await import('./identity-remote.js')).caSource({ ...ca, address, spiffeId }, facts);
+  const { clock, environment } = facts;
+  const make = async () => {
+    const { caSource } = await import('./identity-remote.js');
+    const own = () => caSource({ ...ca, address, spiffeId }, facts);
+    return clock === systemClock
+      ? sharedSource(JSON.stringify([ca, address, spiffeId, environment.joinToken, environment.joinTokenFile]), own)
+      : own();
+  };
   return { name, make };
 }
 

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { type ConnectionInjector, type Server, ServerCredentials } from '@grpc/grpc-js';
+import { DecodeError } from '../../core/decode.js';
 import { knowGrpcSocket } from './grpc-ends.js';
 
 /**
@@ -12,6 +13,19 @@ export class Injection {
   readonly #own = new Set<ConnectionInjector>();
 
   constructor(private readonly server: Pick<Server, 'createConnectionInjector'>) {}
+
+  /** Throws DecodeError where the server takes nothing of ours: each copy of grpc-js knows its own credentials only. */
+  check(): void {
+    try {
+      this.server.createConnectionInjector(ServerCredentials.createInsecure()).destroy();
+    } catch {
+      throw new DecodeError(
+        'secure',
+        "the server is of another copy of @grpc/grpc-js than the mesh's: have one in the project (npm ls @grpc/grpc-js; a linked package brings its own: npm install " +
+          '--install-links)',
+      );
+    }
+  }
 
   /** Returns how to tell the client to go, where it can be told alone. */
   add(socket: Socket): () => void {

@@ -50,6 +50,7 @@ class SecuredGrpc implements SecuredServer {
     meter: Meter,
   ) {
     this.#injection = new Injection(server);
+    this.#injection.check();
     this.#front = new SecureFront({ mode, service, alpn: ['h2'] }, parts, meter, (socket) =>
       this.#injection.add(socket),
     );
