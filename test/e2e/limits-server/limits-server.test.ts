@@ -274,12 +274,12 @@ test('a mesh’s own service is the one whose policies count, where middleware n
   expect(answer).toEqual({ status: 200, remaining: '1' });
 });
 
-test('a server by the name of a service, in a mesh whose configuration never comes, serves after a second', async () => {
+test('a server by the name of a service, in a mesh whose configuration never comes, refuses after a second: policies might', async () => {
   const mesh = meshClient({ service: 'e2e', xds: '127.0.0.1:1', logger: silentLogger });
   opened.push(() => mesh.close());
   const { port, close } = await listening(
     meshHandler((_, response) => response.end('ok'), { mesh, service: 'reviews' }),
   );
   opened.push(close);
-  expect(await overHttp(port).ask()).toEqual({ status: 200, remaining: undefined });
+  expect(await overHttp(port).ask()).toEqual({ status: 503, remaining: undefined });
 });
