@@ -52,11 +52,22 @@ test('everything that happens is published on diagnostics channels', () => {
   mesh.meter.event({ kind: 'shed', protocol: 'http', priority: 'batch', reason: 'concurrency' });
   mesh.meter.event({ kind: 'limit:refused', rule: 'r', protocol: 'http', shadow: false, reason: 'limit' });
   mesh.meter.event({ kind: 'limit:queued', rule: 'r', waitedMs: 5 });
+  mesh.meter.event({ kind: 'tls:refused', reason: 'plaintext' });
   mesh.meter.event({ kind: 'quota:used', plan: 'free', units: 1 });
   mesh.meter.event({ kind: 'limit:store-lost', store: 'redis' });
   mesh.meter.event({ kind: 'limit:store-back', store: 'redis' });
   mesh.meter.event({ kind: 'fault', policy: 'p', fault: 'delay' });
   mesh.meter.event({ kind: 'experiment:stopped', policy: 'p', reason: 'time' });
+  mesh.meter.event({ kind: 'authz', decision: 'deny', policy: 'p', shadow: false });
+  mesh.meter.event({
+    kind: 'authz:audit',
+    rpcMethod: '/7',
+    principal: 's',
+    filter: 'f',
+    matchedRule: 'r',
+    authorized: false,
+    shadow: false,
+  });
   mesh.meter.event({ kind: 'mirror', cluster: 'c' });
   mesh.meter.event({ kind: 'mirror:dropped', cluster: 'c', reason: 'overflow' });
   mesh.meter.event({ kind: 'circuit:open', cluster: 'c', limit: 'max_requests' });
