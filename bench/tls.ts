@@ -17,7 +17,7 @@ import { memoryIdentity } from '../src/identity/sources/memory.js';
 import { tlsFactory } from '../src/identity/tls/factory.js';
 import { meshClient } from '../src/index.js';
 import { testCa, writeIdentity } from '../test/support/pki.js';
-import { compareCpu, compareRate, report, type Side } from './lib/compare.js';
+import { compareCpuAndRate, report, type Side } from './lib/compare.js';
 import { ECHO } from './lib/echo.js';
 import { type Peer, startPeer } from './lib/peers.js';
 
@@ -249,25 +249,21 @@ else if (process.env['INMESH_BENCH_SIDE'] === undefined)
   console.log(execFileSync('haproxy', ['-v'], { encoding: 'utf8' }).split('\n')[0]);
 
 const load = { concurrency: 16, perRun: 8_000, runs: 5 };
-const shakes = { concurrency: 4, perRun: 1_500, runs: 5 };
+const shakes = { concurrency: 4, perRun: 600, runs: 5 };
 const calls = (kind: 'fetch' | 'grpc') => ({
   sides: [ours(kind, false), ours(kind, true), ...(installed ? [sidecars(kind)] : [])],
   ...load,
 });
 report(
-  await compareCpu({ question: 'A fetch call, all processes together', ...calls('fetch') }),
-  await compareRate({ question: 'Fetch calls, 16 at a time', ...calls('fetch') }),
-  await compareCpu({ question: 'A unary gRPC call of 100 bytes, all processes together', ...calls('grpc') }),
-  await compareRate({ question: 'gRPC calls, 16 at a time', ...calls('grpc') }),
-  await compareCpu({
-    question: 'A mutual handshake, P-256, TLS 1.3, both ends',
+  ...(await compareCpuAndRate({ question: 'A fetch call, all processes together, 16 at a time', ...calls('fetch') })),
+  ...(await compareCpuAndRate({
+    question: 'A unary gRPC call of 100 bytes, all processes together, 16 at a time',
+    ...calls('grpc'),
+  })),
+  ...(await compareCpuAndRate({
+    question: 'A mutual handshake, P-256, TLS 1.3, both ends in one process',
     sides: [byNode(false), byMesh(false), byNode(true), byMesh(true)],
     ...shakes,
-  }),
-  await compareRate({
-    question: 'Mutual handshakes, both ends in one process',
-    sides: [byNode(false), byMesh(false), byNode(true), byMesh(true)],
-    ...shakes,
-  }),
+  })),
 );
 process.exit();

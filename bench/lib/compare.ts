@@ -53,41 +53,62 @@ const run = promisify(execFile);
  * A process's CPU time per call, the median of runs that alternate between the sides. Each run is a process of its own, as an application
  * uses one side or the other: what V8 learned of one must not slow the other down.
  */
-export const compareCpu = (options: CompareOptions): Promise<Comparison> => compare(options, 'MEASURED');
+export const compareCpu = async (options: CompareOptions): Promise<Comparison> => (await compareCpuAndRate(options))[0];
 
 /** How many a second, likewise. Higher is better. */
-export const compareRate = (options: CompareOptions): Promise<Comparison> => compare(options, 'A SECOND');
+export const compareRate = async (options: CompareOptions): Promise<Comparison> =>
+  (await compareCpuAndRate(options))[1];
 
-async function compare(options: CompareOptions, what: 'MEASURED' | 'A SECOND'): Promise<Comparison> {
-  const { question, sides } = options;
+/** Both, of the same runs. Budgets are of the CPU. */
+export async function compareCpuAndRate(
+  options: CompareOptions,
+): Promise<readonly [cpu: Comparison, rate: Comparison]> {
+  const { question, sides, each } = options;
   if (ONE_SIDE !== undefined) {
     const { question: asked, name } = JSON.parse(ONE_SIDE) as { question: string; name: string };
     if (asked === question) await measure(sides.find((side) => side.name === name) as Side, options);
-    return { question, unit: '', rows: [] };
+    const nothing = { question, unit: '', rows: [] };
+    return [nothing, nothing];
   }
-  const samples = new Map<Side, number[]>(sides.map((side) => [side, []]));
+  const cpu = sides.map((): number[] => []);
+  const rate = sides.map((): number[] => []);
   for (let round = 0; round < (SMOKE ? 1 : options.runs); round++) {
     // Each round begins with another side, so that none always has the machine as the other leaves it.
     for (let i = 0; i < sides.length; i++) {
-      const side = sides[(i + round) % sides.length] as Side;
-      const env = { ...process.env, INMESH_BENCH_SIDE: JSON.stringify({ question, name: side.name }) };
+      const at = (i + round) % sides.length;
+      const env = { ...process.env, INMESH_BENCH_SIDE: JSON.stringify({ question, name: sides[at]?.name }) };
       const { stdout } = await run(process.execPath, process.argv.slice(1), { env });
-      samples.get(side)?.push(Number(new RegExp(`^${what} (.*)$`, 'm').exec(stdout)?.[1]));
+      const said = (what: string): number => Number(new RegExp(`^${what} (.*)$`, 'm').exec(stdout)?.[1]);
+      cpu[at]?.push(said('MEASURED'));
+      rate[at]?.push(said('A SECOND'));
     }
   }
-  const { each } = options;
   const scale = each === undefined ? 1 : 1_000 / each.perOnce;
-  const medians = sides.map((side) => median(samples.get(side) as number[]) * scale);
-  const base = medians[0] as number;
-  return {
-    question,
-    unit: what === 'A SECOND' ? 'a second' : each === undefined ? 'µs CPU per call' : `ns CPU per ${each.what}`,
-    rows: sides.map(({ name }, i) => {
-      const value = medians[i] as number;
-      const budget = options.budgets?.[name];
-      return { name, value, ratio: value / base, ...(budget === undefined ? {} : { budget }) };
-    }),
-  };
+  const perCall = each === undefined ? 'µs CPU per call' : `ns CPU per ${each.what}`;
+  return [
+    comparison(
+      options,
+      perCall,
+      cpu.map((samples) => median(samples) * scale),
+      options.budgets,
+    ),
+    comparison(options, 'a second', rate.map(median)),
+  ];
+}
+
+function comparison(
+  { question, sides }: CompareOptions,
+  unit: string,
+  values: readonly number[],
+  budgets: CompareOptions['budgets'] = {},
+): Comparison {
+  const base = values[0] as number;
+  const rows = sides.map(({ name }, i) => {
+    const value = values[i] as number;
+    const budget = budgets[name];
+    return { name, value, ratio: value / base, ...(budget === undefined ? {} : { budget }) };
+  });
+  return { question, unit, rows };
 }
 
 async function measure(side: Side, { perRun, concurrency }: CompareOptions): Promise<void> {

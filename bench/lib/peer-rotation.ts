@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type * as grpc from '@grpc/grpc-js';
@@ -5,12 +6,29 @@ import { type ControlPlane, type ControlPlaneCa, startControlPlane } from '../..
 import { silentLogger } from '../../src/core/log.js';
 import { XdsServer } from '../../src/grpc.js';
 import { meshClient } from '../../src/index.js';
-import { type PlaneStart, ROTATED, type ServerStart, STREAM_EVERY_MS, STREAM_MESSAGES } from './rotated.js';
+import {
+  type Issued,
+  type PlaneStart,
+  ROTATED,
+  type ServerStart,
+  STREAM_EVERY_MS,
+  STREAM_MESSAGES,
+} from './rotated.js';
 
 /*
- * For `rotation`. A control plane with an authority, whose leaves live for seconds: GET /go opens it; GET /token?of=reviews makes a join token, GET /rotate begins to
- * rotate the root, GET /rotation says how far that is. Or a server under mutual TLS, whose GET /seen tells how many certificates it has had.
+ * For `rotation` and `revocation`. A control plane with an authority, whose leaves live for seconds: GET /go opens it; GET /token?of=reviews makes a join token, GET /issue?of=reviews
+ * a certificate, GET /revoke?of=reviews takes all of that name back, GET /rotate begins to rotate the root, GET /rotation says how far that is. Or a server under mutual TLS, whose GET /seen tells how many certificates it has had.
  */
+const idOf = (service: string): string => `spiffe://cluster.local/ns/default/sa/${service}`;
+
+/** A certificate with its key in the clear: for a caller that is no mesh. */
+async function issued({ authority }: ControlPlaneCa, service: string): Promise<Issued> {
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const spki = publicKey.export({ type: 'spki', format: 'der' });
+  const { certificates } = await authority.issue({ spiffeId: idOf(service), publicKey: spki, by: 'bench' });
+  return { cert: certificates.join(''), key: String(privateKey.export({ type: 'pkcs8', format: 'pem' })) };
+}
+
 const [role, json = '{}'] = process.argv.slice(2);
 let routes: Readonly<Record<string, (query: URLSearchParams) => unknown>>;
 let port: number;
@@ -31,8 +49,9 @@ if (role === 'plane') {
       const ca = { directory, listen: caListen, leafMs, distributeMs };
       opened = await startControlPlane({ config, listen, ca });
     },
-    '/token': async (query) =>
-      (await authority().tokens.create(`spiffe://cluster.local/ns/default/sa/${query.get('of')}`)).token,
+    '/token': async (query) => (await authority().tokens.create(idOf(String(query.get('of'))))).token,
+    '/issue': (query) => issued(authority(), String(query.get('of'))),
+    '/revoke': async (query) => (await authority().authority.revoke(idOf(String(query.get('of'))))).length,
     '/rotate': async () => void (await authority().authority.rotateRoot()),
     '/rotation': () => authority().authority.state.rotation?.step ?? 'none',
   };

@@ -28,3 +28,9 @@ export interface ServerStart {
   readonly serve: string;
   readonly kind: 'http' | 'grpc';
 }
+
+/** PEM, both. */
+export interface Issued {
+  readonly cert: string;
+  readonly key: string;
+}
