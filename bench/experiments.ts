@@ -1,5 +1,5 @@
 /* What do the policies do when a backend is slow, fails at once, or goes? In virtual time, the same in every run; docs/balancing.md has the plots. */
-import type { BalancerConfig } from '../src/core/model/cluster.js';
+import type { BalancerConfig } from '../src/core/model/balancer.js';
 import { beyondRoundRobin } from '../test/experiments/support/beyond-round-robin.js';
 import { fastFailure } from '../test/experiments/support/fast-failure.js';
 import { localityLoss } from '../test/experiments/support/locality-loss.js';

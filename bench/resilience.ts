@@ -23,12 +23,10 @@ import { Deadlines } from '../src/core/deadlines.js';
 import { headerFields } from '../src/core/headers.js';
 import { silentLogger as logger } from '../src/core/log.js';
 import { noMeter as meter } from '../src/core/meter.js';
-import {
-  DEFAULT_BREAKER,
-  DEFAULT_CIRCUIT_LIMITS,
-  DEFAULT_RETRY_BUDGET,
-  type FallbackConfig,
-} from '../src/core/model/cluster.js';
+import { DEFAULT_BREAKER } from '../src/core/model/breaker.js';
+import { DEFAULT_CIRCUIT_LIMITS } from '../src/core/model/circuit-limits.js';
+import { DEFAULT_RETRY_BUDGET } from '../src/core/model/retry-budget.js';
+import type { FallbackConfig } from '../src/core/model/fallback.js';
 import { DEFAULT_HEDGE, DEFAULT_RETRY } from '../src/core/model/route.js';
 import { systemRandom as random } from '../src/core/random.js';
 import { localReply } from '../src/core/reply.js';

@@ -3,13 +3,11 @@ import type { Scheme } from '../core/call.js';
 import { type Resolver, watchDns } from '../core/dns.js';
 import { ConfigUnavailableError, EgressDeniedError, type MeshError, UnknownHostError } from '../core/errors.js';
 import { routeTo } from '../core/model/beside.js';
-import {
-  type ClusterConfig,
-  DEFAULT_BALANCER,
-  DEFAULT_CIRCUIT_LIMITS,
-  DEFAULT_IDLE_TIMEOUT_MS,
-  DEFAULT_RETRY_BUDGET,
-} from '../core/model/cluster.js';
+import type { ClusterConfig } from '../core/model/cluster.js';
+import { DEFAULT_BALANCER } from '../core/model/balancer.js';
+import { DEFAULT_CIRCUIT_LIMITS } from '../core/model/circuit-limits.js';
+import { DEFAULT_IDLE_TIMEOUT_MS } from '../core/model/connection.js';
+import { DEFAULT_RETRY_BUDGET } from '../core/model/retry-budget.js';
 import { addressKey, type EndpointConfig } from '../core/model/endpoint.js';
 import { systemTls } from '../core/model/tls.js';
 import type { TargetConfig } from '../core/model/target.js';

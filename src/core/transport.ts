@@ -1,7 +1,7 @@
 import type { Priority } from './call.js';
 import type { Clock } from './clock.js';
 import type { Logger } from './log.js';
-import type { ConnectionConfig } from './model/cluster.js';
+import type { ConnectionConfig } from './model/connection.js';
 import type { EndpointConfig } from './model/endpoint.js';
 import type { Random } from './random.js';
 import type { Service } from './service.js';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type MeshEvent, noMeter } from '../../src/core/meter.js';
-import { DEFAULT_CIRCUIT_LIMITS } from '../../src/core/model/cluster.js';
+import { DEFAULT_CIRCUIT_LIMITS } from '../../src/core/model/circuit-limits.js';
 import { stack } from '../../src/core/service.js';
 import { CircuitLimits, requestLimit } from '../../src/resilience/concurrency/circuit-limits.js';
 import { aCall, OpenReply, scripted } from '../support/calls.js';

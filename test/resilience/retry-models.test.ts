@@ -4,7 +4,7 @@ import { ConnectionLostError, StreamRefusedError } from '../../src/client/transp
 import type { Call } from '../../src/core/call.js';
 import { CancelledError, type MeshError } from '../../src/core/errors.js';
 import { noMeter } from '../../src/core/meter.js';
-import { DEFAULT_CIRCUIT_LIMITS } from '../../src/core/model/cluster.js';
+import { DEFAULT_CIRCUIT_LIMITS } from '../../src/core/model/circuit-limits.js';
 import { DEFAULT_RETRY } from '../../src/core/model/route.js';
 import type { Reply } from '../../src/core/reply.js';
 import { CircuitLimits } from '../../src/resilience/concurrency/circuit-limits.js';

@@ -1,7 +1,7 @@
 import { type BalancingConfig, registerBalancer } from '../../src/client/balancer/balancer.js';
 import type { Policy } from '../../src/client/balancer/policy.js';
 import type { Endpoint } from '../../src/client/endpoints/endpoint.js';
-import { DEFAULT_WEIGHTED_ROUND_ROBIN } from '../../src/core/model/cluster.js';
+import { DEFAULT_WEIGHTED_ROUND_ROBIN } from '../../src/core/model/balancer.js';
 import type { EndpointConfig } from '../../src/core/model/endpoint.js';
 import { emptyMetrics } from '../../src/core/orca-report.js';
 import type { FakeClock } from './fake-clock.js';

@@ -7,7 +7,7 @@ import { http2Transport } from '../../src/client/transport/http2/transport.js';
 import { EndpointHealth } from '../../src/client/endpoints/health.js';
 import type { HealthCheckEnv } from '../../src/client/health/health-checker.js';
 import type { MeshEvent } from '../../src/core/meter.js';
-import type { HealthCheckConfig } from '../../src/core/model/cluster.js';
+import type { HealthCheckConfig } from '../../src/core/model/health-check.js';
 import type { EndpointConfig } from '../../src/core/model/endpoint.js';
 import { seededRandom } from '../../src/core/random.js';
 import { anEndpoint } from './endpoints.js';

@@ -3,7 +3,7 @@ import type { AttemptMonitor } from '../../src/client/endpoints/endpoint.js';
 import { EndpointHealth } from '../../src/client/endpoints/health.js';
 import type { Logger } from '../../src/core/log.js';
 import type { MeshEvent } from '../../src/core/meter.js';
-import type { OutlierConfig } from '../../src/core/model/cluster.js';
+import type { OutlierConfig } from '../../src/core/model/outlier.js';
 import { seededRandom } from '../../src/core/random.js';
 import { FakeClock } from './fake-clock.js';
 

@@ -1,9 +1,7 @@
-import {
-  type ClusterConfig,
-  DEFAULT_BALANCER,
-  DEFAULT_CIRCUIT_LIMITS,
-  DEFAULT_RETRY_BUDGET,
-} from '../../src/core/model/cluster.js';
+import type { ClusterConfig } from '../../src/core/model/cluster.js';
+import { DEFAULT_BALANCER } from '../../src/core/model/balancer.js';
+import { DEFAULT_CIRCUIT_LIMITS } from '../../src/core/model/circuit-limits.js';
+import { DEFAULT_RETRY_BUDGET } from '../../src/core/model/retry-budget.js';
 import type { RouteMatch } from '../../src/core/model/match.js';
 import type { CorsPolicy, ForwardAction, Route } from '../../src/core/model/route.js';
 import type { TargetConfig } from '../../src/core/model/target.js';

@@ -1,4 +1,4 @@
-import type { BalancerConfig } from '../../core/model/cluster.js';
+import type { BalancerConfig } from '../../core/model/balancer.js';
 import type { Endpoint } from '../endpoints/endpoint.js';
 import { random } from './random.js';
 import type { BalancerEnv, Policy } from './policy.js';

@@ -1,4 +1,4 @@
-import type { BalancerConfig } from '../../core/model/cluster.js';
+import type { BalancerConfig } from '../../core/model/balancer.js';
 import { fullScan } from './full-scan.js';
 import { choiceOf } from './p2c.js';
 import type { BalancerEnv, Policy } from './policy.js';

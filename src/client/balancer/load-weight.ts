@@ -1,4 +1,4 @@
-import type { BalancerConfig, WeightedRoundRobinConfig } from '../../core/model/cluster.js';
+import type { BalancerConfig, WeightedRoundRobinConfig } from '../../core/model/balancer.js';
 import type { BackendMetrics } from '../../core/orca-report.js';
 import type { Endpoint } from '../endpoints/endpoint.js';
 

@@ -1,4 +1,4 @@
-import type { LocalityConfig, PriorityConfig } from '../../core/model/cluster.js';
+import type { LocalityConfig, PriorityConfig } from '../../core/model/balancer.js';
 import type { Locality } from '../../core/model/endpoint.js';
 import type { Endpoint } from '../endpoints/endpoint.js';
 

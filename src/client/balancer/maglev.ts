@@ -1,4 +1,4 @@
-import type { BalancerConfig } from '../../core/model/cluster.js';
+import type { BalancerConfig } from '../../core/model/balancer.js';
 import type { Endpoint } from '../endpoints/endpoint.js';
 import { BoundedLoad } from './bounded-load.js';
 import { highWord, lowWord, requireHash64 } from './hash.js';

@@ -1,4 +1,4 @@
-import type { BalancerConfig } from '../../core/model/cluster.js';
+import type { BalancerConfig } from '../../core/model/balancer.js';
 import { AT, DECAY, HELD_FOR, HELD_UNTIL, INFLIGHT, LAST_PICKED, LATENCY, slab } from './load-slab.js';
 import { choiceOf } from './p2c.js';
 import type { BalancerEnv, Policy } from './policy.js';

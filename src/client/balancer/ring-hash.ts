@@ -1,5 +1,5 @@
 import { headerValue } from '../../core/headers.js';
-import type { BalancerConfig } from '../../core/model/cluster.js';
+import type { BalancerConfig } from '../../core/model/balancer.js';
 import type { Endpoint } from '../endpoints/endpoint.js';
 import { BoundedLoad } from './bounded-load.js';
 import { highWord, lowWord, requireHash64 } from './hash.js';

@@ -1,4 +1,4 @@
-import type { SubsetConfig } from '../../core/model/cluster.js';
+import type { SubsetConfig } from '../../core/model/balancer.js';
 import type { Endpoint } from '../endpoints/endpoint.js';
 import { ownWeight } from './locality.js';
 import type { PickRequest, Policy } from './policy.js';

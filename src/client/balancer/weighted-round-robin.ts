@@ -1,4 +1,4 @@
-import type { WeightedRoundRobinConfig } from '../../core/model/cluster.js';
+import type { WeightedRoundRobinConfig } from '../../core/model/balancer.js';
 import type { Endpoint } from '../endpoints/endpoint.js';
 import { avoiding } from './avoid.js';
 import { type LoadWeight, loadWeightOf, STALE } from './load-weight.js';

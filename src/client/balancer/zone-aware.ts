@@ -1,4 +1,4 @@
-import type { LocalityConfig } from '../../core/model/cluster.js';
+import type { LocalityConfig } from '../../core/model/balancer.js';
 import type { Endpoint } from '../endpoints/endpoint.js';
 import { localityKey } from './locality.js';
 import { Lottery } from './lottery.js';

@@ -1,10 +1,7 @@
 import type { Clock } from '../../core/clock.js';
 import type { Meter } from '../../core/meter.js';
-import {
-  type AggregateClusterConfig,
-  type CircuitLimitsConfig,
-  DEFAULT_CIRCUIT_LIMITS,
-} from '../../core/model/cluster.js';
+import type { AggregateClusterConfig } from '../../core/model/cluster.js';
+import { type CircuitLimitsConfig, DEFAULT_CIRCUIT_LIMITS } from '../../core/model/circuit-limits.js';
 import type { Service } from '../../core/service.js';
 import { CircuitLimits } from '../../resilience/concurrency/circuit-limits.js';
 import { createFallback, type Fallback } from '../../resilience/fallback/fallback.js';

@@ -1,5 +1,6 @@
 import type { Logger } from '../../core/log.js';
-import type { ApertureConfig, ClusterConfig, SubsetConfig } from '../../core/model/cluster.js';
+import type { ApertureConfig, SubsetConfig } from '../../core/model/balancer.js';
+import type { ClusterConfig } from '../../core/model/cluster.js';
 import type { HealthStatus } from '../../core/model/endpoint.js';
 import type { Random } from '../../core/random.js';
 import { type Hash64, requireHash64 } from '../balancer/hash.js';

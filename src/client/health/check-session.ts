@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/clock.js';
-import type { HealthCheckConfig } from '../../core/model/cluster.js';
+import type { HealthCheckConfig } from '../../core/model/health-check.js';
 import type { Random } from '../../core/random.js';
 import type { Pace } from './pace.js';
 import { type CheckResult, failed, type FailureType, type Probe } from './probe.js';

@@ -1,4 +1,4 @@
-import type { HealthCheckConfig } from '../../core/model/cluster.js';
+import type { HealthCheckConfig } from '../../core/model/health-check.js';
 import { addressKey, type EndpointConfig } from '../../core/model/endpoint.js';
 import type { UpstreamTls } from '../../core/model/tls.js';
 import type { EndpointHealth } from '../endpoints/health.js';

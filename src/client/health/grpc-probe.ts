@@ -1,4 +1,4 @@
-import type { HealthCheckConfig } from '../../core/model/cluster.js';
+import type { HealthCheckConfig } from '../../core/model/health-check.js';
 import { servingStatusName, SERVING } from './health-message.js';
 import { openHealthStream } from './health-stream.js';
 import { ProbeConnection } from './probe-connection.js';

@@ -1,5 +1,5 @@
 import type { Meter } from '../../core/meter.js';
-import type { HealthCheckConfig } from '../../core/model/cluster.js';
+import type { HealthCheckConfig } from '../../core/model/health-check.js';
 import type { EndpointConfig } from '../../core/model/endpoint.js';
 import type { UpstreamTls } from '../../core/model/tls.js';
 import { type CheckNews, CheckSession, type SessionOwner } from './check-session.js';

@@ -2,7 +2,7 @@ import type { BodySink } from '../../core/body.js';
 import { Call } from '../../core/call.js';
 import { CancelledError, type MeshError } from '../../core/errors.js';
 import { headerFields } from '../../core/headers.js';
-import type { HealthCheckConfig } from '../../core/model/cluster.js';
+import type { HealthCheckConfig } from '../../core/model/health-check.js';
 import type { Reply } from '../../core/reply.js';
 import { compileMutation, type Mutator } from '../../routing/header-mutation.js';
 import { ProbeConnection } from './probe-connection.js';

@@ -1,5 +1,5 @@
 import { connect as connectTcp, type Socket } from 'node:net';
-import type { HealthCheckConfig } from '../../core/model/cluster.js';
+import type { HealthCheckConfig } from '../../core/model/health-check.js';
 import type { Address } from '../../core/model/endpoint.js';
 import type { TlsClient } from '../../core/tls.js';
 import { type CheckResult, failed, PASSED, type Probe, type ProbeEnv, type ProbeTarget, tlsTo } from './probe.js';

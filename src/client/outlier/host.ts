@@ -1,4 +1,4 @@
-import type { OutlierConfig } from '../../core/model/cluster.js';
+import type { OutlierConfig } from '../../core/model/outlier.js';
 import type { AttemptMonitor } from '../endpoints/endpoint.js';
 import type { EndpointHealth } from '../endpoints/health.js';
 import type { ConsecutiveType } from './ejection.js';

@@ -1,4 +1,4 @@
-import type { OutlierConfig } from '../../core/model/cluster.js';
+import type { OutlierConfig } from '../../core/model/outlier.js';
 import type { EjectionType } from './ejection.js';
 
 type Kind = { readonly enforcing: number } | undefined;

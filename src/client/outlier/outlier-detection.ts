@@ -1,7 +1,7 @@
 import type { Clock } from '../../core/clock.js';
 import type { Logger } from '../../core/log.js';
 import type { Meter } from '../../core/meter.js';
-import type { FailurePercentageEjection, OutlierConfig, SuccessRateEjection } from '../../core/model/cluster.js';
+import type { FailurePercentageEjection, OutlierConfig, SuccessRateEjection } from '../../core/model/outlier.js';
 import type { Random } from '../../core/random.js';
 import { EjectionCounts } from './counts.js';
 import type { ConsecutiveType, EjectionType, Evidence, StatisticalType } from './ejection.js';

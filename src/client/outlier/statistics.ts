@@ -1,4 +1,4 @@
-import type { FailurePercentageEjection, SuccessRateEjection } from '../../core/model/cluster.js';
+import type { FailurePercentageEjection, SuccessRateEjection } from '../../core/model/outlier.js';
 import type { Evidence } from './ejection.js';
 import type { Tally } from './tally.js';
 

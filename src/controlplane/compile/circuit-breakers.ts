@@ -1,4 +1,4 @@
-import { DEFAULT_RETRY_BUDGET } from '../../core/model/cluster.js';
+import { DEFAULT_RETRY_BUDGET } from '../../core/model/retry-budget.js';
 import type { Resource } from '../../core/resources.js';
 import type { ConnectionPoolSpec } from '../yaml/schema/connection-pool.js';
 import type { TrafficPolicySpec } from '../yaml/schema/traffic-policy.js';

@@ -1,5 +1,5 @@
 import { ConfigUnavailableError } from '../errors.js';
-import type { FallbackConfig } from './cluster.js';
+import type { FallbackConfig } from './fallback.js';
 
 /** A cluster that cannot be called, since its endpoints or its members cannot be used, while its own resource is known: what stands in for it is. */
 export class TroubledCluster extends ConfigUnavailableError {

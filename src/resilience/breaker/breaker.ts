@@ -1,7 +1,7 @@
 import type { Outcome } from '../../core/classify.js';
 import type { Clock } from '../../core/clock.js';
 import type { Meter, MeshEvent } from '../../core/meter.js';
-import type { BreakerConfig } from '../../core/model/cluster.js';
+import type { BreakerConfig } from '../../core/model/breaker.js';
 import type { Random } from '../../core/random.js';
 import { Circuit, type Opossum } from './circuit.js';
 import { BreakerOpenError } from './errors.js';

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import type CircuitBreaker from 'opossum';
-import type { BreakerConfig } from '../../core/model/cluster.js';
+import type { BreakerConfig } from '../../core/model/breaker.js';
 
 /** opossum's class. It is loaded by those who configure a breaker, and by nobody else. */
 export type Opossum = typeof CircuitBreaker;

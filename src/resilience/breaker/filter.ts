@@ -1,7 +1,7 @@
 import type { Call } from '../../core/call.js';
 import { classifyError, classifyReply } from '../../core/classify.js';
 import { MeshError } from '../../core/errors.js';
-import type { BreakerConfig } from '../../core/model/cluster.js';
+import type { BreakerConfig } from '../../core/model/breaker.js';
 import type { Reply } from '../../core/reply.js';
 import type { Filter, Service } from '../../core/service.js';
 import { Breaker, type BreakerEnv } from './breaker.js';

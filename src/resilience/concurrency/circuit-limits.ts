@@ -1,6 +1,6 @@
 import type { Priority } from '../../core/call.js';
 import { MeshError } from '../../core/errors.js';
-import type { CircuitLimitsConfig, PriorityLimits } from '../../core/model/cluster.js';
+import type { CircuitLimitsConfig, PriorityLimits } from '../../core/model/circuit-limits.js';
 import type { Meter } from '../../core/meter.js';
 import type { Filter } from '../../core/service.js';
 import type { ConnectionLimits } from '../../core/transport.js';

@@ -1,6 +1,6 @@
 import type { Body } from '../../core/body.js';
 import { MeshError } from '../../core/errors.js';
-import type { FallbackConfig } from '../../core/model/cluster.js';
+import type { FallbackConfig } from '../../core/model/fallback.js';
 import type { Reply } from '../../core/reply.js';
 import type { Filter } from '../../core/service.js';
 import { type Failure, failedReply, isFailure } from './failure.js';

@@ -2,7 +2,7 @@ import { BytesBody } from '../../core/body.js';
 import type { Call } from '../../core/call.js';
 import type { Clock } from '../../core/clock.js';
 import { copyHeaders, endToEndHeaders, type HeaderFields, headerValue } from '../../core/headers.js';
-import type { FallbackConfig } from '../../core/model/cluster.js';
+import type { FallbackConfig } from '../../core/model/fallback.js';
 import type { Reply } from '../../core/reply.js';
 import { keeping, mayBeKept, wantsFresh } from './cache-rules.js';
 import type { Failure } from './failure.js';

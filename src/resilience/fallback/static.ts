@@ -1,5 +1,5 @@
 import { appendHeader, headerFields } from '../../core/headers.js';
-import type { FallbackConfig } from '../../core/model/cluster.js';
+import type { FallbackConfig } from '../../core/model/fallback.js';
 import { grpcReply } from './grpc-reply.js';
 import { httpReply } from './http-reply.js';
 import type { Kind } from './kind.js';

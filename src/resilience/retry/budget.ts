@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/clock.js';
-import type { RetryBudgetConfig } from '../../core/model/cluster.js';
+import type { RetryBudgetConfig } from '../../core/model/retry-budget.js';
 
 /** How many parts the window has: a deposit counts for between 9/10 and 10/10 of `ttlMs`. */
 const SLOTS = 10;

@@ -1,6 +1,7 @@
 import type { DnsOptions } from '../../core/dns.js';
 import type { MeshError } from '../../core/errors.js';
-import type { ClusterConfig, FallbackConfig } from '../../core/model/cluster.js';
+import type { ClusterConfig } from '../../core/model/cluster.js';
+import type { FallbackConfig } from '../../core/model/fallback.js';
 import { TroubledCluster } from '../../core/model/troubled-cluster.js';
 import { CLUSTER, ENDPOINT } from '../../core/resources.js';
 import type { ResourceCache } from '../resource-cache.js';

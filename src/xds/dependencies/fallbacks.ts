@@ -1,5 +1,6 @@
 import { MeshError } from '../../core/errors.js';
-import type { AggregateClusterConfig, FallbackConfig } from '../../core/model/cluster.js';
+import type { AggregateClusterConfig } from '../../core/model/cluster.js';
+import type { FallbackConfig } from '../../core/model/fallback.js';
 import { TroubledCluster } from '../../core/model/troubled-cluster.js';
 import type { StateOf } from './aggregates.js';
 import type { NodeState } from './cluster-node.js';

@@ -1,4 +1,4 @@
-import type { ApertureConfig } from '../../core/model/cluster.js';
+import type { ApertureConfig } from '../../core/model/balancer.js';
 import type { Message } from './message.js';
 import type { Settings } from './struct.js';
 

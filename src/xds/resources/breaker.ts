@@ -1,4 +1,4 @@
-import { type BreakerConfig, DEFAULT_BREAKER } from '../../core/model/cluster.js';
+import { type BreakerConfig, DEFAULT_BREAKER } from '../../core/model/breaker.js';
 import type { Message } from './message.js';
 import { filterMetadata, OWN_METADATA, type Settings } from './struct.js';
 

@@ -1,10 +1,9 @@
 import {
   type CircuitLimitsConfig,
   DEFAULT_CIRCUIT_LIMITS,
-  DEFAULT_RETRY_BUDGET,
   type PriorityLimits,
-  type RetryBudgetConfig,
-} from '../../core/model/cluster.js';
+} from '../../core/model/circuit-limits.js';
+import { DEFAULT_RETRY_BUDGET, type RetryBudgetConfig } from '../../core/model/retry-budget.js';
 import type { Message } from './message.js';
 import { percentShare } from './percent.js';
 import { filterMetadata, OWN_METADATA } from './struct.js';

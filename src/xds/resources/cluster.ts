@@ -1,4 +1,5 @@
-import { type ClusterConfig, DEFAULT_CONNECT_TIMEOUT_MS } from '../../core/model/cluster.js';
+import type { ClusterConfig } from '../../core/model/cluster.js';
+import { DEFAULT_CONNECT_TIMEOUT_MS } from '../../core/model/connection.js';
 import type { Steps } from '../../core/steps.js';
 import { breaker } from './breaker.js';
 import { checkPerHostLimits, circuitLimits, retryBudget } from './circuit-limits.js';

@@ -1,4 +1,4 @@
-import { type ConnectionConfig, DEFAULT_CONNECTIONS } from '../../core/model/cluster.js';
+import { type ConnectionConfig, DEFAULT_CONNECTIONS } from '../../core/model/connection.js';
 import type { Message } from './message.js';
 import { filterMetadata, OWN_METADATA } from './struct.js';
 

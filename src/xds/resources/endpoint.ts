@@ -1,4 +1,4 @@
-import type { PriorityConfig } from '../../core/model/cluster.js';
+import type { PriorityConfig } from '../../core/model/balancer.js';
 import { addressKey, type EndpointConfig, type Locality } from '../../core/model/endpoint.js';
 import type { Steps } from '../../core/steps.js';
 import { type Hosts, socketAddress } from './address.js';

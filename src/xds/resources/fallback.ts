@@ -1,4 +1,4 @@
-import type { FallbackConfig } from '../../core/model/cluster.js';
+import type { FallbackConfig } from '../../core/model/fallback.js';
 import { isHeaderName, isHeaderValue } from './header-name.js';
 import type { Message } from './message.js';
 import { filterMetadata, OWN_METADATA, type Settings } from './struct.js';

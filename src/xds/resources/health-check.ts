@@ -1,4 +1,4 @@
-import type { HealthCheckConfig } from '../../core/model/cluster.js';
+import type { HealthCheckConfig } from '../../core/model/health-check.js';
 import { headerMutation } from './header-mutation.js';
 import { isHeaderValue } from './header-name.js';
 import type { Message } from './message.js';

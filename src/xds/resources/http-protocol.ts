@@ -1,4 +1,4 @@
-import { type ConnectionConfig, DEFAULT_IDLE_TIMEOUT_MS } from '../../core/model/cluster.js';
+import { type ConnectionConfig, DEFAULT_IDLE_TIMEOUT_MS } from '../../core/model/connection.js';
 import { connections } from './connections.js';
 import type { Message } from './message.js';
 

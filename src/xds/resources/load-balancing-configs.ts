@@ -3,7 +3,7 @@ import {
   DEFAULT_BALANCER,
   DEFAULT_WEIGHTED_ROUND_ROBIN,
   type WeightedRoundRobinConfig,
-} from '../../core/model/cluster.js';
+} from '../../core/model/balancer.js';
 import type { Message } from './message.js';
 import type { Settings } from './struct.js';
 

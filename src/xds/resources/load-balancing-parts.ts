@@ -4,7 +4,7 @@ import type {
   LocalityConfig,
   SlowStartConfig,
   SubsetConfig,
-} from '../../core/model/cluster.js';
+} from '../../core/model/balancer.js';
 
 /** How endpoints are chosen: which there are to choose from, and by what. Absent parts as in `ClusterConfig`. */
 export interface LoadBalancing {

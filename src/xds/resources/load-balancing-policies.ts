@@ -1,4 +1,4 @@
-import type { ApertureConfig, SubsetConfig } from '../../core/model/cluster.js';
+import type { ApertureConfig, SubsetConfig } from '../../core/model/balancer.js';
 import { type Extension, extension } from './any.js';
 import { deterministicAperture, randomSubsetting } from './aperture.js';
 import {

@@ -1,4 +1,4 @@
-import type { LocalityConfig } from '../../core/model/cluster.js';
+import type { LocalityConfig } from '../../core/model/balancer.js';
 import { type Message, UINT32_MAX } from './message.js';
 import { percentShare } from './percent.js';
 import type { Settings } from './struct.js';

@@ -1,4 +1,4 @@
-import type { FailurePercentageEjection, OutlierConfig, SuccessRateEjection } from '../../core/model/cluster.js';
+import type { FailurePercentageEjection, OutlierConfig, SuccessRateEjection } from '../../core/model/outlier.js';
 import type { Message } from './message.js';
 
 /** Defaults of outlier_detection.proto; those of gRFC A50 are the same. Times in milliseconds. */

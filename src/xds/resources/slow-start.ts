@@ -1,4 +1,4 @@
-import type { SlowStartConfig } from '../../core/model/cluster.js';
+import type { SlowStartConfig } from '../../core/model/balancer.js';
 import type { Message } from './message.js';
 import { percentShare } from './percent.js';
 import type { Settings } from './struct.js';

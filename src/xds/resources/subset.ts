@@ -1,4 +1,4 @@
-import type { SubsetConfig } from '../../core/model/cluster.js';
+import type { SubsetConfig } from '../../core/model/balancer.js';
 import type { SubsetCriteria } from '../../core/model/route.js';
 import type { Message } from './message.js';
 import { Settings, filterMetadata } from './struct.js';

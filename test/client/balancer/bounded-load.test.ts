@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Endpoint } from '../../../src/client/endpoints/endpoint.js';
-import type { BalancerConfig } from '../../../src/core/model/cluster.js';
+import type { BalancerConfig } from '../../../src/core/model/balancer.js';
 import { Cluster } from '../../../src/client/endpoints/cluster.js';
 import { UnderWay } from '../../../src/client/endpoints/under-way.js';
 import { balancing, hash64 } from '../../support/balancing.js';

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { BalancingConfig } from '../../../src/client/balancer/balancer.js';
 import type { Endpoint } from '../../../src/client/endpoints/endpoint.js';
-import { type BalancerConfig, DEFAULT_WEIGHTED_ROUND_ROBIN } from '../../../src/core/model/cluster.js';
+import { type BalancerConfig, DEFAULT_WEIGHTED_ROUND_ROBIN } from '../../../src/core/model/balancer.js';
 import type { EndpointConfig } from '../../../src/core/model/endpoint.js';
 import { balancing } from '../../support/balancing.js';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Endpoint } from '../../../src/client/endpoints/endpoint.js';
-import type { BalancerConfig } from '../../../src/core/model/cluster.js';
+import type { BalancerConfig } from '../../../src/core/model/balancer.js';
 import { balancing, sharesOf } from '../../support/balancing.js';
 
 const SCAN: BalancerConfig = { kind: 'least_request', choiceCount: 2, fullScan: true };

@@ -4,7 +4,7 @@ import { MAX_HOLD_MS, PeakEwma } from '../../../src/client/balancer/peak-ewma.js
 import { Cluster } from '../../../src/client/endpoints/cluster.js';
 import type { Endpoint } from '../../../src/client/endpoints/endpoint.js';
 import { UnderWay } from '../../../src/client/endpoints/under-way.js';
-import type { BalancerConfig } from '../../../src/core/model/cluster.js';
+import type { BalancerConfig } from '../../../src/core/model/balancer.js';
 import { balancing, picksOf, sharesOf } from '../../support/balancing.js';
 import { memoryEnv } from '../../support/client-env.js';
 import { aCluster } from '../../support/targets.js';

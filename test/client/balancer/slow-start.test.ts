@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { warmth } from '../../../src/client/balancer/slow-start.js';
 import type { Endpoint } from '../../../src/client/endpoints/endpoint.js';
-import type { BalancerConfig } from '../../../src/core/model/cluster.js';
+import type { BalancerConfig } from '../../../src/core/model/balancer.js';
 import { aLiveEndpoint, balancing, sharesOf } from '../../support/balancing.js';
 
 const WINDOW = { windowMs: 10_000, aggression: 1, minWeight: 0.1 };

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Endpoint } from '../../../src/client/endpoints/endpoint.js';
-import type { SubsetConfig } from '../../../src/core/model/cluster.js';
+import type { SubsetConfig } from '../../../src/core/model/balancer.js';
 import type { EndpointConfig } from '../../../src/core/model/endpoint.js';
 import { aLiveEndpoint, balancing, picksOf } from '../../support/balancing.js';
 

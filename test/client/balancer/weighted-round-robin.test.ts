@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { type BalancerEnv, createBalancer } from '../../../src/client/balancer/balancer.js';
 import type { Endpoint } from '../../../src/client/endpoints/endpoint.js';
-import { DEFAULT_WEIGHTED_ROUND_ROBIN, type WeightedRoundRobinConfig } from '../../../src/core/model/cluster.js';
+import { DEFAULT_WEIGHTED_ROUND_ROBIN, type WeightedRoundRobinConfig } from '../../../src/core/model/balancer.js';
 import type { EndpointConfig } from '../../../src/core/model/endpoint.js';
 import { type BackendMetrics, emptyMetrics } from '../../../src/core/orca-report.js';
 import { balancing, sharesOf } from '../../support/balancing.js';

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { ConfigUnavailableError } from '../../../src/core/errors.js';
 import type { AggregateClusterConfig, ClusterConfig } from '../../../src/core/model/cluster.js';
-import { DEFAULT_RETRY_BUDGET } from '../../../src/core/model/cluster.js';
+import { DEFAULT_RETRY_BUDGET } from '../../../src/core/model/retry-budget.js';
 import type { MeshError } from '../../../src/core/errors.js';
 import type { TargetConfig } from '../../../src/core/model/target.js';
 import type { TransportOptions } from '../../../src/core/transport.js';

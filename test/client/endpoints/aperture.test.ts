@@ -4,7 +4,7 @@ import { createBalancer } from '../../../src/client/balancer/balancer.js';
 import { standingFor } from '../../../src/client/endpoints/aperture.js';
 import { deterministicAperture } from '../../../src/client/endpoints/deterministic-aperture.js';
 import type { Endpoint } from '../../../src/client/endpoints/endpoint.js';
-import type { ApertureConfig, SubsetConfig } from '../../../src/core/model/cluster.js';
+import type { ApertureConfig, SubsetConfig } from '../../../src/core/model/balancer.js';
 import type { EndpointConfig } from '../../../src/core/model/endpoint.js';
 import { seededRandom } from '../../../src/core/random.js';
 import { aperture } from '../../support/apertures.js';

@@ -1,9 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import {
-  type AggregateClusterConfig,
-  type ClusterConfig,
-  DEFAULT_RETRY_BUDGET,
-} from '../../../src/core/model/cluster.js';
+import type { AggregateClusterConfig, ClusterConfig } from '../../../src/core/model/cluster.js';
+import { DEFAULT_RETRY_BUDGET } from '../../../src/core/model/retry-budget.js';
 import type { EndpointConfig } from '../../../src/core/model/endpoint.js';
 import type { ForwardAction, Route } from '../../../src/core/model/route.js';
 import { headerFields } from '../../../src/core/headers.js';

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { type CheckNews, CheckSession } from '../../../src/client/health/check-session.js';
 import { Pace } from '../../../src/client/health/pace.js';
 import { type CheckResult, DEGRADED, failed, PASSED } from '../../../src/client/health/probe.js';
-import type { HealthCheckConfig } from '../../../src/core/model/cluster.js';
+import type { HealthCheckConfig } from '../../../src/core/model/health-check.js';
 import { seededRandom } from '../../../src/core/random.js';
 import { FakeClock } from '../../support/fake-clock.js';
 import { checkConfig, httpCheck } from '../../support/health.js';

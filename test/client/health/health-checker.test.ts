@@ -7,7 +7,7 @@ import { systemTls } from '../../../src/core/model/tls.js';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type CheckedCluster, HealthChecker } from '../../../src/client/health/health-checker.js';
 import { ConnectError } from '../../../src/client/transport/errors.js';
-import type { HealthCheckConfig } from '../../../src/core/model/cluster.js';
+import type { HealthCheckConfig } from '../../../src/core/model/health-check.js';
 import type { Transport, TransportOptions } from '../../../src/core/transport.js';
 import { Checked, checkConfig, checkSurroundings, healthServer, httpCheck } from '../../support/health.js';
 import { http2Server, until } from '../../support/http2-fixture.js';

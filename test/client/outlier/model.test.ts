@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { OutlierConfig } from '../../../src/core/model/cluster.js';
+import type { OutlierConfig } from '../../../src/core/model/outlier.js';
 import { detectionOver, Judged, outlierConfig } from '../../support/outliers.js';
 
 /** One attempt as the oracle remembers it. */

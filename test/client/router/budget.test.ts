@@ -1,7 +1,8 @@
 import { beforeAll, expect, test } from 'vitest';
 import { ClusterRegistry } from '../../../src/client/endpoints/registry.js';
 import { Router } from '../../../src/client/router/router.js';
-import { type ClusterConfig, DEFAULT_CIRCUIT_LIMITS } from '../../../src/core/model/cluster.js';
+import type { ClusterConfig } from '../../../src/core/model/cluster.js';
+import { DEFAULT_CIRCUIT_LIMITS } from '../../../src/core/model/circuit-limits.js';
 import type { RetryBudget } from '../../../src/resilience/retry/budget.js';
 import { aCall, aReply } from '../../support/calls.js';
 import { memoryEnv } from '../../support/client-env.js';

@@ -2,14 +2,11 @@ import { describe, expect, test } from 'vitest';
 import { LATE_CLUSTER_MS } from '../../../src/client/router/late-clusters.js';
 import { ClusterRegistry } from '../../../src/client/endpoints/registry.js';
 import { Router } from '../../../src/client/router/router.js';
-import {
-  type AggregateClusterConfig,
-  type ClusterConfig,
-  DEFAULT_BREAKER,
-  DEFAULT_CIRCUIT_LIMITS,
-  DEFAULT_RETRY_BUDGET,
-  type FallbackConfig,
-} from '../../../src/core/model/cluster.js';
+import type { AggregateClusterConfig, ClusterConfig } from '../../../src/core/model/cluster.js';
+import { DEFAULT_BREAKER } from '../../../src/core/model/breaker.js';
+import { DEFAULT_CIRCUIT_LIMITS } from '../../../src/core/model/circuit-limits.js';
+import { DEFAULT_RETRY_BUDGET } from '../../../src/core/model/retry-budget.js';
+import type { FallbackConfig } from '../../../src/core/model/fallback.js';
 import { readCallPolicy } from '../../../src/core/call-policy.js';
 import { CancelledError, ConfigUnavailableError } from '../../../src/core/errors.js';
 import { TroubledCluster } from '../../../src/core/model/troubled-cluster.js';

@@ -1,10 +1,7 @@
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ClusterRegistry, LINGER_MS } from '../../../src/client/endpoints/registry.js';
-import {
-  type AggregateClusterConfig,
-  type ClusterConfig,
-  DEFAULT_RETRY_BUDGET,
-} from '../../../src/core/model/cluster.js';
+import type { AggregateClusterConfig, ClusterConfig } from '../../../src/core/model/cluster.js';
+import { DEFAULT_RETRY_BUDGET } from '../../../src/core/model/retry-budget.js';
 import type { ForwardAction } from '../../../src/core/model/route.js';
 import type { Reply } from '../../../src/core/reply.js';
 import { aReply } from '../../support/calls.js';

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { CancelledError } from '../../../src/core/errors.js';
-import { DEFAULT_CONNECTIONS } from '../../../src/core/model/cluster.js';
+import { DEFAULT_CONNECTIONS } from '../../../src/core/model/connection.js';
 import type { Random } from '../../../src/core/random.js';
 import type { Reply } from '../../../src/core/reply.js';
 import { aCall } from '../../support/calls.js';

@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
 import { http2Transport } from '../../../src/client/transport/http2/transport.js';
 import { silentLogger } from '../../../src/core/log.js';
-import { type ConnectionConfig, DEFAULT_CONNECTIONS } from '../../../src/core/model/cluster.js';
+import { type ConnectionConfig, DEFAULT_CONNECTIONS } from '../../../src/core/model/connection.js';
 import type { Transport } from '../../../src/core/transport.js';
 import { CountingLimits } from '../../support/counting-limits.js';
 import { FakeClock } from '../../support/fake-clock.js';

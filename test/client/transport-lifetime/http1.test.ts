@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { BytesBody } from '../../../src/core/body.js';
-import { DEFAULT_CONNECTIONS } from '../../../src/core/model/cluster.js';
+import { DEFAULT_CONNECTIONS } from '../../../src/core/model/connection.js';
 import { aCall } from '../../support/calls.js';
 import { CountingLimits } from '../../support/counting-limits.js';
 import { FakeClock } from '../../support/fake-clock.js';

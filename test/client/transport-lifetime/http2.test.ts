@@ -1,7 +1,7 @@
 import type { ServerHttp2Session } from 'node:http2';
 import { afterEach, describe, expect, test } from 'vitest';
 import { CancelledError } from '../../../src/core/errors.js';
-import { DEFAULT_CONNECTIONS } from '../../../src/core/model/cluster.js';
+import { DEFAULT_CONNECTIONS } from '../../../src/core/model/connection.js';
 import type { Reply } from '../../../src/core/reply.js';
 import { CountingLimits } from '../../support/counting-limits.js';
 import { FakeClock } from '../../support/fake-clock.js';

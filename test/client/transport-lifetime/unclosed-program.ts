@@ -2,7 +2,7 @@ import { http1Transport } from '../../../src/client/transport/http1/transport.js
 import { http2Transport } from '../../../src/client/transport/http2/transport.js';
 import { systemClock } from '../../../src/core/clock.js';
 import { silentLogger } from '../../../src/core/log.js';
-import { DEFAULT_CONNECTIONS } from '../../../src/core/model/cluster.js';
+import { DEFAULT_CONNECTIONS } from '../../../src/core/model/connection.js';
 import { CountingLimits } from '../../support/counting-limits.js';
 import { endpointAt, until } from '../../support/http2-fixture.js';
 

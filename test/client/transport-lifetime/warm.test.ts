@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { DEFAULT_CONNECTIONS } from '../../../src/core/model/cluster.js';
+import { DEFAULT_CONNECTIONS } from '../../../src/core/model/connection.js';
 import { aCall } from '../../support/calls.js';
 import { CountingLimits } from '../../support/counting-limits.js';
 import { FakeClock } from '../../support/fake-clock.js';

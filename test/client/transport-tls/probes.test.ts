@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { needsNewConnections } from '../../../src/client/endpoints/connecting.js';
 import { probeOf } from '../../../src/client/health/checked-endpoint.js';
 import type { CheckResult } from '../../../src/client/health/probe.js';
-import type { HealthCheckConfig } from '../../../src/core/model/cluster.js';
+import type { HealthCheckConfig } from '../../../src/core/model/health-check.js';
 import { systemTls } from '../../../src/core/model/tls.js';
 import { safeRegex } from '../../../src/core/regex/safe-regex.js';
 import { checkConfig, checkSurroundings, httpCheck } from '../../support/health.js';

@@ -3,7 +3,7 @@ import { http1Transport } from '../../../src/client/transport/http1/transport.js
 import { http2Transport } from '../../../src/client/transport/http2/transport.js';
 import { systemClock } from '../../../src/core/clock.js';
 import { silentLogger } from '../../../src/core/log.js';
-import { DEFAULT_CONNECTIONS } from '../../../src/core/model/cluster.js';
+import { DEFAULT_CONNECTIONS } from '../../../src/core/model/connection.js';
 import type { TlsClient } from '../../../src/core/tls.js';
 import type { Transport, TransportFactory } from '../../../src/core/transport.js';
 import { CountingLimits } from '../../support/counting-limits.js';

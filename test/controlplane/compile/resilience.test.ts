@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { DEFAULT_BREAKER, DEFAULT_RETRY_BUDGET } from '../../../src/core/model/cluster.js';
+import { DEFAULT_BREAKER } from '../../../src/core/model/breaker.js';
+import { DEFAULT_RETRY_BUDGET } from '../../../src/core/model/retry-budget.js';
 import { CLUSTER } from '../../../src/core/resources.js';
 import { referencesOf } from '../../../src/controlplane/snapshot/references.js';
 import { loadCodec } from '../../../src/xds/wire/index.js';

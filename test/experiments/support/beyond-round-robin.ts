@@ -1,4 +1,4 @@
-import type { BalancerConfig } from '../../../src/core/model/cluster.js';
+import type { BalancerConfig } from '../../../src/core/model/balancer.js';
 import { aCluster } from '../../support/targets.js';
 import { logNormal } from './log-normal.js';
 import { type LimitBy, type Outcome, quantile, Simulation } from './simulation.js';

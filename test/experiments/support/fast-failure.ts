@@ -1,4 +1,4 @@
-import type { BalancerConfig } from '../../../src/core/model/cluster.js';
+import type { BalancerConfig } from '../../../src/core/model/balancer.js';
 import { aCluster } from '../../support/targets.js';
 import { logNormal } from './log-normal.js';
 import { Simulation } from './simulation.js';

@@ -2,7 +2,7 @@ import {
   type BalancerConfig,
   DEFAULT_BALANCER,
   DEFAULT_WEIGHTED_ROUND_ROBIN,
-} from '../../../src/core/model/cluster.js';
+} from '../../../src/core/model/balancer.js';
 
 /** The policies that experiments compare, by the names that the documents use. Hashes and pick first are left out: they are no answer to load. */
 export const POLICIES: Readonly<Record<string, BalancerConfig>> = {

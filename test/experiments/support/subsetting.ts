@@ -1,4 +1,4 @@
-import type { ApertureConfig } from '../../../src/core/model/cluster.js';
+import type { ApertureConfig } from '../../../src/core/model/balancer.js';
 import { aperture } from '../../support/apertures.js';
 import { aLiveEndpoint, picksOf } from '../../support/balancing.js';
 import { createBalancer } from '../../../src/client/balancer/balancer.js';

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Outcome } from '../../../src/core/classify.js';
 import { noMeter } from '../../../src/core/meter.js';
-import type { BreakerConfig } from '../../../src/core/model/cluster.js';
+import type { BreakerConfig } from '../../../src/core/model/breaker.js';
 import { Breaker } from '../../../src/resilience/breaker/breaker.js';
 import { loadOpossum } from '../../../src/resilience/breaker/circuit.js';
 import { FakeClock } from '../../support/fake-clock.js';

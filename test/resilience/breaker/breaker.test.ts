@@ -1,7 +1,7 @@
 import { describe, expect, test, vi } from 'vitest';
 import { CancelledError } from '../../../src/core/errors.js';
 import { type MeshEvent, noMeter } from '../../../src/core/meter.js';
-import { type BreakerConfig, DEFAULT_BREAKER } from '../../../src/core/model/cluster.js';
+import { type BreakerConfig, DEFAULT_BREAKER } from '../../../src/core/model/breaker.js';
 import type { Reply } from '../../../src/core/reply.js';
 import { type Filter, type Service, stack } from '../../../src/core/service.js';
 import { breaking, DestinationBreaker } from '../../../src/resilience/breaker/filter.js';

@@ -1,5 +1,5 @@
 import type { Outcome } from '../../../src/core/classify.js';
-import type { BreakerConfig } from '../../../src/core/model/cluster.js';
+import type { BreakerConfig } from '../../../src/core/model/breaker.js';
 
 /** A call as the model sees it: in which period of which state it was let through. */
 export interface ModelCall {

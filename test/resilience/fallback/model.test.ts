@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { FallbackConfig } from '../../../src/core/model/cluster.js';
+import type { FallbackConfig } from '../../../src/core/model/fallback.js';
 import { localReply } from '../../../src/core/reply.js';
 import type { Service } from '../../../src/core/service.js';
 import { aCall, aReply } from '../../support/calls.js';

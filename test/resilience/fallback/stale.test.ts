@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { BytesBody, StreamBody } from '../../../src/core/body.js';
 import type { Call, CallInit } from '../../../src/core/call.js';
-import type { FallbackConfig } from '../../../src/core/model/cluster.js';
+import type { FallbackConfig } from '../../../src/core/model/fallback.js';
 import { type HeaderFields, headerFields } from '../../../src/core/headers.js';
 import { localReply, type Reply } from '../../../src/core/reply.js';
 import { cacheControl, keeping } from '../../../src/resilience/fallback/cache-rules.js';

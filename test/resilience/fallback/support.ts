@@ -3,7 +3,7 @@ import { UnderWay } from '../../../src/client/endpoints/under-way.js';
 import { CancelledError, MeshError } from '../../../src/core/errors.js';
 import { type Logger, silentLogger } from '../../../src/core/log.js';
 import { type MeshEvent, noMeter } from '../../../src/core/meter.js';
-import type { FallbackConfig } from '../../../src/core/model/cluster.js';
+import type { FallbackConfig } from '../../../src/core/model/fallback.js';
 import type { Reply } from '../../../src/core/reply.js';
 import { type Filter, type Service, stack } from '../../../src/core/service.js';
 import { createFallback, type FallbackEnv, fallingBack } from '../../../src/resilience/fallback/fallback.js';

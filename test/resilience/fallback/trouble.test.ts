@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ClusterRegistry } from '../../../src/client/endpoints/registry.js';
 import { Router } from '../../../src/client/router/router.js';
-import type { FallbackConfig } from '../../../src/core/model/cluster.js';
+import type { FallbackConfig } from '../../../src/core/model/fallback.js';
 import { DEFAULT_RETRY } from '../../../src/core/model/route.js';
 import type { TargetConfig } from '../../../src/core/model/target.js';
 import { TroubledCluster } from '../../../src/core/model/troubled-cluster.js';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { struct } from '../../../src/controlplane/compile/proto.js';
-import { DEFAULT_BREAKER } from '../../../src/core/model/cluster.js';
+import { DEFAULT_BREAKER } from '../../../src/core/model/breaker.js';
 import { CLUSTER, type Resource } from '../../../src/core/resources.js';
 import { decoders } from '../../support/decoders.js';
 import { refusal } from '../../support/refusal.js';

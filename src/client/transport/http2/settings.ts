@@ -1,4 +1,4 @@
-import type { ConnectionConfig } from '../../../core/model/cluster.js';
+import type { ConnectionConfig } from '../../../core/model/connection.js';
 
 /** What may be set of HTTP/2 itself; every field has a default that suits a service mesh inside a data centre. */
 export interface Http2Settings {

@@ -2,7 +2,7 @@ import type { EgressConfig } from '../../../../src/core/model/egress.js';
 import type { FaultConfig } from '../../../../src/core/model/fault.js';
 import type { FilterChain } from '../../../../src/core/model/server.js';
 import type { Route, RouteConfiguration } from '../../../../src/core/model/route.js';
-import type { BalancerConfig } from '../../../../src/core/model/cluster.js';
+import type { BalancerConfig } from '../../../../src/core/model/balancer.js';
 import { CLUSTER, ENDPOINT, LISTENER, type ResourceType, ROUTE } from '../../../../src/core/resources.js';
 import type { Cluster } from '../../../../src/xds/resources/cluster.js';
 import type { Models } from '../../../../src/xds/resources/decoders.js';
