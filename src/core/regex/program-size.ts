@@ -4,84 +4,107 @@
  * shortens only one thing is known here: single characters between bars are one class.
  */
 export function estimatedProgramSize(source: string): number {
-  const groups: Group[] = [new Group()];
-  let last = 0;
+  const groups: Group[] = [new Group(0)];
+  let last = NOTHING;
   const top = (): Group => groups.at(-1) as Group;
-  const atom = (size: number): void => {
+  const piece = (next: Piece): void => {
     top().add(last);
-    last = size;
+    last = next;
+  };
+  const close = (): void => {
+    top().add(last);
+    last = (groups.pop() as Group).piece;
   };
   for (let i = 0; i < source.length; i++) {
     const char = source[i] as string;
-    if (char === '\\') i = endOfEscape(source, i, atom);
+    if (char === '\\') i = endOfEscape(source, i, piece);
     else if (char === '[') {
-      atom(1);
+      piece(CHARACTER);
       i = endOfClass(source, i);
     } else if (char === '(') {
-      atom(0);
-      groups.push(new Group());
-      i = endOfGroupHead(source, i);
-    } else if (char === ')' && groups.length > 1) {
+      piece(NOTHING);
+      const end = endOfGroupHead(source, i);
+      groups.push(new Group(end === i || source[end] === '>' ? CAPTURE : 0));
+      i = end;
+    } else if (char === ')' && groups.length > 1) close();
+    else if (char === '|') {
       top().add(last);
-      last = (groups.pop() as Group).size;
-    } else if (char === '|') {
-      top().add(last);
-      last = 0;
+      last = NOTHING;
       top().branch();
     } else if (char === '{') {
       const [text = '', least = '', most = ''] = REPETITION.exec(source.slice(i, i + 16)) ?? [];
-      if (text === '') atom(1);
+      if (text === '') piece(CHARACTER);
       else {
-        last *= Math.max(1, Number(least), Number(most));
+        const times = Math.max(1, Number(least), Number(most));
+        last = times === 1 ? last : { size: last.size * times, isCharacter: false };
         i += text.length - 1;
       }
-    } else if (!'*+?^$'.includes(char)) atom(1);
+    } else if ('*+?'.includes(char)) last = { size: last.size + 1, isCharacter: false };
+    else piece('^$'.includes(char) ? ASSERTION : CHARACTER);
   }
-  while (groups.length > 1) {
-    top().add(last);
-    last = (groups.pop() as Group).size;
-  }
+  while (groups.length > 1) close();
   top().add(last);
-  return top().size;
+  return top().piece.size;
 }
+
+interface Piece {
+  readonly size: number;
+  /** One character or class and nothing else. */
+  readonly isCharacter: boolean;
+}
+
+const NOTHING: Piece = { size: 0, isCharacter: false };
+const CHARACTER: Piece = { size: 1, isCharacter: true };
+const ASSERTION: Piece = { size: 1, isCharacter: false };
+/** Instructions that note where a group begins and ends. */
+const CAPTURE = 2;
 
 const REPETITION = /^\{(\d+)(?:,(\d*))?\}/;
 
 /** What stands between two parentheses, as far as it was read. */
 class Group {
+  /** Branches that are no single characters. */
   #branches = 0;
-  /** A branch of one instruction: together they are one. */
-  #single = 0;
+  #hasCharacter = false;
   #branch = 0;
+  #pieces = 0;
+  #isCharacter = false;
 
-  add(size: number): void {
+  constructor(private readonly capture: number) {}
+
+  add({ size, isCharacter }: Piece): void {
+    if (size === 0) return;
     this.#branch += size;
+    this.#isCharacter = ++this.#pieces === 1 && isCharacter;
   }
 
   branch(): void {
-    if (this.#branch === 1) this.#single = 1;
+    if (this.#isCharacter) this.#hasCharacter = true;
     else this.#branches += this.#branch;
     this.#branch = 0;
+    this.#pieces = 0;
+    this.#isCharacter = false;
   }
 
-  get size(): number {
-    return (
-      this.#branches + Math.max(this.#single, this.#branch === 1 ? 1 : 0) + (this.#branch === 1 ? 0 : this.#branch)
-    );
+  /** To be asked once, at the end. */
+  get piece(): Piece {
+    this.branch();
+    const isCharacter = this.#hasCharacter && this.#branches + this.capture === 0;
+    return { size: this.#branches + (this.#hasCharacter ? 1 : 0) + this.capture, isCharacter };
   }
 }
 
-/** Index of the last character of an escape. `\Q…\E` is text; `\b` and its like match nothing and cost nothing worth counting. */
-function endOfEscape(source: string, at: number, atom: (size: number) => void): number {
+/** Index of the last character of an escape. `\Q…\E` is text. */
+function endOfEscape(source: string, at: number, piece: (next: Piece) => void): number {
   const kind = source[at + 1];
   if (kind === undefined) return at;
   if (kind === 'Q') {
     const end = source.indexOf('\\E', at + 2);
     const text = source.slice(at + 2, end < 0 ? undefined : end);
-    for (const _ of text) atom(1);
+    for (const _ of text) piece(CHARACTER);
     return end < 0 ? source.length : end + 1;
   }
-  atom('bBAzZ'.includes(kind) ? 0 : 1);
+  piece('bBAzZ'.includes(kind) ? ASSERTION : CHARACTER);
   if ('pPx'.includes(kind) && source[at + 2] === '{') {
     const end = source.indexOf('}', at);
     if (end > 0) return end;
