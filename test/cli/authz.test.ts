@@ -2,9 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Io } from '../../src/cli/io.js';
-import { run } from '../../src/cli/program.js';
-import { silentLogger } from '../../src/core/log.js';
+import { runCommand } from '../support/cli.js';
 import { serviceYaml } from '../support/mesh-yaml.js';
 
 const POLICIES = `---
@@ -42,21 +40,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-async function explain(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  const printed = { out: '', err: '' };
-  const io: Io = {
-    out: (text) => {
-      printed.out += text;
-    },
-    err: (text) => {
-      printed.err += text;
-    },
-    logger: () => silentLogger,
-    stopped: () => new Promise(() => {}),
-  };
-  const code = await run(['authz', 'explain', '-c', file, '--service', 'reviews', ...args], io);
-  return { code, ...printed };
-}
+const explain = (...args: string[]) => runCommand(['authz', 'explain', '-c', file, '--service', 'reviews', ...args]);
 
 const ORDERS = ['--principal', 'cluster.local/ns/default/sa/orders'];
 

@@ -2,9 +2,8 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { run } from '../../src/cli/program.js';
 import { CertificateAuthority } from '../../src/controlplane/ca/authority.js';
-import { silentLogger } from '../../src/core/log.js';
+import { runCommand } from '../support/cli.js';
 
 const ID = 'spiffe://cluster.local/ns/default/sa/web';
 let folder: string;
@@ -19,19 +18,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 /** What a command prints, with what differs each time taken out. */
 async function ca(...args: string[]) {
-  let out = '';
-  let err = '';
-  const io = {
-    out(text: string) {
-      out += text;
-    },
-    err(text: string) {
-      err += text;
-    },
-    logger: () => silentLogger,
-    stopped: () => Promise.resolve(),
-  };
-  const code = await run(['ca', ...args, '--dir', dir], io);
+  const { code, out, err } = await runCommand(['ca', ...args, '--dir', dir], Promise.resolve());
   const plain = (text: string): string =>
     text
       .replace(/\b[0-9a-f]{64}\b/g, '<hash>')

@@ -50,6 +50,9 @@ function start(...args: string[]) {
   return { printed, code, stop: () => stopped.resolve(), first: first.promise };
 }
 
+const startPlane = (config: string) =>
+  start('controlplane', '--config', config, '--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '-o', 'json');
+
 const service = (endpoints: string): string => `apiVersion: v1
 kind: Service
 metadata:
@@ -219,17 +222,7 @@ describe('inmesh controlplane and inmesh proxy', () => {
 
   test('the proxy routes by what the control plane serves', async () => {
     const config = file('served.yaml', service(`127.0.0.1:${await upstream()}`));
-    const plane = start(
-      'controlplane',
-      '--config',
-      config,
-      '--listen',
-      '127.0.0.1:0',
-      '--admin',
-      '127.0.0.1:0',
-      '-o',
-      'json',
-    );
+    const plane = startPlane(config);
     const { xds, admin, ready } = JSON.parse(await plane.first);
     expect(ready).toBe(true);
     expect((await get(Number(new URL(admin).port), { path: '/ready' })).status).toBe(200);
@@ -290,17 +283,7 @@ describe('inmesh controlplane and inmesh proxy', () => {
 
   test('the control plane waits for a broken configuration to be mended', async () => {
     const config = file('mended.yaml', BROKEN);
-    const plane = start(
-      'controlplane',
-      '--config',
-      config,
-      '--listen',
-      '127.0.0.1:0',
-      '--admin',
-      '127.0.0.1:0',
-      '-o',
-      'json',
-    );
+    const plane = startPlane(config);
     const { admin, ready } = JSON.parse(await plane.first);
     expect(ready).toBe(false);
     const port = Number(new URL(admin).port);

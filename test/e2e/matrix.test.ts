@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { Backend } from './support/backend.js';
+import type { Backend } from './support/backend.js';
 import { CARRIERS, type Carrier, openCarrier } from './support/carriers.js';
+import { Opened, startLoad, WAIT } from './robustness/support.js';
 import { FACES, type Face, isGrpc, openFace } from './support/faces.js';
 
 /*
@@ -9,27 +10,19 @@ import { FACES, type Face, isGrpc, openFace } from './support/faces.js';
  */
 
 const combinations = CARRIERS.flatMap((carrier) => FACES.map((face) => ({ carrier, face })));
-const WAIT = { timeout: 10_000, interval: 10 };
 /** A port on which nobody listens. */
 const DEAD = '127.0.0.1:1';
 
 describe.each(combinations)('$face, $carrier', ({ carrier: carrierName, face: faceName }) => {
-  const opened: (() => Promise<unknown> | unknown)[] = [];
-  afterEach(async () => {
-    for (const close of opened.splice(0).reverse()) await close();
-  });
+  const opened = new Opened();
+  afterEach(() => opened.close());
 
-  const backend = async (id: string): Promise<Backend> => {
-    const started = await Backend.start(id);
-    opened.push(() => started.kill());
-    return started;
-  };
   const at = (b: Backend): string => `127.0.0.1:${isGrpc(faceName) ? b.grpcPort : b.httpPort}`;
   const open = async (yaml: string): Promise<{ carrier: Carrier; face: Face }> => {
     const carrier = await openCarrier(carrierName, yaml);
-    opened.push(() => carrier.close());
+    opened.add(carrier, () => carrier.close());
     const face = await openFace(faceName, carrier.mesh, 'reviews');
-    opened.push(() => face.close());
+    opened.add(face, () => face.close());
     return { carrier, face };
   };
 
@@ -55,7 +48,7 @@ spec: { targetRefs: [{ kind: Service, group: "", name: reviews }], ${spec} }
 `;
 
   test('a header decides which version answers', async () => {
-    const [v1, v2] = [await backend('v1'), await backend('v2')];
+    const [v1, v2] = [await opened.backend('v1'), await opened.backend('v2')];
     const { face } = await open(
       service('reviews', [at(v1)]) +
         service('reviews-v2', [at(v2)]) +
@@ -70,7 +63,7 @@ spec: { targetRefs: [{ kind: Service, group: "", name: reviews }], ${spec} }
   });
 
   test('weights split the traffic 90 to 10, and an edit of the file moves it', async () => {
-    const [v1, v2] = [await backend('v1'), await backend('v2')];
+    const [v1, v2] = [await opened.backend('v1'), await opened.backend('v2')];
     const yaml = (a: number, b: number): string =>
       service('reviews', [at(v1)]) +
       service('reviews-v2', [at(v2)]) +
@@ -89,7 +82,7 @@ spec: { targetRefs: [{ kind: Service, group: "", name: reviews }], ${spec} }
   });
 
   test('an endpoint that is down costs no call: the next attempt goes to another', async () => {
-    const alive = await backend('alive');
+    const alive = await opened.backend('alive');
     const { carrier, face } = await open(
       service('reviews', [DEAD, at(alive)]) + policy('loadBalancer: { simple: ROUND_ROBIN }'),
     );
@@ -100,7 +93,7 @@ spec: { targetRefs: [{ kind: Service, group: "", name: reviews }], ${spec} }
   });
 
   test('a call that takes longer than its caller allows ends with a deadline error, and its server is told the limit', async () => {
-    const slow = await backend('slow');
+    const slow = await opened.backend('slow');
     const { face } = await open(service('reviews', [at(slow)]));
     await expect(face.send({ headers: { 'x-behave': 'hang' }, timeoutMs: 150 })).rejects.toThrow('DEADLINE_EXCEEDED');
     const told = slow.seen[0]?.headers[isGrpc(faceName) ? 'grpc-timeout' : 'x-envoy-expected-rq-timeout-ms'];
@@ -109,7 +102,7 @@ spec: { targetRefs: [{ kind: Service, group: "", name: reviews }], ${spec} }
   });
 
   test('of 20 calls at once a limit of 3 lets 3 through, and refuses the rest at once', async () => {
-    const busy = await backend('busy');
+    const busy = await opened.backend('busy');
     const { face } = await open(service('reviews', [at(busy)]) + policy('connectionPool: { maxRequests: 3 }'));
     await face.send();
     const outcomes = await Promise.allSettled(
@@ -123,9 +116,9 @@ spec: { targetRefs: [{ kind: Service, group: "", name: reviews }], ${spec} }
   });
 
   test('endpoints come and go under load without a failed call', async () => {
-    const [a, b, c] = [await backend('a'), await backend('b'), await backend('c')];
+    const [a, b, c] = [await opened.backend('a'), await opened.backend('b'), await opened.backend('c')];
     const { carrier, face } = await open(service('reviews', [at(a), at(b)]));
-    const load = startLoad(face);
+    const load = startLoad(face, 4);
     await vi.waitFor(() => expect([...load.answered].sort()).toEqual(['a', 'b']), WAIT);
     await carrier.edit(service('reviews', [at(a), at(b), at(c)]));
     await vi.waitFor(() => expect(load.answered.has('c')).toBe(true), WAIT);
@@ -146,9 +139,9 @@ spec: { targetRefs: [{ kind: Service, group: "", name: reviews }], ${spec} }
   // Embedded configuration has no control plane that could die.
   if (carrierName === 'over ADS') {
     test('the control plane dies and comes back under load without a failed call, and is followed again afterwards', async () => {
-      const [a, b] = [await backend('a'), await backend('b')];
+      const [a, b] = [await opened.backend('a'), await opened.backend('b')];
       const { carrier, face } = await open(service('reviews', [at(a)]));
-      const load = startLoad(face);
+      const load = startLoad(face, 4);
       await vi.waitFor(() => expect(load.total).toBeGreaterThan(50), WAIT);
       await carrier.killControlPlane();
       const dead = load.total;
@@ -161,31 +154,3 @@ spec: { targetRefs: [{ kind: Service, group: "", name: reviews }], ${spec} }
     });
   }
 });
-
-/** Calls without pause, four at a time, until it is stopped. */
-function startLoad(face: Face) {
-  const load = {
-    total: 0,
-    answered: new Set<string>(),
-    failures: [] as string[],
-    stop: async (): Promise<void> => {
-      running = false;
-      await workers;
-    },
-  };
-  let running = true;
-  const work = async (): Promise<void> => {
-    while (running) {
-      try {
-        load.answered.add(await face.send());
-      } catch (error) {
-        load.failures.push(String(error));
-      }
-      load.total++;
-      // Lets the event loop see to files and timers too.
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-  };
-  const workers = Promise.all(Array.from({ length: 4 }, work));
-  return load;
-}

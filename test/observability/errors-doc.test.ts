@@ -1,24 +1,11 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { ERROR_CODES } from '../../src/core/errors.js';
+import { tableRows } from '../support/doc-tables.js';
 
 const root = new URL('../../', import.meta.url);
 const doc = await readFile(new URL('docs/errors.md', root), 'utf8');
 const source = await readFile(new URL('src/core/errors.ts', root), 'utf8');
-
-/** Rows of the table under a heading, cell by cell. */
-function rows(heading: string): string[][] {
-  const section = doc.split(`## ${heading}\n`)[1]?.split('\n## ')[0] ?? '';
-  return section
-    .split('\n')
-    .filter((line) => line.startsWith('| `'))
-    .map((line) =>
-      line
-        .split('|')
-        .slice(1, -1)
-        .map((cell) => cell.trim().replaceAll('`', '')),
-    );
-}
 
 /** Every class that extends MeshError, by its source: what it fixes of code, origin, reached, flag and statuses. */
 async function errorClasses() {
@@ -38,11 +25,11 @@ async function errorClasses() {
 }
 
 test('every code has a row, and every row is a code', () => {
-  expect(rows('Codes').map(([code]) => code)).toEqual([...ERROR_CODES]);
+  expect(tableRows(doc, 'Codes').map(([code]) => code)).toEqual([...ERROR_CODES]);
 });
 
 test('every row says what to do', () => {
-  for (const row of rows('Codes')) {
+  for (const row of tableRows(doc, 'Codes')) {
     expect(row.length, row[0]).toBe(8);
     for (const cell of row) expect(cell, row[0]).not.toBe('');
   }
@@ -51,11 +38,11 @@ test('every row says what to do', () => {
 test('every response flag has a row, and every row is a flag', () => {
   const type = source.slice(source.indexOf('export type ResponseFlag'), source.indexOf('export abstract class'));
   const flags = [...type.matchAll(/\| '(\w+)'/g)].map(([, flag]) => flag);
-  expect(rows('Response flags').map(([flag]) => flag)).toEqual(flags);
+  expect(tableRows(doc, 'Response flags').map(([flag]) => flag)).toEqual(flags);
 });
 
 test('origin, reached, flag and statuses of every error class are as the table says', async () => {
-  const table = new Map(rows('Codes').map((row) => [row[0], row.slice(2, 7)]));
+  const table = new Map(tableRows(doc, 'Codes').map((row) => [row[0], row.slice(2, 7)]));
   const classes = await errorClasses();
   expect(classes.length).toBeGreaterThan(10);
   for (const { name, code, cells } of classes) {

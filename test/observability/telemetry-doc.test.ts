@@ -14,22 +14,9 @@ import { FAULTS_ACTIVE } from '../../src/resilience/fault/gauges.js';
 import { finishSpan, startAttributes } from '../../src/observability/trace/span.js';
 import { FakeClock } from '../support/fake-clock.js';
 import { finished } from '../support/finished.js';
+import { tableRows } from '../support/doc-tables.js';
 
 const doc = await readFile(new URL('../../docs/telemetry.md', import.meta.url), 'utf8');
-
-/** Rows of the table in the section of that name, cell by cell. */
-function rows(heading: string): string[][] {
-  const section = doc.split(`## ${heading}\n`)[1]?.split('\n## ')[0] ?? '';
-  return section
-    .split('\n')
-    .filter((line) => line.startsWith('| `'))
-    .map((line) =>
-      line
-        .split('|')
-        .slice(1, -1)
-        .map((cell) => cell.trim().replaceAll('`', '')),
-    );
-}
 
 const full = { attempts: 2, route: 'r', cluster: 'c', version: 'v1', endpoint: '10.0.0.1:80' };
 const grpc = { protocol: 'grpc', path: '/a.B/C' } as const;
@@ -37,12 +24,12 @@ const failure = new ConfigUnavailableError('no');
 
 describe('metrics', () => {
   test('name, kind and unit are as documented, and none is missing on either side', () => {
-    const documented = rows('Metrics').map(([name, kind, unit]) => ({ name, kind, unit }));
+    const documented = tableRows(doc, 'Metrics').map(([name, kind, unit]) => ({ name, kind, unit }));
     expect(documented).toEqual(INSTRUMENTS.map(({ name, kind, unit }) => ({ name, kind, unit })));
   });
 
   test('the gauges of a cluster are as documented, and none is missing on either side', () => {
-    expect(rows('Gauges of a cluster').map(([name]) => name)).toEqual(Object.keys(CLUSTER_GAUGES));
+    expect(tableRows(doc, 'Gauges of a cluster').map(([name]) => name)).toEqual(Object.keys(CLUSTER_GAUGES));
   });
 
   test('the gauges of balancing and health are as documented, and none is missing on either side', () => {
@@ -54,14 +41,14 @@ describe('metrics', () => {
       ...Object.keys(WRR_GAUGES),
     ];
     expect(
-      rows('Gauges of balancing and health')
+      tableRows(doc, 'Gauges of balancing and health')
         .map(([name]) => name)
         .sort(),
     ).toEqual(offered.sort());
   });
 
   test('the gauges of faults are as documented', () => {
-    expect(rows('Gauges of faults').map(([name]) => name)).toEqual([FAULTS_ACTIVE]);
+    expect(tableRows(doc, 'Gauges of faults').map(([name]) => name)).toEqual([FAULTS_ACTIVE]);
   });
 
   test('attributes are as documented, and none is missing on either side', () => {
@@ -104,7 +91,7 @@ describe('metrics', () => {
       const names = new Set(points.flatMap(({ labels }) => Object.keys(labels)));
       return [instrument.name, [...names].sort()];
     });
-    const documented = rows('Metrics').map(([name, , , attributes]) => [
+    const documented = tableRows(doc, 'Metrics').map(([name, , , attributes]) => [
       name,
       (attributes as string)
         .split(', ')
@@ -139,19 +126,19 @@ test('span attributes are as documented, and none is missing on either side', ()
     }
   }
   expect([...written].sort()).toEqual(
-    rows('Traces')
+    tableRows(doc, 'Traces')
       .map(([name]) => name)
       .sort(),
   );
 });
 
 test('access log keys are as documented, in their order', () => {
-  expect(rows('Access log').map(([key]) => key)).toEqual([...ACCESS_LOG_KEYS]);
+  expect(tableRows(doc, 'Access log').map(([key]) => key)).toEqual([...ACCESS_LOG_KEYS]);
 });
 
 test('diagnostics channels are as documented', () => {
   expect(
-    rows('Diagnostics channels')
+    tableRows(doc, 'Diagnostics channels')
       .map(([name]) => name)
       .sort(),
   ).toEqual([...CHANNELS].sort());

@@ -2,24 +2,22 @@ import { createServer } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
 import * as grpc from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { systemClock } from '../../src/core/clock.js';
-import { silentLogger } from '../../src/core/log.js';
-import { type MeshEvent, noMeter } from '../../src/core/meter.js';
+import type { MeshEvent, Meter } from '../../src/core/meter.js';
 import { addressKey, type Address } from '../../src/core/model/endpoint.js';
 import { systemRandom } from '../../src/core/random.js';
 import type { ServerConfigWatcher } from '../../src/core/server-config.js';
 import type { MemoryIdentity } from '../../src/identity/sources/memory.js';
-import { tlsFactory } from '../../src/identity/tls/factory.js';
 import { meshServerInterceptor } from '../../src/server/grpc.js';
 import type { ServerParts } from '../../src/server/parts.js';
 import type { SecuredServer, SecureOptions } from '../../src/server/tls/secure-options.js';
 import { secureAny } from '../../src/server/tls/secure.js';
 import { XdsServer } from '../../src/server/xds/grpc-server.js';
-import { type TestMesh, testMesh } from '../../src/testing/index.js';
+import type { TestMesh } from '../../src/testing/index.js';
 import { FakeClock } from '../support/fake-clock.js';
-import { askGrpc, identityOf, MUTUAL, providersOf, stateOf, type TestClient } from '../support/mtls.js';
+import { askGrpc, MUTUAL, stateOf, type TestClient } from '../support/mtls.js';
 import { testCa, type TestCa } from '../support/pki.js';
 import { grpcMethod } from '../support/server-faces.js';
+import { securedMesh } from './secured-mesh.js';
 import { chain, listener } from './xds/support.js';
 
 /** grpc-js's own Server behind mesh.secure. */
@@ -29,37 +27,19 @@ let identity: MemoryIdentity;
 let mesh: TestMesh;
 let parts: ServerParts;
 let clock: FakeClock;
-let watcher: ServerConfigWatcher | undefined;
-let events: MeshEvent[];
-const meter = { ...noMeter, event: (event: MeshEvent) => void events.push(event) };
-const closing: (() => unknown)[] = [];
+let meter: Meter;
+let events: readonly MeshEvent[];
+let changed: ServerConfigWatcher['changed'];
+let closing: (() => unknown)[];
+let close: () => Promise<void>;
 
 beforeEach(() => {
-  ca = testCa();
-  identity = identityOf(ca, 'reviews');
-  mesh = testMesh({ services: {} });
-  events = [];
   clock = new FakeClock(1_000, Date.now());
   // The first moment of those at which connections may be told to go.
-  const env = { clock, random: { ...systemRandom, next: () => 0 }, logger: silentLogger };
-  const tls = tlsFactory({ ...env, providers: providersOf(identity) });
-  parts = {
-    ...mesh.servers,
-    tls,
-    service: 'reviews',
-    clock: systemClock,
-    watch: (_, given) => {
-      watcher = given;
-      return () => {};
-    },
-  };
-  closing.push(() => tls.close());
+  const random = { ...systemRandom, next: () => 0 };
+  ({ ca, identity, mesh, parts, meter, events, changed, closing, close } = securedMesh({ clock, random }));
 });
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close();
-  await mesh.close();
-  await identity.close();
-});
+afterEach(() => close());
 
 const caller = (): Buffer => Buffer.from(mesh.peer()?.spiffeId ?? 'nobody');
 /** The server has a new certificate, and those who know the one before are told to go. */
@@ -181,7 +161,7 @@ describe('a grpc-js Server behind mesh.secure', () => {
     asked.catch(() => {});
     expect(secured.mode).toBeUndefined();
     const tell = (tls: boolean): void =>
-      watcher?.changed({
+      changed({
         listener: listener(at(secured), {
           filterChains: tls ? [chain('mtls', { tls: true }, { tls: MUTUAL })] : [chain('plain')],
           defaultFilterChain: undefined,

@@ -5,62 +5,33 @@ import type { AddressInfo } from 'node:net';
 import express from 'express';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { meshMiddleware } from '../../src/server/express.js';
-import { systemClock } from '../../src/core/clock.js';
-import { silentLogger } from '../../src/core/log.js';
-import type { MeshEvent } from '../../src/core/meter.js';
-import { noMeter } from '../../src/core/meter.js';
+import type { MeshEvent, Meter } from '../../src/core/meter.js';
 import type { Address } from '../../src/core/model/endpoint.js';
-import { systemRandom } from '../../src/core/random.js';
 import type { ServerConfigWatcher } from '../../src/core/server-config.js';
-import type { MemoryIdentity } from '../../src/identity/sources/memory.js';
-import { tlsFactory } from '../../src/identity/tls/factory.js';
 import type { ServerParts } from '../../src/server/parts.js';
 import type { SecureOptions } from '../../src/server/tls/secure-options.js';
 import { type SecurableServer, secureServer } from '../../src/server/tls/secure.js';
-import { type TestMesh, testMesh } from '../../src/testing/index.js';
-import { identityOf, MUTUAL, providersOf, SECURE_FACES, type SecureFace } from '../support/mtls.js';
-import { testCa, type TestCa } from '../support/pki.js';
+import type { TestMesh } from '../../src/testing/index.js';
+import { MUTUAL, SECURE_FACES, type SecureFace } from '../support/mtls.js';
+import type { TestCa } from '../support/pki.js';
+import { securedMesh } from './secured-mesh.js';
 import { chain, listener } from './xds/support.js';
 
 let ca: TestCa;
-let identity: MemoryIdentity;
 let mesh: TestMesh;
 let parts: ServerParts;
-let watcher: ServerConfigWatcher | undefined;
-let events: MeshEvent[];
-const closing: (() => unknown)[] = [];
+let meter: Meter;
+let events: readonly MeshEvent[];
+let changed: ServerConfigWatcher['changed'];
+let closing: (() => unknown)[];
+let close: () => Promise<void>;
 
 beforeEach(() => {
-  ca = testCa();
-  identity = identityOf(ca, 'reviews');
-  mesh = testMesh({ services: {} });
-  events = [];
-  const tls = tlsFactory({
-    clock: systemClock,
-    random: systemRandom,
-    logger: silentLogger,
-    providers: providersOf(identity),
-  });
-  parts = {
-    ...mesh.servers,
-    tls,
-    service: 'reviews',
-    clock: systemClock,
-    watch: (_, given) => {
-      watcher = given;
-      return () => {};
-    },
-  };
-  closing.push(() => tls.close());
+  ({ ca, mesh, parts, meter, events, changed, closing, close } = securedMesh());
 });
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close();
-  await mesh.close();
-  await identity.close();
-});
+afterEach(() => close());
 
 async function start(server: SecurableServer, options: SecureOptions): Promise<Address> {
-  const meter = { ...noMeter, event: (event: MeshEvent) => void events.push(event) };
   const secured = secureServer(server, options, parts, meter);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   closing.push(() => {
@@ -132,7 +103,7 @@ describe.each(Object.entries(KINDS))('a server of the application’s own (%s)',
     const plain = face.ask(address, undefined);
     plain.catch(() => {});
     const chains = [chain('mtls', { tls: true }, { tls: MUTUAL })];
-    watcher?.changed({
+    changed({
       listener: listener(address, { filterChains: chains, defaultFilterChain: undefined }),
       routes: new Map(),
     });

@@ -252,6 +252,23 @@ export const BAD_CERTIFICATES = [
 ] as const;
 export type BadCertificate = (typeof BAD_CERTIFICATES)[number];
 
+/** The reason that a TlsPeerError gives for each. */
+export const REASONS: Readonly<Record<BadCertificate, string>> = {
+  expired: 'expired',
+  not_yet_valid: 'not_yet_valid',
+  self_signed: 'self_signed',
+  untrusted: 'untrusted',
+  wrong_trust_domain: 'wrong_trust_domain',
+  wrong_san: 'wrong_san',
+  two_uri_sans: 'not_an_svid',
+  no_uri_san: 'not_an_svid',
+  ca_leaf: 'not_an_svid',
+  can_sign: 'not_an_svid',
+  no_extended_usage_for_it: 'wrong_usage',
+  name_constraint: 'name_constraint',
+  signed_by_a_leaf: 'untrusted',
+};
+
 /** `untrusted`: of another root of the same trust domain. `wrong_trust_domain`: `ca` vouches for a domain that is not its own. */
 export function badCertificate(kind: BadCertificate, ca: TestCa, options: CertificateOptions = {}): Issued {
   const name = options.name ?? 'web';

@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { FallbackFunction } from '../../../src/index.js';
-import { Backend } from '../support/backend.js';
+import type { Backend } from '../support/backend.js';
 import { CARRIERS, openCarrier } from '../support/carriers.js';
+import { Opened } from '../robustness/support.js';
 import { FACES, isGrpc } from '../support/faces.js';
 import { openAsker, type Seen } from './asking.js';
 
@@ -15,16 +16,9 @@ const GONE = '127.0.0.1:1';
 const STATIC = '{ static: { json: { id: static } } }';
 
 describe.each(combinations)('$face, $carrier', ({ carrier: carrierName, face: faceName }) => {
-  const opened: (() => Promise<unknown> | unknown)[] = [];
-  afterEach(async () => {
-    for (const close of opened.splice(0).reverse()) await close();
-  });
+  const opened = new Opened();
+  afterEach(() => opened.close());
 
-  const backend = async (id: string): Promise<Backend> => {
-    const started = await Backend.start(id);
-    opened.push(() => started.kill());
-    return started;
-  };
   const at = (b: Backend): string => `127.0.0.1:${isGrpc(faceName) ? b.grpcPort : b.httpPort}`;
   const service = (name: string, endpoint: string): string => `---
 apiVersion: v1
@@ -40,9 +34,9 @@ spec: { targetRefs: [{ kind: Service, group: "", name: reviews }], ${spec} }
 `;
   const open = async (yaml: string, fallbacks: Record<string, FallbackFunction> = {}, log: string[] = []) => {
     const carrier = await openCarrier(carrierName, yaml, { fallbacks, accessLog: (line) => void log.push(line) });
-    opened.push(() => carrier.close());
+    opened.add(carrier, () => carrier.close());
     const asker = await openAsker(faceName, carrier.mesh);
-    opened.push(() => asker.close());
+    opened.add(asker, () => asker.close());
     return { ask: asker.ask, mesh: carrier.mesh };
   };
 
@@ -52,7 +46,7 @@ spec: { targetRefs: [{ kind: Service, group: "", name: reviews }], ${spec} }
   });
 
   test('another service answers', async () => {
-    const ratings = await backend('ratings');
+    const ratings = await opened.backend('ratings');
     const { ask } = await open(
       service('reviews', GONE) + service('ratings', at(ratings)) + policy('fallback: [{ service: { name: ratings } }]'),
     );
@@ -90,7 +84,7 @@ spec: { targetRefs: [{ kind: Service, group: "", name: reviews }], ${spec} }
   });
 
   test('the last good reply answers', async () => {
-    const reviews = await backend('reviews');
+    const reviews = await opened.backend('reviews');
     const { ask } = await open(service('reviews', at(reviews)) + policy('fallback: [{ stale: {} }]'));
     expect(await ask({ 'x-user': 'ann' })).toEqual({ id: 'reviews', fallback: undefined });
     reviews.kill();
@@ -100,7 +94,7 @@ spec: { targetRefs: [{ kind: Service, group: "", name: reviews }], ${spec} }
   });
 
   test('while the breaker is open nothing is sent and the fallback answers', async () => {
-    const reviews = await backend('reviews');
+    const reviews = await opened.backend('reviews');
     const { ask, mesh } = await open(
       service('reviews', at(reviews)) +
         policy(`breaker: { consecutiveFailures: 3, basePenalty: 1m }, fallback: [${STATIC}]`),
@@ -113,7 +107,7 @@ spec: { targetRefs: [{ kind: Service, group: "", name: reviews }], ${spec} }
   });
 
   test('a service that does not answer in time has its fallback within the time', async () => {
-    const reviews = await backend('reviews');
+    const reviews = await opened.backend('reviews');
     const kind = isGrpc(faceName) ? 'GRPCRoute' : 'HTTPRoute';
     const timeouts = isGrpc(faceName) ? '' : ', timeouts: { request: 200ms }';
     const { ask } = await open(

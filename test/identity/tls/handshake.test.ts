@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { peerOf } from '../../../src/core/identity.js';
 import type { DownstreamTls, UpstreamTls } from '../../../src/core/model/tls.js';
 import { TlsPeerError } from '../../../src/core/tls.js';
-import { BAD_CERTIFICATES, badCertificate, type Issued, testCa } from '../../support/pki.js';
+import { BAD_CERTIFICATES, badCertificate, type Issued, REASONS, testCa } from '../../support/pki.js';
 import {
   dialTls,
   echoes,
@@ -81,22 +81,6 @@ describe('mutual TLS', () => {
     expect((await server.last).error).toMatchObject({ reason: 'untrusted' });
   });
 });
-
-const REASONS: Record<(typeof BAD_CERTIFICATES)[number], string> = {
-  expired: 'expired',
-  not_yet_valid: 'not_yet_valid',
-  self_signed: 'self_signed',
-  untrusted: 'untrusted',
-  wrong_trust_domain: 'wrong_trust_domain',
-  wrong_san: 'wrong_san',
-  two_uri_sans: 'not_an_svid',
-  no_uri_san: 'not_an_svid',
-  ca_leaf: 'not_an_svid',
-  can_sign: 'not_an_svid',
-  no_extended_usage_for_it: 'wrong_usage',
-  name_constraint: 'name_constraint',
-  signed_by_a_leaf: 'untrusted',
-};
 
 describe('a certificate that will not do', () => {
   test.each(BAD_CERTIFICATES.map((kind) => [kind, REASONS[kind]]))(

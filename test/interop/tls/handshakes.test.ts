@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import tls, { type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { BAD_CERTIFICATES, badCertificate, type Issued, testCa } from '../../support/pki.js';
+import { BAD_CERTIFICATES, badCertificate, type Issued, REASONS, testCa } from '../../support/pki.js';
 import { type SecureHttp, secureHttp } from '../../support/tls-http.js';
 import { dialTls, exactly, STRICT, stateOf, workload } from '../../support/tls-peers.js';
 import { Certificates, type Foreign, grpcio, grpcJs, has, NGINX, nginx, openssl } from './foreign.js';
@@ -18,23 +18,6 @@ const WEB = 'spiffe://cluster.local/ns/default/sa/web';
 const ca = testCa();
 const issued = new Map<string, Issued>([['good', ca.issue({ name: 'web' })]]);
 for (const kind of BAD_CERTIFICATES) issued.set(kind, badCertificate(kind, ca, { name: 'web' }));
-
-/** As we name them. */
-const REASONS: Record<(typeof BAD_CERTIFICATES)[number], string> = {
-  expired: 'expired',
-  not_yet_valid: 'not_yet_valid',
-  self_signed: 'self_signed',
-  untrusted: 'untrusted',
-  wrong_trust_domain: 'wrong_trust_domain',
-  wrong_san: 'wrong_san',
-  two_uri_sans: 'not_an_svid',
-  no_uri_san: 'not_an_svid',
-  ca_leaf: 'not_an_svid',
-  can_sign: 'not_an_svid',
-  no_extended_usage_for_it: 'wrong_usage',
-  name_constraint: 'name_constraint',
-  signed_by_a_leaf: 'untrusted',
-};
 
 const folder = mkdtempSync(join(tmpdir(), 'inmesh-handshakes-'));
 const files = new Certificates(folder, ca.root, issued);

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,26 +6,14 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { CLUSTER } from '../../../src/core/resources.js';
 import type { ChannelCredentialsConfig } from '../../../src/xds/bootstrap/index.js';
 import { ScriptedAds } from '../../support/scripted-ads.js';
+import { selfSigned } from '../../support/self-signed.js';
 import { Recorder, start, until } from './harness.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'inmesh-ads-tls-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** A certificate that is its own authority; undefined where there is no openssl. */
-function certificate(name: string): { cert: string; key: string } | undefined {
-  const [cert, key] = [join(folder, `${name}.pem`), join(folder, `${name}.key`)];
-  const subject = ['-subj', `/CN=${name}`, '-addext', 'subjectAltName=IP:127.0.0.1'];
-  const kind = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];
-  try {
-    execFileSync('openssl', ['req', ...kind, ...subject, '-keyout', key, '-out', cert], { stdio: 'ignore' });
-  } catch {
-    return undefined;
-  }
-  return { cert, key };
-}
-
-const server = certificate('server');
-const client = certificate('client');
+const server = selfSigned(folder, 'server');
+const client = selfSigned(folder, 'client');
 
 describe.skipIf(server === undefined || client === undefined)(
   'tls (gRFC A65; skipped where there is no openssl)',

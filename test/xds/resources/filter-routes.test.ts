@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Route } from '../../../src/core/model/route.js';
 import { LISTENER, type Resource, ROUTE } from '../../../src/core/resources.js';
 import { targetRoutes } from '../../../src/xds/dependencies/routes.js';
+import { aCorsPolicy } from '../../support/targets.js';
 import { decoders } from '../../support/decoders.js';
 import { refusal } from '../../support/refusal.js';
 import { any, listenerResource, routerFilter, routeResource, toCluster } from '../../support/xds-resources.js';
@@ -172,18 +173,7 @@ describe('CORS', () => {
   const methods = (levels: Levels, filters = [corsFilter]) => served(filters, levels).cors?.allowMethods;
 
   test('takes every field, with the defaults of cors.proto', () => {
-    const empty = {
-      allowOrigin: [],
-      allowMethods: '',
-      allowHeaders: '',
-      exposeHeaders: '',
-      maxAge: '',
-      allowCredentials: false,
-      allowPrivateNetwork: false,
-      forwardNotMatchingPreflights: true,
-      enabled: 1,
-      shadow: 0,
-    };
+    const empty = aCorsPolicy({});
     expect(served([corsFilter], { route: says(['cors', any(CORS_POLICY)]) }).cors).toEqual(empty);
     const all = {
       allow_origin_string_match: [{ exact: 'https://a' }],
