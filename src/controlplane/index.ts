@@ -2,8 +2,9 @@
 export type { ResourceSet } from '../core/resources.js';
 export type { RedisOption } from '../resilience/ratelimit/redis/options.js';
 export type { Attested, Attestor, Evidence } from './ca/attestation/attestor.js';
-export type { JoinTokens, NewToken, StoredToken } from './ca/attestation/join-token.js';
+export type { JoinTokens, NewToken } from './ca/attestation/join-token.js';
 export type { KubernetesOptions } from './ca/attestation/kubernetes.js';
+export type { StoredToken } from './ca/attestation/token-file.js';
 export type { AuthorityNews, CertificateAuthority, IssuedCertificate, IssueRequest } from './ca/authority.js';
 export { CaError, type CaRefusal } from './ca/errors.js';
 export type { CaServerOptions } from './ca/server.js';

@@ -30,7 +30,10 @@ export interface CaServerOptions extends Omit<AuthorityOptions, 'directory' | 'c
   readonly names?: readonly string[];
   /** Service accounts of a Kubernetes cluster may have certificates. Default: none. */
   readonly kubernetes?: KubernetesOptions;
-  /** Ways of attestation of the application's own; asked before the built-in ones. */
+  /**
+   * Ways of attestation of the application's own; asked before Kubernetes, and after those whose evidence nobody else can know: join tokens, and certificates of this
+   * authority.
+   */
   readonly attestors?: readonly Attestor[];
   readonly queue?: Partial<SigningQueueOptions>;
 }
@@ -82,10 +85,10 @@ export class CaServer {
     this.#queue = new SigningQueue(clock, { ...DEFAULT_QUEUE, ...options.queue });
     const domain = (): string => authority.trustDomain;
     const attestors = [
-      ...(options.attestors ?? []),
       this.tokens.attestor(),
-      ...(options.kubernetes === undefined ? [] : [kubernetesAttestor(options.kubernetes, domain, { clock, logger })]),
       mtlsAttestor(domain, (serial) => authority.isRevoked(serial)),
+      ...(options.attestors ?? []),
+      ...(options.kubernetes === undefined ? [] : [kubernetesAttestor(options.kubernetes, domain, { clock, logger })]),
     ];
     this.#certifier = new Certifier({ authority, attestors, queue: this.#queue, clock, logger });
   }

@@ -98,6 +98,28 @@ describe('refusals', () => {
     await expect(ask({ peer })).resolves.toMatchObject({ chain: expect.any(Array) });
   });
 
+  test('of a stale join token are neither counted nor held against good ones of the same address', async () => {
+    const { ask, tokens } = await serve();
+    const stale = await tokens.create(ID);
+    await tokens.remove(stale.id);
+    for (let i = 0; i < 30; i++)
+      await expect(ask({ token: stale.token })).rejects.toMatchObject({ reason: 'unauthenticated' });
+    // Nor is who shows something else held back by them.
+    await expect(ask({ token: 'x' })).rejects.toMatchObject({ reason: 'unauthenticated' });
+    for (let i = 0; i < 9; i++) await ask({ token: 'x' }).catch(() => {});
+    await expect(ask({ token: 'x' })).rejects.toMatchObject({ reason: 'too_many' });
+    const good = await Promise.all(Array.from({ length: 3 }, () => tokens.create(ID)));
+    for (const { token } of good) await expect(ask({ token })).resolves.toMatchObject({ chain: expect.any(Array) });
+  });
+
+  test('of a stale join token fill no audit log', async () => {
+    const { ask, tokens, refusals } = await serve();
+    const stale = await tokens.create(ID);
+    await tokens.remove(stale.id);
+    for (let i = 0; i < 100; i++) await ask({ token: stale.token }).catch(() => {});
+    expect(refusals()).toHaveLength(20);
+  });
+
   test('of a renewal are not held against those who join from there', async () => {
     const { ask, peer, tokens } = await serve();
     const admin = certificateRequest(key, { spiffeId: 'spiffe://cluster.local/ns/default/sa/admin' });

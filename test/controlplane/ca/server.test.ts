@@ -118,13 +118,20 @@ describe('joining', () => {
     });
   });
 
-  test('after ten wrong tokens an address has to wait, with a good one as well', async () => {
+  test('wrong join tokens of an address do not lock out a good one: nobody guesses 256 bits', async () => {
     const server = await serve();
     const { csr } = await csrOf();
     const { token } = await server.ca.tokens.create(ID);
     const wrong = `${token.slice(0, 13)}${'A'.repeat(43)}${token.slice(56)}`;
-    for (let i = 0; i < 10; i++) await expect(ask(server, { token: wrong, csr })).rejects.toMatchObject({ code: 16 });
-    const error = await ask(server, { token, csr }).catch((reason: ServiceError) => reason);
+    for (let i = 0; i < 12; i++) await expect(ask(server, { token: wrong, csr })).rejects.toMatchObject({ code: 16 });
+    await expect(ask(server, { token, csr })).resolves.toHaveLength(3);
+  });
+
+  test('who showed ten times what is no evidence has to wait, and is told for how long', async () => {
+    const server = await serve();
+    const { csr } = await csrOf();
+    for (let i = 0; i < 10; i++) await expect(ask(server, { token: 'x', csr })).rejects.toMatchObject({ code: 16 });
+    const error = await ask(server, { token: 'x', csr }).catch((reason: ServiceError) => reason);
     expect(error).toMatchObject({ code: 8 });
     expect(Number((error as ServiceError).metadata.get('grpc-retry-pushback-ms')[0])).toBeGreaterThan(50_000);
   });

@@ -23,6 +23,14 @@ export interface Attested {
 /** Decides who somebody is. An application may bring its own: cloud instance documents, hardware keys. */
 export interface Attestor {
   readonly name: string;
-  /** Undefined: this evidence is of another kind. Rejects with a CaError (`unauthenticated`, `forbidden`) where it is of this kind and will not do. */
+  /**
+   * What it looks at cannot be guessed, and a look costs about as much as the request itself: it is asked for an address that was refused often as well. Default: it is
+   * not, for a minute after ten refusals (`guesses.ts`).
+   */
+  readonly unguessable?: boolean;
+  /**
+   * Undefined: this evidence is of another kind. Rejects with a CaError (`unauthenticated`, `forbidden`) where it is of this kind and will not do; nobody else is asked then.
+   * Whatever else it rejects with, and no answer within `ATTEST_MS`, is trouble of its own: the others are asked.
+   */
   attest(evidence: Evidence): Promise<Attested | undefined>;
 }

@@ -6,7 +6,10 @@ const FORGIVEN_MS = 60_000;
 /** Addresses that are remembered; the one that was refused longest ago is forgotten first. */
 const MAX_ADDRESSES = 10_000;
 
-/** Slows down who tries tokens: after ten that were refused an address waits until a minute has passed since the first of them. */
+/**
+ * Slows down who tries evidence that may be guessed, or is costly to look at: after ten refusals an address waits until a minute has passed since the first of them. Many
+ * share an address (a node pool behind one NAT): what nobody can guess (`Attestor.unguessable`) is neither held back nor counted.
+ */
 export class Guesses {
   readonly #refusals = new Map<string, number[]>();
 

@@ -4,8 +4,8 @@ import type { Clock } from '../../../core/clock.js';
 import { parseSpiffeId, parseWorkloadId } from '../../../identity/spiffe-id.js';
 import type { CertificateAuthority } from '../authority.js';
 import { CaError } from '../errors.js';
-import { readIfThere, writeAtomically } from '../store/files.js';
 import type { Attestor } from './attestor.js';
+import { type StoredToken, TokenFile } from './token-file.js';
 
 /** `<id>.<secret>.<SHA-256 of the root's certificate>`: the last part lets who joins know the authority before it trusts anything. */
 const TOKEN = /^([0-9a-f]{12})\.([A-Za-z0-9_-]{43})\.([0-9a-f]{64})$/;
@@ -14,18 +14,6 @@ const MAX_TOKENS = 10_000;
 /** Milliseconds. */
 export const DEFAULT_TOKEN_MS = 3_600_000;
 export const MAX_TOKEN_MS = 30 * 86_400_000;
-
-/** A token as it is kept: what it opens, and the hash of its secret. */
-export interface StoredToken {
-  readonly id: string;
-  /** SHA-256 of the secret, hex. The secret has 256 bits of chance: it needs no salt and no slow hash. */
-  readonly hash: string;
-  /** A SPIFFE ID, or one that ends in `/*`: whatever is below. */
-  readonly spiffeId: string;
-  readonly createdAt: number;
-  readonly expiresAt: number;
-  readonly usedAt: number | undefined;
-}
 
 export interface NewToken extends Omit<StoredToken, 'hash'> {
   /** To be handed over once: it is not kept. */
@@ -49,13 +37,13 @@ const sha256 = (data: string | Uint8Array): Buffer => createHash('sha256').updat
 
 /** Tokens that let a workload join: each is good for one certificate, and ends. Kept in the authority's folder. */
 export class JoinTokens {
-  readonly #file: string;
+  readonly #file: TokenFile;
 
   constructor(
     private readonly authority: CertificateAuthority,
     private readonly clock: Pick<Clock, 'wallTime'>,
   ) {
-    this.#file = join(authority.directory, 'tokens.json');
+    this.#file = new TokenFile(join(authority.directory, 'tokens.json'));
   }
 
   /** `spiffeId`: of this trust domain; `…/*`: whoever joins names one below it. */
@@ -83,8 +71,7 @@ export class JoinTokens {
 
   /** Those that have not ended; the used ones as well, until then. */
   async list(): Promise<readonly StoredToken[]> {
-    const now = this.clock.wallTime();
-    return (await this.#read()).filter(({ expiresAt }) => expiresAt > now);
+    return this.#alive(await this.#file.read());
   }
 
   async remove(id: string): Promise<void> {
@@ -98,6 +85,8 @@ export class JoinTokens {
   attestor(): Attestor {
     return {
       name: 'join-token',
+      // 256 bits of chance, and the file is read only where it was changed.
+      unguessable: true,
       attest: async ({ token: text }) => {
         const parsed = text === undefined ? undefined : parseJoinToken(text);
         if (parsed === undefined) return undefined;
@@ -109,7 +98,7 @@ export class JoinTokens {
           allows: (wanted) => (below === undefined ? wanted === spiffeId : wanted.startsWith(below)),
           meanwhile: async (turn) => {
             // Somebody else may have been faster, here or in another process; or it was taken back, or has ended.
-            const tokens = await this.#read();
+            const tokens = await this.#file.newest();
             const now = this.clock.wallTime();
             if (
               !isGood(
@@ -119,7 +108,7 @@ export class JoinTokens {
             )
               throw refused();
             turn.audit({ event: 'token-used', token: id });
-            await this.#write(tokens.map((token) => (token.id === id ? { ...token, usedAt: now } : token)));
+            await this.#file.write(tokens.map((token) => (token.id === id ? { ...token, usedAt: now } : token)));
           },
         };
       },
@@ -128,12 +117,17 @@ export class JoinTokens {
 
   /** One message for all: which part was wrong helps only who guesses. */
   async #verified({ id, secret }: ParsedToken): Promise<StoredToken> {
-    const found = (await this.#read()).find((token) => token.id === id);
+    const found = (await this.#file.read()).find((token) => token.id === id);
     // The same work for one that is not there.
     const hash = Buffer.from(found?.hash ?? '0'.repeat(64), 'hex');
     const same = timingSafeEqual(hash, sha256(secret));
     if (!same || !isGood(found, this.clock.wallTime())) throw refused();
     return found;
+  }
+
+  #alive(tokens: readonly StoredToken[]): readonly StoredToken[] {
+    const now = this.clock.wallTime();
+    return tokens.filter(({ expiresAt }) => expiresAt > now);
   }
 
   #root(): X509Certificate {
@@ -148,23 +142,9 @@ export class JoinTokens {
       turn: Parameters<Parameters<CertificateAuthority['noted']>[0]>[0],
     ) => Promise<readonly StoredToken[]>,
   ): Promise<void> {
-    await this.authority.noted(async (turn) => this.#write(await work(await this.list(), turn)));
-  }
-
-  async #read(): Promise<readonly StoredToken[]> {
-    const text = await readIfThere(this.#file);
-    if (text === undefined) return [];
-    try {
-      const tokens: unknown = JSON.parse(text);
-      if (Array.isArray(tokens)) return tokens as StoredToken[];
-    } catch {
-      // Told below.
-    }
-    throw new CaError('state', `${this.#file} is damaged: remove it, and make tokens anew`);
-  }
-
-  #write(tokens: readonly StoredToken[]): Promise<void> {
-    return writeAtomically(this.#file, `${JSON.stringify(tokens)}\n`);
+    await this.authority.noted(async (turn) =>
+      this.#file.write(await work(this.#alive(await this.#file.newest()), turn)),
+    );
   }
 }
 

@@ -56,15 +56,16 @@ export function kubernetesAttestor(
   );
   return {
     name: 'kubernetes',
+    // A signature. Keys that are not known are asked for once in 30 s, whoever shows such a token (`UNKNOWN_KEY_COOLDOWN_MS`).
+    unguessable: true,
     async attest({ token }) {
       if (token === undefined || token.split('.').length !== 3) return undefined;
       const verified = await verifier.verify(token);
       if ('problem' in verified) {
-        // Why it is not good is for us: it may say how far a forger got.
-        env.logger.warn('a service account token was refused', { problem: verified.problem, detail: verified.detail });
         if (verified.problem === 'keys_unavailable')
           throw new CaError('unavailable', 'the keys of the cluster cannot be had now', 5_000);
-        throw new CaError('unauthenticated', 'the service account token is not good');
+        const cause = new Error(`${verified.problem}: ${verified.detail}`);
+        throw new CaError('unauthenticated', 'the service account token is not good', undefined, { cause });
       }
       const { sub } = verified.claims;
       const [, namespace, service] = SUBJECT.exec(typeof sub === 'string' ? sub : '') ?? [];

@@ -5,6 +5,7 @@ import type { Attestor } from './attestor.js';
 export function mtlsAttestor(trustDomain: () => string, isRevoked: (serial: string) => boolean): Attestor {
   return {
     name: 'mtls',
+    unguessable: true,
     async attest({ token, peer }) {
       if (token !== undefined || peer?.spiffeId === undefined) return undefined;
       const { spiffeId, serialNumber } = peer;

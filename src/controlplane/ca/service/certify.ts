@@ -1,6 +1,7 @@
 import type { Clock } from '../../../core/clock.js';
 import type { Logger } from '../../../core/log.js';
 import type { CertificateRequest, CertificateResponse } from '../../../identity/sources/ca-protocol.js';
+import { attest } from '../attestation/attest.js';
 import type { Attested, Attestor, Evidence } from '../attestation/attestor.js';
 import { Guesses } from '../attestation/guesses.js';
 import { Allowance } from './allowance.js';
@@ -33,34 +34,32 @@ export class Certifier {
 
   /** `address`: of the caller, without its port. Rejects with a CaError. */
   async certify(request: CertificateRequest, evidence: Evidence, address: string): Promise<CertificateResponse> {
-    // Whoever shows a certificate of ours has nothing to guess, and does not wait for those who share his address.
-    const guesses = evidence.token !== undefined || evidence.peer === undefined;
-    const waitMs = guesses ? this.#guesses.waitFor(address) : 0;
-    if (waitMs > 0) throw new CaError('too_many', 'too many requests of this address were refused', waitMs);
+    const waitMs = this.#guesses.waitFor(address);
     let attested: Attested | undefined;
     try {
-      const known = await this.#attest(evidence);
-      attested = known;
+      attested = await this.#attest(evidence, address, waitMs);
       if (request.csr.length > MAX_CSR_BYTES)
         throw new CaError('bad_request', `a CSR has ${MAX_CSR_BYTES} bytes at most`);
+      const known = attested;
       return await this.#options.queue.run(known.spiffeId ?? known.by, () => this.#issue(request, known));
     } catch (error) {
-      if (error instanceof CaError) await this.#refused(error, attested, address, guesses);
+      if (error instanceof CaError) await this.#refused(error, attested, address);
       throw error;
     }
   }
 
-  async #attest(evidence: Evidence): Promise<Attested> {
-    for (const attestor of this.#options.attestors) {
-      const attested = await attestor.attest(evidence);
-      if (attested !== undefined) return attested;
-    }
-    throw new CaError(
-      'unauthenticated',
-      evidence.token === undefined
-        ? 'show who you are: a join token or a service account token (authorization: Bearer …), or a certificate of this authority'
-        : 'the token is of no kind that this authority takes',
-    );
+  /** `waitMs`: for how long an address is not asked for what may be guessed. What cannot is let in then as well: many share an address, and one of them may try a stale token. */
+  async #attest(evidence: Evidence, address: string, waitMs: number): Promise<Attested> {
+    const { attestors } = this.#options;
+    const asked = waitMs > 0 ? attestors.filter(({ unguessable }) => unguessable) : attestors;
+    const found = await attest(asked, evidence, this.#options);
+    if ('attested' in found) return found.attested;
+    const { by, refusal } = found;
+    if (by === undefined && waitMs > 0)
+      throw new CaError('too_many', 'too many requests of this address were refused', waitMs);
+    const guess = refusal.reason === 'unauthenticated' || refusal.reason === 'forbidden';
+    if (guess && !by?.unguessable) this.#guesses.refused(address);
+    throw refusal;
   }
 
   /** The names of a CSR are wishes: its SPIFFE ID must be one that attestation allows, and other names are not given. */
@@ -90,18 +89,17 @@ export class Certifier {
 
   /** Whoever is turned away because there is no room has done nothing wrong. */
   async #refused(
-    { reason, message: detail }: CaError,
+    { reason, message: detail, cause }: CaError,
     attested: Attested | undefined,
     address: string,
-    guesses: boolean,
   ): Promise<void> {
     if (reason === 'too_many' || reason === 'unavailable') return;
-    if (guesses && (reason === 'unauthenticated' || reason === 'forbidden')) this.#guesses.refused(address);
     const omitted = attested === undefined ? this.#strangers.next() : 0;
     if (omitted === undefined) return;
     const { authority, logger } = this.#options;
     const event = { address, reason, detail, by: attested?.by, ...(omitted > 0 && { omitted }) };
-    logger.warn('a certificate was refused', event);
+    // Why exactly is for us alone: it may say how far a forger got.
+    logger.warn('a certificate was refused', { ...event, ...(cause !== undefined && { cause: String(cause) }) });
     await authority
       .refused(event)
       .catch((problem: unknown) =>
