@@ -6,8 +6,11 @@ export interface AnalyzeOptions {
 
 /** Compiles the files and prints every mistake. Fails when there is one; warnings do not fail. */
 export async function analyze(paths: readonly string[], { output }: AnalyzeOptions, io: Io): Promise<ExitCode> {
-  const { formatProblem, loadConfig } = await import('../controlplane/index.js');
-  const { problems, warnings } = await loadConfig(paths);
+  const [{ formatProblem, loadConfig }, { jwksFileFault }] = await Promise.all([
+    import('../controlplane/index.js'),
+    import('../controlplane/files/jwks-file.js'),
+  ]);
+  const { problems, warnings } = await loadConfig(paths, { keyFileFault: jwksFileFault });
   if (output === 'json') io.out(`${JSON.stringify({ problems, warnings }, undefined, 2)}\n`);
   else {
     for (const problem of problems) io.out(`${formatProblem(problem)}\n`);

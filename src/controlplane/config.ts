@@ -11,7 +11,7 @@ export type { SourceFile } from './yaml/read.js';
 /** Compiles files and folders once. Never rejects: what cannot be read is in `problems` like every other mistake. */
 export async function loadConfig(
   paths: string | readonly string[],
-  options: Pick<CompileOptions, 'danglingBackends'> = {},
+  options: Pick<CompileOptions, 'danglingBackends' | 'keyFileFault'> = {},
 ): Promise<CompileResult> {
   const { files, problems } = await readFiles(await findFiles(typeof paths === 'string' ? [paths] : paths));
   return compileText(files, options, problems);

@@ -45,15 +45,28 @@ export class JwtFilters {
   }
 
   /** What is valid, and surely not as meant. */
-  advise(references: References): void {
+  advise(references: References, keyFileFault: (path: string) => string | undefined = () => undefined): void {
     for (const policy of this.policies) {
-      policy.spec.jwt?.forEach(({ fromParams, forwardOriginalToken }, index) => {
+      policy.spec.jwt?.forEach(({ fromParams, forwardOriginalToken, jwksFile }, index) => {
+        const fault = jwksFile === undefined ? undefined : keyFileFault(jwksFile);
+        if (fault !== undefined)
+          references.report(
+            policy,
+            ['spec', 'jwt', index, 'jwksFile'],
+            `has no keys, read from this folder, and servers refuse all tokens without them: ${fault}`,
+            { expected: 'a file with a JWKS' },
+          );
         if (fromParams === undefined || forwardOriginalToken) return;
         const message =
           'tokens in the query are not taken out of it, so that the application sees them: have them come in a header or a cookie, or say forwardOriginalToken: true';
         references.report(policy, ['spec', 'jwt', index, 'fromParams'], message);
       });
     }
+  }
+
+  /** Whether servers of a Service verify tokens. */
+  asks(service: MeshService): boolean {
+    return (this.#own.get(service) ?? this.#mesh) !== undefined;
   }
 
   /** For `http_filters` of the servers of a Service, before all others. */

@@ -16,6 +16,7 @@ import type { MeshConfigSpec } from '../yaml/schema/mesh-config.js';
 import { advise } from './advice.js';
 import { backendTlsByPort } from './backend-tls.js';
 import { AuthorizationFilters } from './authorization.js';
+import { adviseAuthorization } from './authorization-advice.js';
 import { resolveBackends } from './backends.js';
 import { adviseCallersTls, callersTls, checkCallersTls } from './callers-tls.js';
 import { candidatesOf } from './candidates.js';
@@ -77,6 +78,8 @@ export interface CompileOptions {
   readonly unreadable?: Unreadable;
   /** Resources with mistakes, whose references are looked at; that they are wrong is told already. Default: none. */
   readonly salvaged?: readonly SalvagedDocument[];
+  /** Why a file that servers would read keys of tokens from cannot be read here; undefined: it can. Default: nobody looks, as it is a file of theirs. */
+  readonly keyFileFault?: (path: string) => string | undefined;
 }
 
 /**
@@ -184,7 +187,12 @@ export function compile(documents: readonly Document[], options: CompileOptions 
   if (forClients !== undefined) listeners.set(SETTINGS_LISTENER, forClients);
   advise(ownPolicies, attachments, tables, of('RoutePolicy'), references.into(warnings));
   filters.advise(references.into(warnings));
-  guards.jwt.advise(references.into(warnings));
+  guards.jwt.advise(references.into(warnings), options.keyFileFault);
+  adviseAuthorization(
+    of('AuthorizationPolicy'),
+    { services, attachments, modes, traffic: ownPolicies, jwt: guards.jwt, trustDomain },
+    references.into(warnings),
+  );
   adviseCallersTls(services, tls, references.into(warnings));
   return {
     resources: { [CLUSTER]: clusters, [ENDPOINT]: endpoints, [LISTENER]: listeners, [ROUTE]: routes },

@@ -12,7 +12,7 @@ const ANYTHING: Unreadable = { has: () => true };
  */
 export function compileText(
   files: readonly SourceFile[],
-  options: Pick<CompileOptions, 'danglingBackends'> = {},
+  options: Pick<CompileOptions, 'danglingBackends' | 'keyFileFault'> = {},
   before: readonly Problem[] = [],
 ): CompileResult {
   const problems = new Problems();
