@@ -46,6 +46,15 @@ export const MTLS_REQUIRED: Refusal = {
   message: 'this service takes requests over mutual TLS only',
 };
 
+/** For a request with more than one Host field, of which nobody can say which its handler believes (RFC 9112 section 3.2). */
+export const SEVERAL_HOSTS: Refusal = {
+  status: 400,
+  grpcStatus: 3,
+  code: 'BAD_REQUEST',
+  flag: 'DPE',
+  message: 'the request has several Host fields: send one',
+};
+
 /** For a request that comes before anything is known of the policies of its service: they might refuse it. */
 export const POLICIES_UNKNOWN: Refusal = {
   status: 503,

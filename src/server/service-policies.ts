@@ -6,7 +6,7 @@ import type { InboundContext } from './context.js';
 import { alreadyEnforced, callers, type Policies } from './enforced.js';
 import { type Gate, type Passage, pass } from './gate.js';
 import type { ServerParts } from './parts.js';
-import { MTLS_REQUIRED, POLICIES_UNKNOWN } from './refusal.js';
+import { MTLS_REQUIRED, POLICIES_UNKNOWN, SEVERAL_HOSTS } from './refusal.js';
 import { type ChainOf, serviceChains } from './service-chains.js';
 import { isEncrypted } from './tls/carrier.js';
 import { ServerPolicies } from './policies.js';
@@ -85,6 +85,7 @@ export class ServicePolicies {
     // Whatever they would say, it is not known.
     if (!routes.usable) return POLICIES_UNKNOWN;
     const decision = routes.decide(view);
+    if (decision.kind === 'refuse' && decision.reason === 'several-hosts') return SEVERAL_HOSTS;
     // Who has no route here is not turned away, as middleware is in front of all that the application does; who may come in is asked all the same.
     const gates = decision.kind === 'serve' ? decision.gates : unrouted;
     if (gates === undefined || gates.length === 0) return undefined;

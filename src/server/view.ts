@@ -13,6 +13,8 @@ export interface InboundView extends RequestView {
   readonly peer: string | undefined;
   /** The request as its server has it; the same object for all who look at the request. */
   readonly raw: object;
+  /** It has more than one Host field, of which each reader may believe another one. Absent: no. */
+  readonly severalHosts?: boolean;
 }
 
 /** Of a node:http request as much as is read. Express puts the whole target into `originalUrl` where it cuts `url` for a router. */
@@ -54,6 +56,17 @@ export class Http1View implements InboundView {
   get headers(): HeaderFields {
     this.#headers ??= seenFields(this.request);
     return this.#headers;
+  }
+
+  /** Node keeps the first one in `headers` and lets the request through. */
+  get severalHosts(): boolean {
+    const { rawHeaders } = this.request;
+    let found = 0;
+    for (let i = 0; i < rawHeaders.length; i += 2) {
+      const name = rawHeaders[i] as string;
+      if (name.length === 4 && name.toLowerCase() === 'host') found++;
+    }
+    return found > 1;
   }
 }
 

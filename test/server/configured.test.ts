@@ -1,4 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type PeerIdentity, setPeer } from '../../src/core/identity.js';
 import { type Logger, silentLogger } from '../../src/core/log.js';
@@ -245,6 +247,32 @@ describe('a service that is for mutual TLS only', () => {
     await mesh.close();
     expect(refusalOf(gate, {})).toMatchObject({ status: 503 });
   });
+});
+
+test('where anything is asked of requests, one with several Host fields is refused with 400 (RFC 9112 section 3.2)', async () => {
+  const options = { mesh: { meter: mesh.meter, servers }, service: 'reviews', clock };
+  const { port, close } = await listening(
+    meshHandler((_: IncomingMessage, response: ServerResponse) => response.end('served'), options),
+  );
+  closing.push(close);
+  const ask = (hosts: string): Promise<string> => {
+    const socket = connect(port, '127.0.0.1');
+    socket.write(`GET / HTTP/1.1\r\n${hosts}Connection: close\r\n\r\n`);
+    return text(socket);
+  };
+  const twice = 'Host: reviews\r\nHost: admin\r\n';
+  await until(() => watched.size === 1);
+  told('reviews');
+  expect(await ask(twice)).toMatch(/^HTTP\/1.1 400 [\s\S]*"code":"BAD_REQUEST"/);
+  expect(await ask('Host: reviews\r\n')).toMatch(/^HTTP\/1.1 200 /);
+  watched.get('reviews')?.changed({
+    listener: listener(
+      { host: '0.0.0.0', port: 80 },
+      { name: `${INBOUND_PREFIX}reviews`, defaultFilterChain: chain('all') },
+    ),
+    routes: new Map(),
+  });
+  expect(await ask(twice)).toMatch(/^HTTP\/1.1 200 /);
 });
 
 test('where nobody can configure servers, nothing is asked of requests', async () => {

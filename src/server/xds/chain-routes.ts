@@ -7,6 +7,7 @@ import type { RequestView } from '../../routing/request.js';
 import { RouteTable } from '../../routing/table/table.js';
 import { VirtualHosts } from '../../routing/virtual-host.js';
 import type { Gate } from '../gate.js';
+import type { InboundView } from '../view.js';
 import { type BindChanges, compileChanges } from './header-changes.js';
 
 /** What becomes of a request. */
@@ -23,10 +24,10 @@ export interface Serve {
   readonly gates: readonly Gate[] | undefined;
 }
 
-/** gRPC callers get UNAVAILABLE in every case (gRFC A36), others a 404 for `no-route`, as from Envoy, and else a 503. */
+/** gRPC callers get UNAVAILABLE in every case (gRFC A36), others a 404 for `no-route`, as from Envoy, a 400 for `several-hosts`, and else a 503. */
 export interface Refuse {
   readonly kind: 'refuse';
-  readonly reason: 'no-route' | 'unsupported-action' | 'no-configuration';
+  readonly reason: 'no-route' | 'several-hosts' | 'unsupported-action' | 'no-configuration';
   /** For the caller; names no more of the configuration than the caller has to know. */
   readonly message: string;
 }
@@ -38,6 +39,11 @@ interface Host {
 
 const NO_HOSTS = new VirtualHosts<Host>([], false);
 const NO_ROUTE: Refuse = { kind: 'refuse', reason: 'no-route', message: 'no route of this server matches the request' };
+const SEVERAL_HOSTS: Refuse = {
+  kind: 'refuse',
+  reason: 'several-hosts',
+  message: 'the request has several Host fields: send one',
+};
 const UNSUPPORTED: Refuse = {
   kind: 'refuse',
   reason: 'unsupported-action',
@@ -120,8 +126,10 @@ export class ChainRoutes {
   }
 
   /** "The VirtualHost is selected on a per-RPC basis using the RPC's requested `:authority`" - gRFC A36; the first route that matches wins. */
-  decide(request: RequestView): Decision {
+  decide(request: RequestView & Pick<InboundView, 'severalHosts'>): Decision {
     if (this.#config === undefined || this.#config instanceof Error) return NO_CONFIGURATION;
+    // "A server MUST respond with a 400 (Bad Request) status code to [...] any request message that contains more than one Host header field line" - RFC 9112 3.2
+    if (request.severalHosts === true) return SEVERAL_HOSTS;
     return this.#hosts.find(request.host)?.routes.find(request) ?? NO_ROUTE;
   }
 

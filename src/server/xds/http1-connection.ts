@@ -153,4 +153,5 @@ function routed(decision: Serve, view: Http1View, request: IncomingMessage, resp
   if (decision.responseHeaders !== undefined) changeResponse(response, decision.responseHeaders(view));
 }
 
-export const refusalStatus = ({ reason }: Refuse): number => (reason === 'no-route' ? 404 : 503);
+export const refusalStatus = ({ reason }: Refuse): number =>
+  reason === 'no-route' ? 404 : reason === 'several-hosts' ? 400 : 503;

@@ -132,6 +132,22 @@ describe('a node:http server', () => {
     ).toMatch(/^HTTP\/1.1 404 /);
   });
 
+  it('a request with several Host fields is 400, whatever they say: each reader might believe another one (RFC 9112 section 3.2)', async () => {
+    const routes = { kind: 'inline', config: table([route('/in')], ['shop.example']) } as const;
+    served.config.changed(listener(address, { defaultFilterChain: chain('c', {}, { routes }) }));
+    await served.serving.ready();
+    for (const target of ['/in', 'http://shop.example/in'])
+      for (const other of ['other.example', 'shop.example'])
+        expect(
+          await raw(`GET ${target} HTTP/1.1\r\nHost: shop.example\r\nhost: ${other}\r\nConnection: close\r\n\r\n`),
+        ).toMatch(/^HTTP\/1.1 400 [\s\S]*several Host fields/);
+    const upgrade = 'Connection: upgrade\r\nUpgrade: websocket\r\n\r\n';
+    server.on('upgrade', (_, socket) => socket.end('upgraded'));
+    expect(await raw(`GET /in HTTP/1.1\r\nHost: shop.example\r\nHost: shop.example\r\n${upgrade}`)).toMatch(
+      /^HTTP\/1.1 400 /,
+    );
+  });
+
   it('a route with another action, and a chain whose routes cannot be had, are 503; the server still serves (A36)', async () => {
     const routes = [route('/direct', { kind: 'direct', status: 200, body: new Uint8Array() }), route('/')];
     served.config.changed(
