@@ -2,6 +2,7 @@ import type { Call } from '../core/call.js';
 import { keepAlive } from '../core/clock.js';
 import { callersContext } from '../core/context.js';
 import { ConfigUnavailableError, MeshClosedError, type MeshError } from '../core/errors.js';
+import { LastingTrouble } from '../core/lasting-trouble.js';
 import type { TargetConfig } from '../core/model/target.js';
 import type { Reply } from '../core/reply.js';
 import type { Service } from '../core/service.js';
@@ -53,7 +54,9 @@ export class Destination {
       );
     };
     const stopEgress = egress?.onChange(() => (unknown ? passThrough() : pass()));
+    const outage = new LastingTrouble(env.clock);
     const known = (): void => {
+      outage.over();
       unknown = false;
       latest = undefined;
       endFallback?.();
@@ -71,7 +74,7 @@ export class Destination {
       },
       ambient: (error) => {
         if (this.#router === undefined) this.#fail(error);
-        else env.logger.warn('configuration is not fresh', { authority, error: error.message });
+        else if (outage.isToTell()) env.logger.warn('configuration is not fresh', { authority, error: error.message });
       },
       unknown: () => {
         // Told again when what becomes of unknown hosts is decided anew.

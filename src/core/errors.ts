@@ -167,6 +167,12 @@ export class EgressDeniedError extends MeshError {
   }
 }
 
+/**
+ * Why an identity cannot be had. `unavailable`: nobody could be asked, or there is nothing yet, and that may pass by itself. `refused`: who was asked said no, and will
+ * until somebody does something about it. `revoked`: so was the certificate that there is.
+ */
+export type IdentityTrouble = 'unavailable' | 'refused' | 'revoked';
+
 /** A workload's certificate, or whom it may trust, cannot be had from where it comes from: a file, a CA, SDS, the Workload API. */
 export class IdentityError extends MeshError {
   override readonly name = 'IdentityError';
@@ -176,6 +182,11 @@ export class IdentityError extends MeshError {
   readonly flag = 'UF';
   readonly grpcStatus = 14;
   readonly httpStatus = 503;
+  readonly reason: IdentityTrouble;
+  constructor(message: string, options?: ErrorOptions & { readonly reason?: IdentityTrouble }) {
+    super(message, options);
+    this.reason = options?.reason ?? 'unavailable';
+  }
 }
 
 /** The request body could not be read from the application: nothing the mesh can do again. */

@@ -1,6 +1,6 @@
 import type { Call } from './call.js';
 import type { Outcome } from './classify.js';
-import type { MeshError } from './errors.js';
+import type { IdentityTrouble, MeshError } from './errors.js';
 import type { Reply, ReplyEnd } from './reply.js';
 import type { TlsRefused } from './tls.js';
 
@@ -110,8 +110,14 @@ export type MeshEvent =
       readonly spiffeId: string | undefined;
       readonly notAfter: number;
     }
-  /** A source of identity cannot be read or reached; what was known before stays in use. */
-  | { readonly kind: 'identity:failed'; readonly source: string; readonly detail: string }
+  /** A source of identity cannot be read or reached, or refuses (`IdentityTrouble`). `kept`: what was known before stays in use; else there is none yet. */
+  | {
+      readonly kind: 'identity:failed';
+      readonly source: string;
+      readonly reason: IdentityTrouble;
+      readonly kept: boolean;
+      readonly detail: string;
+    }
   /** No new certificate has come though this share of the lifetime of the present one is `used`: 0.7, 0.8, 0.9, and 1 when it has expired. */
   | {
       readonly kind: 'identity:expiring';

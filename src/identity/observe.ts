@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.js';
-import type { MeshError } from '../core/errors.js';
+import { IdentityError, type IdentityTrouble, type MeshError } from '../core/errors.js';
 import type { IdentitySource, X509Identity } from '../core/identity.js';
+import { LastingTrouble } from '../core/lasting-trouble.js';
 import type { Logger } from '../core/log.js';
 import type { Meter } from '../core/meter.js';
 
@@ -13,8 +14,21 @@ export const EXPIRY_LEVELS = [0.7, 0.8, 0.9, 1] as const;
 const ERROR_FROM = 0.9;
 /** How often the clocks are looked at, in milliseconds: timers do not see a wall clock that is set. */
 const LOOK_MS = 60_000;
-/** The same trouble is logged once, then every so often while it lasts, in milliseconds. */
-const REPEAT_MS = 300_000;
+/** How bad it is: what is worse is logged at once, whatever was logged before. */
+const WEIGHT: Readonly<Record<IdentityTrouble, number>> = { unavailable: 0, refused: 1, revoked: 2 };
+/** What is logged of it: while there is nothing from before, and where that stays in use. */
+const MESSAGES: Readonly<Record<'none' | 'kept', Readonly<Record<IdentityTrouble, string>>>> = {
+  none: {
+    unavailable: 'there is no identity yet: none can be had so far',
+    refused: 'there is no identity: it is refused',
+    revoked: 'there is no identity: it is refused',
+  },
+  kept: {
+    unavailable: 'identity cannot be renewed; what was known before stays in use',
+    refused: 'a new certificate is refused; the one that there is stays in use until it ends',
+    revoked: 'the certificate of this workload was revoked: others refuse it, and it is not renewed',
+  },
+};
 
 interface ObserveEnv {
   readonly clock: Clock;
@@ -34,9 +48,11 @@ class Observer {
   #failures = 0;
   /** Levels of the present certificate that were told. */
   #told = 0;
-  /** The last trouble, and when it was logged; undefined: none since the last state. */
+  /** There was a first state, be it one without a certificate. */
+  #known = false;
+  /** The last trouble; undefined: none since the last state. */
   #trouble: MeshError | undefined;
-  #logged: { readonly message: string; readonly at: number } | undefined;
+  readonly #lasting: LastingTrouble;
   #cancelTimer: (() => void) | undefined;
   readonly #ends: (() => void)[];
 
@@ -44,6 +60,7 @@ class Observer {
     private readonly source: IdentitySource,
     private readonly env: ObserveEnv,
   ) {
+    this.#lasting = new LastingTrouble(env.clock);
     const labels = { 'mesh.identity.source': source.name };
     const gauge = (name: string, read: () => number): (() => void) => env.meter.gauge(name, labels, read);
     this.#ends = [
@@ -61,10 +78,13 @@ class Observer {
   }
 
   #changed(identity: X509Identity | undefined): void {
+    // Whoever is refused is told whom to trust all the same.
+    if (this.#trouble === undefined || weightOf(this.#trouble) === 0) this.#lasting.over();
     this.#trouble = undefined;
-    this.#logged = undefined;
+    this.#known = true;
     // Only whom it trusts has changed.
     if (identity?.certificates[0] === this.#identity?.certificates[0]) return;
+    this.#lasting.over();
     this.#identity = identity;
     this.#told = 0;
     if (identity === undefined) return;
@@ -82,18 +102,17 @@ class Observer {
   #failed(error: MeshError): void {
     this.#trouble = error;
     this.#failures++;
-    const now = this.env.clock.now();
-    this.env.meter.event({
-      kind: 'identity:failed',
-      source: this.source.name,
-      detail: error.message,
-    });
-    if (this.#logged?.message === error.message && now - this.#logged.at < REPEAT_MS) return;
-    this.#logged = { message: error.message, at: now };
-    this.env.logger.warn('identity cannot be renewed; what was known before stays in use', {
-      source: this.source.name,
-      problem: error.message,
-    });
+    const { meter, logger } = this.env;
+    const source = this.source.name;
+    const reason = reasonOf(error);
+    const kept = this.#known;
+    meter.event({ kind: 'identity:failed', source, reason, kept, detail: error.message });
+    if (!this.#lasting.isToTell(WEIGHT[reason])) return;
+    const message = MESSAGES[kept ? 'kept' : 'none'][reason];
+    const notAfter = this.#identity && new Date(this.#identity.notAfter).toISOString();
+    const fields = { source, problem: error.message, ...(notAfter !== undefined && { notAfter }) };
+    if (reason === 'unavailable') logger.warn(message, fields);
+    else logger.error(message, fields);
   }
 
   #look(): void {
@@ -135,3 +154,6 @@ class Observer {
     });
   }
 }
+
+const reasonOf = (error: MeshError): IdentityTrouble => (error instanceof IdentityError ? error.reason : 'unavailable');
+const weightOf = (error: MeshError): number => WEIGHT[reasonOf(error)];

@@ -15,6 +15,11 @@ export class Watchers {
     return this.#current;
   }
 
+  /** The last since the present state. */
+  get trouble(): MeshError | undefined {
+    return this.#trouble;
+  }
+
   get closed(): boolean {
     return this.#closed;
   }

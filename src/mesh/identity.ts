@@ -20,6 +20,8 @@ export interface WorkloadIdentity {
   readonly notAfter: number;
   /** Where it comes from: `ca 10.0.0.1:18001`. */
   readonly source: string;
+  /** Why there will be no next one before somebody does something: it was revoked, or another is refused. Undefined: nothing is known to be wrong. */
+  readonly problem: string | undefined;
 }
 
 /** How the source behind an instance is made: loaded when somebody first asks. */
@@ -43,6 +45,15 @@ export interface MeshIdentityOptions {
   readonly meter: Meter;
 }
 
+/** A source, and what is the matter with it now. */
+interface HeldSource extends IdentitySource {
+  readonly trouble: MeshError | undefined;
+}
+
+/** Trouble that does not pass by itself. */
+const lasting = (error: MeshError | undefined): IdentityError | undefined =>
+  error instanceof IdentityError && error.reason !== 'unavailable' ? error : undefined;
+
 /** How long `ready` waits for a first certificate, in milliseconds: as long as for an authority that nothing is heard of (gRFC A57). */
 export const IDENTITY_READY_MS = 15_000;
 
@@ -50,7 +61,7 @@ export const IDENTITY_READY_MS = 15_000;
  * The certificate providers of a mesh (gRFC A29): sources by instance name, each made when it is first asked for.
  */
 export class MeshIdentity implements CertificateProviders {
-  readonly #held = new Map<string, IdentitySource>();
+  readonly #held = new Map<string, HeldSource>();
   readonly #waiting = new Set<() => void>();
   readonly #wanted = new Set<string>();
   #workload: Promise<SpiffeWorkload> | undefined;
@@ -108,6 +119,11 @@ export class MeshIdentity implements CertificateProviders {
     this.get(instance);
   }
 
+  /** Told of each new state of the workload's own identity, until the result is called. */
+  onChange(changed: () => void): () => void {
+    return this.get(DEFAULT_PROVIDER)?.watch({ changed, failed() {} }) ?? (() => {});
+  }
+
   /** Resolves when all that is wanted is there; rejects as `ready` does. */
   async readyAll(): Promise<void> {
     await Promise.all([...this.#wanted].map((instance) => this.ready(instance)));
@@ -119,7 +135,7 @@ export class MeshIdentity implements CertificateProviders {
     const identity = source?.current?.identity;
     if (source === undefined || identity === undefined) return undefined;
     const { spiffeId, notBefore, notAfter } = identity;
-    return { spiffeId, notBefore, notAfter, source: source.name };
+    return { spiffeId, notBefore, notAfter, source: source.name, problem: lasting(source.trouble)?.message };
   }
 
   /** The workload's SPIFFE ID, while it has a certificate. */
@@ -141,7 +157,7 @@ export class MeshIdentity implements CertificateProviders {
     return (await this.#workload).jwtSvid(request);
   }
 
-  /** Resolves when the instance, which is the workload's own unless said otherwise, has said its first word; rejects with what is the matter after `IDENTITY_READY_MS`, and when there can be none. */
+  /** Resolves when the instance, which is the workload's own unless said otherwise, has said its first word; rejects with what is the matter after `IDENTITY_READY_MS`, and at once when there can be none, or it is refused. */
   ready(instance: string = DEFAULT_PROVIDER): Promise<void> {
     const source = this.get(instance);
     if (source === undefined)
@@ -168,6 +184,7 @@ export class MeshIdentity implements CertificateProviders {
         changed: () => end(resolve),
         failed: (error) => {
           last = error;
+          if (lasting(error) !== undefined) end(() => reject(error));
         },
       });
       if (over) stop();
@@ -201,7 +218,7 @@ export const NO_IDENTITY =
 export const IDENTITY_BACKOFF: Backoff = { baseMs: 1_000, maxMs: 60_000 };
 
 /** A source that is still being loaded, and watched over from its first word on. One that cannot be made is tried again. */
-function lateIdentity({ name, make, foreign }: IdentityPlan, env: Omit<MeshIdentityOptions, 'plan'>): IdentitySource {
+function lateIdentity({ name, make, foreign }: IdentityPlan, env: Omit<MeshIdentityOptions, 'plan'>): HeldSource {
   const watchers = new Watchers(name);
   let inner: IdentitySource | undefined;
   let stop: (() => void) | undefined;
@@ -237,5 +254,5 @@ function lateIdentity({ name, make, foreign }: IdentityPlan, env: Omit<MeshIdent
     if (foreign !== true) await inner?.close();
   });
   let loading = begin();
-  return source;
+  return Object.defineProperty(source, 'trouble', { get: () => watchers.trouble }) as HeldSource;
 }

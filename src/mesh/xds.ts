@@ -35,7 +35,7 @@ export interface AdsSourceOptions {
   readonly egress: EgressHolder;
   /** The control plane that is named by its address alone certifies this workload: it is talked to under that identity, and not in clear. */
   readonly certified: boolean;
-  readonly identity: Pick<MeshIdentity, 'want' | 'ready' | 'clientOf'>;
+  readonly identity: Pick<MeshIdentity, 'want' | 'ready' | 'clientOf' | 'onChange'>;
   readonly dns: DnsOptions;
   readonly meter: Meter;
 }
@@ -64,6 +64,7 @@ export async function adsSource(options: AdsSourceOptions): Promise<MeshSource> 
     meter,
     transport: grpcTransport({ clock, random, logger, identityTls: identity.clientOf }),
   });
+  const stopIdentity = secured ? identity.onChange(() => clients.resetBackoff()) : undefined;
   const reporter = new LoadReporter({ connections: clients.connections, bootstrap, clock, random, logger });
   const cache = (target: string): CacheLease => clients.lease(target);
   // First on the stream: what comes after it comes to those who know it.
@@ -81,6 +82,7 @@ export async function adsSource(options: AdsSourceOptions): Promise<MeshSource> 
     dump: () => clients.dump(),
     close: async () => {
       stopSettings?.();
+      stopIdentity?.();
       await reporter.close();
       await clients.close();
     },

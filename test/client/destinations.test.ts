@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { Destinations } from '../../src/client/destinations.js';
 import type { PassthroughOptions } from '../../src/client/passthrough.js';
 import type { CallInit } from '../../src/core/call.js';
@@ -93,6 +93,23 @@ describe('a destination', () => {
     const other = call({ authority: 'ratings' });
     source.of('ratings').ambient(new ConfigUnavailableError('control plane is away'));
     await expect(other).rejects.toThrow('control plane is away');
+  });
+
+  test('trouble that is told with every attempt of the source is logged once an outage, and every five minutes of it', async () => {
+    const { call, source, env, clock } = setup();
+    const logged = vi.spyOn(env.logger, 'warn');
+    const reply = call();
+    source.of('reviews').changed(reviews('10.0.0.1:80'));
+    await reply;
+    for (let i = 0; i < 5; i++) source.of('reviews').ambient(new ConfigUnavailableError(`away, ${i}`));
+    expect(logged).toHaveBeenCalledTimes(1);
+    source.of('reviews').changed(reviews('10.0.0.1:80'));
+    source.of('reviews').ambient(new ConfigUnavailableError('away again'));
+    expect(logged).toHaveBeenCalledTimes(2);
+    await clock.advance(300_000);
+    source.of('reviews').ambient(new ConfigUnavailableError('still away'));
+    expect(logged).toHaveBeenCalledTimes(3);
+    logged.mockRestore();
   });
 
   test('a call that waits for ready outlives failures and empty clusters', async () => {

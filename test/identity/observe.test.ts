@@ -90,4 +90,39 @@ describe('what is told of certificates', () => {
     expect(events).toHaveLength(600);
     expect(logged).toHaveLength(2);
   });
+
+  test('is said in words of its own where there is no identity yet, and where the one there is goes on', async () => {
+    const { clock, events, logged, source, give } = fixture();
+    source.fail(new IdentityError('the CA does not answer'));
+    source.fail(new IdentityError('no such token', { reason: 'refused' }));
+    source.fail(new IdentityError('still no such token', { reason: 'refused' }));
+    give();
+    source.fail(new IdentityError('the CA does not answer'));
+    source.fail(new IdentityError('not you', { reason: 'refused' }));
+    source.fail(new IdentityError('revoked', { reason: 'revoked' }));
+    // Whoever is revoked is told whom to trust all the same.
+    source.set({ identity: source.current?.identity, trust: ca.trust() });
+    source.fail(new IdentityError('revoked', { reason: 'revoked' }));
+    expect(logged).toEqual([
+      'warn: there is no identity yet: none can be had so far',
+      'error: there is no identity: it is refused',
+      'warn: identity cannot be renewed; what was known before stays in use',
+      'error: a new certificate is refused; the one that there is stays in use until it ends',
+      'error: the certificate of this workload was revoked: others refuse it, and it is not renewed',
+    ]);
+    const failed = events.filter((event) => event.kind === 'identity:failed');
+    expect(failed.map(({ reason, kept }) => `${reason} ${kept}`)).toEqual([
+      'unavailable false',
+      'refused false',
+      'refused false',
+      'unavailable true',
+      'refused true',
+      'revoked true',
+      'revoked true',
+    ]);
+    await clock.advance(1_000);
+    give();
+    source.fail(new IdentityError('revoked', { reason: 'revoked' }));
+    expect(logged).toHaveLength(6);
+  });
 });

@@ -65,6 +65,33 @@ describe('the identities of a mesh', () => {
     await identity.ready();
   });
 
+  test('ready fails at once where the identity is refused, says why, and succeeds when it is not any more', async () => {
+    const source = memoryIdentity();
+    const { identity, clock } = meshIdentity((name) => ({ name, make: () => Promise.resolve(source) }));
+    const from = clock.now();
+    const refused = expect(identity.ready()).rejects.toThrow('the token is spent');
+    await import('../../src/identity/observe.js');
+    await new Promise(setImmediate);
+    source.fail(new IdentityError('the token is spent', { reason: 'refused' }));
+    await refused;
+    await expect(identity.ready()).rejects.toThrow('the token is spent');
+    expect(clock.now()).toBe(from);
+    source.set(state());
+    await identity.ready();
+    expect(identity.own()?.problem).toBeUndefined();
+  });
+
+  test('one that was revoked says so of itself, and one that cannot be renewed for a while does not', async () => {
+    const source = memoryIdentity(state());
+    const { identity } = meshIdentity((name) => ({ name, make: () => Promise.resolve(source) }));
+    await identity.ready();
+    source.fail(new IdentityError('the CA is down'));
+    expect(identity.own()?.problem).toBeUndefined();
+    source.fail(new IdentityError('it was revoked', { reason: 'revoked' }));
+    expect(identity.own()).toMatchObject({ spiffeId: SPIFFE_ID, problem: 'it was revoked' });
+    await identity.ready();
+  });
+
   test('a source that cannot be made is an identity that cannot be had', async () => {
     const { identity, clock } = meshIdentity((name) => ({
       name,

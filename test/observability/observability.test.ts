@@ -74,7 +74,7 @@ test('everything that happens is published on diagnostics channels', () => {
   mesh.meter.event({ kind: 'outlier:ejected', cluster: 'c', endpoint: 'e', reason: 'consecutive_5xx' });
   mesh.meter.event({ kind: 'outlier:unejected', cluster: 'c', endpoint: 'e' });
   mesh.meter.event({ kind: 'identity:rotate', source: 's', spiffeId: undefined, notAfter: 1 });
-  mesh.meter.event({ kind: 'identity:failed', source: 's', detail: 'no' });
+  mesh.meter.event({ kind: 'identity:failed', source: 's', reason: 'refused', kept: false, detail: 'no' });
   mesh.meter.event({
     kind: 'identity:expiring',
     source: 's',

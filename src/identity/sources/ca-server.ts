@@ -1,8 +1,10 @@
 import type { PeerCertificate } from 'node:tls';
 import type { Clock } from '../../core/clock.js';
+import { TlsPeerError } from '../../core/tls.js';
+import { readCertificates } from '../certificate.js';
 import { readableCrls, type RevocationList } from '../crl.js';
 import { SteadyTime } from '../tls/steady-time.js';
-import { Verifier } from '../tls/verifier.js';
+import { type Role, Verifier } from '../tls/verifier.js';
 
 /** DER, leaf first. */
 export type ServerChain = readonly [Buffer, ...Buffer[]];
@@ -26,8 +28,8 @@ interface Shown {
   readonly issuerCertificate?: Shown;
 }
 
-/** What OpenSSL does not look at when it verifies the CA's server: the CA's own revocation lists. A control plane's certificate may have been stolen as any other. */
-export class ServerRevocations {
+/** The CA's own revocation lists, and who is on them: its server, of which OpenSSL does not look for it (a control plane's certificate may be stolen as any other), and oneself. */
+export class CaRevocations {
   readonly #time: SteadyTime;
   #lists: readonly RevocationList[] = [];
   /** Of the last lists that could be read, all of them. */
@@ -46,13 +48,25 @@ export class ServerRevocations {
 
   /** Why a server is not to be believed that these roots vouch for; undefined: it is. */
   problemOf(certificates: ServerChain, roots: readonly string[]): Error | undefined {
+    const problem = this.#verify('server', certificates, roots);
+    return problem && new Error(`the CA's server cannot be believed: ${problem.message}`, { cause: problem });
+  }
+
+  /** Whether the chain (PEM, leaf first) is one that peers refuse as revoked. */
+  revokes(chain: readonly [string, ...string[]], roots: readonly string[]): boolean {
+    const [leaf, ...above] = readCertificates(chain.join('')).map(({ der }) => der);
+    const problem = leaf && this.#verify('client', [leaf, ...above], roots);
+    return problem instanceof TlsPeerError && problem.reason === 'revoked';
+  }
+
+  #verify(role: Role, certificates: ServerChain, roots: readonly string[]): Error | undefined {
     if (this.#lists.length === 0) return undefined;
     try {
       const verifier = new Verifier({ kind: 'roots', certificates: roots }, this.#lists, () => this.#time.times());
-      verifier.verify('server', { certificates, openssl: undefined, resumed: false }, undefined);
+      verifier.verify(role, { certificates, openssl: undefined, resumed: false }, undefined);
       return undefined;
     } catch (error) {
-      return new Error(`the CA's server cannot be believed: ${(error as Error).message}`, { cause: error });
+      return error as Error;
     }
   }
 }

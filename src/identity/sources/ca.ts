@@ -1,7 +1,7 @@
+import type { KeyObject } from 'node:crypto';
 import { type PeerCertificate, checkServerIdentity as checkNames } from 'node:tls';
 import type { ChannelCredentials } from '@grpc/grpc-js';
 import type { Clock } from '../../core/clock.js';
-import { IdentityError } from '../../core/errors.js';
 import type { IdentitySource, IdentityState, Secret, SecretWatch, Trust, X509Identity } from '../../core/identity.js';
 import type { Random } from '../../core/random.js';
 import { fingerprint, readCertificate, readCertificates } from '../certificate.js';
@@ -13,7 +13,8 @@ import { parseWorkloadId } from '../spiffe-id.js';
 import { readIdentity, workloadOf } from '../svid.js';
 import { sourceOf, Watchers } from '../watchers.js';
 import { CREATE_CERTIFICATE, readCertificateResponse, writeCertificateRequest } from './ca-protocol.js';
-import { type ServerChain, serverChain, ServerRevocations } from './ca-server.js';
+import { caTrouble, NothingToShow, REVOKED } from './ca-refusal.js';
+import { CaRevocations, type ServerChain, serverChain } from './ca-server.js';
 import { readJoinToken } from './join-token.js';
 import { hostAndPort, pinnedRoot } from './pinned-root.js';
 import { SDS_TRUST } from './sds.js';
@@ -75,7 +76,13 @@ class CaIdentity {
   #doubted = false;
   /** The attempt under way shows the token and nothing else: a server may end a handshake with a certificate that has ended. */
   #nameless = false;
-  readonly #revocations: ServerRevocations;
+  readonly #revocations: CaRevocations;
+  /** The token that was shown last is a join token; undefined: none was. */
+  #joining: boolean | undefined;
+  /** Serial number of the identity that there is, once a list of the CA has it. Reset by the next identity. */
+  #revoked: string | undefined;
+  /** Made for the first certificate, until there is one: whose answer was lost has used up its token, which is good for this key once more. */
+  #firstKey: KeyObject | undefined;
   /** Who was believed to be the CA when secret discovery was connected. */
   #discoveryServer: ServerChain | undefined;
 
@@ -85,7 +92,7 @@ class CaIdentity {
     const { trustDomain } = parseWorkloadId(options.spiffeId, 'spiffeId');
     this.#serverId = options.serverId ?? `spiffe://${trustDomain}${CONTROL_PLANE_PATH}`;
     this.#watchers = new Watchers(`ca ${address}`);
-    this.#revocations = new ServerRevocations(clock);
+    this.#revocations = new CaRevocations(clock);
     const connection = (credentials: (library: Grpc) => ChannelCredentials): RpcConnection =>
       new RpcConnection({
         target: address,
@@ -96,8 +103,9 @@ class CaIdentity {
         channel: { 'grpc.ssl_target_name_override': options.serverName ?? 'control-plane' },
       });
     this.#requests = connection((library) => this.#credentials(library, this.#nameless ? undefined : this.#identity));
+    // Whom to believe is for everybody to know, and so nobody says who he is: who is revoked, and connects no more under his name, must hear of it.
     this.#discovery = connection((library) =>
-      this.#credentials(library, this.#identity, (chain) => {
+      this.#credentials(library, undefined, (chain) => {
         this.#discoveryServer = chain;
       }),
     );
@@ -123,15 +131,17 @@ class CaIdentity {
     // Whether it has ended is the CA's to say: the wall clock here may have been set. A token that was shown once may be good no more.
     const held = this.#identity;
     const ended = held === undefined || options.clock.wallTime() >= held.notAfter;
-    const doubted = this.#doubted;
+    const isRevoked = this.#revoked !== undefined;
+    const isToShow = held === undefined || isRevoked || this.#doubted;
     // In turns, whatever comes of this attempt.
     this.#doubted = false;
-    const token = held === undefined || doubted ? await this.#token(signal) : undefined;
-    if (held === undefined && token === undefined)
-      throw new Error('there is no token to show, and no identity yet: set a join token');
-    this.#nameless = token !== undefined && ended;
-    if (this.#roots().length === 0) throw new Error('there is nothing to verify the CA with: set its roots');
-    const privateKey = await newPrivateKey(algorithm);
+    const token = isToShow ? await this.#token(signal) : undefined;
+    if (token === undefined && held === undefined)
+      throw new NothingToShow('there is no token to show, and no identity yet: set a join token');
+    if (token === undefined && isRevoked) throw new NothingToShow(REVOKED);
+    this.#nameless = token !== undefined && (ended || isRevoked);
+    if (this.#roots().length === 0) throw new NothingToShow('there is nothing to verify the CA with: set its roots');
+    const privateKey = token === undefined ? await newPrivateKey(algorithm) : await this.#keyForToken();
     const csr = certificateRequest(privateKey, { spiffeId });
     const request = writeCertificateRequest({ csr, validitySeconds: Math.floor((lifetimeMs ?? 0) / 1_000) });
     const metadata = token === undefined ? undefined : { authorization: `Bearer ${token}` };
@@ -155,15 +165,34 @@ class CaIdentity {
 
   #renewed(identity: X509Identity): void {
     this.#identity = identity;
+    this.#firstKey = undefined;
+    this.#revoked = undefined;
     // The next request goes under the new identity.
     this.#requests.reconnect();
     this.#tell();
     this.#discover();
   }
 
-  #failed(error: unknown): void {
-    const { message } = error as Error;
-    this.#watchers.failed(new IdentityError(`${this.#watchers.name}: ${message}`, { cause: error }));
+  #failed(cause: unknown): void {
+    const { spiffeId, serverName } = this.options;
+    const joins = serverName === undefined && this.#joining !== false;
+    const { name: source } = this.#watchers;
+    this.#watchers.failed(caTrouble(cause, { source, spiffeId, joins, revoked: this.#revoked }));
+  }
+
+  async #keyForToken(): Promise<KeyObject> {
+    this.#firstKey ??= await newPrivateKey(this.options.algorithm);
+    return this.#firstKey;
+  }
+
+  /** A list of the CA has the identity that there is: nobody takes it any more, and the next one is for who joins anew. */
+  #checkOwn(): void {
+    const chain = this.#identity?.certificates;
+    if (chain === undefined || !this.#revocations.revokes(chain, this.#roots())) return;
+    const isNews = this.#revoked === undefined;
+    this.#revoked = readCertificates(chain[0])[0].serialNumber;
+    this.#failed(new NothingToShow(REVOKED));
+    if (isNews) this.#renewal.now();
   }
 
   /** From the first certificate on: before it there is nobody to be told. */
@@ -176,6 +205,7 @@ class CaIdentity {
         this.#validation = secret;
         this.#revocations.replace(secret.crls);
         this.#tell();
+        this.#checkOwn();
         const server = this.#discoveryServer;
         if (server !== undefined && this.#revocations.problemOf(server, this.#roots()) !== undefined)
           queueMicrotask(() => this.#discoverAnew());
@@ -216,10 +246,13 @@ class CaIdentity {
     if (text === undefined) return undefined;
     const token = readJoinToken(text);
     const { rootFingerprint: pin } = token;
+    this.#joining = pin !== undefined;
     const known = this.#roots().map((root) => readCertificates(root)[0]);
     if (pin === undefined ? known.length > 0 : known.some(({ der }) => fingerprint(der) === pin)) return token.text;
     if (pin === undefined)
-      throw new Error('the token does not say which CA it is for: set the roots that the CA is to be verified with');
+      throw new NothingToShow(
+        'the token does not say which CA it is for: set the roots that the CA is to be verified with',
+      );
     this.#pinned = await pinnedRoot(options.address, pin, signal);
     return token.text;
   }

@@ -1,3 +1,5 @@
+import { NothingToShow } from './ca-refusal.js';
+
 /** A join token as our CA makes them: `<id>.<secret>.<SHA-256 of the root, hex>`. The last part tells its bearer whom it may be shown to. */
 export interface JoinToken {
   readonly text: string;
@@ -14,6 +16,6 @@ const ONE_WORD = /^[\x21-\x7e]{1,16384}$/;
 export function readJoinToken(text: string): JoinToken {
   const trimmed = text.trim();
   if (!ONE_WORD.test(trimmed))
-    throw new TypeError('a join token must be one word of at most 16384 characters, all printable ASCII');
+    throw new NothingToShow('a join token must be one word of at most 16384 characters, all printable ASCII');
   return { text: trimmed, rootFingerprint: JOIN_TOKEN.exec(trimmed)?.[1] };
 }

@@ -1,6 +1,7 @@
 import { connect, type DetailedPeerCertificate, type TLSSocket } from 'node:tls';
 import { fingerprint } from '../certificate.js';
 import { CERTIFICATE, writePem } from '../pem.js';
+import { NothingToShow } from './ca-refusal.js';
 
 /** Certificates that a server may send. */
 const MAX_CHAIN = 16;
@@ -28,7 +29,7 @@ export function pinnedRoot(address: string, sha256: string, signal: AbortSignal)
       const root = inChain(socket.getPeerCertificate(true), sha256);
       ended(
         root ??
-          new Error(
+          new NothingToShow(
             `${address} sends no certificate with the fingerprint of the join token: it is not the CA that made it`,
           ),
       );

@@ -62,7 +62,10 @@ export class Handshake {
     else if (generation !== undefined) this.#open(generation);
     else {
       this.tcp.once('close', () => this.#fail(new Error('the connection was closed before the handshake')));
-      this.#stopWaiting = material.wait((first) => this.#open(first));
+      this.#stopWaiting = material.wait({
+        ready: (first) => this.#open(first),
+        failed: (problem) => this.#fail(new Error(problem)),
+      });
     }
   }
 

@@ -1,4 +1,5 @@
 import type { Clock } from '../../core/clock.js';
+import { IdentityError } from '../../core/errors.js';
 import type { CertificateProviders, IdentitySource, IdentityState } from '../../core/identity.js';
 import type { Logger } from '../../core/log.js';
 import type { TlsRoots } from '../../core/model/tls.js';
@@ -34,8 +35,14 @@ interface Watched {
   state: IdentityState | undefined;
   /** Told last, and not resolved since. */
   trouble: string | undefined;
-  /** Nothing comes of it any more: it is closed. */
+  /** Nothing comes of it, or not before somebody does something: it is closed, or refused. */
   over: boolean;
+}
+
+/** A handshake that cannot begin. */
+interface Waiting {
+  ready(generation: Generation): void;
+  failed(problem: string): void;
 }
 
 /**
@@ -48,7 +55,7 @@ export class Material {
   #lists: readonly RevocationList[] | undefined;
   #watched: Watched[] | undefined;
   #stops: (() => void)[] = [];
-  readonly #waiting = new Set<(generation: Generation) => void>();
+  readonly #waiting = new Set<Waiting>();
   readonly #live = new Set<Live>();
   /** While there are connections. */
   #stopChecks: (() => void) | undefined;
@@ -71,18 +78,19 @@ export class Material {
     return missing.map(shown).join(', and ') || undefined;
   }
 
-  /** Why there will never be one: an instance that is not configured, or whose source was closed before it said anything. */
+  /** Why there is none to wait for: an instance that is not configured, or whose source was closed before it said anything, or is refused. */
   get impossible(): string | undefined {
     this.#watch();
     const unknown = this.#watched?.find(({ source }) => source === undefined);
     if (unknown !== undefined) return `there is no certificate provider instance "${unknown.instance}"`;
-    return this.#generation === undefined ? this.#watched?.find(({ over }) => over)?.trouble : undefined;
+    if (this.#generation !== undefined) return undefined;
+    return this.#watched?.find((watched) => watched.over && !this.#has(watched))?.trouble;
   }
 
-  /** Calls once there is one. The result takes it back. */
-  wait(ready: (generation: Generation) => void): () => void {
-    this.#waiting.add(ready);
-    return () => void this.#waiting.delete(ready);
+  /** Calls once there is one, or turns out to be none to wait for. The result takes it back. */
+  wait(waiting: Waiting): () => void {
+    this.#waiting.add(waiting);
+    return () => void this.#waiting.delete(waiting);
   }
 
   /** From now on the connection hears of changes, until the result is called. */
@@ -142,16 +150,28 @@ export class Material {
         changed: (state) => {
           each.state = state;
           each.trouble = undefined;
+          each.over = false;
           this.#renew();
         },
         failed: (error) => {
           each.trouble = error.message;
+          each.over = error instanceof IdentityError && error.reason !== 'unavailable';
+          this.#giveUp();
         },
       });
       if (stop !== undefined) this.#stops.push(stop);
     } catch (error) {
       each.over = true;
       each.trouble = (error as Error).message;
+    }
+  }
+
+  #giveUp(): void {
+    const problem = this.impossible;
+    if (problem === undefined) return;
+    for (const waiting of [...this.#waiting]) {
+      this.#waiting.delete(waiting);
+      waiting.failed(problem);
     }
   }
 
@@ -189,9 +209,9 @@ export class Material {
     }
     this.#generation = generation;
     for (const live of [...this.#live]) live.changed(generation);
-    for (const ready of [...this.#waiting]) {
-      this.#waiting.delete(ready);
-      ready(generation);
+    for (const waiting of [...this.#waiting]) {
+      this.#waiting.delete(waiting);
+      waiting.ready(generation);
     }
   }
 

@@ -90,6 +90,10 @@ export class DiscoveryStream implements StreamOwner {
     this.#kept.pump();
   }
 
+  resetBackoff(): void {
+    this.#kept.resetBackoff();
+  }
+
   close(): void {
     this.#kept.close();
   }

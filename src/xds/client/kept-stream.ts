@@ -43,6 +43,8 @@ export class KeptStream {
   #sentFirst = false;
   #writing = false;
   #reading = false;
+  /** The next attempt is waited for. */
+  #pausing = false;
   /** A message is being dealt with, perhaps one of the stream before. */
   #busy = false;
 
@@ -86,6 +88,14 @@ export class KeptStream {
     });
   }
 
+  /** What kept it from connecting may be gone: the next attempt is made now (gRPC's ResetConnectBackoff). */
+  resetBackoff(): void {
+    if (!this.#pausing || this.#closed) return;
+    this.#attempts.answered();
+    this.#attempts.stop();
+    this.#connect();
+  }
+
   close(): void {
     this.#closed = true;
     this.#attempts.stop();
@@ -94,6 +104,7 @@ export class KeptStream {
   }
 
   #connect(): void {
+    this.#pausing = false;
     this.transport().then(
       (transport) => {
         if (!this.#closed) this.#open(transport);
@@ -194,6 +205,7 @@ export class KeptStream {
     this.#stream = undefined;
     if (failed) this.#attempts.failed();
     const wait = failed ? this.#attempts.backoffMs() : this.#startedAt + MIN_REOPEN_MS - this.clock.now();
+    this.#pausing = true;
     this.#attempts.wait(Math.max(0, wait), () => this.#connect(), true);
     this.owner.ended(details, failed);
   }

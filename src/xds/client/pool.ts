@@ -58,6 +58,11 @@ export class XdsClientPool {
     return client.ready();
   }
 
+  /** What kept servers from being reached may be gone, as that there was no certificate to reach them with: they are tried again now. */
+  resetBackoff(): void {
+    for (const { client } of this.#clients.values()) client.resetBackoff();
+  }
+
   /** Of each client, by its scope. */
   dump(): readonly ResourcesDump[] {
     return [...this.#clients.values()].map(({ client }) => client.dump());

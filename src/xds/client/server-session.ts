@@ -1,4 +1,5 @@
 import type { Clock } from '../../core/clock.js';
+import { LastingTrouble } from '../../core/lasting-trouble.js';
 import type { Logger } from '../../core/log.js';
 import type { Random } from '../../core/random.js';
 import { CLUSTER, LISTENER, RESOURCE_TYPES, type Resource, type ResourceType } from '../../core/resources.js';
@@ -64,6 +65,7 @@ export class ServerSession implements Source, StreamHost {
   #codec: Codec | undefined;
   /** The last connectivity error of each stream. Set by it, reset by the first response after it. */
   readonly #failures = new Map<DiscoveryStream, string>();
+  readonly #outage: LastingTrouble;
   /** It was told that the server is connected, and not yet that it is not. */
   #isUp = false;
   #closed = false;
@@ -80,6 +82,7 @@ export class ServerSession implements Source, StreamHost {
     const isAggregated = server.apiType === 'AGGREGATED_GRPC' || server.apiType === 'AGGREGATED_DELTA_GRPC';
     const all = isAggregated ? new DiscoveryStream(this, RESOURCE_TYPES, undefined) : undefined;
     for (const type of RESOURCE_TYPES) this.#streams.set(type, all ?? new DiscoveryStream(this, [type], type));
+    this.#outage = new LastingTrouble(parts.clock);
     this.#metrics = new ServerMetrics(parts.meter, parts.scope, server.uri, () => this.isReachable);
   }
 
@@ -143,6 +146,10 @@ export class ServerSession implements Source, StreamHost {
     for (const stream of new Set(this.#streams.values())) stream.pump();
   }
 
+  resetBackoff(): void {
+    for (const stream of new Set(this.#streams.values())) stream.resetBackoff();
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -191,8 +198,13 @@ export class ServerSession implements Source, StreamHost {
       this.logger.debug('the control plane ended its stream', { server: this.uri, details });
       return;
     }
-    this.logger.warn('the control plane cannot be reached; what is cached stays in use', { server: this.uri, details });
-    if (this.isReachable) this.#metrics.failed();
+    if (this.isReachable) {
+      this.#metrics.failed();
+      this.#outage.over();
+    }
+    const problem = 'the control plane cannot be reached; what is cached stays in use';
+    const log = this.#outage.isToTell() ? this.logger.warn : this.logger.debug;
+    log.call(this.logger, problem, { server: this.uri, details });
     this.#failures.set(stream, details);
     this.owner.failed(this, types, details);
   }

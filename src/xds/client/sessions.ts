@@ -40,6 +40,10 @@ export class Sessions {
     for (const { session } of this.#open.values()) session.flush();
   }
 
+  resetBackoff(): void {
+    for (const { session } of this.#open.values()) session.resetBackoff();
+  }
+
   close(): void {
     for (const { session } of this.#open.values()) session.close();
     this.#open.clear();

@@ -119,6 +119,11 @@ export class XdsClient implements ResourceCache {
     return this.#authorities.get(entry.authority)?.authority.isFirst(entry.arrival.server) === false;
   }
 
+  /** Servers that could not be reached are tried again now. */
+  resetBackoff(): void {
+    this.#sessions.resetBackoff();
+  }
+
   /** What is cached, for people and tools. */
   dump(): ResourcesDump {
     const { bootstrap, scope } = this.options;

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CaServer } from '../../../src/controlplane/ca/server.js';
+import type { IdentityError, MeshError } from '../../../src/core/errors.js';
 import { DEFAULT_PROVIDER, type IdentitySource, type IdentityState } from '../../../src/core/identity.js';
 import { silentLogger } from '../../../src/core/log.js';
 import { seededRandom } from '../../../src/core/random.js';
@@ -109,6 +110,31 @@ describe('a CA that is served', () => {
     peer.write('hello');
     expect(String((await once(socket, 'data'))[0])).toBe('hello');
     socket.destroy();
+  });
+
+  test('tells those that it revokes that they are, and lets them join anew with another token', async () => {
+    const { token } = await ca.tokens.create(id('gone'));
+    let shown = token;
+    const source = caIdentity({
+      ...{ address, spiffeId: id('gone'), token: async () => shown, clock, random: seededRandom(1) },
+      secrets: (connection) => secretsOver(connection, { node: 'gone', clock, random: seededRandom(1) }),
+    });
+    sources.push(source);
+    const troubles = new Mailbox<MeshError>();
+    const states = new Mailbox<IdentityState>();
+    source.watch({ changed: (state) => states.put(state), failed: (error) => troubles.put(error) });
+    while (((await states.take()).crls?.length ?? 0) === 0);
+    await ca.authority.revoke(id('gone'));
+    const first = (await troubles.take()) as IdentityError;
+    expect(first.reason).toBe('revoked');
+    expect(first.message).toMatch(/was revoked, and is not renewed .*inmesh ca token create/);
+    // The spent token is of no use: it is said with what the CA answered.
+    expect((await troubles.take()).message).toMatch(/was revoked.*used before/);
+    shown = (await ca.tokens.create(id('gone'))).token;
+    const before = source.current?.identity;
+    await clock.advance(60_000);
+    while (source.current?.identity === before) await states.take();
+    expect(source.current?.identity?.spiffeId).toBe(id('gone'));
   });
 
   test('has those that it revokes cut off where they are connected, and refused where they come anew, with no time going by', async () => {

@@ -1,4 +1,6 @@
+import { X509Certificate } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { checkCsr } from '../../../src/controlplane/ca/x509/csr.js';
 import type { IdentitySource, SecretWatcher } from '../../../src/core/identity.js';
 import { seededRandom } from '../../../src/core/random.js';
 import { type CaIdentityOptions, caIdentity } from '../../../src/identity/sources/ca.js';
@@ -277,6 +279,85 @@ describe('a CA', () => {
     await until(() => told.errors.length > before);
     expect(told.errors.at(-1)?.message).toMatch(/revoked/);
     expect(ca.asked).toHaveLength(1);
+  });
+
+  test('that refuses the token is an identity that is refused, with its reason and what to do; one that is away or busy is not', async () => {
+    for (const code of [14, 8, 4]) {
+      ca.refusal = { code, details: 'not now' };
+      const { told, source, until } = joined();
+      await until(() => told.errors.length > 0);
+      expect(told.errors[0]).toMatchObject({ reason: 'unavailable', message: expect.stringContaining('not now') });
+      await source.close();
+    }
+    ca.refusal = { code: 16, details: 'the join token was used before' };
+    const { told, until } = joined();
+    await until(() => told.errors.length > 1);
+    expect(told.errors[0]).toMatchObject({
+      reason: 'refused',
+      message:
+        `ca ${ca.address} refused: the join token was used before; make a new join token where the authority is (inmesh ca token create ${WEB}), and give it to this ` +
+        'workload: in the file of INMESH_JOIN_TOKEN_FILE, which is read at each attempt, or at its next start',
+    });
+    ca.refusal = undefined;
+    await until(() => told.states.length > 0);
+  });
+
+  test('that refuses a token of another kind, as of Kubernetes, is not answered with a join token', async () => {
+    ca.refusal = { code: 16, details: 'no such service account' };
+    const { told, until } = joined({ token: async () => 'kubernetes.token', roots: [ca.ca.root] });
+    await until(() => told.errors.length > 0);
+    expect(told.errors[0]?.message).toBe(`ca ${ca.address} refused: no such service account`);
+  });
+
+  test('whose list has the certificate that there is: that is said at once, and a new token is good for the next one', async () => {
+    let watcher: SecretWatcher | undefined;
+    let token: string | undefined;
+    const { source, told, until } = joined({
+      token: async () => token ?? `abc.spent.${ca.pin}`,
+      secrets: () => (_, it) => {
+        watcher = it;
+        return () => {};
+      },
+    });
+    await until(() => told.states.length > 0);
+    const chain = source.current?.identity?.certificates.join('') ?? '';
+    const serial = new X509Certificate(chain).serialNumber;
+    const list = (of: Uint8Array): void =>
+      watcher?.changed({ kind: 'validation', trust: ca.ca.trust(), crls: [ca.ca.crl([of])] });
+    list(ca.ca.issue().serial);
+    expect(told.errors).toEqual([]);
+    ca.refusal = { code: 16, details: 'the join token was used before' };
+    list(Buffer.from(serial, 'hex'));
+    expect(told.errors[0]).toMatchObject({ reason: 'revoked', message: expect.stringContaining(serial) });
+    expect(told.errors[0]?.message).toMatch(/was revoked, and is not renewed .*inmesh ca token create/);
+    expect(source.current?.identity).toBeDefined();
+    await until(() => ca.asked.length > 1);
+    // Under its own name it would not be let in.
+    expect(ca.asked[1]).toMatchObject({ authorization: `Bearer abc.spent.${ca.pin}`, shown: undefined });
+    await until(() => told.errors.length > 1);
+    expect(told.errors[1]).toMatchObject({ reason: 'revoked', message: expect.stringContaining('used before') });
+    ca.refusal = undefined;
+    token = `abc.fresh.${ca.pin}`;
+    const before = told.states.length;
+    await until(() => told.states.length > before, 1_000);
+    expect(ca.asked.at(-1)?.authorization).toBe(`Bearer abc.fresh.${ca.pin}`);
+    const errors = told.errors.length;
+    list(Buffer.from(serial, 'hex'));
+    expect(told.errors).toHaveLength(errors);
+  });
+
+  test('is asked with the same key until there is a certificate for it: an answer that was lost has used up the token', async () => {
+    ca.refusal = { code: 14, details: 'the answer was lost' };
+    const { told, until } = joined();
+    await until(() => told.errors.length > 1);
+    ca.refusal = undefined;
+    await until(() => told.states.length > 0);
+    await clock.advance(HOUR * 0.48);
+    await until(() => told.states.length > 1);
+    const keys = ca.asked.map(({ request }) => Buffer.from(checkCsr(request.csr).publicKey).toString('base64'));
+    expect(keys.length).toBeGreaterThan(3);
+    expect(new Set(keys.slice(0, -1)).size).toBe(1);
+    expect(keys.at(-1)).not.toBe(keys[0]);
   });
 
   test('that answers with what was not asked for has given nothing', async () => {

@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
+import { IdentityError } from '../../../src/core/errors.js';
 import type { IdentityState } from '../../../src/core/identity.js';
 import { silentLogger } from '../../../src/core/log.js';
 import { seededRandom } from '../../../src/core/random.js';
@@ -74,4 +75,25 @@ test('a list that its CA has not signed is told of, once, and one of another CA 
   const rotated = materialOf(stateOf(ca.issue(), ca, [other.crl([])]));
   rotated.verify(ca.issue());
   expect(rotated.log).toEqual([]);
+});
+
+test('who waits for a first certificate is told at once that it is refused, and who comes later as well; until there is one', () => {
+  const ca = testCa();
+  const { source, material } = materialOf({ identity: undefined, trust: undefined });
+  expect(material.current).toBeUndefined();
+  const told: string[] = [];
+  const wait = () =>
+    material.wait({ ready: () => told.push('ready'), failed: (problem: string) => void told.push(problem) });
+  wait();
+  source.fail(new IdentityError('the CA is away'));
+  expect(told).toEqual([]);
+  expect(material.impossible).toBeUndefined();
+  source.fail(new IdentityError('the token is spent', { reason: 'refused' }));
+  expect(told).toEqual(['the token is spent']);
+  expect(material.impossible).toBe('the token is spent');
+  source.set(stateOf(ca.issue(), ca));
+  expect(material.impossible).toBeUndefined();
+  expect(material.current).toBeDefined();
+  source.fail(new IdentityError('revoked', { reason: 'revoked' }));
+  expect(material.impossible).toBeUndefined();
 });

@@ -1,5 +1,6 @@
 import { createServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { silentLogger } from '../../../src/core/log.js';
 import { CLUSTER, ENDPOINT, LISTENER, ROUTE, type ResourceType } from '../../../src/core/resources.js';
 import type { DiscoveryResponse } from '../../../src/xds/wire/index.js';
 import { STALL_MS } from '../../../src/xds/client/updates.js';
@@ -296,6 +297,55 @@ describe('a stream that ends', () => {
     silent.end();
     await until(() => disconnections() === 6);
     expect(watcher.told).toEqual(['changed', 'ambient']);
+    await clock.advance(1_000);
+    await ads.nextStream();
+  });
+
+  test('is logged when an outage begins and every five minutes while it lasts, not at each attempt; and so is the next one', async () => {
+    const warned: string[] = [];
+    const logger = { ...silentLogger, warn: (message: string) => void warned.push(message) };
+    const { client, clock } = begin(ads.uri, {}, { logger });
+    client.watch(CLUSTER, 'a', new Recorder());
+    const fail = async (afterMs: number): Promise<void> => {
+      const stream = await ads.nextStream();
+      await stream.next();
+      await clock.advance(afterMs);
+      const before = disconnections();
+      stream.end();
+      await until(() => disconnections() > before);
+      client.resetBackoff();
+    };
+    for (let i = 0; i < 5; i++) await fail(10);
+    expect(warned).toEqual(['the control plane cannot be reached; what is cached stays in use']);
+    await fail(300_000);
+    expect(warned).toHaveLength(2);
+    const stream = await ads.nextStream();
+    await stream.next();
+    await answer(stream, CLUSTER, ['a']);
+    stream.end();
+    await until(() => disconnections() === 7);
+    expect(warned).toHaveLength(2);
+    await clock.advance(1_000);
+    await fail(0);
+    expect(warned).toHaveLength(3);
+  });
+
+  test('is opened again at once when what was in the way may be gone, and one that stands is left alone', async () => {
+    const { client, clock } = begin(ads.uri);
+    client.watch(CLUSTER, 'a', new Recorder());
+    for (let i = 1; i <= 8; i++) {
+      const stream = await ads.nextStream();
+      await stream.next();
+      client.resetBackoff();
+      stream.end();
+      await until(() => disconnections() === i);
+      client.resetBackoff();
+    }
+    const stream = await ads.nextStream();
+    await stream.next();
+    stream.end();
+    await until(() => disconnections() === 9);
+    // And waits as after a first failure.
     await clock.advance(1_000);
     await ads.nextStream();
   });
