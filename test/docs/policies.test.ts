@@ -17,6 +17,7 @@ function meant(value: string): unknown {
   const measured = /^([\d.,]+)(?: (ms|s|min|KiB|MiB))?$/.exec(value);
   if (measured !== null) return Number(measured[1]?.replaceAll(',', '')) * (UNITS[measured[2] ?? 'ms'] as number);
   if (value === 'no') return false;
+  if (value === 'yes') return true;
   return value.includes(', ') ? value.split(', ') : value;
 }
 

@@ -21,7 +21,7 @@ export type Own = { readonly [key: string]: Plain };
  * - `queue`: `{ max_wait_ms, max_length }`. `cost`: a number, or `{ header }`. `meter`: `{ plan }`.
  * - `store`: `{ kind: local }`, `{ kind: redis, name, urls, timeout_ms, lease: { max_permits, ttl_ms } }`, `{ kind: rls, service, domain, timeout_ms }`.
  *
- * Beside `rules` stand `status`, `grpc_status` and `headers: { x_rate_limit, standard }`.
+ * Beside `rules` stand `status`, `grpc_status` and `headers: { x_rate_limit, standard, x_envoy_rate_limited }`.
  */
 export function limitRule(policy: DocumentOf<'RateLimitPolicy'>, rule: RateLimitRule, store: Own): Own {
   const { when, key, limit, overrides, queue, cost } = rule;

@@ -113,7 +113,12 @@ function replyOf(specs: readonly Reply[]): Own {
   const grpc = first((spec) => spec.grpcStatus);
   const x = first((spec) => spec.headers?.xRateLimit);
   const standard = first((spec) => spec.headers?.standard);
-  const headers = { ...(x !== undefined && { x_rate_limit: x }), ...(standard !== undefined && { standard }) };
+  const marked = first((spec) => spec.headers?.xEnvoyRateLimited);
+  const headers = {
+    ...(x !== undefined && { x_rate_limit: x }),
+    ...(standard !== undefined && { standard }),
+    ...(marked !== undefined && { x_envoy_rate_limited: marked }),
+  };
   return {
     ...(status !== undefined && { status }),
     ...(grpc !== undefined && { grpc_status: grpc === 'UNAVAILABLE' ? 14 : 8 }),

@@ -138,21 +138,26 @@ export interface RouteLimits {
   readonly rules: readonly LimitRule[];
   /** HTTP status of a refusal, 400 to 599. Default 429. */
   readonly status: number;
-  /** For gRPC: 8, RESOURCE_EXHAUSTED (default), or 14, UNAVAILABLE, Envoy's without `rate_limited_as_resource_exhausted`. */
-  readonly grpcStatus: 8 | 14;
+  /** For gRPC. Default 8, RESOURCE_EXHAUSTED; Envoy's without `rate_limited_as_resource_exhausted` is what `status` means to gRPC: 14, UNAVAILABLE, of 429. */
+  readonly grpcStatus: number;
   /**
    * What replies say. `x-ratelimit-limit/remaining/reset`: the reset as `epoch` seconds (the widespread form) or `seconds` from now (Envoy
-   * `DRAFT_VERSION_03`). `standard`: the fields `RateLimit-Policy` and `RateLimit` (IETF httpapi draft).
+   * `DRAFT_VERSION_03`). `standard`: the fields `RateLimit-Policy` and `RateLimit` (IETF httpapi draft). `xEnvoyRateLimited`: `x-envoy-ratelimited: true` in
+   * refusals, but where a store did not answer; callers then repeat them by the retry condition `envoy-ratelimited` alone.
    */
-  readonly headers: { readonly xRateLimit: 'off' | 'epoch' | 'seconds'; readonly standard: boolean };
+  readonly headers: {
+    readonly xRateLimit: 'off' | 'epoch' | 'seconds';
+    readonly standard: boolean;
+    readonly xEnvoyRateLimited: boolean;
+  };
   /** Added to refusals, but where a store did not answer (Envoy `response_headers_to_add`). Absent: none. */
   readonly refusalHeaders?: readonly { readonly name: string; readonly value: string }[] | undefined;
-  /** HTTP status where a store did not answer and its rule says `deny` (Envoy `status_on_error`). Absent: `status`. */
+  /** HTTP status where a store did not answer and its rule says `deny` (Envoy `status_on_error`); to gRPC it is what that means there. Absent: `status`. */
   readonly failureStatus?: number | undefined;
 }
 
 export const DEFAULT_LIMIT_REPLY: Omit<RouteLimits, 'rules'> = {
   status: 429,
   grpcStatus: 8,
-  headers: { xRateLimit: 'epoch', standard: true },
+  headers: { xRateLimit: 'epoch', standard: true, xEnvoyRateLimited: true },
 };

@@ -1,3 +1,4 @@
+import { grpcStatusOfHttp } from '../../core/grpc-status.js';
 import { headerFields } from '../../core/headers.js';
 import type { LimitDecision } from '../../core/limits.js';
 import type { RouteLimits } from '../../core/model/limit.js';
@@ -26,16 +27,20 @@ export function refusedVerdict(
     refusal.said === undefined
       ? headerFields()
       : (limitHeaders(limits.headers, said, wallTime, refusal.said) ?? headerFields());
-  // Envoy's filter adds them where a limit is passed, and not where nobody could be asked.
-  if (reason !== 'store') for (const { name, value } of limits.refusalHeaders ?? []) headers[name] = value;
+  // Envoy's filter says them where a limit is passed, and not where nobody could be asked.
+  if (reason !== 'store') {
+    if (limits.headers.xEnvoyRateLimited) headers['x-envoy-ratelimited'] = 'true';
+    for (const { name, value } of limits.refusalHeaders ?? []) headers[name] = value;
+  }
   // RFC 9110 section 10.2.3: whole seconds; 0 would say to come back at once.
   if (retryAfterMs !== undefined) headers['retry-after'] = String(Math.max(1, seconds(retryAfterMs)));
+  const failed = reason === 'store' ? limits.failureStatus : undefined;
   return {
     kind: 'refused',
     rule,
     flag: reason === 'store' ? 'RLSE' : 'RL',
-    status: reason === 'store' ? (limits.failureStatus ?? limits.status) : limits.status,
-    grpcStatus: limits.grpcStatus,
+    status: failed ?? limits.status,
+    grpcStatus: failed === undefined ? limits.grpcStatus : grpcStatusOfHttp(failed),
     retryAfterMs,
     headers,
   };

@@ -128,7 +128,7 @@ export function rateLimits(options: RateLimitOptions, prefix: string): RouteLimi
   if (!('rules' in o)) return { rules: [rule(o, 'limits', `${prefix}/0`)], ...DEFAULT_LIMIT_REPLY };
   knownKeys(o, 'limits', ['rules', 'status', 'grpcStatus', 'headers']);
   const headers = record(o['headers'] ?? {}, 'limits.headers');
-  knownKeys(headers, 'limits.headers', ['xRateLimit', 'standard']);
+  knownKeys(headers, 'limits.headers', ['xRateLimit', 'standard', 'xEnvoyRateLimited']);
   const { headers: usual } = DEFAULT_LIMIT_REPLY;
   return {
     rules: rules(o['rules'], 'limits.rules', prefix),
@@ -141,6 +141,10 @@ export function rateLimits(options: RateLimitOptions, prefix: string): RouteLimi
         'seconds',
       ] as const),
       standard: flag(headers['standard'] ?? usual.standard, 'limits.headers.standard'),
+      xEnvoyRateLimited: flag(
+        headers['xEnvoyRateLimited'] ?? usual.xEnvoyRateLimited,
+        'limits.headers.xEnvoyRateLimited',
+      ),
     },
   };
 }

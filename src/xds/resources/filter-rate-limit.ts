@@ -39,6 +39,7 @@ const MAX_TIMEOUT_MS = 60_000;
 const DEFAULT_FAILURE_STATUS = 500;
 
 export function serviceLimits(filter: Message): ServiceLimits {
+  const reply = limitReply(filter, 'rate_limited_status');
   return {
     domain: filter.requiredText('domain'),
     stage: checkedStage(filter, filter.uint32('stage')),
@@ -47,18 +48,10 @@ export function serviceLimits(filter: Message): ServiceLimits {
     timeoutMs: timeout(filter),
     onStoreFailure: filter.flag('failure_mode_deny') ? 'deny' : 'allow',
     reply: {
-      ...marked(filter, limitReply(filter, 'rate_limited_status')),
+      ...reply,
+      headers: { ...reply.headers, xEnvoyRateLimited: !filter.flag('disable_x_envoy_ratelimited_header') },
       failureStatus: errorStatus(filter, 'status_on_error', DEFAULT_FAILURE_STATUS),
     },
-  };
-}
-
-/** "x-envoy-ratelimited: true", unless the filter says not to: retries by `envoy-ratelimited` go by it. */
-function marked(filter: Message, reply: LimitReply): LimitReply {
-  if (filter.flag('disable_x_envoy_ratelimited_header')) return reply;
-  return {
-    ...reply,
-    refusalHeaders: [{ name: 'x-envoy-ratelimited', value: 'true' }, ...(reply.refusalHeaders ?? [])],
   };
 }
 

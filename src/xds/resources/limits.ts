@@ -49,7 +49,7 @@ const MAX_COST = 1_000_000;
  *
  *   A rule has a `limit`, `overrides` or a `meter`; with the store `rls` neither `limit` nor `overrides`.
  * - `status`: 400 to 599, default 429. `grpc_status`: 8 (default) or 14.
- * - `headers`: `x_rate_limit` (`off`, `epoch`, the default, or `seconds`), `standard` (default true).
+ * - `headers`: `x_rate_limit` (`off`, `epoch`, the default, or `seconds`), `standard` and `x_envoy_rate_limited` (default true).
  */
 export function ownLimits(filter: Extension): RouteLimits {
   const config = ownConfig(filter);
@@ -64,7 +64,7 @@ export function ownLimits(filter: Extension): RouteLimits {
   };
 }
 
-function grpcRefusal(config: Message): RouteLimits['grpcStatus'] {
+function grpcRefusal(config: Message): number {
   const code = wholeIn(config, 'grpc_status', { min: 0, max: 16 }, DEFAULT_LIMIT_REPLY.grpcStatus);
   if (code === 8 || code === 14) return code;
   throw config.error('grpc_status', `must be 8 (RESOURCE_EXHAUSTED) or 14 (UNAVAILABLE), got ${code}`);
@@ -72,10 +72,12 @@ function grpcRefusal(config: Message): RouteLimits['grpcStatus'] {
 
 function replyHeaders(config: Message | undefined): RouteLimits['headers'] {
   if (config === undefined) return DEFAULT_LIMIT_REPLY.headers;
-  onlyFields(config, ['x_rate_limit', 'standard']);
+  onlyFields(config, ['x_rate_limit', 'standard', 'x_envoy_rate_limited']);
+  const unlessNot = (field: string): boolean => !config.has(field) || config.flag(field);
   return {
     xRateLimit: config.choice('x_rate_limit', ['epoch', 'seconds', 'off']),
-    standard: config.has('standard') ? config.flag('standard') : true,
+    standard: unlessNot('standard'),
+    xEnvoyRateLimited: unlessNot('x_envoy_rate_limited'),
   };
 }
 

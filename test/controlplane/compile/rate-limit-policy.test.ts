@@ -79,17 +79,17 @@ describe('a RateLimitPolicy', () => {
       policy(
         'rule',
         'kind: HTTPRoute, name: h, sectionName: two',
-        `${one('r')}, status: 420, headers: { xRateLimit: off }`,
+        `${one('r')}, status: 420, headers: { xRateLimit: off, xEnvoyRateLimited: false }`,
       );
     expect(limitsOf(routesOf(compileYaml(A + route + text), 'a.default:80')[2])).toMatchObject({
       status: 420,
       grpcStatus: 14,
-      headers: { xRateLimit: 'off', standard: false },
+      headers: { xRateLimit: 'off', standard: false, xEnvoyRateLimited: false },
     });
     expect(limitsOf(routesOf(compileYaml(A + policy('p', TO_A, one('r'))), 'a.default:80')[0])).toMatchObject({
       status: 429,
       grpcStatus: 8,
-      headers: { xRateLimit: 'epoch', standard: true },
+      headers: { xRateLimit: 'epoch', standard: true, xEnvoyRateLimited: true },
     });
   });
 

@@ -60,11 +60,30 @@ test('refusals have the headers that the filter adds, and a status of their own 
   };
   const refusal = { rule: 'r', said: undefined, retryAfterMs: undefined };
   const over = refusedVerdict(limits, { ...refusal, reason: 'limit' }, [], () => 0);
-  expect(over).toMatchObject({ status: 429, headers: { 'x-limited': 'yes' } });
+  expect(over).toMatchObject({ status: 429, grpcStatus: 8, headers: { 'x-limited': 'yes' } });
+  // What 500 means to gRPC, as Envoy's local reply has it.
   expect(refusedVerdict(limits, { ...refusal, reason: 'store' }, [], () => 0)).toMatchObject({
     status: 500,
+    grpcStatus: 2,
     flag: 'RLSE',
   });
   const plain = { ...DEFAULT_LIMIT_REPLY, rules: [] };
-  expect(refusedVerdict(plain, { ...refusal, reason: 'store' }, [], () => 0)).toMatchObject({ status: 429 });
+  expect(refusedVerdict(plain, { ...refusal, reason: 'store' }, [], () => 0)).toMatchObject({
+    status: 429,
+    grpcStatus: 8,
+  });
+});
+
+test('refusals say x-envoy-ratelimited where a limit is passed, and not where nobody could be asked, nor where the limits say not to', () => {
+  const refusal = { rule: 'r', said: undefined, retryAfterMs: undefined };
+  const { headers } = DEFAULT_LIMIT_REPLY;
+  const said = (xEnvoyRateLimited: boolean, reason: 'limit' | 'queue-full' | 'store') => {
+    const limits = { ...DEFAULT_LIMIT_REPLY, rules: [], headers: { ...headers, xEnvoyRateLimited } };
+    return { ...refusedVerdict(limits, { ...refusal, reason }, [], () => 0).headers };
+  };
+  expect(headers.xEnvoyRateLimited).toBe(true);
+  expect(said(true, 'limit')).toEqual({ 'x-envoy-ratelimited': 'true' });
+  expect(said(true, 'queue-full')).toEqual({ 'x-envoy-ratelimited': 'true' });
+  expect(said(true, 'store')).toEqual({});
+  expect(said(false, 'limit')).toEqual({});
 });

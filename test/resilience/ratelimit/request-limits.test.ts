@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { headerFields } from '../../../src/core/headers.js';
 import type { LimitDecision, LimitRequest } from '../../../src/core/limits.js';
-import type { LimitKey, LimitRule } from '../../../src/core/model/limit.js';
+import { DEFAULT_LIMIT_REPLY, type LimitKey, type LimitRule, type RouteLimits } from '../../../src/core/model/limit.js';
 import { limitRequest, limitRule, limitsEnv } from '../../support/limits.js';
 
 const by = (...key: LimitKey[]): Partial<LimitRule> => ({ key });
@@ -259,19 +259,26 @@ describe('what is answered', () => {
       status: 429,
       grpcStatus: 8,
       retryAfterMs: end - clock.wallTime(),
-      headers: { ...said, ...standard, 'retry-after': String(Math.ceil((end - clock.wallTime()) / 1_000)) },
+      headers: {
+        ...said,
+        ...standard,
+        'x-envoy-ratelimited': 'true',
+        'retry-after': String(Math.ceil((end - clock.wallTime()) / 1_000)),
+      },
     });
   });
 
   test('the reset can be said in seconds from now, and fields be left out', () => {
     const { compile } = limitsEnv();
-    const check = (headers: Parameters<typeof compile>[1]): unknown => compile([sixty], headers).check(limitRequest());
+    const check = (headers: Partial<RouteLimits['headers']>): unknown =>
+      compile([sixty], { headers: { ...DEFAULT_LIMIT_REPLY.headers, ...headers } }).check(limitRequest());
     const said = { 'x-ratelimit-limit': '60', 'x-ratelimit-remaining': '59', 'x-ratelimit-reset': '600' };
-    expect(check({ headers: { xRateLimit: 'seconds', standard: false } })).toMatchObject({ headers: said });
-    expect(check({ headers: { xRateLimit: 'off', standard: false } })).toEqual({ kind: 'allowed', headers: undefined });
-    expect(
-      Object.keys((check({ headers: { xRateLimit: 'off', standard: true } }) as { headers: object }).headers),
-    ).toEqual(['ratelimit-policy', 'ratelimit']);
+    expect(check({ xRateLimit: 'seconds', standard: false })).toMatchObject({ headers: said });
+    expect(check({ xRateLimit: 'off', standard: false })).toEqual({ kind: 'allowed', headers: undefined });
+    expect(Object.keys((check({ xRateLimit: 'off', standard: true }) as { headers: object }).headers)).toEqual([
+      'ratelimit-policy',
+      'ratelimit',
+    ]);
   });
 
   test('of several rules x-ratelimit tells of the one that leaves least; the standard fields of all', () => {

@@ -28,7 +28,7 @@ describe('inmesh.dev/limits', () => {
       ],
       status: 429,
       grpcStatus: 8,
-      headers: { xRateLimit: 'epoch', standard: true },
+      headers: { xRateLimit: 'epoch', standard: true, xEnvoyRateLimited: true },
     });
   });
 
@@ -72,9 +72,13 @@ describe('inmesh.dev/limits', () => {
       ],
       status: 503,
       grpc_status: 14,
-      headers: { x_rate_limit: 'seconds', standard: false },
+      headers: { x_rate_limit: 'seconds', standard: false, x_envoy_rate_limited: false },
     });
-    expect(found).toMatchObject({ status: 503, grpcStatus: 14, headers: { xRateLimit: 'seconds', standard: false } });
+    expect(found).toMatchObject({
+      status: 503,
+      grpcStatus: 14,
+      headers: { xRateLimit: 'seconds', standard: false, xEnvoyRateLimited: false },
+    });
     expect(found?.rules[0]).toMatchObject({
       when: [
         { path: { kind: 'prefix', value: '/a', ignoreCase: true }, headers: [{ name: ':method' }] },

@@ -46,7 +46,7 @@ describe('LocalRateLimit', () => {
       ],
       status: 429,
       grpcStatus: 14,
-      headers: { xRateLimit: 'off', standard: false },
+      headers: { xRateLimit: 'off', standard: false, xEnvoyRateLimited: false },
     });
     expect(rulesOf()[0]?.limit).toMatchObject({ requests: 1, burst: 10 });
   });
@@ -87,10 +87,14 @@ describe('LocalRateLimit', () => {
     expect(found).toMatchObject({
       status: 503,
       grpcStatus: 8,
-      headers: { xRateLimit: 'seconds', standard: false },
+      headers: { xRateLimit: 'seconds', standard: false, xEnvoyRateLimited: false },
       refusalHeaders: [{ name: 'x-local-rate-limit', value: 'true' }],
     });
     expect(limitsOf({ status: { code: 'OK' } })).toMatchObject({ status: 429 });
+    // "httpToGrpcStatus" of the status, where the filter does not say RESOURCE_EXHAUSTED.
+    expect(limitsOf({ status: { code: 'ServiceUnavailable' } })).toMatchObject({ status: 503, grpcStatus: 14 });
+    expect(limitsOf({ status: { code: 'Forbidden' } })).toMatchObject({ status: 403, grpcStatus: 7 });
+    expect(limitsOf({ status: { code: 'UnprocessableEntity' } })).toMatchObject({ status: 422, grpcStatus: 2 });
   });
 
   test('without a bucket is for routes that have one', () => {

@@ -41,8 +41,7 @@ describe('a rate limit service (RateLimit)', () => {
       })),
       status: 429,
       grpcStatus: 14,
-      headers: { xRateLimit: 'off', standard: false },
-      refusalHeaders: [{ name: 'x-envoy-ratelimited', value: 'true' }],
+      headers: { xRateLimit: 'off', standard: false, xEnvoyRateLimited: true },
       failureStatus: 500,
     });
   });
@@ -66,7 +65,7 @@ describe('a rate limit service (RateLimit)', () => {
       status: 503,
       failureStatus: 502,
       grpcStatus: 8,
-      headers: { xRateLimit: 'seconds', standard: false },
+      headers: { xRateLimit: 'seconds', standard: false, xEnvoyRateLimited: false },
       refusalHeaders: [{ name: 'x-limited', value: '100%' }],
     });
   });

@@ -187,6 +187,10 @@ export const limitReply = {
           v.optional(v.boolean()),
           '`RateLimit-Policy` and `RateLimit` (IETF httpapi draft). Default true.',
         ),
+        xEnvoyRateLimited: about(
+          v.optional(v.boolean()),
+          '`x-envoy-ratelimited: true` in refusals, which callers then repeat by the retry condition `envoy-ratelimited` alone (Envoy `disable_x_envoy_ratelimited_header`). Default true.',
+        ),
       }),
     ),
     'What replies say of limits.',
