@@ -6,8 +6,11 @@ import type { Clock } from '../core/clock.js';
 import type { HealthStatus, Locality } from '../core/model/endpoint.js';
 import type { ResourcesDump } from '../core/resources.js';
 import type { ConfigDumpJson } from '../xds/csds/index.js';
+import type { WorkloadIdentity } from './identity.js';
 
 export interface MeshDump {
+  /** Who this workload is to others, and what is the matter with that; undefined: it has no identity, or none yet. */
+  readonly identity: WorkloadIdentity | undefined;
   /** xDS resources with their state, as CSDS has them, in plain JSON. */
   readonly resources: readonly ConfigDumpJson[];
   readonly targets: readonly {

@@ -246,6 +246,7 @@ export function createMesh(given: MeshParts): Mesh {
       return secureAny(server, options, servers, observability.meter);
     },
     configDump: async () => ({
+      identity: identity?.own(),
       ...dumpTargets(destinations, env.clock.now()),
       resources: await dumpResources(resources(), env.clock),
     }),

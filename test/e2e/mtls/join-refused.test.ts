@@ -112,3 +112,32 @@ test('mutual TLS of an embedded configuration fails as fast, with the same reaso
   const called = await mesh.fetch('http://reviews/').catch((error: Error) => error.cause);
   expect((called as Error).message).toMatch(WHY);
 }, 40_000);
+
+test('a workload that is revoked says so once, in its log, in what it knows of itself and in its dump; and what it was cut off from is said once', async () => {
+  const shop = (await ca.tokens.create(id('shop'))).token;
+  await both.serve({ xds: `127.0.0.1:${plane.port}` }, (name) => ({
+    ca: { address: `127.0.0.1:${ca.port}`, joinToken: tokens.get(name) as string },
+  }));
+  const own = meshClient({ ...of({ joinToken: shop }), service: 'shop' });
+  mesh = own;
+  await own.ready();
+  expect((await askReviews(own)).spiffeId).toBe(id('shop'));
+  logged.length = 0;
+  await ca.authority.revoke(id('shop'));
+  await expect.poll(() => own.identity()?.problem, { timeout: 10_000 }).toMatch(/was revoked, and is not renewed/);
+  expect((await own.configDump()).identity).toMatchObject({
+    spiffeId: id('shop'),
+    problem: expect.stringMatching(/inmesh ca token create/),
+  });
+  await expect(askReviews(own)).rejects.toThrow();
+  // Attempts after the first one are for those who look for them.
+  const outage = 'the control plane cannot be reached; what is cached stays in use';
+  const said = (level: string, message: string): number =>
+    logged.filter((line) => line.level === level && line.message === message).length;
+  await expect.poll(() => said('debug', outage), { timeout: 20_000 }).toBeGreaterThan(1);
+  expect(said('warn', outage)).toBe(1);
+  expect(said('warn', 'configuration is not fresh')).toBe(1);
+  expect(logged.filter(({ level }) => level === 'error').map(({ message }) => message)).toEqual([
+    'the certificate of this workload was revoked: others refuse it, and it is not renewed',
+  ]);
+}, 60_000);
