@@ -1,13 +1,9 @@
 import { isIP } from 'node:net';
-import { DEFAULT_PROVIDER, type PeerIdentity } from '../core/identity.js';
-import type { Route } from '../core/model/route.js';
+import type { PeerIdentity } from '../core/identity.js';
 import type { FilterChain } from '../core/model/server.js';
-import { INBOUND_PREFIX, LISTENER } from '../core/resources.js';
-import { runToEnd } from '../core/steps.js';
 import type { Explanation } from '../identity/authz/explain.js';
 import type { AuthzRequest } from '../identity/authz/request.js';
-import type { lastAsking as LastAsking } from '../server/last-asking.js';
-import { OWN } from '../xds/origin.js';
+import { elsewhere, securityOf, spiffeIdOf } from './authz-chains.js';
 import type { Step } from './authz-steps.js';
 import { EXIT, type ExitCode, type Io, type OutputFormat } from './io.js';
 
@@ -33,43 +29,19 @@ export async function explain(options: ExplainOptions, io: Io): Promise<ExitCode
     io.err(`inmesh: --source must be an IP address, not "${options.source}"\n`);
     return EXIT.usage;
   }
-  const chains = await chainsOf(options, io);
-  if (chains === 'failed') return EXIT.failed;
-  const explained = await explainAt(chains, options);
+  const security = await securityOf(options.config, options.service, io);
+  if (security === 'failed') return EXIT.failed;
+  const principal = options.principal && spiffeIdOf(options.principal, security);
+  const explained = await explainAt(security.chains, { ...options, principal });
   if (options.output === 'json')
     io.out(`${JSON.stringify({ service: options.service, ...explained }, undefined, 2)}\n`);
   else io.out(asText(explained));
   return EXIT.ok;
 }
 
-/** What the servers of a service ask of requests, by kind of connection; empty: nothing. */
-async function chainsOf({ config, service }: ExplainOptions, io: Io): Promise<readonly FilterChain[] | 'failed'> {
-  const [{ formatProblem, loadConfig }, { decodersFor }] = await Promise.all([
-    import('../controlplane/index.js'),
-    import('../xds/resources/decoders.js'),
-  ]);
-  const { problems, resources } = await loadConfig(config);
-  if (problems.length > 0) {
-    for (const problem of problems) io.err(`${formatProblem(problem)}\n`);
-    return 'failed';
-  }
-  if (!resources[LISTENER].has(service)) {
-    io.err(`inmesh: no Service "${service}" in this configuration\n`);
-    return 'failed';
-  }
-  const name = `${INBOUND_PREFIX}${service}`;
-  const resource = resources[LISTENER].get(name);
-  if (resource === undefined) return [];
-  const decoders = decodersFor({ certificateProviders: new Set([DEFAULT_PROVIDER]) });
-  const listener = runToEnd(decoders[LISTENER](resource, name, OWN));
-  if (listener.kind !== 'server') return [];
-  const { defaultFilterChain, filterChains } = listener.listener;
-  return defaultFilterChain === undefined ? filterChains : [defaultFilterChain, ...filterChains];
-}
-
 /** Step by step, as a server does (`SECURITY`). */
-async function explainAt(chains: readonly FilterChain[], options: ExplainOptions): Promise<Explained> {
-  const [steps, path, { VirtualHosts }, { RouteTable }, { systemRandom: random }, { authorityFault }, { lastAsking }] =
+async function explainAt(chains: readonly FilterChain[], options: Described): Promise<Explained> {
+  const [steps, path, { VirtualHosts }, { RouteTable }, { systemRandom: random }, { authorityFault }] =
     await Promise.all([
       import('./authz-steps.js'),
       import('../identity/authz/path.js'),
@@ -77,7 +49,6 @@ async function explainAt(chains: readonly FilterChain[], options: ExplainOptions
       import('../routing/table/table.js'),
       import('../core/random.js'),
       import('../server/authorization-request.js'),
-      import('../server/last-asking.js'),
     ]);
   const request = requestOf(options, path.judgedPath(options.path) ?? options.path);
   const secured = chains.find(({ tls }) => tls !== undefined);
@@ -92,7 +63,7 @@ async function explainAt(chains: readonly FilterChain[], options: ExplainOptions
     ),
   }));
   const route = new VirtualHosts(hosts, source?.ignorePort ?? false).find(request.host)?.routes.find(request);
-  const of = chain && (route ?? elsewhere(chain, lastAsking));
+  const of = chain && (route ?? elsewhere(chain));
   const at = options.at === undefined ? undefined : Date.parse(options.at);
   const wallTime = at === undefined ? (await import('../core/clock.js')).systemClock.wallTime : () => at;
   const { authorization } = of ?? {};
@@ -114,21 +85,6 @@ async function explainAt(chains: readonly FilterChain[], options: ExplainOptions
   return { ...explanation, ...verdictOf(taken, explanation.reason), steps: taken, route: route?.name ?? '' };
 }
 
-/** What is asked of requests that no route takes. */
-function elsewhere(chain: FilterChain, lastAsking: typeof LastAsking): Pick<Route, Asked> {
-  const own = chain.authentication?.filter(({ rules }) => rules.length > 0) ?? [];
-  return {
-    authorization: chain.authorization,
-    authentication:
-      own.length > 0
-        ? own
-        : lastAsking(chain, undefined, (route) => route.authentication !== undefined)?.authentication,
-    extAuthz: chain.extAuthz ?? lastAsking(chain, undefined, (route) => route.extAuthz !== undefined)?.extAuthz,
-  };
-}
-
-type Asked = 'authorization' | 'authentication' | 'extAuthz';
-
 function verdictOf(steps: readonly Step[], reason: string): Pick<Explained, 'allowed' | 'reason' | 'dependsOn'> {
   const refused = steps.find(({ verdict }) => verdict === 'refuses');
   if (refused !== undefined) return { allowed: false, reason: refused.because, dependsOn: [] };
@@ -146,7 +102,7 @@ interface Explained extends Explanation {
   readonly dependsOn: readonly string[];
 }
 
-type Described = Omit<ExplainOptions, 'config' | 'output'>;
+type Described = Omit<ExplainOptions, 'config' | 'output' | 'principal'> & { readonly principal: string | undefined };
 
 function requestOf(options: Described, judgedPath: string): AuthzRequest {
   const headers = Object.create(null) as Record<string, string>;
@@ -194,9 +150,8 @@ function claimValue(text: string): unknown {
   }
 }
 
-/** As a certificate with this SPIFFE ID has it; `cluster.local/ns/…` in short. */
-function peerNamed(principal: string): PeerIdentity {
-  const spiffeId = principal.startsWith('spiffe://') ? principal : `spiffe://${principal}`;
+/** As a certificate with this SPIFFE ID has it. */
+function peerNamed(spiffeId: string): PeerIdentity {
   return {
     spiffeId,
     trustDomain: spiffeId.slice('spiffe://'.length).split('/')[0],

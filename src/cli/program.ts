@@ -1,7 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { VERSION } from '../core/version.js';
 import type { AnalyzeOptions } from './analyze.js';
-import type { ExplainOptions } from './authz.js';
+import { describeAuthz } from './authz-program.js';
 import type { ControlPlaneCommandOptions } from './controlplane.js';
 import { describeCa } from './ca-program.js';
 import { EXIT, type ExitCode, type Io, LOG_LEVELS, messageOf } from './io.js';
@@ -174,38 +174,10 @@ function describe(io: Io, done: (code: ExitCode) => void): Command {
       done(await analyze(paths, options, io));
     });
 
-  const authz = program.command('authz').description('who may do what');
-  authz
-    .command('explain')
-    .description('say whether servers of a Service let a request in, and which policy and rule decides')
-    .requiredOption('-c, --config <paths...>', 'YAML files, and folders of them')
-    .requiredOption('--service <name>', 'the Service that is called, by a name that callers use')
-    .option('--method <method>', 'HTTP method', 'GET')
-    .option('--path <path>', 'path and query; /package.Service/Method for gRPC', '/')
-    .option('--host <host>', 'host that is asked for; default: the Service')
-    .option('--principal <id>', 'SPIFFE ID of the caller; default: it shows no certificate')
-    .option('--source <address>', 'IP address of the caller', '127.0.0.1')
-    .addOption(new Option('--port <number>', 'port that the server listens on').argParser(whole(65_535, 1)))
-    .option('--header <name: value>', 'header of the request; may be repeated', collected, [])
-    .option('--claim <name=value>', 'claim of a verified token; may be repeated', collected, [])
-    .option('--grpc', 'it is a gRPC call')
-    .addOption(new Option('--at <time>', 'when, as 2026-03-29T01:30:00Z; default: now').argParser(instant))
-    .addOption(output())
-    .action(async (options: ExplainOptions) => {
-      const { explain } = await import('./authz.js');
-      done(await explain(options, io));
-    });
-
+  describeAuthz(program, io, done, output);
   describeCa(program, io, done, output);
 
   return program;
-}
-
-const collected = (value: string, before: readonly string[]): readonly string[] => [...before, value];
-
-function instant(value: string): string {
-  if (Number.isNaN(Date.parse(value))) throw new InvalidArgumentError('It must be a time, as 2026-03-29T01:30:00Z.');
-  return value;
 }
 
 const logLevel = (): Option =>
