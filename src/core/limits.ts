@@ -60,6 +60,8 @@ export interface LimitDescriptor {
   readonly entries: readonly (readonly [key: string, value: string])[];
   /** What the request counts; 0 looks and takes nothing. */
   readonly hits: number;
+  /** A fixed window of one of its units, in place of the limit that the service has (`RateLimitDescriptor.limit`). Absent: that one. */
+  readonly limit?: Limit | undefined;
 }
 
 /** What a rate limit service says of one descriptor. */

@@ -25,6 +25,10 @@ export const RLS_UNIT_MS: Readonly<Record<number, number>> = {
   7: 7 * DAY_MS,
 };
 
+/** The unit of a window of that length; undefined: there is none. */
+export const rlsUnitOf = (perMs: number): number | undefined => UNITS.get(perMs);
+const UNITS: ReadonlyMap<number, number> = new Map(Object.entries(RLS_UNIT_MS).map(([unit, ms]) => [ms, Number(unit)]));
+
 /** Key and value. */
 export type RlsPair = readonly [key: string, value: string];
 

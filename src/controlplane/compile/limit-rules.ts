@@ -3,6 +3,7 @@ import type { LimitKeySpec, LimitMatchSpec, LimitSpec, LimitStoreSpec } from '..
 import type { RateLimitRule } from '../yaml/schema/rate-limit-policy.js';
 import { headerMatcher } from './header-matcher.js';
 import { keyName } from '../yaml/checks/limit-key.js';
+import { SERVICE_UNIT_MS } from '../yaml/checks/service-limit.js';
 import { httpMatches, queryConditions } from './matches.js';
 import type { Plain } from './proto.js';
 
@@ -25,15 +26,16 @@ export type Own = { readonly [key: string]: Plain };
  */
 export function limitRule(policy: DocumentOf<'RateLimitPolicy'>, rule: RateLimitRule, store: Own): Own {
   const { when, key, limit, overrides, queue, cost } = rule;
+  const compileLimit = rule.store?.rateLimitService === undefined ? limitOf : serviceLimitOf;
   return {
     name: ruleName(policy, rule.name),
     ...(when !== undefined && { when: when.flatMap(routeMatches) }),
     key: key.map(limitKey),
-    ...(limit !== undefined && { limit: limitOf(limit) }),
+    ...(limit !== undefined && { limit: compileLimit(limit) }),
     ...(overrides !== undefined && {
       overrides: overrides.map((override) => ({
         values: key.map((entry) => override.match[keyName(entry)] ?? null),
-        limit: override.limit === undefined ? 'unlimited' : limitOf(override.limit),
+        limit: override.limit === undefined ? 'unlimited' : compileLimit(override.limit),
       })),
     }),
     mode: rule.mode,
@@ -87,6 +89,13 @@ export function limitOf({ requests, per, algorithm = 'tokenBucket', burst, timeZ
     ...(algorithm === 'tokenBucket' && { burst: burst ?? Math.max(1, requests) }),
   };
 }
+
+/** For a rate limit service, which has fixed windows alone, and words for them. */
+const serviceLimitOf = ({ requests, per }: LimitSpec): Own => ({
+  algorithm: 'fixed_window',
+  requests,
+  per_ms: typeof per === 'string' ? SERVICE_UNIT_MS[per] : per,
+});
 
 const ABSENT = { empty: 'empty', skipEntry: 'skip-entry', skipRule: 'skip-rule' } as const;
 

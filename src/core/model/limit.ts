@@ -104,7 +104,10 @@ export interface LimitRule {
   readonly unless?: readonly string[] | undefined;
   /** What in turn makes up the key; empty: all requests count together. */
   readonly key: readonly LimitKey[];
-  /** For keys without an override; absent: those are not limited. For the store `rls` it is the service that knows: absent. */
+  /**
+   * For keys without an override; absent: those are not limited. With the store `rls` the service knows the limits: absent, or a fixed window of one of its
+   * units (`RLS_UNIT_MS`), which is told to it with the descriptor, in place of what it has.
+   */
   readonly limit?: Limit | undefined;
   /**
    * For certain keys, the first that fits: a value per entry of `key`; undefined is any value. `unlimited` lets them through, and meters them; `skip`: the

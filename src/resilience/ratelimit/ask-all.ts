@@ -75,7 +75,7 @@ async function askService(counted: readonly Counting[], ref: RlsRef, stores: Lim
     return {
       refusals: counted.map((counting) => {
         const limit = stores.known.of(counting.rule.name, counting.name);
-        return withoutStore(counting, limit, { stores });
+        return withoutStore(counting, limit ?? counting.limit, { stores });
       }),
     };
   }
@@ -98,13 +98,13 @@ async function askService(counted: readonly Counting[], ref: RlsRef, stores: Lim
 }
 
 /** What a service is asked for a rule. */
-export function descriptorOf({ rule, values, cost }: Counting): LimitDescriptor {
+export function descriptorOf({ rule, values, cost, limit }: Counting): LimitDescriptor {
   const entries: [string, string][] = [];
   for (const [i, { as }] of rule.config.key.entries()) {
     const value = values[i];
     if (value !== undefined) entries.push([as, value]);
   }
-  return { entries, hits: cost };
+  return { entries, hits: cost, ...(limit !== undefined && { limit }) };
 }
 
 function longer(a: Refusal | undefined, b: Refusal | undefined): Refusal | undefined {

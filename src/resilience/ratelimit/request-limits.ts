@@ -130,7 +130,8 @@ class Limits implements RequestLimits {
 }
 
 function giveBack(counting: Counting, stores: LimitEnv['stores']): void {
-  const { takenFrom, limit = counting.standIn, cost, state, name, rule } = counting;
+  const { takenFrom, cost, state, name, rule } = counting;
+  const limit = counting.standIn ?? counting.limit;
   if (takenFrom === undefined || limit === undefined || state === undefined) return;
   counting.takenFrom = undefined;
   if (takenFrom === 'local') stores.local.giveBack(name, limit, cost, state);
@@ -143,7 +144,7 @@ function giveBack(counting: Counting, stores: LimitEnv['stores']): void {
 function said(enforced: readonly Counting[]): Said[] {
   const all: Said[] = [];
   for (const { rule, limit, standIn, state } of enforced) {
-    if (state !== undefined) all.push({ rule: rule.name, limit: limit ?? standIn ?? serviceLimit(state), state });
+    if (state !== undefined) all.push({ rule: rule.name, limit: serviceLimit(state) ?? standIn ?? limit, state });
   }
   return all;
 }

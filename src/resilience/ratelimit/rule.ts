@@ -16,14 +16,14 @@ export class Counting {
   state: LimitState | undefined = undefined;
   /** The count that was taken from, if it was: that of this process may stand in for another. */
   takenFrom: 'local' | 'redis' | undefined = undefined;
-  /** The limit of the stand-in for a service that alone knows it, while that is lost. */
+  /** The limit of what stands in for a store or service, while that is lost. */
   standIn: Limit | undefined = undefined;
 
   constructor(
     readonly rule: CompiledRule,
     readonly values: KeyValues,
     readonly cost: number,
-    /** Undefined: the service knows it, or the key is not limited. */
+    /** Undefined: a service knows it, or the key is not limited. */
     readonly limit: Limit | undefined,
     /** Unlimited keys are metered only. */
     readonly limited: boolean,
@@ -70,8 +70,8 @@ export class CompiledRule {
         ? undefined
         : new Counting(this, values, this.#cost(request), undefined, false);
     }
-    // Where a service knows the limit, an empty descriptor asks nothing.
-    if (limit === undefined && (this.config.store.kind !== 'rls' || values.every((value) => value === undefined)))
+    // A service finds a limit by its descriptor: an empty one asks nothing.
+    if (this.config.store.kind === 'rls' ? values.every((value) => value === undefined) : limit === undefined)
       return undefined;
     return new Counting(this, values, this.#cost(request), limit, true);
   }

@@ -1,4 +1,5 @@
 import type { Limit } from '../../core/model/limit.js';
+import { rlsUnitOf } from '../../core/rls.js';
 import { type Message, UINT32_MAX } from './message.js';
 import { onlyFields, requiredWhole } from './own-config.js';
 
@@ -11,8 +12,19 @@ const MAX_ZONE = 64;
 const ALGORITHMS = ['token_bucket', 'fixed_window', 'sliding_window', 'sliding_log', 'calendar'] as const;
 const UNITS = ['minute', 'hour', 'day', 'week', 'month', 'year'] as const;
 
+/** A limit that is told to a rate limit service, in the units that it has. */
+export function serviceLimitOf(owner: Message, field: string): Limit {
+  const limit = limitOf(owner, field);
+  if (limit.algorithm === 'fixed_window' && rlsUnitOf(limit.perMs) !== undefined) return limit;
+  throw owner.error(
+    field,
+    'must be a fixed_window of a second, minute, hour, day, week, month (30 days) or year (365 days) with the store rls',
+  );
+}
+
 /** `limit` of a rule of ours: see `ownLimits`. */
-export function limitOf(limit: Message): Limit {
+export function limitOf(owner: Message, field: string): Limit {
+  const limit = owner.required(field);
   const algorithm = limit.choice('algorithm', ALGORITHMS);
   const own = algorithm === 'calendar' ? ['per', 'time_zone'] : ['per_ms'];
   onlyFields(limit, ['algorithm', 'requests', ...own, ...(algorithm === 'token_bucket' ? ['burst'] : [])]);

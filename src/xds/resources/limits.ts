@@ -2,7 +2,7 @@ import { DEFAULT_LIMIT_REPLY, type LimitRule, type RouteLimits } from '../../cor
 import type { Extension } from './any.js';
 import { isHeaderName } from './header-name.js';
 import { limitKey } from './limit-key.js';
-import { limitOf } from './limit-of.js';
+import { limitOf, serviceLimitOf } from './limit-of.js';
 import { limitStore } from './limit-store.js';
 import type { Message } from './message.js';
 import { boundedMessages, boundedText, onlyFields, ownConfig, requiredWhole, wholeIn } from './own-config.js';
@@ -47,7 +47,8 @@ const MAX_COST = 1_000_000;
  *   - `cost`: a whole number from 0 to 1000000, or `{ header }`.
  *   - `meter`: `{ plan }`, or empty.
  *
- *   A rule has a `limit`, `overrides` or a `meter`; with the store `rls` neither `limit` nor `overrides`.
+ *   A rule has a `limit`, `overrides` or a `meter`; with the store `rls` it may have none of them, and limits are fixed windows of a second, minute, hour, day,
+ *   week, month (30 days) or year (365 days), which are told to the service in place of those that it has (`RateLimitDescriptor.limit`).
  * - `status`: 400 to 599, default 429. `grpc_status`: 8 (default) or 14.
  * - `headers`: `x_rate_limit` (`off`, `epoch`, the default, or `seconds`), `standard` and `x_envoy_rate_limited` (default true).
  */
@@ -102,19 +103,19 @@ function limitRule(rule: Message, names: Set<string>): LimitRule {
   const key = boundedMessages(rule, 'key', MAX_KEYS).map(limitKey);
   const store = limitStore(rule.message('store'));
   const limit = rule.message('limit');
-  const overrides = limitOverrides(rule, key.length);
+  const readLimit = store.kind === 'rls' ? serviceLimitOf : limitOf;
+  const overrides = limitOverrides(rule, key.length, readLimit);
   const meter = usageMeter(rule.message('meter'));
   const queue = limitQueue(rule.message('queue'));
   if (store.kind === 'rls') {
-    for (const field of ['limit', 'overrides', 'queue'])
-      if (rule.has(field)) throw rule.error(field, 'must not be set with the store rls: the service knows the limits');
+    if (rule.has('queue')) throw rule.error('queue', 'must not be set with the store rls: the service refuses at once');
   } else if (limit === undefined && overrides === undefined && meter === undefined)
     throw rule.error('', 'must have limit, overrides or meter, as otherwise it does nothing');
   return {
     name,
     ...(when.length > 0 && { when }),
     key,
-    ...(limit !== undefined && { limit: limitOf(limit) }),
+    ...(limit !== undefined && { limit: readLimit(rule, 'limit') }),
     ...(overrides !== undefined && { overrides }),
     mode: rule.choice('mode', ['enforce', 'shadow']),
     ...(queue !== undefined && { queue }),
@@ -138,14 +139,14 @@ function condition(match: Message): NonNullable<LimitRule['when']>[number] {
 
 type LimitOverride = NonNullable<LimitRule['overrides']>[number];
 
-function limitOverrides(rule: Message, entries: number): LimitRule['overrides'] {
+function limitOverrides(rule: Message, entries: number, readLimit: typeof limitOf): LimitRule['overrides'] {
   if (!rule.has('overrides')) return undefined;
   return boundedMessages(rule, 'overrides', MAX_OVERRIDES).map((override): LimitOverride => {
     onlyFields(override, ['values', 'limit']);
     const values = override.textsOrNulls('values');
     if (values.length !== entries)
       throw override.error('values', `must have one for each entry of key (${entries}), got ${values.length}`);
-    if (!override.isText('limit')) return { values, limit: limitOf(override.required('limit')) };
+    if (!override.isText('limit')) return { values, limit: readLimit(override, 'limit') };
     const limit = override.choice('limit', ['unlimited', 'skip']);
     return { values, limit };
   });

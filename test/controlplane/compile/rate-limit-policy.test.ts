@@ -187,6 +187,20 @@ describe('a RateLimitPolicy', () => {
     });
   });
 
+  test('tells a rate limit service the limit, where the rule has one', () => {
+    const asked = 'key: [{ header: x-user }], store: { rateLimitService: { name: b, domain: d } }';
+    const overrides = 'overrides: [{ match: { x-user: batch }, limit: { requests: 9, per: 24h } }]';
+    expect(ruleOf(`${asked}, limit: { requests: 5, per: minute }, ${overrides}`)).toMatchObject({
+      limit: { algorithm: 'fixed_window', requests: 5, perMs: 60_000 },
+      overrides: [{ values: ['batch'], limit: { algorithm: 'fixed_window', requests: 9, perMs: 86_400_000 } }],
+    });
+    expect(ruleOf(`${asked}, limit: { requests: 5, per: month }`)?.limit).toEqual({
+      algorithm: 'fixed_window',
+      requests: 5,
+      perMs: 2_592_000_000,
+    });
+  });
+
   const other = (spec: string): string => serviceYaml('limiter', 'endpoints: []', 'namespace: other') + spec;
   const asking = (failure: string): string =>
     `key: [{ generic: a }], store: { rateLimitService: { name: limiter, namespace: other, domain: d } }, onStoreFailure: ${failure}`;

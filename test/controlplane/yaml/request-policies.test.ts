@@ -173,8 +173,26 @@ describe('a RateLimitPolicy is refused', () => {
       'spec.limits[0].store.redis.urls[0]: must be a URL redis://host:port or rediss://host:port',
     ],
     [
-      limits(`${LIMIT}, key: [{ generic: x }], store: { rateLimitService: { name: apples, domain: d } }`),
-      'spec.limits[0].limit: cannot be combined with a rate limit service, which knows the limits itself: remove it',
+      limits(
+        'limit: { requests: 1, per: 90s }, key: [{ generic: x }], store: { rateLimitService: { name: apples, domain: d } }',
+      ),
+      'spec.limits[0].limit.per: must be 1s, 1m, 1h, 24h, or minute, hour, day, week, month or year, which are what a rate limit service counts by, got 90000ms',
+    ],
+    [
+      limits(
+        'limit: { requests: 1, per: 1m, algorithm: slidingLog }, key: [{ generic: x }], store: { rateLimitService: { name: apples, domain: d } }',
+      ),
+      'spec.limits[0].limit.algorithm: must be fixedWindow, or not be set: a rate limit service counts in fixed windows',
+    ],
+    [
+      limits(
+        'overrides: [{ match: { generic_key: x }, limit: { requests: 1, per: day, timeZone: Europe/Berlin } }], key: [{ generic: x }], store: { rateLimitService: { name: apples, domain: d } }',
+      ),
+      'spec.limits[0].overrides[0].limit.timeZone: must not be set: a rate limit service counts by UTC',
+    ],
+    [
+      limits('queue: {}, key: [{ generic: x }], store: { rateLimitService: { name: apples, domain: d } }'),
+      'spec.limits[0].queue: cannot be combined with a rate limit service, which refuses at once: remove it',
     ],
     [
       limits('store: { rateLimitService: { name: apples, domain: d } }'),

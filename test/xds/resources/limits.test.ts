@@ -174,6 +174,19 @@ describe('inmesh.dev/limits', () => {
     });
   });
 
+  test('of a service that knows the limits may say what limit goes with the question', () => {
+    const store = { kind: 'rls', service: 'limits', domain: 'd' };
+    const limit = { algorithm: 'fixed_window', requests: 5, per_ms: 60_000 };
+    const overrides = [
+      { values: ['batch'], limit: { ...limit, requests: 9 } },
+      { values: [null], limit: 'unlimited' },
+    ];
+    expect(readRule({ key: [{ kind: 'header', name: 'x' }], limit, overrides, store })).toMatchObject({
+      limit: { algorithm: 'fixed_window', requests: 5, perMs: 60_000 },
+      overrides: [{ limit: { requests: 9 } }, { limit: 'unlimited' }],
+    });
+  });
+
   test('of a route take the place of the filter’s, whole (A39)', () => {
     const filters = [filterOf('l', own(rule('listener')))];
     const names = (levels = {}): unknown => servedRoute(filters, levels).limits?.rules.map(({ name }) => name);
@@ -404,10 +417,29 @@ const RULES: readonly Rule<unknown>[] = [
     problem: `${r0}.store.domain: must be set`,
   },
   {
-    rule: 'a limit stands where a service knows it',
+    rule: 'a rate limit service is told a limit that it has no words for',
     source,
     resource: one({ store: { kind: 'rls', service: 's', domain: 'd' } }),
-    problem: `${r0}.limit: must not be set with the store rls`,
+    problem: `${r0}.limit: must be a fixed_window of a second, minute, hour, day, week, month (30 days) or year (365 days) with the store rls`,
+  },
+  {
+    rule: 'a rate limit service is told of a window of another length',
+    source,
+    resource: one({
+      limit: { algorithm: 'fixed_window', requests: 1, per_ms: 1_500 },
+      store: { kind: 'rls', service: 's', domain: 'd' },
+    }),
+    problem: `${r0}.limit: must be a fixed_window of a second`,
+  },
+  {
+    rule: 'requests wait in a line for a rate limit service',
+    source,
+    resource: one({
+      limit: undefined,
+      queue: { max_wait_ms: 1, max_length: 1 },
+      store: { kind: 'rls', service: 's', domain: 'd' },
+    }),
+    problem: `${r0}.queue: must not be set with the store rls`,
   },
   {
     rule: 'a cost is less than nothing',

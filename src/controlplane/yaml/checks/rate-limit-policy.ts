@@ -4,6 +4,7 @@ import type { RateLimitPolicySpec, RateLimitRule } from '../schema/rate-limit-po
 import { between } from './bounds.js';
 import { checkLimit, checkLimitMatches, checkStore, checkTargets, hintOf } from './limit.js';
 import { checkKeys, keyName } from './limit-key.js';
+import { checkServiceLimit } from './service-limit.js';
 
 export function checkRateLimitPolicy(spec: RateLimitPolicySpec, report: Report): void {
   checkTargets(spec.targetRefs, report);
@@ -14,9 +15,10 @@ export function checkRateLimitPolicy(spec: RateLimitPolicySpec, report: Report):
     names.add(rule.name);
     checkLimitMatches(rule.when, [...at, 'when'], report);
     checkKeys(rule.key, [...at, 'key'], report);
-    checkLimit(rule.limit, [...at, 'limit'], report);
+    const checked = rule.store?.rateLimitService === undefined ? checkLimit : checkServiceLimit;
+    checked(rule.limit, [...at, 'limit'], report);
     checkStore(rule.store, rule.onStoreFailure, at, report);
-    checkOverrides(rule, at, report);
+    checkOverrides(rule, checked, at, report);
     between(report, [...at, 'queue', 'maxWait'], rule.queue?.maxWait, 1, 600_000);
     if (rule.store?.rateLimitService === undefined) checkOwn(rule, at, report);
     else checkService(rule, at, report);
@@ -30,17 +32,20 @@ function checkOwn({ limit, overrides, mode, queue }: RateLimitRule, at: Path, re
     report([...at, 'queue'], 'means nothing with mode shadow, in which no request waits: remove one of them');
 }
 
-/** What a rate limit service decides by itself, or has no words for. */
+/** What a rate limit service has no words for. */
 function checkService(rule: RateLimitRule, at: Path, report: Report): void {
-  for (const field of ['limit', 'overrides', 'queue'] as const) {
-    if (rule[field] !== undefined)
-      report([...at, field], 'cannot be combined with a rate limit service, which knows the limits itself: remove it');
-  }
+  if (rule.queue !== undefined)
+    report([...at, 'queue'], 'cannot be combined with a rate limit service, which refuses at once: remove it');
   if (rule.key.length === 0)
     report([...at, 'key'], 'must have at least one entry: a rate limit service is asked by them');
 }
 
-function checkOverrides({ key, overrides = [] }: RateLimitRule, at: Path, report: Report): void {
+function checkOverrides(
+  { key, overrides = [] }: RateLimitRule,
+  checked: typeof checkLimit,
+  at: Path,
+  report: Report,
+): void {
   const names = key.map(keyName);
   overrides.forEach(({ match, limit, unlimited }, index) => {
     const here = [...at, 'overrides', index];
@@ -55,6 +60,6 @@ function checkOverrides({ key, overrides = [] }: RateLimitRule, at: Path, report
     if (Object.keys(match).length === 0) report([...here, 'match'], 'must name a part of the key');
     if ((limit === undefined) === (unlimited !== true))
       report(here, 'must have either a limit or "unlimited: true"', { expected: 'limit, unlimited: true' });
-    checkLimit(limit, [...here, 'limit'], report);
+    checked(limit, [...here, 'limit'], report);
   });
 }

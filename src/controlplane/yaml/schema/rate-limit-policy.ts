@@ -27,7 +27,10 @@ const rule = v.strictObject({
     v.optional(listOf(limitKey, 0, 16), []),
     'Requests with the same values count together. Default: all count together.',
   ),
-  limit: about(v.optional(limit), 'For all keys without an override.'),
+  limit: about(
+    v.optional(limit),
+    'For all keys without an override. A rate limit service is told it, in place of what it has (Envoy `limit_override`); it counts by 1s, 1m, 1h, 24h, `week`, `month` (30 days), `year`.',
+  ),
   overrides: about(v.optional(listOf(override, 1, 256)), 'For certain keys; the first that fits counts.'),
   mode,
   queue: about(

@@ -1,5 +1,6 @@
 import type { LimitDescriptor, LimitServiceAnswer, RateLimitService } from '../../../core/limits.js';
-import { RLS_METHOD } from '../../../core/rls.js';
+import type { Limit } from '../../../core/model/limit.js';
+import { RLS_METHOD, type RlsDescriptor, rlsUnitOf } from '../../../core/rls.js';
 import { readRlsResponse } from '../../../core/rls-read.js';
 import { writeRlsRequest } from '../../../core/rls-write.js';
 import { answerOf } from './answer.js';
@@ -41,8 +42,14 @@ function counted(descriptors: readonly LimitDescriptor[]): Omit<Parameters<typeo
     hitsAddend: alike ? hits : 0,
     descriptors: descriptors.map((it) => ({
       entries: it.entries,
-      limit: undefined,
+      limit: limitOf(it.limit),
       hitsAddend: alike ? undefined : it.hits,
     })),
   };
+}
+
+/** What the service has no words for was refused where the configuration was read. */
+function limitOf(limit: Limit | undefined): RlsDescriptor['limit'] {
+  const unit = limit?.algorithm === 'fixed_window' ? rlsUnitOf(limit.perMs) : undefined;
+  return limit === undefined || unit === undefined ? undefined : { requestsPerUnit: limit.requests, unit };
 }

@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
+import { headerFields } from '../../../../src/core/headers.js';
 import type { LimitDescriptor, LimitRequest, LimitServiceAnswer } from '../../../../src/core/limits.js';
 import { silentLogger } from '../../../../src/core/log.js';
 import { noMeter } from '../../../../src/core/meter.js';
-import type { LimitRule, LimitStoreRef } from '../../../../src/core/model/limit.js';
+import type { Limit, LimitRule, LimitStoreRef } from '../../../../src/core/model/limit.js';
 import { DEFAULT_LIMIT_REPLY } from '../../../../src/core/model/limit.js';
 import { seededRandom } from '../../../../src/core/random.js';
 import { RLS_METHOD } from '../../../../src/core/rls.js';
@@ -113,4 +114,43 @@ test('what stands in for a lost service gets back what another one refused', asy
     'allowed',
     'refused',
   ]);
+});
+
+const perMinute = (requests: number): Limit => ({ algorithm: 'fixed_window', requests, perMs: 60_000 });
+const byUser = (of: Partial<LimitRule>): LimitRule => ({
+  ...rule('a', store('limits')),
+  key: [{ kind: 'header', name: 'x-user', as: 'user', absent: 'skip-entry' }],
+  ...of,
+});
+const of = (user: string | undefined): LimitRequest =>
+  limitRequest({ headers: headerFields(user === undefined ? {} : { 'x-user': user }) });
+
+test('a limit of the rule goes with its descriptor, in place of what the service has; that of an override for its key', async () => {
+  const overrides = [
+    { values: ['batch'], limit: perMinute(1_000) },
+    { values: ['root'], limit: 'unlimited' as const },
+  ];
+  const { limits, asked } = limitsOf([byUser({ limit: perMinute(10), overrides })]);
+  for (const user of ['ann', 'batch', 'root', undefined]) await limits.check(of(user));
+  // One that is not limited is not asked about, nor one of whom nothing is known.
+  expect(asked.flatMap(({ descriptors }) => descriptors)).toEqual([
+    { entries: [['user', 'ann']], hits: 1, limit: perMinute(10) },
+    { entries: [['user', 'batch']], hits: 1, limit: perMinute(1_000) },
+  ]);
+});
+
+test('where only some keys have a limit of the rule, the service knows those of the others', async () => {
+  const { limits, asked } = limitsOf([byUser({ overrides: [{ values: ['batch'], limit: perMinute(5) }] })]);
+  for (const user of ['ann', 'batch']) await limits.check(of(user));
+  expect(asked.flatMap(({ descriptors }) => descriptors.map((it) => it.limit))).toEqual([undefined, perMinute(5)]);
+});
+
+test('this process counts by the limit of the rule while a service is lost that has said nothing yet', async () => {
+  const lost = (): never => {
+    throw new Error('lost');
+  };
+  const { limits } = limitsOf([byUser({ limit: perMinute(2), onStoreFailure: 'local' })], lost);
+  const kinds: string[] = [];
+  for (let i = 0; i < 3; i++) kinds.push((await limits.check(of('ann'))).kind);
+  expect(kinds).toEqual(['allowed', 'allowed', 'refused']);
 });

@@ -48,10 +48,12 @@ interface Options {
   /** More of each rule. */
   readonly rule?: string;
   readonly more?: string;
+  /** One rule alone. */
+  readonly only?: 'users';
 }
 
 async function openMesh(options: Options): Promise<Mesh> {
-  const { carrier = 'embedded', port, domain = 'edge', timeout = '10s', rule = '', more = '' } = options;
+  const { carrier = 'embedded', port, domain = 'edge', timeout = '10s', rule = '', more = '', only } = options;
   let { backend } = options;
   if (backend === undefined) {
     const reviews = await Backend.start('reviews');
@@ -61,7 +63,7 @@ async function openMesh(options: Options): Promise<Mesh> {
   const store = `store: { rateLimitService: { name: limits, domain: ${domain}, timeout: ${timeout} } }${rule}`;
   const rules = [
     `{ name: users, key: [{ header: x-user, as: user }], ${store} }`,
-    `{ name: paths, key: [{ path: {}, as: path }], ${store} }`,
+    ...(only === undefined ? [`{ name: paths, key: [{ path: {}, as: path }], ${store} }`] : []),
   ];
   const yaml =
     serviceYaml('reviews', `endpoints: ["127.0.0.1:${backend}"]`) +
@@ -119,6 +121,14 @@ test('what it says of the limit is in the replies', async () => {
 test('a domain that it does not know limits nothing', async () => {
   const mesh = await openMesh({ port: (await startLimits()).port, domain: 'elsewhere' });
   expect(await outcomes(mesh, 'ann', 5)).toEqual([200, 200, 200, 200, 200]);
+});
+
+test('a limit of the policy takes the place of the one that it has, and an override for those that it names', async () => {
+  const rule =
+    ', limit: { requests: 1, per: year }, overrides: [{ match: { user: root }, limit: { requests: 5, per: year } }]';
+  const mesh = await openMesh({ port: (await startLimits()).port, only: 'users', rule });
+  expect(await outcomes(mesh, 'ann', 2)).toEqual([200, 'RATE_LIMITED']);
+  expect(await outcomes(mesh, 'root', 6)).toEqual([200, 200, 200, 200, 200, 'RATE_LIMITED']);
 });
 
 test('a call counts as often as it says', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { LimitServiceAnswer } from '../../../../src/core/limits.js';
+import type { LimitDescriptor, LimitServiceAnswer } from '../../../../src/core/limits.js';
 import { RLS_METHOD, type RlsRequest, type RlsResponse } from '../../../../src/core/rls.js';
 import { readRlsRequest } from '../../../../src/core/rls-read.js';
 import { writeRlsResponse } from '../../../../src/core/rls-write.js';
@@ -15,10 +15,7 @@ const OK: RlsResponse = {
 const PER_MINUTE = { name: 'calls', requestsPerUnit: 60, unit: 2 };
 const ONE = { entries: [['user', 'ann']], hits: 1 } as const;
 
-async function ask(
-  response: Partial<RlsResponse>,
-  descriptors: readonly { entries: readonly (readonly [string, string])[]; hits: number }[] = [ONE],
-) {
+async function ask(response: Partial<RlsResponse>, descriptors: readonly LimitDescriptor[] = [ONE]) {
   const asked: Parameters<AskUnary>[0][] = [];
   const service = rateLimitService('limits', (request) => {
     asked.push(request);
@@ -51,6 +48,20 @@ describe('what is asked', () => {
         ['plan', 'free'],
       ],
     ]);
+  });
+
+  test.each([
+    [1_000, 1],
+    [60_000, 2],
+    [3_600_000, 3],
+    [86_400_000, 4],
+    [604_800_000, 7],
+    [2_592_000_000, 5],
+    [31_536_000_000, 6],
+  ])('a limit of the caller for %i ms is said in the unit %i', async (perMs, unit) => {
+    const limit = { algorithm: 'fixed_window', requests: 7, perMs } as const;
+    const { request } = await ask({}, [{ ...ONE, limit }, ONE]);
+    expect(request.descriptors.map((it) => it.limit)).toEqual([{ requestsPerUnit: 7, unit }, undefined]);
   });
 
   test('hits that are alike are said once, as services know it that are older', async () => {
