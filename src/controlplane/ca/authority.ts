@@ -1,24 +1,21 @@
 import type { Trust } from '../../core/identity.js';
 import { fingerprint, readCertificates } from '../../identity/certificate.js';
 import { parseWorkloadId } from '../../identity/spiffe-id.js';
+import { Caretaker } from './caretaker.js';
 import { MIN_LEAF_MS } from './constants.js';
 import { CaError } from './errors.js';
 import { Journal } from './journal.js';
 import { openedState } from './opening.js';
 import { type Named, namedBy, tellerOf } from './revoking.js';
-import { certificatesOf } from './x509/chain.js';
 import { type AuthorityOptions, type AuthoritySettings, authoritySettings } from './settings.js';
-import { checkSigned } from './signers/check.js';
-import { withSigner } from './signers/state.js';
-import type { SigningRequest } from './signer.js';
+import { signed } from './signing.js';
 import type { AuditEvent } from './store/audit.js';
 import { CaFolder, type Turn } from './store/folder.js';
 import type { IssuedRecord } from './store/issued.js';
 import { type CaState, isRevokedIn, type Revoked } from './store/state.js';
-import { activeOf, beginRotation, nextStep, nextUpkeep, type Upkeep, upkept, withCrls } from './upkeep.js';
-import { backdated, newSerial } from './x509/certificates.js';
+import { activeOf, beginRotation, nextStep, type Upkeep, upkept, withCrls } from './upkeep.js';
+import { backdated } from './x509/certificates.js';
 import type { RevocationReason } from './x509/crl.js';
-import { leafCertificate } from './x509/leaf.js';
 
 /** What a certificate is asked for. Whoever calls has attested it. */
 export interface IssueRequest {
@@ -51,10 +48,6 @@ export interface AuthorityNews {
   readonly crls: readonly string[];
 }
 
-/** Rotations and lists are looked after at least so often, in milliseconds: wall clocks jump, timers do not. */
-const UPKEEP_MS = 3_600_000;
-const RETRY_UPKEEP_MS = 30_000;
-
 /**
  * A certificate authority over a folder: makes its root and intermediate at the first start, or signs with what it is given; issues, records, revokes, rotates.
  * Whom it issues to is decided elsewhere (`attestation/`).
@@ -63,12 +56,9 @@ export class CertificateAuthority {
   readonly #settings: AuthoritySettings;
   readonly #folder: CaFolder;
   readonly #journal: Journal;
+  readonly #caretaker: Caretaker;
   readonly #listeners = new Set<(news: AuthorityNews) => void>();
   #news: { readonly state: CaState; readonly news: AuthorityNews } | undefined;
-  /** The signer could not be asked: again soon. */
-  #signerAway = false;
-  #cancelUpkeep: (() => void) | undefined;
-  #upkeep: Promise<void> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
   private constructor(settings: AuthoritySettings) {
@@ -76,6 +66,7 @@ export class CertificateAuthority {
     const { directory, clock, logger } = settings;
     this.#folder = new CaFolder(directory, clock, logger, () => this.#changed());
     this.#journal = new Journal(this.#folder);
+    this.#caretaker = new Caretaker(this.#folder, settings, (turn) => this.#tools(turn));
   }
 
   /** Opens the folder, and makes what is missing in it. Two that do so at once, in one process or two, get the same authority. */
@@ -147,7 +138,8 @@ export class CertificateAuthority {
     const now = clock.wallTime();
     // Whole seconds are what a certificate can say; it is not to end before it is over.
     const wanted = { notBefore: backdated(now, lifetime), notAfter: Math.ceil((now + lifetime) / 1_000) * 1_000 };
-    const { certificates, issuer } = await this.#sign({ spiffeId, dns, ips, csr, publicKey, ...wanted });
+    const asked = { spiffeId, dns, ips, csr, publicKey, ...wanted };
+    const { certificates, issuer } = await signed(asked, this.#folder, this.#settings);
     const { der, serialNumber, notBefore, notAfter } = readCertificates(certificates[0])[0];
     const record: IssuedRecord = {
       serial: serialNumber.toLowerCase(),
@@ -210,7 +202,7 @@ export class CertificateAuthority {
     if (tell !== undefined) {
       // Without the lock: a signer is as slow as it likes. All of them: the time before it may not have heard of some.
       for (const serial of named.all) await tell(serial, reason);
-      await this.#askSigner();
+      await this.#caretaker.askSigner();
     }
     return named.added;
   }
@@ -229,9 +221,8 @@ export class CertificateAuthority {
 
   close(): Promise<void> {
     this.#closing ??= (async () => {
-      this.#cancelUpkeep?.();
       this.#listeners.clear();
-      await this.#upkeep;
+      await this.#caretaker.close();
       await this.#journal.close();
       await this.#folder.close();
       await this.#settings.signer?.close();
@@ -246,50 +237,7 @@ export class CertificateAuthority {
       return upkept(await openedState(state, this.#settings, tools), tools);
     });
     this.#folder.watch();
-    const { signer, logger } = this.#settings;
-    if (signer !== undefined)
-      await this.#askSigner().catch((error: unknown) => {
-        // What it told before stands; without roots there is nothing to begin with.
-        if (this.state.roots.length === 0) throw error;
-        this.#signerAway = true;
-        logger.warn('the signer of the CA cannot be asked, and is asked again', {
-          signer: signer.name,
-          error: String(error),
-        });
-      });
-    this.#planUpkeep();
-  }
-
-  async #sign(
-    request: SigningRequest,
-  ): Promise<{ readonly certificates: readonly [string, ...string[]]; readonly issuer: string }> {
-    const { signer } = this.#settings;
-    if (signer !== undefined) {
-      const certificates = await signer.sign(request);
-      checkSigned(certificates, request, {
-        roots: this.news.roots,
-        name: signer.name,
-        now: this.#settings.clock.wallTime(),
-      });
-      return { certificates, issuer: 'signer' };
-    }
-    const active = activeOf(this.state);
-    if (active === undefined)
-      throw new CaError('state', `${this.directory} has no intermediate, and no signer was given`);
-    const notAfter = Math.min(request.notAfter, active.notAfter);
-    const issuer = await this.#folder.keys.issuer(active.id, active.certificate);
-    const leaf = await leafCertificate({ ...request, notAfter, serial: newSerial() }, issuer);
-    return { certificates: [leaf, ...certificatesOf(active.certificate)], issuer: active.id };
-  }
-
-  /** Roots and lists of the signer that signs in our place: they may change without us. */
-  async #askSigner(): Promise<void> {
-    const { signer, clock } = this.#settings;
-    if (signer === undefined) return;
-    const [roots, crls] = await Promise.all([signer.roots(), signer.crls?.() ?? []]);
-    this.#signerAway = false;
-    const now = clock.wallTime();
-    await this.#folder.change(async (state) => (state === undefined ? state : withSigner(state, roots, crls, now)));
+    await this.#caretaker.start();
   }
 
   #tools(turn: Turn): Upkeep {
@@ -312,35 +260,10 @@ export class CertificateAuthority {
     };
   }
 
-  #planUpkeep(): void {
-    this.#cancelUpkeep?.();
-    if (this.#closing !== undefined) return;
-    const { clock } = this.#settings;
-    const most = this.#signerAway ? RETRY_UPKEEP_MS : UPKEEP_MS;
-    const delay = Math.min(most, Math.max(0, nextUpkeep(this.state) - clock.wallTime()));
-    this.#cancelUpkeep = clock.after(delay, () => this.#keepUp(), { background: true });
-  }
-
-  #keepUp(): void {
-    const { clock, logger } = this.#settings;
-    this.#upkeep = this.#folder
-      .change(async (state, turn) => (state === undefined ? state : upkept(state, this.#tools(turn))))
-      .then(() => this.#askSigner())
-      .then(
-        () => this.#planUpkeep(),
-        (error: unknown) => {
-          logger.error('the upkeep of the CA failed', { directory: this.directory, error: String(error) });
-          if (this.#closing === undefined)
-            this.#cancelUpkeep = clock.after(RETRY_UPKEEP_MS, () => this.#keepUp(), { background: true });
-        },
-      );
-  }
-
   #changed(): void {
     if (this.#closing !== undefined) return;
     for (const listener of [...this.#listeners]) if (this.#listeners.has(listener)) listener(this.news);
-    // Before it is open there is nothing planned.
-    if (this.#cancelUpkeep !== undefined) this.#planUpkeep();
+    this.#caretaker.changed();
   }
 
   #mustBeOpen(): void {

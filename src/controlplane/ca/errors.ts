@@ -8,6 +8,9 @@ export type CaRefusal =
   | 'not_found'
   | 'state';
 
+/** When a signer that failed may be asked again, in milliseconds. */
+const RETRY_MS = 1_000;
+
 export class CaError extends Error {
   override readonly name = 'CaError';
 
@@ -19,5 +22,13 @@ export class CaError extends Error {
     options?: ErrorOptions,
   ) {
     super(message, options);
+  }
+}
+
+/** Whoever signs in the authority's place did not, or not what he was asked to: no fault of who asks for a certificate, and nothing for him to know. */
+export class SignerError extends CaError {
+  constructor(signer: string, cause: unknown) {
+    const { message } = cause as Error;
+    super('unavailable', message.includes(signer) ? message : `${signer}: ${message}`, RETRY_MS, { cause });
   }
 }

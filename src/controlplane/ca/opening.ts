@@ -5,7 +5,7 @@ import type { AuthoritySettings } from './settings.js';
 import type { CaState, StoredRoot } from './store/state.js';
 import { newIntermediate, newRoot, type Upkeep } from './upkeep.js';
 import { readPrivateKey } from './x509/algorithms.js';
-import { certificatesOf } from './x509/chain.js';
+import { certificatesOf, holdsTogether } from './x509/chain.js';
 import { fingerprintOf } from './x509/certificates.js';
 
 const DEFAULT_TRUST_DOMAIN = 'cluster.local';
@@ -79,6 +79,13 @@ async function withFiles(
     throw new CaError('state', `${files.key} is not the key of ${files.certificate}`);
   if (!certificate.ca)
     throw new CaError('state', `${files.certificate} is no authority's certificate (basicConstraints cA)`);
+  if (Date.parse(certificate.validTo) <= upkeep.now)
+    throw new CaError('state', `${files.certificate} has ended, ${certificate.validTo}: give a new one`);
+  if (!holdsTogether(certificates, roots))
+    throw new CaError(
+      'state',
+      `${files.certificate} does not end in one of the roots of ${files.roots}: put what is between into it, leaf first`,
+    );
   const id = fingerprintOf(first).slice(0, 12);
   const stored = roots.map((pem): StoredRoot => {
     const { validTo } = new X509Certificate(pem);

@@ -16,6 +16,7 @@ import { kubernetesAttestor, type KubernetesOptions } from './attestation/kubern
 import { mtlsAttestor } from './attestation/mtls.js';
 import { CertificateAuthority } from './authority.js';
 import { authorityIdentity } from './authority-identity.js';
+import type { Signer } from './signer.js';
 import { Certifier } from './service/certify.js';
 import { DEFAULT_QUEUE, SigningQueue, type SigningQueueOptions } from './service/queue.js';
 import { certificateDefinition, certificateImplementation } from './service/service.js';
@@ -68,6 +69,7 @@ export class CaServer {
   readonly tokens: JoinTokens;
   readonly #queue: SigningQueue;
   readonly #certifier: Certifier;
+  readonly #signer: Signer | undefined;
   #server: Server | undefined;
   #port: TlsPort | undefined;
   #stopSecrets: (() => void) | undefined;
@@ -81,6 +83,7 @@ export class CaServer {
     private readonly env: Env,
   ) {
     const { clock, logger } = env;
+    this.#signer = options.signer;
     this.tokens = new JoinTokens(authority, clock);
     this.#queue = new SigningQueue(clock, { ...DEFAULT_QUEUE, ...options.queue });
     const domain = (): string => authority.trustDomain;
@@ -146,7 +149,10 @@ export class CaServer {
     this.#closing ??= (async () => {
       const server = this.#server;
       await this.#port?.stop();
+      // A signer that does not answer is not waited for longer than streams are.
+      const cancelSigner = this.env.clock.after(DRAIN_MS, () => void this.#signer?.close());
       await this.#queue.close();
+      cancelSigner();
       this.#stopSecrets?.();
       if (server !== undefined)
         await new Promise<void>((resolve) => {

@@ -26,5 +26,6 @@ export interface Signer {
   revoke?(serial: string, reason: RevocationReason): Promise<void>;
   /** Its revocation lists, PEM. */
   crls?(): Promise<readonly string[]>;
+  /** Ends what is under way. Safe to call twice. */
   close(): Promise<void>;
 }

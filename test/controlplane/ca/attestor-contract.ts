@@ -29,6 +29,8 @@ export interface AttestorFixture {
 }
 
 export const nothing: Evidence = { token: undefined, peer: undefined };
+/** A key that nobody else has. */
+const A_KEY = Buffer.from('a key');
 export const tokenOf = (token: string): Evidence => ({ ...nothing, token });
 
 /** The verified certificate of a connection, as the TLS port tells of it. */
@@ -185,7 +187,7 @@ export function attestorContract(
     const attested = (await fixture.attestor.attest(made.evidence)) as Attested;
     await made.overtake(attested);
     await expect(
-      fixture.authority.noted((turn) => attested.meanwhile?.(turn, ID) ?? Promise.resolve()),
+      fixture.authority.noted((turn) => attested.meanwhile?.(turn, ID, A_KEY) ?? Promise.resolve()),
     ).rejects.toMatchObject({ reason: 'unauthenticated' });
   });
 }

@@ -16,8 +16,10 @@ export interface Attested {
   /** The identity, where it follows from the evidence. Undefined: the CSR has to name one that is allowed. */
   readonly spiffeId: string | undefined;
   allows(spiffeId: string): boolean;
-  /** Takes place together with the certificate, or not at all: a token is used up. Rejecting withholds the certificate. */
-  readonly meanwhile?: (turn: Turn, spiffeId: string) => Promise<void>;
+  /** Asked before anything is signed. Rejects where this key may not have it: a token that was used is good for the same key alone. Absent: any key may. */
+  readonly checkKey?: (spiffeId: string, publicKey: Uint8Array) => Promise<void>;
+  /** Takes place together with the certificate, or not at all: a token is used up. Rejecting withholds the certificate. `publicKey`: SubjectPublicKeyInfo, DER. */
+  readonly meanwhile?: (turn: Turn, spiffeId: string, publicKey: Uint8Array) => Promise<void>;
 }
 
 /** Decides who somebody is. An application may bring its own: cloud instance documents, hardware keys. */

@@ -1,4 +1,5 @@
 import type { Clock } from '../../../core/clock.js';
+import { LastingTrouble } from '../../../core/lasting-trouble.js';
 import type { Logger } from '../../../core/log.js';
 import type { CertificateRequest, CertificateResponse } from '../../../identity/sources/ca-protocol.js';
 import { attest } from '../attestation/attest.js';
@@ -7,7 +8,7 @@ import { Guesses } from '../attestation/guesses.js';
 import { Allowance } from './allowance.js';
 import type { CertificateAuthority } from '../authority.js';
 import { MAX_CSR_BYTES } from '../constants.js';
-import { CaError } from '../errors.js';
+import { CaError, SignerError } from '../errors.js';
 import { checkCsr } from '../x509/csr.js';
 import type { SigningQueue } from './queue.js';
 
@@ -25,11 +26,13 @@ export class Certifier {
   readonly #options: CertifierOptions;
   readonly #guesses: Guesses;
   readonly #strangers: Allowance;
+  readonly #signerTrouble: LastingTrouble;
 
   constructor(options: CertifierOptions) {
     this.#options = options;
     this.#guesses = new Guesses(options.clock);
     this.#strangers = new Allowance(options.clock);
+    this.#signerTrouble = new LastingTrouble(options.clock);
   }
 
   /** `address`: of the caller, without its port. Rejects with a CaError. */
@@ -75,16 +78,31 @@ export class Certifier {
       );
     if (!attested.allows(spiffeId))
       throw new CaError('forbidden', 'the identity that the CSR asks for is not the one that was attested');
-    const { certificates } = await authority.issue({
-      spiffeId,
-      publicKey: csr.publicKey,
-      csr: pem,
-      lifetimeMs: validitySeconds > 0 ? validitySeconds * 1_000 : undefined,
-      by: attested.by,
-      ...(attested.meanwhile && { meanwhile: (turn) => attested.meanwhile?.(turn, spiffeId) ?? Promise.resolve() }),
-    });
+    await attested.checkKey?.(spiffeId, csr.publicKey);
+    const { certificates } = await authority
+      .issue({
+        spiffeId,
+        publicKey: csr.publicKey,
+        csr: pem,
+        lifetimeMs: validitySeconds > 0 ? validitySeconds * 1_000 : undefined,
+        by: attested.by,
+        ...(attested.meanwhile && {
+          meanwhile: (turn) => attested.meanwhile?.(turn, spiffeId, csr.publicKey) ?? Promise.resolve(),
+        }),
+      })
+      .catch((error: unknown) => this.#signerFailed(error));
+    this.#signerTrouble.over();
     const root = authority.signingRoot;
     return { chain: root === undefined ? certificates : [...certificates, root] };
+  }
+
+  /** What is wrong with the signer is for our log, and not for those who wait for it. */
+  #signerFailed(error: unknown): never {
+    if (!(error instanceof SignerError)) throw error;
+    const { logger } = this.#options;
+    const log = this.#signerTrouble.isToTell() ? logger.error : logger.debug;
+    log('the signer of the CA certifies nothing', { error: error.message });
+    throw new CaError('unavailable', 'the authority cannot certify now: ask again', error.retryAfterMs);
   }
 
   /** Whoever is turned away because there is no room has done nothing wrong. */

@@ -4,6 +4,7 @@ import { readCertificate } from '../../../identity/certificate.js';
 import { MAX_BACKDATE_MS } from '../constants.js';
 import { CaError } from '../errors.js';
 import type { SigningRequest } from '../signer.js';
+import { isIssuedBy } from '../x509/chain.js';
 
 interface Against {
   readonly roots: readonly string[];
@@ -45,10 +46,7 @@ export function checkSigned(
   for (const [i, certificate] of chain.entries()) {
     const above = chain[i + 1];
     const issuers = above === undefined ? roots.map((pem) => new X509Certificate(pem)) : [above];
-    const signed = issuers.some(
-      (issuer) => issuer.ca && certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey),
-    );
-    if (!signed)
+    if (!issuers.some((issuer) => isIssuedBy(certificate, issuer)))
       refuse(above === undefined ? 'its chain does not end in one of the roots' : 'its chain does not hold together');
   }
 }

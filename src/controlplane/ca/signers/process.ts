@@ -4,7 +4,7 @@ import type { Clock } from '../../../core/clock.js';
 import { systemClock } from '../../../core/clock.js';
 import { CaError } from '../errors.js';
 import type { Signer } from '../signer.js';
-import { certificatesOf } from '../x509/chain.js';
+import { certificatesIn, certificatesOf } from '../x509/chain.js';
 
 export interface ProcessSignerOptions {
   /** Program and its arguments; run without a shell, once for each certificate. */
@@ -73,7 +73,7 @@ export function processSigner({
         });
         child.stdin.end(csr);
       });
-      const [leaf, ...others] = certificatesOf(output);
+      const [leaf, ...others] = certificatesIn(output);
       if (leaf === undefined) throw new CaError('unavailable', `process ${program}: no certificate in its output`);
       return [leaf, ...others];
     },

@@ -1,10 +1,10 @@
-import { request as httpRequest } from 'node:http';
-import { request as httpsRequest } from 'node:https';
+import { Agent, request as httpRequest } from 'node:http';
+import { Agent as TlsAgent, request as httpsRequest } from 'node:https';
 import type { Clock } from '../../../core/clock.js';
 import { systemClock } from '../../../core/clock.js';
 import { CaError } from '../errors.js';
 import type { Signer } from '../signer.js';
-import { certificatesOf } from '../x509/chain.js';
+import { certificatesIn, certificatesOf } from '../x509/chain.js';
 
 export interface VaultSignerOptions {
   /** `https://vault.example:8200`. */
@@ -34,6 +34,8 @@ export function vaultSigner(options: VaultSignerOptions): Signer {
   const { url, mount = 'pki', role, token, ca, timeoutMs = TIMEOUT_MS, clock = systemClock } = options;
   const base = new URL(url);
   const name = `vault ${base.origin}`;
+  const agent = base.protocol === 'https:' ? new TlsAgent({ keepAlive: true }) : new Agent({ keepAlive: true });
+  let closed = false;
 
   async function once(
     method: string,
@@ -49,7 +51,7 @@ export function vaultSigner(options: VaultSignerOptions): Signer {
       const send = base.protocol === 'https:' ? httpsRequest : httpRequest;
       const call = send(
         new URL(`/v1/${mount}/${path}`, base),
-        { method, headers, ...(ca !== undefined && { ca }) },
+        { agent, method, headers, ...(ca !== undefined && { ca }) },
         (response) => {
           let answer = '';
           response.setEncoding('utf8').on('data', (chunk: string) => {
@@ -73,6 +75,7 @@ export function vaultSigner(options: VaultSignerOptions): Signer {
       const answer = await once(method, path, body).catch((error: Error) => error);
       if (!(answer instanceof Error) && answer.status >= 200 && answer.status < 300) return answer.text;
       const why = answer instanceof Error ? answer.message : `${answer.status} ${answer.text.slice(0, 200)}`;
+      if (closed) throw new CaError('unavailable', `${name}: the authority is closing`);
       const again = answer instanceof Error || RETRIED.has(answer.status);
       if (!again) throw new CaError('forbidden', `${name} refused: ${why}`);
       if (attempt === ATTEMPTS) throw new CaError('unavailable', `${name}: ${why}`, 1_000);
@@ -88,10 +91,10 @@ export function vaultSigner(options: VaultSignerOptions): Signer {
       const body = { csr, ttl, uri_sans: spiffeId, alt_names: dns.join(), ip_sans: ips.join(), format: 'pem' };
       const text = await ask('POST', `sign/${role}`, { ...body, exclude_cn_from_sans: true });
       const { certificate, ca_chain, issuing_ca } = answered(text);
-      const [leaf] = certificatesOf(typeof certificate === 'string' ? certificate : '');
+      const [leaf] = certificatesIn(typeof certificate === 'string' ? certificate : '');
       if (leaf === undefined) throw new CaError('unavailable', `${name}: its answer has no certificate`);
       const above = Array.isArray(ca_chain) && ca_chain.length > 0 ? ca_chain : [issuing_ca];
-      const chain = above.flatMap((pem) => (typeof pem === 'string' ? certificatesOf(pem) : []));
+      const chain = above.flatMap((pem) => (typeof pem === 'string' ? certificatesIn(pem) : []));
       const roots = new Set(await this.roots());
       return [leaf, ...chain.filter((pem) => !roots.has(pem))];
     },
@@ -104,7 +107,11 @@ export function vaultSigner(options: VaultSignerOptions): Signer {
       await ask('POST', 'revoke', { serial_number: serial.match(/../g)?.join(':') });
     },
     crls: async () => [await ask('GET', 'crl/pem')],
-    close: async () => {},
+    async close() {
+      closed = true;
+      // With what is under way.
+      agent.destroy();
+    },
   };
 
   function answered(text: string): Record<string, unknown> {

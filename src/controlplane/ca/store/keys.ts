@@ -1,4 +1,4 @@
-import type { KeyObject } from 'node:crypto';
+import { type KeyObject, X509Certificate } from 'node:crypto';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CaError } from '../errors.js';
@@ -28,7 +28,12 @@ export class KeyFolder {
   issuer(id: string, certificate: string): Promise<Issuer> {
     let issuer = this.#issuers.get(id);
     if (issuer === undefined) {
-      issuer = this.load(id).then((key) => issuerOf(certificate, key));
+      issuer = this.load(id).then((key) => {
+        // Nobody would believe what it signs.
+        if (!new X509Certificate(certificate).checkPrivateKey(key))
+          throw new CaError('state', `${this.#path(id)} is not the key of its certificate: put it back from a copy`);
+        return issuerOf(certificate, key);
+      });
       issuer.catch(() => this.#issuers.delete(id));
       this.#issuers.set(id, issuer);
     }
