@@ -57,7 +57,7 @@ export async function dumpResources(dumps: readonly ResourcesDump[], clock: Cloc
 }
 
 /** Targets and clusters as they are used now. */
-export function dumpTargets(destinations: Destinations, now: number): Omit<MeshDump, 'resources'> {
+export function dumpTargets(destinations: Destinations, now: number): Omit<MeshDump, 'resources' | 'identity'> {
   return {
     targets: destinations.list().map(({ authority, config }) => ({
       authority,

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { SignJWT } from 'jose';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Attested, Attestor, Evidence } from '../../../src/controlplane/ca/attestation/attestor.js';
-import { JoinTokens } from '../../../src/controlplane/ca/attestation/join-token.js';
+import { JoinTokens, REPEAT_MS } from '../../../src/controlplane/ca/attestation/join-token.js';
 import { kubernetesAttestor } from '../../../src/controlplane/ca/attestation/kubernetes.js';
 import { mtlsAttestor } from '../../../src/controlplane/ca/attestation/mtls.js';
 import { CaError } from '../../../src/controlplane/ca/errors.js';
@@ -24,7 +24,7 @@ async function joinTokens(): Promise<AttestorFixture> {
   const tokens = new JoinTokens(authority, clock);
   const made = async (lifetimeMs?: number): Promise<Evidence> => tokenOf((await tokens.create(ID, lifetimeMs)).token);
   const use = (attested: Attested): Promise<void> =>
-    authority.noted((turn) => attested.meanwhile?.(turn, ID) ?? Promise.resolve());
+    authority.noted((turn) => attested.meanwhile?.(turn, ID, Buffer.from('key of another')) ?? Promise.resolve());
   const attestor = tokens.attestor();
   return {
     authority,
@@ -46,6 +46,7 @@ async function joinTokens(): Promise<AttestorFixture> {
       spent: async () => {
         const evidence = await made();
         await use((await attestor.attest(evidence)) as Attested);
+        await clock.advance(REPEAT_MS);
         return evidence;
       },
       'of another trust domain': async () => {

@@ -81,11 +81,8 @@ describe('a request that waits to be signed', () => {
     const { token, id } = await server.tokens.create(ID, 60_000);
     const attested = await server.tokens.attestor().attest({ token, peer: undefined });
     await meanwhile(server, id);
-    await expect(server.ca.noted((turn) => attested?.meanwhile?.(turn, ID) ?? Promise.resolve())).rejects.toMatchObject(
-      {
-        reason: 'unauthenticated',
-      },
-    );
+    const use = server.ca.noted((turn) => attested?.meanwhile?.(turn, ID, spki(key)) ?? Promise.resolve());
+    await expect(use).rejects.toMatchObject({ reason: 'unauthenticated' });
   });
 });
 

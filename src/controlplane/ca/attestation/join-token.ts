@@ -11,11 +11,19 @@ import { type StoredToken, TokenFile } from './token-file.js';
 const TOKEN = /^([0-9a-f]{12})\.([A-Za-z0-9_-]{43})\.([0-9a-f]{64})$/;
 /** Tokens that have neither ended nor been used, at most. */
 const MAX_TOKENS = 10_000;
+/** When whose first request is not recorded yet may ask again, in milliseconds. */
+const UNDER_WAY_MS = 1_000;
 /** Milliseconds. */
 export const DEFAULT_TOKEN_MS = 3_600_000;
 export const MAX_TOKEN_MS = 30 * 86_400_000;
 
-export interface NewToken extends Omit<StoredToken, 'hash'> {
+/**
+ * For so long a token that was used is good once more for the very key that it was used for, in milliseconds: a connection that was cut when the certificate had been
+ * recorded has used it up, and nobody has the certificate. A workload asks again within its time limit and its longest pause (`RENEWAL_TIMEOUT_MS`, `RETRY`).
+ */
+export const REPEAT_MS = 300_000;
+
+export interface NewToken extends Omit<StoredToken, 'hash' | 'usedFor'> {
   /** To be handed over once: it is not kept. */
   readonly token: string;
 }
@@ -92,23 +100,29 @@ export class JoinTokens {
         if (parsed === undefined) return undefined;
         const { id, spiffeId } = await this.#verified(parsed);
         const below = spiffeId.endsWith('/*') ? spiffeId.slice(0, -1) : undefined;
+        const by = `token ${id}`;
+        /** Serial numbers that it was good for before; undefined: it had not been used when that was looked at. */
+        let earlier: readonly string[] | undefined;
         return {
-          by: `token ${id}`,
+          by,
           spiffeId: below === undefined ? spiffeId : undefined,
           allows: (wanted) => (below === undefined ? wanted === spiffeId : wanted.startsWith(below)),
-          meanwhile: async (turn) => {
+          checkKey: async (wanted, publicKey) => {
+            const used = this.#good(await this.#file.read(), id, useOf(wanted, publicKey)).usedAt !== undefined;
+            earlier = used ? await this.#serialsOf(by) : undefined;
+          },
+          meanwhile: async (turn, wanted, publicKey) => {
             // Somebody else may have been faster, here or in another process; or it was taken back, or has ended.
             const tokens = await this.#file.newest();
-            const now = this.clock.wallTime();
-            if (
-              !isGood(
-                tokens.find((token) => token.id === id),
-                now,
-              )
-            )
-              throw refused();
-            turn.audit({ event: 'token-used', token: id });
-            await this.#file.write(tokens.map((token) => (token.id === id ? { ...token, usedAt: now } : token)));
+            const used = { usedAt: this.clock.wallTime(), usedFor: useOf(wanted, publicKey) };
+            const again = this.#good(tokens, id, used.usedFor).usedAt !== undefined;
+            if (again && earlier === undefined)
+              throw new CaError('unavailable', 'the same request is under way: ask again', UNDER_WAY_MS);
+            // Whoever was revoked may not come back by what he joined with.
+            if (earlier?.some((serial) => turn.isRevoked(serial))) throw refused();
+            turn.audit({ event: 'token-used', token: id, ...(again && { detail: 'again, for the same key' }) });
+            if (again) return;
+            await this.#file.write(tokens.map((token) => (token.id === id ? { ...token, ...used } : token)));
           },
         };
       },
@@ -121,8 +135,22 @@ export class JoinTokens {
     // The same work for one that is not there.
     const hash = Buffer.from(found?.hash ?? '0'.repeat(64), 'hex');
     const same = timingSafeEqual(hash, sha256(secret));
-    if (!same || !isGood(found, this.clock.wallTime())) throw refused();
+    if (!same || found === undefined || !isGood(found, this.clock.wallTime())) throw refused();
     return found;
+  }
+
+  /** The token, where it is good for this use. Throws otherwise. */
+  #good(tokens: readonly StoredToken[], id: string, use: string): StoredToken {
+    const found = tokens.find((token) => token.id === id);
+    if (found === undefined || !isGood(found, this.clock.wallTime())) throw refused();
+    if (found.usedAt !== undefined && found.usedFor !== use) throw refused();
+    return found;
+  }
+
+  async #serialsOf(by: string): Promise<readonly string[]> {
+    const serials: string[] = [];
+    for await (const record of this.authority.issued()) if (record.by === by) serials.push(record.serial);
+    return serials;
   }
 
   #alive(tokens: readonly StoredToken[]): readonly StoredToken[] {
@@ -151,5 +179,9 @@ export class JoinTokens {
 const refused = (): CaError =>
   new CaError('unauthenticated', 'the join token is not good, was used before, or has ended');
 
-const isGood = (token: StoredToken | undefined, now: number): token is StoredToken =>
-  token !== undefined && token.usedAt === undefined && token.expiresAt > now;
+/** Of one that was used, for whom is not looked at. */
+const isGood = ({ usedAt, usedFor, expiresAt }: StoredToken, now: number): boolean =>
+  expiresAt > now && (usedAt === undefined || (usedFor !== undefined && Math.abs(now - usedAt) < REPEAT_MS));
+
+const useOf = (spiffeId: string, publicKey: Uint8Array): string =>
+  createHash('sha256').update(spiffeId).update('\0').update(publicKey).digest('hex');

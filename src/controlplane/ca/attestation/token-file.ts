@@ -12,6 +12,8 @@ export interface StoredToken {
   readonly createdAt: number;
   readonly expiresAt: number;
   readonly usedAt: number | undefined;
+  /** What it was used for: SHA-256 of the SPIFFE ID and the key that were certified, hex. Absent: it was not. */
+  readonly usedFor?: string | undefined;
 }
 
 /** The file of the join tokens. Replaced as a whole, under the lock of the authority's folder. */
