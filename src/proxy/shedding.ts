@@ -5,11 +5,8 @@ import { PRIORITY_HEADER, parsePriority } from '../core/mesh-headers.js';
 import type { Meter } from '../core/meter.js';
 import type { LoadShedder, Permit, ShedReason } from '../resilience/shedding/shedder.js';
 import { loadShedder, retryAfterMs, type ShedOptions } from '../server/shedding/options.js';
-import { shedRefusals, showLimit } from '../server/shedding/places.js';
+import { HEALTH_CHECK, shedRefusals, showLimit } from '../server/shedding/places.js';
 import type { Refusal } from './refusal.js';
-
-/** "grpc.health.v1.Health" - grpc/doc/health-checking.md. A proxy that is full is well. */
-const HEALTH_CHECK = '/grpc.health.v1.Health/Check';
 
 /** Sheds the requests that come to a proxy, as servers do (src/server/shedding). */
 export class ProxyShedding {

@@ -12,6 +12,7 @@ import { ORCA_TRAILER } from '../core/orca.js';
 import type { HeaderFields } from '../core/headers.js';
 import type { InboundContext } from './context.js';
 import type { Passage } from './gate.js';
+import { HEALTH_CHECK } from './shedding/places.js';
 import { GrpcView, textFields } from './grpc-view.js';
 import { Inbound, type InboundOptions } from './inbound.js';
 import type { LoadReporting } from './orca/reporting.js';
@@ -99,11 +100,8 @@ export function meshServerInterceptor(options?: InboundOptions): ServerIntercept
   };
 }
 
-/** "grpc.health.v1.Health" - grpc/doc/health-checking.md. */
-const HEALTH_CHECK = '/grpc.health.v1.Health/Check';
-
 /** A stream takes as long as it likes, and a server that is full is well. */
-export const isExempt = (method: { readonly path: string; readonly responseStream: boolean }): boolean =>
+const isExempt = (method: { readonly path: string; readonly responseStream: boolean }): boolean =>
   method.responseStream || method.path === HEALTH_CHECK;
 
 /** Ends a call in the handler's place. */

@@ -8,7 +8,7 @@ import { LoadShedder } from '../../resilience/shedding/shedder.js';
 import type { InboundContext } from '../context.js';
 import type { Gate } from '../gate.js';
 import type { Refusal } from '../refusal.js';
-import { Places, shedRefusals, showLimit } from './places.js';
+import { HEALTH_CHECK, Places, shedRefusals, showLimit } from './places.js';
 
 export interface AdaptiveEnv {
   readonly clock: Clock;
@@ -18,9 +18,8 @@ export interface AdaptiveEnv {
 
 /**
  * Envoy's `adaptive_concurrency` filter: refuses the requests of one filter chain that are more than the gradient controller lets in. Priorities and the event
- * loop do not count, as in Envoy. Unlike Envoy it learns nothing from requests that failed, answers gRPC calls with RESOURCE_EXHAUSTED, and a stream of events (`text/event-stream`, a gRPC
- * stream) gives its place back when it begins: Envoy counts such a one until its end (AdaptiveConcurrencyFilter::encodeComplete), so that a few clients that
- * listen for long shut out all others.
+ * loop do not count, and every reply holds its place to its end, also a stream (AdaptiveConcurrencyFilter::encodeComplete); health checks take none, as in
+ * Envoy. Unlike Envoy it learns nothing from requests that failed, and answers gRPC calls with RESOURCE_EXHAUSTED.
  */
 export class AdaptiveLimit implements Gate {
   readonly #places: Places;
@@ -35,11 +34,12 @@ export class AdaptiveLimit implements Gate {
     const unwatched = { shares: undefined, maxLagMs: Number.POSITIVE_INFINITY };
     const shedder = new LoadShedder(new GradientController(config, random), unwatched, clock);
     // Envoy's answer says nothing of when to come again.
-    this.#places = new Places(shedder, shedRefusals(status, undefined));
+    this.#places = new Places(shedder, shedRefusals(status, undefined), 'to-end');
     this.#hide = showLimit(shedder, name, meter);
   }
 
   refusal(context: InboundContext, protocol: Protocol): Refusal | undefined {
+    if (protocol === 'grpc' && context.view?.path === HEALTH_CHECK) return undefined;
     return this.#places.take(context, protocol, this.env.meter);
   }
 

@@ -6,6 +6,9 @@ import type { Refusal } from '../refusal.js';
 
 export type ShedRefusals = Readonly<Record<ShedReason, Refusal>>;
 
+/** "grpc.health.v1.Health" - grpc/doc/health-checking.md. A server that is full is well. */
+export const HEALTH_CHECK = '/grpc.health.v1.Health/Check';
+
 const MESSAGES: Readonly<Record<ShedReason, string>> = {
   concurrency: 'the server has as many requests under way as it can serve in time',
   'event-loop': 'the server is too busy: its event loop is late',
@@ -31,18 +34,22 @@ export class Places {
   constructor(
     readonly shedder: LoadShedder,
     private readonly refusals: ShedRefusals,
+    /** How long the reply to a request holds its place: to its end, or where it turns out to be a stream of events until that begins. */
+    private readonly held: 'to-end' | 'until-stream',
   ) {}
 
   /** Undefined: it has one. */
   take(context: InboundContext, protocol: Protocol, meter: Meter | undefined): Refusal | undefined {
-    if (context.exempt || this.#permits.has(context)) return undefined;
+    if (this.#permits.has(context)) return undefined;
     const permit = this.shedder.admit(context.priority);
     if (typeof permit === 'string') {
       meter?.event({ kind: 'shed', protocol, priority: context.priority ?? 'default', reason: permit });
       return this.refusals[permit];
     }
     this.#permits.set(context, permit);
-    context.onReleased(() => permit.end(ended(context)));
+    const give = (): void => permit.end(ended(context));
+    if (this.held === 'to-end') context.onOver(give);
+    else context.onReleased(give);
     return undefined;
   }
 

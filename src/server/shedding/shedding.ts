@@ -16,7 +16,7 @@ class Shared {
   readonly #name: string;
 
   constructor(options: ShedOptions, clock: Clock) {
-    this.places = new Places(loadShedder(options, clock), shedRefusals(503, retryAfterMs(options)));
+    this.places = new Places(loadShedder(options, clock), shedRefusals(503, retryAfterMs(options)), 'until-stream');
     this.exempt = options.exempt;
     this.#name = options.name ?? 'server';
   }
@@ -60,7 +60,7 @@ export class Shedding implements Gate {
   }
 
   refusal(context: InboundContext, protocol: Protocol): Refusal | undefined {
-    return this.shared.places.take(context, protocol, this.meter);
+    return context.exempt ? undefined : this.shared.places.take(context, protocol, this.meter);
   }
 
   handled(context: InboundContext): void {

@@ -3,7 +3,7 @@ import type { DeadlineEntry } from '../../core/deadlines.js';
 import { peerOf } from '../../core/identity.js';
 import { type InboundContext, inboundContext } from '../context.js';
 import { pass } from '../gate.js';
-import { addMetadata, isExempt, monotonic, refuse, takeReplyHeaders, withHeaders } from '../grpc.js';
+import { addMetadata, monotonic, refuse, takeReplyHeaders, withHeaders } from '../grpc.js';
 import { GrpcView } from '../grpc-view.js';
 import type { Refusal } from '../refusal.js';
 import { endsOf } from '../tls/grpc-ends.js';
@@ -81,7 +81,6 @@ export function routing(connections: GrpcConnections): ServerInterceptor {
             made.makeView = () => view;
             made.connection = socket;
             made.trustedHops = connection.trustedHops;
-            made.exempt = isExempt(method);
             const passage = pass(gates, made, 'grpc');
             const go = (refusal: Refusal | undefined): void => {
               // Cancelled, or answered, while it waited.

@@ -7,9 +7,7 @@ import type {
 } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Protocol } from '../../core/call.js';
-import { headerValue } from '../../core/headers.js';
 import { type InboundContext, inboundContext } from '../context.js';
-import { isEventStream } from '../event-stream.js';
 import { goOn, pass } from '../gate.js';
 import { Http2Drain } from '../http2-drain.js';
 import { carryPeer } from '../tls/carrier.js';
@@ -19,7 +17,7 @@ import { Http2View } from '../view.js';
 import type { Refuse } from './chain-routes.js';
 import type { Acceptor, Connection, Face, FaceEnv } from './face.js';
 import { gateEvents } from './event-gate.js';
-import { changeFields, type HeaderChanges, replacing } from './header-changes.js';
+import { changeFields, replacing } from './header-changes.js';
 import { changeResponse } from './http2-headers.js';
 import { refusalStatus } from './http1-connection.js';
 
@@ -29,6 +27,7 @@ const INTERNAL_ERROR = 2;
 const CANCEL = 8;
 /** grpc/doc/statuscodes.md. */
 const UNAVAILABLE = '14';
+const UNKNOWN = '2';
 
 /** A connection whose session is being made. */
 interface Accepting {
@@ -157,7 +156,7 @@ export class Http2Face implements Face {
     return goOn(pass(gates, context, view.protocol), later, (refusal) => {
       if (refusal !== undefined) return refuseBy(stream, refusal, view.protocol === 'grpc');
       requester.caller = context.caller;
-      letIn(stream, context, view.protocol);
+      letIn(stream, context);
       if (context.requestHeaders !== undefined) changeFields(headers, raw, replacing(context.requestHeaders));
       routed();
     });
@@ -169,7 +168,7 @@ export class Http2Face implements Face {
     context.connection = stream.session?.socket;
     context.trustedHops = trustedHops;
     stream.once('close', () => {
-      context.answered('http', Number(stream.sentHeaders?.[':status'] ?? 0));
+      context.answered(view.protocol, sentStatus(stream, view.protocol));
       if (stream.rstCode === NO_ERROR) context.over();
       else context.callerGone();
     });
@@ -178,18 +177,15 @@ export class Http2Face implements Face {
 }
 
 /** What the gates want of the response of a request that has passed them. */
-function letIn(stream: ServerHttp2Stream, context: InboundContext, protocol: Protocol): void {
+function letIn(stream: ServerHttp2Stream, context: InboundContext): void {
   if (context.replyHeaders !== undefined) changeResponse(stream, replacing(context.replyHeaders));
-  if (!context.takesPlace) return;
-  const apply: HeaderChanges['apply'] = (_, response) => {
-    // Whether a gRPC call is a stream nobody says; one that is none ends with its head, or soon after.
-    const type = response && headerValue(response.headers, 'content-type');
-    // Trailers-only: there is no more of the reply.
-    const status = response && headerValue(response.headers, 'grpc-status');
-    if (protocol === 'grpc' && status !== undefined) context.answered('grpc', Number(status));
-    if (protocol === 'grpc' || isEventStream(type)) context.released();
-  };
-  changeResponse(stream, { names: new Set(), apply });
+}
+
+/** The status of the answer, the protocol's own; a reply that broke off before it said one has failed. */
+function sentStatus({ sentHeaders, sentTrailers }: ServerHttp2Stream, protocol: Protocol): number {
+  if (protocol !== 'grpc') return Number(sentHeaders?.[':status'] ?? 0);
+  // Trailers-only: there is no more of the reply than its head.
+  return Number(sentTrailers?.['grpc-status'] ?? sentHeaders?.['grpc-status'] ?? UNKNOWN);
 }
 
 /** A refusal by a gate. */

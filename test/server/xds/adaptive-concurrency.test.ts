@@ -121,15 +121,17 @@ describe.each(Object.entries(SERVER_FACES))('%s', (name, face) => {
     expect(active()).toBe(undefined);
   });
 
-  test('a stream of events gives its place back when it begins', async () => {
+  test('a stream of events holds its place until its end, as in Envoy', async () => {
     const serving = served.serve(face.server(held.handle));
     served.put([adaptive()]);
     await serving.ready();
-    for (let i = 1; i <= 3; i++) {
-      await ask('/events').head;
-      expect([held.runs, active()]).toEqual([i, 0]);
-    }
+    const stream = ask('/events');
+    await stream.head;
+    expect([held.runs, active()]).toEqual([1, 1]);
+    expect((await ask().told).status).toBe(refusedAs);
     held.go();
+    expect((await stream.told).status).toBe(ok);
+    await until(() => active() === 0);
   });
 });
 
