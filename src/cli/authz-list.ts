@@ -87,7 +87,7 @@ function listed(chain: FilterChain): Listed[] {
   return [...groups.values()].map((group) => ({ ...group, routes: [...group.routes] }));
 }
 
-/** In the order of `SECURITY`. */
+/** In the order of `AUTHENTICATION` and `ADMISSION`. */
 const policiesOf = ({ authentication = [], authorization, extAuthz = [] }: Asked): readonly Policy[] => [
   ...authentication.flatMap(tokens),
   ...(authorization?.filters ?? []).flatMap(rules),

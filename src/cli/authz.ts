@@ -39,7 +39,7 @@ export async function explain(options: ExplainOptions, io: Io): Promise<ExitCode
   return EXIT.ok;
 }
 
-/** Step by step, as a server does (`SECURITY`). */
+/** Step by step, as a server does (`AUTHENTICATION`, then `ADMISSION`). */
 async function explainAt(chains: readonly FilterChain[], options: Described): Promise<Explained> {
   const [steps, path, { VirtualHosts }, { RouteTable }, { systemRandom: random }, { authorityFault }] =
     await Promise.all([

@@ -16,7 +16,7 @@ import { FaultsGate, faultsOfServer } from './faults.js';
 import type { Gate } from './gate.js';
 import { LimitsGate } from './limits/gate.js';
 import type { Outbound } from '../core/outbound.js';
-import { SECURITY, type SecurityPolicy } from './security.js';
+import { ADMISSION, AUTHENTICATION, type SecurityPolicy } from './security.js';
 import { AdaptiveLimits } from './shedding/adaptive.js';
 
 export interface PolicyEnv {
@@ -37,6 +37,7 @@ const MAX_WARNED = 1_000;
 
 /** What a listener asks of requests before their handlers run. One per server: what it has counted and learnt outlives updates. */
 export class ServerPolicies {
+  readonly #authentication: SecurityPolicy;
   readonly #security: readonly SecurityPolicy[];
   readonly #concurrency: AdaptiveLimits;
   /** Name of a listener for any server of a service, which middleware watches, too. */
@@ -50,7 +51,8 @@ export class ServerPolicies {
   readonly #warned = new Set<string>();
 
   constructor(private readonly env: PolicyEnv) {
-    this.#security = SECURITY.map((kind) => kind(env));
+    this.#authentication = AUTHENTICATION(env);
+    this.#security = [this.#authentication, ...ADMISSION.map((kind) => kind(env))];
     this.#concurrency = new AdaptiveLimits(env);
     this.#caller = env.caller && new CallerGate(env.caller);
     // Who makes a request is another one each time.
@@ -81,6 +83,11 @@ export class ServerPolicies {
   /** Those of them that are about who may do what; `route` undefined: for requests that no route takes. */
   security(chain: FilterChain, route: Route | undefined, routes?: RouteConfiguration | undefined): readonly Gate[] {
     return this.#security.map((policy) => policy.gate(chain, route, routes)).filter((gate) => gate !== undefined);
+  }
+
+  /** Those of them that find out who makes a request. */
+  identifying(chain: FilterChain, route: Route): readonly Gate[] {
+    return [this.#caller, this.#authentication.gate(chain, route)].filter((gate) => gate !== undefined);
   }
 
   close(): void {

@@ -20,12 +20,11 @@ export interface SecurityPolicy {
 
 export type SecurityPolicyOf = (env: PolicyEnv) => SecurityPolicy;
 
+/** First of all, in every face (middleware, mesh.serve, XdsServer, the proxy): says who the user is, by which a route may be chosen, too. */
+export const AUTHENTICATION: SecurityPolicyOf = authentication;
+
 /**
- * All kinds, in the order in which requests come to them, in every face (middleware, mesh.serve, XdsServer, the proxy): authentication says who the user is,
- * authorization whether that one may, external authorization asks somebody else. Then limits, faults and concurrency: what is refused counts nowhere.
+ * The kinds that come after it, in their order: authorization says whether that one may, external authorization asks somebody else. Then limits, faults and concurrency:
+ * what is refused counts nowhere.
  */
-export const SECURITY: readonly SecurityPolicyOf[] = [
-  authentication,
-  (env) => new Authorization(env),
-  externalAuthorization,
-];
+export const ADMISSION: readonly SecurityPolicyOf[] = [(env) => new Authorization(env), externalAuthorization];

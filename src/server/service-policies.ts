@@ -138,9 +138,12 @@ export class ServicePolicies {
   }
 
   #routesOf(chain: FilterChain): ChainRoutes {
-    return new ChainRoutes(chain, this.parts, (...of) => {
-      this.#securesRoutes ||= this.#policies.security(...of).length > 0;
-      return this.#policies.gates(...of);
+    return new ChainRoutes(chain, this.parts, {
+      gates: (...of) => {
+        this.#securesRoutes ||= this.#policies.security(...of).length > 0;
+        return this.#policies.gates(...of);
+      },
+      identifying: (...of) => this.#policies.identifying(...of),
     });
   }
 }

@@ -9,6 +9,8 @@ import { carrierOf, sourceOf } from './tls/carrier.js';
 
 /** A request that came in, as routes and policies see it. */
 export interface InboundView extends RequestView {
+  /** Of its verified token; where routes match by claims, whoever chooses one says them. */
+  claims?: RequestView['claims'];
   /** IP address at the other end of the connection; undefined where it is not known. */
   readonly peer: string | undefined;
   /** The request as its server has it; the same object for all who look at the request. */

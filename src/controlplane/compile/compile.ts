@@ -20,6 +20,7 @@ import { adviseAuthorization } from './authorization-advice.js';
 import { resolveBackends } from './backends.js';
 import { adviseCallersTls, callersTls, checkCallersTls } from './callers-tls.js';
 import { candidatesOf } from './candidates.js';
+import { adviseClaims } from './claims-advice.js';
 import { cluster, discoveryType } from './cluster.js';
 import { loadAssignment } from './endpoints.js';
 import { egressConfig } from './egress.js';
@@ -188,6 +189,8 @@ export function compile(documents: readonly Document[], options: CompileOptions 
   advise(ownPolicies, attachments, tables, of('RoutePolicy'), references.into(warnings));
   filters.advise(references.into(warnings));
   guards.jwt.advise(references.into(warnings), options.keyFileFault);
+  const requestPolicies = [...limits, ...of('FaultPolicy'), ...of('AuthorizationPolicy')];
+  adviseClaims(requestPolicies, services, attachments, guards.jwt, references.into(warnings));
   adviseAuthorization(
     of('AuthorizationPolicy'),
     { services, attachments, modes, traffic: ownPolicies, jwt: guards.jwt, trustDomain },

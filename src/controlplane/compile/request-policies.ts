@@ -1,6 +1,4 @@
-import { claimPath } from '../../core/claims.js';
 import type { DocumentOf } from '../yaml/document.js';
-import type { Path } from '../yaml/problem.js';
 import type { RouteDocument } from './parents.js';
 import type { References } from './references.js';
 import { routeNamed, rulesNamed } from './route-policies.js';
@@ -46,36 +44,9 @@ export function attachPolicies<P extends RequestPolicy>(
     rules.set(route, ofRoute);
     const named = rulesNamed(policy, [...at, 'sectionName'], target, route, references);
     for (const rule of named) ofRoute.set(rule, added(ofRoute.get(rule), policy));
-    checkClaims(policy, at, route, named, references);
   }
   return { services, rules };
 }
-
-/** Servers choose the route before they verify tokens: what is for a rule that matches by claims would never be asked there, and what a policy forbids let through. */
-function checkClaims(
-  policy: RequestPolicy,
-  at: Path,
-  route: RouteDocument,
-  rules: readonly number[],
-  references: References,
-): void {
-  if (policy.kind !== 'AuthorizationPolicy' && policy.spec.side !== 'server') return;
-  const byClaims = rules.find((rule) =>
-    route.spec.rules[rule]?.matches?.some(({ headers }) => headers?.some(({ name }) => claimPath(name) !== undefined)),
-  );
-  if (byClaims === undefined) return;
-  const instead = INSTEAD[policy.kind];
-  const message = `would not hold at servers, which choose the route before tokens are verified, for spec.rules[${byClaims}] of ${route.kind} "${route.name}", which matches by claims: target ${instead}`;
-  references.report(policy, at, message, { expected: 'a rule that does not match by claims' });
-}
-
-const INSTEAD: Readonly<Record<RequestPolicy['kind'], string>> = {
-  AuthorizationPolicy:
-    'the Service, and go by claims in the policy (when: [{ key: "request.auth.claims[name]", values: [...] }])',
-  RateLimitPolicy: 'the Service, and count by claims (key: [{ claim: name }])',
-  QuotaPolicy: 'the Service, and count by claims (subject: [{ claim: name }])',
-  FaultPolicy: 'the Service, or rules that do not match by claims',
-};
 
 /** Those that name a rule go first. */
 function targetsOf<P extends RequestPolicy>(policies: readonly P[]) {

@@ -1,13 +1,14 @@
 import type { MeshError } from '../../core/errors.js';
 import type { Route, RouteConfiguration } from '../../core/model/route.js';
 import type { FilterChain } from '../../core/model/server.js';
+import { claimPath } from '../../core/claims.js';
 import { type Cors, compileCors } from '../../routing/cors.js';
 import type { FormatEnv } from '../../routing/format/values.js';
-import type { RequestView } from '../../routing/request.js';
 import { RouteTable } from '../../routing/table/table.js';
 import { VirtualHosts } from '../../routing/virtual-host.js';
 import type { Gate } from '../gate.js';
 import type { InboundView } from '../view.js';
+import { ClaimedRoute } from './claimed-route.js';
 import { type BindChanges, compileChanges } from './header-changes.js';
 
 /** What becomes of a request. */
@@ -32,10 +33,25 @@ export interface Refuse {
   readonly message: string;
 }
 
+/** What asks requests something, by their route. */
+export interface RoutePolicies {
+  gates(chain: FilterChain, route: Route): readonly Gate[] | undefined;
+  /** Those of them that find out who makes a request. */
+  identifying(chain: FilterChain, route: Route): readonly Gate[];
+}
+
 interface Host {
   readonly domains: readonly string[];
-  readonly routes: RouteTable<Decision>;
+  readonly routes: RouteTable<Chosen>;
 }
+
+interface Chosen {
+  readonly decision: Decision;
+  readonly route: Route;
+}
+
+const NO_CLAIMS = Object.freeze({});
+const matchesClaims = ({ match }: Route): boolean => match.headers.some(({ name }) => claimPath(name) !== undefined);
 
 const NO_HOSTS = new VirtualHosts<Host>([], false);
 const NO_ROUTE: Refuse = { kind: 'refuse', reason: 'no-route', message: 'no route of this server matches the request' };
@@ -62,11 +78,13 @@ export class ChainRoutes {
   #hosts: VirtualHosts<Host> = NO_HOSTS;
   #problems: readonly string[] = [];
   #gated = false;
+  /** Whether any route matches by what a token says. */
+  #byClaims = false;
 
   constructor(
     readonly chain: FilterChain,
     private readonly env: FormatEnv,
-    private readonly gates: (chain: FilterChain, route: Route) => readonly Gate[] | undefined,
+    private readonly policies: RoutePolicies,
   ) {}
 
   /** What is wrong with the configuration, though it applies: gRFC A36, "configuration error logging". Empty: nothing. */
@@ -109,10 +127,11 @@ export class ChainRoutes {
     const hosts = config.virtualHosts.map(({ domains, routes: own }) => ({
       domains,
       routes: new RouteTable(
-        own.map((route) => ({ match: route.match, value: this.#decision(route) })),
+        own.map((route) => ({ match: route.match, value: { decision: this.#decision(route), route } })),
         { random: this.env.random },
       ),
     }));
+    this.#byClaims = config.virtualHosts.some(({ routes: own }) => own.some(matchesClaims));
     this.#hosts = new VirtualHosts(hosts, config.ignorePort);
     this.#problems = config.virtualHosts.flatMap((host) =>
       host.routes
@@ -126,11 +145,22 @@ export class ChainRoutes {
   }
 
   /** "The VirtualHost is selected on a per-RPC basis using the RPC's requested `:authority`" - gRFC A36; the first route that matches wins. */
-  decide(request: RequestView & Pick<InboundView, 'severalHosts'>): Decision {
+  decide(request: InboundView): Decision {
     if (this.#config === undefined || this.#config instanceof Error) return NO_CONFIGURATION;
     // "A server MUST respond with a 400 (Bad Request) status code to [...] any request message that contains more than one Host header field line" - RFC 9112 3.2
     if (request.severalHosts === true) return SEVERAL_HOSTS;
-    return this.#hosts.find(request.host)?.routes.find(request) ?? NO_ROUTE;
+    const routes = this.#hosts.find(request.host)?.routes;
+    if (!this.#byClaims) return routes?.find(request)?.decision ?? NO_ROUTE;
+    // Neither what a client says of itself, nor what is known of a request in which this one happens to be made.
+    request.claims = NO_CLAIMS;
+    const chosen = routes?.find(request);
+    if (routes === undefined || chosen === undefined) return NO_ROUTE;
+    const { decision, route } = chosen;
+    if (decision.kind === 'refuse') return decision;
+    return new ClaimedRoute(decision, this.policies.identifying(this.chain, route), ({ caller }) => {
+      request.claims = caller?.claims ?? NO_CLAIMS;
+      return routes.find(request)?.decision ?? NO_ROUTE;
+    });
   }
 
   /** "a Route with an inappropriate `action` causes RPCs matching that route ... to fail with UNAVAILABLE" - gRFC A36. */
@@ -138,7 +168,7 @@ export class ChainRoutes {
     const { action, requestHeaders, responseHeaders, cors } = route;
     if (action.kind !== 'non_forwarding') return UNSUPPORTED;
     const { env } = this;
-    const gates = this.gates(this.chain, route);
+    const gates = this.policies.gates(this.chain, route);
     if (gates !== undefined) this.#gated = true;
     return {
       kind: 'serve',

@@ -49,7 +49,7 @@ export class Generation {
     for (const chain of [...listener.filterChains, listener.defaultFilterChain]) {
       if (chain === undefined) continue;
       if (chain.tls !== undefined) this.#tls.set(chain, env.tls.server(chain.tls));
-      this.#chains.set(chain, new ChainRoutes(chain, env, (...of) => env.policies.gates(...of)));
+      this.#chains.set(chain, new ChainRoutes(chain, env, env.policies));
     }
     this.#choose = chainChooser(listener);
     this.#looks = listener.filterChains.some(({ match }) => match.tls === true);

@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import { compileText } from '../../../src/controlplane/config.js';
 import {
   compileYaml,
   httpRouteYaml,
@@ -95,45 +94,48 @@ spec: { jwt: [{ issuer: i, jwks: '{"keys":[]}', ${more} }] }
   });
 });
 
-describe('what would leave servers open is refused', () => {
+describe('policies of servers for rules that match by claims', () => {
   const rules =
     '[{ name: free, backendRefs: [{ name: a }] }, ' +
     '{ name: admins, matches: [{ headers: [{ name: "@request.auth.claims.role", value: admin }] }], backendRefs: [{ name: a }] }]';
   const route = httpRouteYaml('r', 'name: a', rules);
-  const refused = (text: string): string[] =>
-    compileText([{ name: 'mesh.yaml', text: A + route + text }]).problems.map(
-      ({ resource, path, message }) => `${resource} ${path} ${message}`,
-    );
+  const ROUTE = 'group: gateway.networking.k8s.io, kind: HTTPRoute, name: r';
   const authorization = (target: string): string => `---
 apiVersion: inmesh.dev/v1alpha1
 kind: AuthorizationPolicy
 metadata: { name: p }
 spec: { action: DENY, rules: [{}], targetRefs: [{ ${target} }] }
 `;
-  const ROUTE = 'group: gateway.networking.k8s.io, kind: HTTPRoute, name: r';
+  const limit = (side: string): string =>
+    requestPolicyYaml(
+      'RateLimitPolicy',
+      'l',
+      ROUTE,
+      `side: ${side}, limits: [{ name: x, limit: { requests: 1, per: 1s } }]`,
+    );
+  const fault = (side: string): string => requestPolicyYaml('FaultPolicy', 'f', ROUTE, `side: ${side}, reset: {}`);
+  const users = `---
+apiVersion: inmesh.dev/v1alpha1
+kind: AuthenticationPolicy
+metadata: { name: users }
+spec: { jwt: [{ issuer: "https://i", jwksUri: "https://i/keys" }] }
+`;
 
-  test('authorization for rules that match by claims, as routes are chosen before tokens are verified', () => {
+  test('are told to hold for nobody where no token is verified', () => {
+    const at = 'spec.targetRefs[0]';
     for (const target of [ROUTE, `${ROUTE}, sectionName: admins`])
-      expect(refused(authorization(target))).toEqual([
-        expect.stringMatching(
-          /^AuthorizationPolicy\/p spec\.targetRefs\[0\] would not hold at servers.* spec\.rules\[1\] of HTTPRoute "r".*: target the Service, and go by claims/,
-        ),
-      ]);
-    expect(refused(authorization(`${ROUTE}, sectionName: free`))).toEqual([]);
-    expect(refused(authorization('kind: Service, name: a'))).toEqual([]);
+      expect(warned(A + route + authorization(target))).toEqual([`AuthorizationPolicy/p ${at}`]);
+    expect(warned(A + route + limit('server'))).toEqual([`RateLimitPolicy/l ${at}`]);
+    expect(warned(A + route + fault('server'))).toEqual([`FaultPolicy/f ${at}`]);
+    const [told] = compileYaml(A + route + fault('server')).warnings;
+    expect(told?.message).toBe(
+      'holds for nobody at spec.rules[1] of HTTPRoute "r", which matches by claims, as servers of Service "a" verify no token: write an AuthenticationPolicy with jwt',
+    );
   });
-
-  test('limits and faults of servers for such rules, and not those of callers', () => {
-    const limit = (side: string): string =>
-      requestPolicyYaml(
-        'RateLimitPolicy',
-        'l',
-        ROUTE,
-        `side: ${side}, limits: [{ name: x, limit: { requests: 1, per: 1s } }]`,
-      );
-    const fault = (side: string): string => requestPolicyYaml('FaultPolicy', 'f', ROUTE, `side: ${side}, reset: {}`);
-    expect(refused(limit('server'))).toEqual([expect.stringContaining('target the Service, and count by claims')]);
-    expect(refused(fault('server'))).toEqual([expect.stringContaining('target the Service, or rules that do not')]);
-    expect(refused(limit('client') + fault('client'))).toEqual([]);
+  test('and not where one is, nor for other rules, nor on the side of callers', () => {
+    expect(warned(A + route + users + authorization(ROUTE) + limit('server') + fault('server'))).toEqual([]);
+    expect(warned(A + route + authorization(`${ROUTE}, sectionName: free`))).toEqual([]);
+    expect(warned(A + route + authorization('kind: Service, name: a'))).toEqual([]);
+    expect(warned(A + route + limit('client') + fault('client'))).toEqual([]);
   });
 });
