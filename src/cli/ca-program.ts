@@ -1,7 +1,8 @@
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { Argument, type Command, InvalidArgumentError, Option } from 'commander';
 import { REVOCATION_REASONS, type RevocationReason } from '../controlplane/ca/x509/crl.js';
 import type { CaCommandOptions } from './ca.js';
-import type { ExitCode, Io } from './io.js';
+import { FlagsError, signerFlags } from './ca-flags.js';
+import { EXIT, type ExitCode, type Io } from './io.js';
 
 type Commands = typeof import('./ca.js');
 
@@ -27,12 +28,18 @@ export function describeCa(program: Command, io: Io, done: (code: ExitCode) => v
     command: (commands: Commands, options: CaCommandOptions) => Promise<ExitCode>,
   ) => {
     const { dir: directory, ...rest } = options;
-    done(await command(await import('./ca.js'), { ...rest, directory } as unknown as CaCommandOptions));
+    try {
+      done(await command(await import('./ca.js'), { ...rest, directory } as unknown as CaCommandOptions));
+    } catch (error) {
+      if (!(error instanceof FlagsError)) throw error;
+      io.err(`${error.message}\n`);
+      done(EXIT.usage);
+    }
   };
   const ttl = (): Option =>
     new Option('--ttl <seconds>', 'lifetime; default: that of the authority').argParser(wholeSeconds);
 
-  add(ca, 'issue', 'a certificate for whoever cannot ask for one himself')
+  signerFlags(add(ca, 'issue', 'a certificate for whoever cannot ask for one himself'))
     .argument('<spiffe-id>', 'spiffe://<trust domain>/ns/<namespace>/sa/<service>')
     .option('--csr <file>', 'CSR in PEM, for a key that stays where it is')
     .option('--out <name>', 'writes <name>.pem, and <name>.key where there is no CSR')
@@ -43,7 +50,7 @@ export function describeCa(program: Command, io: Io, done: (code: ExitCode) => v
   add(ca, 'list', 'certificates that have not ended').action((options) =>
     run(options, ({ caList }, given) => caList(given, io)),
   );
-  add(ca, 'revoke', 'refuse a certificate from now on, everywhere')
+  signerFlags(add(ca, 'revoke', 'refuse a certificate from now on, everywhere'))
     .argument('<what>', 'serial number, SHA-256 fingerprint, or a SPIFFE ID: all that it has')
     .addOption(
       new Option('--reason <reason>', 'as RFC 5280 names them')
@@ -73,10 +80,10 @@ export function describeCa(program: Command, io: Io, done: (code: ExitCode) => v
     .argument('<id>')
     .action((id: string, options) => run(options, ({ caTokenRemove }, given) => caTokenRemove(id, given, io)));
 
-  const audit = ca.command('audit').description('what the authority did');
-  add(audit, 'verify', 'check that no line of the audit log was changed, taken out, moved or cut off')
+  add(ca, 'audit', 'check that no line of the audit log was changed, taken out, moved or cut off')
+    .addArgument(new Argument('[verify]', 'what it does without as well').choices(['verify']))
     .option('--anchor <number:hash>', 'head that was written down elsewhere, and must be in the log')
-    .action((options) => run(options, ({ caAuditVerify }, given) => caAuditVerify(given, io)));
+    .action((_: string | undefined, options) => run(options, ({ caAuditVerify }, given) => caAuditVerify(given, io)));
 }
 
 function wholeSeconds(value: string): number {

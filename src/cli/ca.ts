@@ -8,6 +8,8 @@ import { readIfThere } from '../controlplane/ca/store/files.js';
 import { checkCsr } from '../controlplane/ca/x509/csr.js';
 import type { RevocationReason } from '../controlplane/ca/x509/crl.js';
 import { systemClock } from '../core/clock.js';
+import { certificateRequest } from '../identity/csr.js';
+import { type SignerFlags, signerOf } from './ca-flags.js';
 import { EXIT, type ExitCode, type Io, type OutputFormat } from './io.js';
 
 /*
@@ -24,14 +26,22 @@ const lifetimeOf = (seconds: number | undefined): number | undefined =>
   seconds === undefined ? undefined : seconds * 1_000;
 const time = (at: number): string => new Date(at).toISOString();
 
-/** Opens what is there: a command that is mistaken in the folder is not to make another authority. */
-async function withAuthority<T>(directory: string, work: (ca: CertificateAuthority) => Promise<T>): Promise<T> {
+/** Opens what is there: a command that is mistaken in the folder is not to make another authority. `flags`: of who signs in its place; without, nothing is signed for one that has no keys. */
+async function withAuthority<T>(
+  directory: string,
+  work: (ca: CertificateAuthority) => Promise<T>,
+  flags: SignerFlags = {},
+): Promise<T> {
   if ((await readIfThere(`${directory}/state.json`)) === undefined)
     throw new CaError(
       'not_found',
       `there is no authority in ${directory}: start one (inmesh controlplane --ca), or give --dir`,
     );
-  const ca = await CertificateAuthority.open({ directory });
+  const signer = await signerOf(flags, process.env);
+  const ca = await CertificateAuthority.open({
+    directory,
+    ...(signer === undefined ? { attached: true } : { signer }),
+  });
   try {
     return await work(ca);
   } finally {
@@ -39,7 +49,7 @@ async function withAuthority<T>(directory: string, work: (ca: CertificateAuthori
   }
 }
 
-export interface IssueOptions extends CaCommandOptions {
+export interface IssueOptions extends CaCommandOptions, SignerFlags {
   readonly csr?: string;
   readonly out?: string;
   readonly ttl?: number;
@@ -54,14 +64,15 @@ export async function caIssue(spiffeId: string, options: IssueOptions, io: Io): 
     io.err('say where certificate and key go: --out <name> makes <name>.pem and <name>.key; or give --csr <file>\n');
     return EXIT.usage;
   }
-  return withAuthority(directory, async (ca) => {
+  const issue = async (ca: CertificateAuthority): Promise<ExitCode> => {
     const csr = csrFile === undefined ? undefined : checkCsr(await readFile(csrFile, 'utf8'));
     const made = csr === undefined ? generateKeyPairSync('ec', { namedCurve: 'P-256' }) : undefined;
     const publicKey = csr?.publicKey ?? (made?.publicKey.export({ type: 'spki', format: 'der' }) as Buffer);
     const { certificates, serial, notAfter } = await ca.issue({
       spiffeId,
       publicKey,
-      csr: csr?.pem,
+      // Who signs in the authority's place wants one.
+      csr: csr?.pem ?? (made && certificateRequest(made.privateKey, { spiffeId, dns })),
       dns,
       ips,
       lifetimeMs: lifetimeOf(ttl),
@@ -81,7 +92,8 @@ export async function caIssue(spiffeId: string, options: IssueOptions, io: Io): 
     else if (out === undefined) io.out(certificates.join(''));
     else io.out(`${spiffeId} until ${time(notAfter)}, serial ${serial}: ${Object.values(files).join(', ')}\n`);
     return EXIT.ok;
-  });
+  };
+  return withAuthority(directory, issue, options);
 }
 
 export async function caList({ directory, output }: CaCommandOptions, io: Io): Promise<ExitCode> {
@@ -113,17 +125,18 @@ export async function caList({ directory, output }: CaCommandOptions, io: Io): P
 
 export async function caRevoke(
   what: string,
-  options: CaCommandOptions & { readonly reason: RevocationReason },
+  options: CaCommandOptions & SignerFlags & { readonly reason: RevocationReason },
   io: Io,
 ): Promise<ExitCode> {
-  return withAuthority(options.directory, async (ca) => {
+  const revoke = async (ca: CertificateAuthority): Promise<ExitCode> => {
     const revoked = await ca.revoke(what, options.reason);
     if (options.output === 'json')
       io.out(`${JSON.stringify(revoked.map(({ serial, spiffeId }) => ({ serial, spiffeId })))}\n`);
     else if (revoked.length === 0) io.out('revoked before\n');
     else for (const { serial, spiffeId } of revoked) io.out(`revoked ${serial} (${spiffeId})\n`);
     return EXIT.ok;
-  });
+  };
+  return withAuthority(options.directory, revoke, options);
 }
 
 export async function caRotateRoot(
@@ -133,7 +146,8 @@ export async function caRotateRoot(
   return withAuthority(options.directory, async (ca) => {
     const rotation = await ca.rotateRoot(options.next ? 'next' : 'begin', options.force);
     const { roots } = ca.state;
-    if (options.output === 'json') io.out(`${JSON.stringify({ rotation: rotation ?? null, roots: roots.length })}\n`);
+    const told = rotation === undefined ? null : { ...rotation, until: time(rotation.until) };
+    if (options.output === 'json') io.out(`${JSON.stringify({ rotation: told, roots: roots.length })}\n`);
     else if (rotation === undefined) io.out('the new root is the only one now\n');
     else if (rotation.step === 'distribute')
       io.out(

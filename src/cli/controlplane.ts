@@ -1,7 +1,8 @@
 import { access } from 'node:fs/promises';
+import { FlagsError, type KubernetesFlags, kubernetesOf, type SignerFlags, signerOf } from './ca-flags.js';
 import { EXIT, type ExitCode, type Io, type LogLevelName, messageOf, type OutputFormat, withPort } from './io.js';
 
-export interface ControlPlaneCommandOptions {
+export interface ControlPlaneCommandOptions extends KubernetesFlags, SignerFlags {
   readonly config?: readonly string[];
   readonly rateLimits?: readonly string[];
   readonly redis?: string;
@@ -33,7 +34,16 @@ export async function controlplane(options: ControlPlaneCommandOptions, io: Io):
     io.err('--ca-listen, --trust-domain and --tls need a certificate authority: give --ca\n');
     return EXIT.usage;
   }
+  let attesting: Awaited<ReturnType<typeof attestingAndSigning>>;
+  try {
+    attesting = await attestingAndSigning(options);
+  } catch (error) {
+    if (!(error instanceof FlagsError)) throw error;
+    io.err(`${error.message}\n`);
+    return EXIT.usage;
+  }
   const ca = {
+    ...attesting,
     ...(typeof directory === 'string' && { directory }),
     ...(caListen !== undefined && { listen: caListen }),
     ...(trustDomain !== undefined && { trustDomain }),
@@ -88,4 +98,13 @@ export async function controlplane(options: ControlPlaneCommandOptions, io: Io):
   await stopped;
   await running.close();
   return EXIT.ok;
+}
+
+/** How the authority attests and signs, where that is not by join tokens and keys of its own alone. Throws a FlagsError. */
+async function attestingAndSigning(options: ControlPlaneCommandOptions) {
+  const kubernetes = kubernetesOf(options);
+  const signer = await signerOf(options, process.env);
+  if (options.ca === undefined && (kubernetes !== undefined || signer !== undefined))
+    throw new FlagsError('service accounts and signers are for a certificate authority: give --ca');
+  return { ...(kubernetes && { kubernetes }), ...(signer && { signer }) };
 }

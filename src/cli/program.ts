@@ -3,6 +3,7 @@ import { VERSION } from '../core/version.js';
 import type { AnalyzeOptions } from './analyze.js';
 import { describeAuthz } from './authz-program.js';
 import type { ControlPlaneCommandOptions } from './controlplane.js';
+import { kubernetesFlags, signerFlags } from './ca-flags.js';
 import { describeCa } from './ca-program.js';
 import { EXIT, type ExitCode, type Io, LOG_LEVELS, messageOf } from './io.js';
 import type { ProxyCommandOptions } from './proxy.js';
@@ -34,7 +35,7 @@ function describe(io: Io, done: (code: ExitCode) => void): Command {
     .showHelpAfterError('(--help lists the options)')
     .addHelpText('after', '\nExit codes: 0 all well, 1 it failed, 2 the arguments are wrong.');
 
-  program
+  const controlplane = program
     .command('controlplane')
     .description('serve YAML configuration over xDS (ADS) to inmesh, Envoy and gRPC clients, and rate limits (RLS)')
     .option('-c, --config <paths...>', 'YAML files, and folders of them; watched')
@@ -65,12 +66,13 @@ function describe(io: Io, done: (code: ExitCode) => void): Command {
         '--tls <mode>',
         'of xDS, with --ca: strict asks for certificates of the mesh, permissive, which is the default, takes clear text as well',
       ).choices(['off', 'permissive', 'strict']),
-    )
+    );
+  signerFlags(kubernetesFlags(controlplane))
     .addOption(logLevel())
     .addOption(output())
     .action(async (options: ControlPlaneCommandOptions) => {
-      const { controlplane } = await import('./controlplane.js');
-      done(await controlplane(options, io));
+      const commands = await import('./controlplane.js');
+      done(await commands.controlplane(options, io));
     });
 
   program

@@ -1,9 +1,13 @@
+import { X509Certificate } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { CertificateAuthority } from '../../src/controlplane/ca/authority.js';
-import { runCommand } from '../support/cli.js';
+import { vaultSigner } from '../../src/controlplane/ca/signers/vault.js';
+import { systemClock } from '../../src/core/clock.js';
+import { runCa } from './ca-runner.js';
+import { PkiServer, vaultAnswer } from '../controlplane/ca/pki-server.js';
 
 const ID = 'spiffe://cluster.local/ns/default/sa/web';
 let folder: string;
@@ -16,18 +20,7 @@ beforeEach(async () => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-/** What a command prints, with what differs each time taken out. */
-async function ca(...args: string[]) {
-  const { code, out, err } = await runCommand(['ca', ...args, '--dir', dir], Promise.resolve());
-  const plain = (text: string): string =>
-    text
-      .replace(/\b[0-9a-f]{64}\b/g, '<hash>')
-      .replace(/\b[0-9a-f]{32}\b/g, '<serial>')
-      .replace(/\b[0-9a-f]{12}\b/g, '<id>')
-      .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<time>')
-      .replaceAll(folder, '<folder>');
-  return { code, out: plain(out), err: plain(err), raw: out };
-}
+const ca = (...args: string[]) => runCa(dir, folder, args);
 
 test('issues, lists and revokes', async () => {
   expect(await ca('issue', ID, '--out', join(folder, 'web'))).toMatchObject({
@@ -79,12 +72,82 @@ test('makes, lists and removes join tokens', async () => {
 test('verifies the audit log, and finds what was tampered with', async () => {
   await ca('issue', ID, '--out', join(folder, 'web'));
   expect(await ca('audit', 'verify')).toMatchObject({ code: 0, out: '2 lines in order, head 2:<hash>\n' });
+  // Without more it does the same.
+  expect(await ca('audit')).toMatchObject({ code: 0, out: '2 lines in order, head 2:<hash>\n' });
+  expect(await ca('audit', 'mend')).toMatchObject({
+    code: 2,
+    err: expect.stringMatching(/Allowed choices are verify/),
+  });
   const file = join(dir, 'audit.jsonl');
   writeFileSync(file, readFileSync(file, 'utf8').replace('sa/web', 'sa/abc'));
   expect(await ca('audit', 'verify')).toMatchObject({
     code: 1,
     out: 'audit.jsonl:2: it was changed: its hash is another one (1 lines before it are in order)\n',
   });
+});
+
+describe('of an authority that somebody else signs for', () => {
+  const servers: PkiServer[] = [];
+  beforeEach(() => {
+    vi.stubEnv('VAULT_TOKEN', 'sesame');
+    // A machine that has it for other ends does not change who signs.
+    vi.stubEnv('VAULT_ADDR', 'http://127.0.0.1:1');
+  });
+  afterEach(async () => {
+    vi.unstubAllEnvs();
+    await Promise.all(servers.splice(0).map((server) => server.stop()));
+  });
+
+  async function signedByVault() {
+    dir = join(folder, 'elsewhere');
+    const pki = await CertificateAuthority.open({ directory: join(folder, 'pki') });
+    const stranger = await CertificateAuthority.open({ directory: join(folder, 'stranger') });
+    const server = await new PkiServer(systemClock, pki, stranger, vaultAnswer).start();
+    servers.push(server);
+    const flags = ['--vault-role', 'mesh', '--vault-addr', server.url];
+    const signer = vaultSigner({ url: server.url, role: 'mesh', token: () => 'sesame' });
+    await (await CertificateAuthority.open({ directory: dir, signer })).close();
+    return { flags, pki, close: () => Promise.all([pki.close(), stranger.close()]) };
+  }
+
+  test('tokens are made, and roots are told, without him', async () => {
+    const { pki, close } = await signedByVault();
+    expect((await ca('token', 'create', ID)).code).toBe(0);
+    expect((await ca('bundle')).raw).toBe(pki.news.roots.join(''));
+    expect((await ca('list')).code).toBe(0);
+    await close();
+  });
+
+  test('nothing is issued or revoked where he is not named', async () => {
+    const { close } = await signedByVault();
+    for (const args of [
+      ['issue', ID, '--out', join(folder, 'web')],
+      ['revoke', ID],
+    ])
+      expect(await ca(...args)).toMatchObject({ code: 1, err: expect.stringMatching(/name who signs for it/) });
+    await close();
+  });
+
+  test('certificates are issued and revoked by him', async () => {
+    const { flags, pki, close } = await signedByVault();
+    expect((await ca('issue', ID, '--out', join(folder, 'web'), ...flags)).code).toBe(0);
+    const { serialNumber } = new X509Certificate(readFileSync(join(folder, 'web.pem')));
+    expect(await ca('revoke', ID, ...flags)).toMatchObject({ code: 0, out: `revoked <serial> (${ID})\n` });
+    expect(pki.isRevoked(serialNumber)).toBe(true);
+    await close();
+  });
+});
+
+test.each([
+  [['--vault-addr', 'https://vault'], /need --vault-role/],
+  [['--vault-role', 'a', '--signer', 'b'], /not both/],
+  [['--vault-role', 'mesh', '--vault-addr', 'vault'], /--vault-addr or VAULT_ADDR/],
+  [['--vault-role', 'mesh', '--vault-addr', 'https://vault'], /needs a token/],
+  [['--signer', 'sign'], /needs --signer-roots/],
+  [['--signer-arg', 'x'], /need --signer$/m],
+])('%j is refused before anything is opened', async (flags, problem) => {
+  const answer = await ca('revoke', ID, ...flags);
+  expect(answer).toMatchObject({ code: 2, err: expect.stringMatching(problem) });
 });
 
 test('makes no authority where there is none', async () => {

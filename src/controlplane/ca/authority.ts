@@ -8,7 +8,7 @@ import { Journal } from './journal.js';
 import { openedState } from './opening.js';
 import { type Named, namedBy, tellerOf } from './revoking.js';
 import { type AuthorityOptions, type AuthoritySettings, authoritySettings } from './settings.js';
-import { signed } from './signing.js';
+import { signed, signsElsewhere } from './signing.js';
 import type { AuditEvent } from './store/audit.js';
 import { CaFolder, type Turn } from './store/folder.js';
 import type { IssuedRecord } from './store/issued.js';
@@ -191,6 +191,8 @@ export class CertificateAuthority {
     let named: Named = { all: [], added: [] };
     await this.#folder.change(async (state, turn) => {
       if (state === undefined) return state;
+      // It would look done, and nobody would heed it.
+      if (state.active === undefined && signer === undefined) throw signsElsewhere(this.directory);
       const now = clock.wallTime();
       named = await namedBy(what, reason, state, this.#folder.issuedLog.records(now), now);
       const { added } = named;

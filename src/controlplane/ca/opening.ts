@@ -43,6 +43,7 @@ export async function openedState(
   }
   if (settings.intermediate !== undefined) return withFiles(state ?? empty, settings.intermediate, upkeep);
   if (state?.active !== undefined) return state;
+  if (state !== undefined && settings.attached) return state;
   if (state !== undefined)
     throw new CaError(
       'state',

@@ -17,6 +17,8 @@ export interface AuthorityOptions {
   readonly intermediate?: { readonly certificate: string; readonly key: string; readonly roots: string };
   /** Signs in place of keys of its own. */
   readonly signer?: Signer;
+  /** For tools beside the authority: a folder whose certificates somebody else signs is opened without him, and nothing is signed or revoked then. Default false. */
+  readonly attached?: boolean;
   /** Lifetime of a leaf that asks for none, in milliseconds, 1 s to 90 d. Default 24 h. */
   readonly leafMs?: number;
   /** No leaf lives longer, in milliseconds. Default, and at most, 90 d. */
@@ -35,6 +37,7 @@ export interface AuthoritySettings {
   readonly algorithm: KeyAlgorithm;
   readonly intermediate: AuthorityOptions['intermediate'];
   readonly signer: Signer | undefined;
+  readonly attached: boolean;
   readonly leafMs: number;
   readonly maxLeafMs: number;
   readonly distributeMs: number;
@@ -50,6 +53,7 @@ const OPTIONS = [
   'algorithm',
   'intermediate',
   'signer',
+  'attached',
   'leafMs',
   'maxLeafMs',
   'distributeMs',
@@ -85,6 +89,7 @@ export function authoritySettings(options: AuthorityOptions, path = 'options'): 
     algorithm,
     intermediate,
     signer,
+    attached: options.attached ?? false,
     leafMs: duration('leafMs', Math.min(DEFAULT_LEAF_MS, maxLeafMs), MIN_LEAF_MS, maxLeafMs),
     maxLeafMs,
     distributeMs: duration('distributeMs', DISTRIBUTE_MS, 0, ROOT_MS),

@@ -27,7 +27,7 @@ export async function signed(request: SigningRequest, folder: CaFolder, settings
   }
   const { directory, state, keys } = folder;
   const active = activeOf(state);
-  if (active === undefined) throw new CaError('state', `${directory} has no intermediate, and no signer was given`);
+  if (active === undefined) throw signsElsewhere(directory);
   const notAfter = Math.min(request.notAfter, active.notAfter);
   if (notAfter <= clock.wallTime())
     throw new CaError('state', `the intermediate of ${directory} has ended: give a new one`);
@@ -35,6 +35,13 @@ export async function signed(request: SigningRequest, folder: CaFolder, settings
   const leaf = await leafCertificate({ ...request, notAfter, serial: newSerial() }, issuer);
   return { certificates: [leaf, ...certificatesOf(active.certificate)], issuer: active.id };
 }
+
+/** A folder without keys, and who signs for it was not given. */
+export const signsElsewhere = (directory: string): CaError =>
+  new CaError(
+    'state',
+    `${directory} has no keys of its own: name who signs for it, as the control plane does (--help)`,
+  );
 
 async function signedElsewhere(
   signer: Signer,

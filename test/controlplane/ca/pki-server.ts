@@ -4,7 +4,7 @@ import { createServer as createTls } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { CertificateAuthority } from '../../../src/controlplane/ca/authority.js';
 import { checkCsr } from '../../../src/controlplane/ca/x509/csr.js';
-import type { FakeClock } from '../../support/fake-clock.js';
+import type { Clock } from '../../../src/core/clock.js';
 import { newSpki } from './support.js';
 
 /** How somebody else's PKI answers. */
@@ -32,6 +32,8 @@ export const WAYS = [
 interface Order {
   readonly csr: string;
   readonly spiffeId: string;
+  readonly dns?: readonly string[];
+  readonly ips?: readonly string[];
   readonly lifetimeMs: number;
 }
 
@@ -40,12 +42,14 @@ async function signedBy(
   behind: CertificateAuthority,
   stranger: CertificateAuthority,
   { way }: Habits,
-  { csr, spiffeId, lifetimeMs }: Order,
+  { csr, spiffeId, dns = [], ips = [], lifetimeMs }: Order,
 ): Promise<readonly string[]> {
   const signs = way === 'another chain' ? stranger : behind;
   const { certificates } = await signs.issue({
     spiffeId: way === 'another name' ? 'spiffe://cluster.local/ns/default/sa/admin' : spiffeId,
     publicKey: way === 'another key' ? newSpki() : checkCsr(csr).publicKey,
+    dns,
+    ips,
     lifetimeMs: way === 'a longer life' ? 2 * lifetimeMs + 60_000 : lifetimeMs,
     by: 'test',
   });
@@ -69,7 +73,7 @@ export class PkiServer {
   #port = 0;
 
   constructor(
-    readonly clock: FakeClock,
+    readonly clock: Pick<Clock, 'wallTime'>,
     readonly behind: CertificateAuthority,
     private readonly stranger: CertificateAuthority,
     private readonly answer: (
@@ -127,19 +131,24 @@ export class PkiServer {
   }
 }
 
+const listed = (names = ''): readonly string[] => names.split(',').filter((name) => name !== '');
+
 /** Vault's PKI engine; `sesame` opens it. */
 export const vaultAnswer: ConstructorParameters<typeof PkiServer>[3] = async (server, path, body, request) => {
   const { behind } = server;
   if (request.headers['x-vault-token'] !== 'sesame') return [403, '{"errors":["permission denied"]}'];
   if (path === '/v1/pki/ca_chain') return [200, behind.news.roots.join('')];
   if (path === '/v1/pki/crl/pem') return [200, behind.news.crls[1] as string];
-  const asked = JSON.parse(body) as { csr: string; uri_sans: string; ttl: string; serial_number?: string };
+  const asked = JSON.parse(body) as Readonly<Record<string, string>>;
   if (path === '/v1/pki/revoke') {
     await behind.revoke(asked.serial_number as string);
     return [200, '{"data":{}}'];
   }
-  const lifetimeMs = Number.parseInt(asked.ttl, 10) * 1_000;
-  const [certificate, ...ca_chain] = await server.sign({ csr: asked.csr, spiffeId: asked.uri_sans, lifetimeMs });
+  const lifetimeMs = Number.parseInt(asked.ttl as string, 10) * 1_000;
+  const [certificate, ...ca_chain] = await server.sign({
+    ...{ csr: asked.csr as string, spiffeId: asked.uri_sans as string, lifetimeMs },
+    ...{ dns: listed(asked.alt_names), ips: listed(asked.ip_sans) },
+  });
   return [200, JSON.stringify({ data: { certificate, ca_chain, issuing_ca: ca_chain[0] } })];
 };
 
