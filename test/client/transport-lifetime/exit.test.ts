@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
+import { compiled } from '../../support/compiled.js';
 import { httpServer } from '../../support/http1-fixture.js';
 import { http2Server } from '../../support/http2-fixture.js';
 
@@ -15,7 +16,7 @@ test.each([
 ] as const)('connections kept warm do not keep a program from ending: %s', async (protocol, serve) => {
   const server = await serve();
   try {
-    const args = ['--import', import.meta.resolve('tsx'), program, String(server.port), protocol];
+    const args = [await compiled(program), String(server.port), protocol];
     const { stdout } = await run(process.execPath, args, { timeout: 25_000 });
     expect(stdout).toBe('warm');
   } finally {

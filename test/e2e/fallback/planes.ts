@@ -5,6 +5,7 @@ import { createServer as createTcp, type AddressInfo, type Socket } from 'node:n
 import { join } from 'node:path';
 import { type ControlPlane, startControlPlane } from '../../../src/controlplane/index.js';
 import type { Resource } from '../../../src/core/resources.js';
+import { compiled } from '../../support/compiled.js';
 import { type Hosts, resourcesFor } from './hosts.js';
 
 /** Where something listens that can be closed; a port of 0 takes a free one. */
@@ -39,11 +40,10 @@ export async function plane(hosts: Hosts, port = 0, hcm: Resource = {}): Promise
 
 /** Our control plane, in a process of its own: `close` kills it. */
 export async function planeProcess(hosts: Hosts, port = 0): Promise<Listening & { serve(hosts: Hosts): void }> {
-  const child: ChildProcess = fork(
-    join(import.meta.dirname, 'plane.ts'),
-    [JSON.stringify(hosts), `127.0.0.1:${port}`],
-    { execArgv: ['--import', import.meta.resolve('tsx')], stdio: ['ignore', 'ignore', 'inherit', 'ipc'] },
-  );
+  const program = await compiled(join(import.meta.dirname, 'plane.ts'));
+  const child: ChildProcess = fork(program, [JSON.stringify(hosts), `127.0.0.1:${port}`], {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
   const [bound] = (await once(child, 'message')) as [number];
   return {
     port: bound,

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { compiled } from '../../support/compiled.js';
 import type { Ask, Start } from './workload.js';
 
 /** A workload in a process of its own. */
@@ -22,8 +23,7 @@ const NOT_INHERITED = [
 
 export async function startWorkload(start: Start, env: Readonly<Record<string, string>> = {}): Promise<Workload> {
   const inherited = Object.entries(process.env).filter(([name]) => !NOT_INHERITED.includes(name));
-  const child = fork(join(import.meta.dirname, 'workload.ts'), [JSON.stringify(start)], {
-    execArgv: ['--import', import.meta.resolve('tsx')],
+  const child = fork(await compiled(join(import.meta.dirname, 'workload.ts')), [JSON.stringify(start)], {
     env: { ...Object.fromEntries(inherited), ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });

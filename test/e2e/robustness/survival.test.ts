@@ -7,6 +7,7 @@ import { seededRandom } from '../../../src/core/random.js';
 import { CLUSTER, ENDPOINT, LISTENER, RESOURCE_TYPES, ROUTE } from '../../../src/core/resources.js';
 import { endpointResource, routeResource, toCluster } from '../../support/xds-resources.js';
 import { packed, ScriptedPlane } from './scripted-plane.js';
+import { compiled } from '../../support/compiled.js';
 import { Opened, WAIT } from './support.js';
 
 const opened = new Opened();
@@ -19,7 +20,7 @@ interface Survivor {
 
 /** Starts the program; it is ended here should it not end by itself. */
 async function survivor(address: string): Promise<Survivor> {
-  const args = ['--import', import.meta.resolve('tsx'), join(import.meta.dirname, 'survivor.ts'), address];
+  const args = [await compiled(join(import.meta.dirname, 'survivor.ts')), address];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'ignore'] });
   opened.add(child, (each) => each.kill('SIGKILL'));
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();

@@ -7,6 +7,7 @@ import { Redis } from 'ioredis';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { LimitStore } from '../../../../src/core/limits.js';
 import { silentLogger } from '../../../../src/core/log.js';
+import { compiled } from '../../../support/compiled.js';
 import { hasRedis, RedisServer, scratch, until } from '../../../support/redis.js';
 import { RedisCluster } from '../../../support/redis-cluster.js';
 import { startSentinel } from '../../../support/redis-sentinel.js';
@@ -212,8 +213,7 @@ describe.skipIf(!hasRedis())('a connection to Redis', () => {
     const cluster = kind === 'cluster' ? await RedisCluster.start() : undefined;
     if (cluster !== undefined) closing.push(() => cluster.stop());
     const urls = cluster?.urls ?? [(await start()).url];
-    const child = fork(join(import.meta.dirname, 'idle-process.ts'), [...urls], {
-      execArgv: ['--import', import.meta.resolve('tsx')],
+    const child = fork(await compiled(join(import.meta.dirname, 'idle-process.ts')), [...urls], {
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     });
     child.disconnect();

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Limit, LimitLease } from '../../../../src/core/model/limit.js';
+import { compiled } from '../../../support/compiled.js';
 import { hasRedis, RedisServer, until } from '../../../support/redis.js';
 import { RedisCluster } from '../../../support/redis-cluster.js';
 import type { Report, Work } from './process.js';
@@ -39,11 +40,9 @@ describe.skipIf(!hasRedis())(`${PROCESSES} processes on one Redis`, () => {
   let processes: readonly ChildProcess[];
   beforeAll(async () => {
     redis = await RedisServer.start();
+    const program = await compiled(join(import.meta.dirname, 'process.ts'));
     processes = Array.from({ length: PROCESSES }, () =>
-      fork(join(import.meta.dirname, 'process.ts'), {
-        execArgv: ['--import', import.meta.resolve('tsx')],
-        stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-      }),
+      fork(program, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] }),
     );
     await Promise.all(processes.map((each) => once(each, 'message')));
   }, 120_000);
