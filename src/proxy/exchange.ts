@@ -89,7 +89,8 @@ export abstract class Exchange implements BodySink {
       if (this.#over) return policies.withdrawn(context);
       if (refusal?.reset === true) return this.#cut();
       if (refusal !== undefined) return this.refuse(proxyRefusal(refusal));
-      const passed = { ...accepted, scheme, headers: requestHeaders(context, headers) };
+      const path = context.view?.path ?? accepted.path;
+      const passed = { ...accepted, path, scheme, headers: requestHeaders(context, headers) };
       this.#send(head, passed, socket);
     };
     const passage = policies.refusal(context, accepted.protocol);

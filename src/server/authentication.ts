@@ -10,6 +10,7 @@ import { authenticate, type Authentication } from '../identity/authn/authenticat
 import { Authenticators } from '../identity/authn/authenticators.js';
 import { changesFor } from '../identity/authn/claim-headers.js';
 import type { TokenFailure } from '../identity/authn/failure.js';
+import { otherParams } from '../identity/authn/locations.js';
 import { MAX_JWKS_BYTES } from '../identity/authn/key-set.js';
 import { isFailure } from '../identity/authn/token.js';
 import type { VerifiedToken } from '../identity/authn/verifier.js';
@@ -154,6 +155,7 @@ class AuthenticationGate implements Gate {
           else headers[name] = value;
         }
     }
+    this.#takeParams(context, tokens);
     const [first] = tokens;
     if (first === undefined) return undefined;
     const { iss, sub } = first.claims;
@@ -165,6 +167,17 @@ class AuthenticationGate implements Gate {
     };
     if (context.view !== undefined) callers.set(context.view.raw, context.caller);
     return undefined;
+  }
+
+  /** Tokens that are not to be forwarded, out of the query: for policies that come after, and for the handler (Envoy since 1.31). */
+  #takeParams(context: InboundContext, tokens: readonly VerifiedToken[]): void {
+    const { view } = context;
+    if (view === undefined || !view.path.includes('?')) return;
+    const names = tokens.flatMap(({ provider: { forward, from } }) => (forward ? [] : from.params));
+    const path = otherParams(view.path, names);
+    if (path === view.path) return;
+    view.path = path;
+    context.takenParams = [...(context.takenParams ?? []), ...names];
   }
 }
 

@@ -48,6 +48,8 @@ export class InboundContext implements Ambient, Lifetime {
   /** What policies have to say in the head of the reply, and to the handler. Written by gates, handed on by the middleware. */
   replyHeaders: HeaderFields | undefined;
   requestHeaders: HeaderFields | undefined;
+  /** Parameters of the query that the handler is not to see; undefined: none. */
+  takenParams: readonly string[] | undefined;
   #failed = false;
   #timedOut = false;
   #middleware: object | undefined;

@@ -3,6 +3,7 @@ import type { Passage } from './gate.js';
 import { answer, contextFor, type InboundRequest, type InboundResponse, letIn } from './http.js';
 import { Inbound, type InboundOptions } from './inbound.js';
 import { refusalReply } from './refusal.js';
+import { takeParsed } from './taken-params.js';
 
 export type { InboundOptions } from './inbound.js';
 
@@ -14,7 +15,11 @@ interface Reply {
   send(body: string | Uint8Array): unknown;
 }
 
-type Hook = (request: { readonly raw: InboundRequest }, reply: Reply, done: () => void) => void;
+type Hook = (
+  request: { readonly raw: InboundRequest; readonly query?: unknown },
+  reply: Reply,
+  done: () => void,
+) => void;
 
 /** As much of a Fastify 5 instance as the plugin uses. */
 export interface FastifyInstanceLike {
@@ -35,6 +40,8 @@ function plugin(fastify: FastifyInstanceLike, given: InboundOptions, done: () =>
     const go = (refusal: Passage): void => {
       if (refusal === undefined) {
         letIn(request.raw, reply.raw, context);
+        // Fastify has read it before the first hook.
+        if (context.takenParams !== undefined) takeParsed(request.query, context.takenParams);
         withAmbient(context, next);
         return;
       }

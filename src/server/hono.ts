@@ -1,10 +1,13 @@
+import type { IncomingMessage } from 'node:http';
 import { withAmbient } from '../core/ambient.js';
 import type { HeaderFields } from '../core/headers.js';
+import { otherParams } from '../identity/authn/locations.js';
 import type { InboundContext, InboundHeaders } from './context.js';
 import { isEventStream } from './event-stream.js';
 import { answer, contextFor, type InboundRequest, type InboundResponse } from './http.js';
 import { Inbound, type InboundOptions } from './inbound.js';
 import { refusalReply } from './refusal.js';
+import { takeParams } from './taken-params.js';
 import { WebView } from './view.js';
 
 export type { InboundOptions } from './inbound.js';
@@ -43,6 +46,7 @@ export function meshMiddleware(
       return new Response(body, { status, headers: new Headers(pairs(headers)) });
     }
     addRequestHeaders(c, context);
+    takeFromUrl(c, context, node?.incoming);
     try {
       await withAmbient(context, next);
       // Hono makes the response last: what was said before it may be lost.
@@ -75,6 +79,19 @@ function addRequestHeaders(c: HonoContextLike, context: InboundContext): void {
     c.req.raw = new Request(raw, { headers });
     contexts.set(c.req.raw, context);
   }
+}
+
+/** The address of a request cannot be changed: there is another request with what is left of it. */
+function takeFromUrl(c: HonoContextLike, context: InboundContext, incoming: InboundRequest | undefined): void {
+  const { takenParams } = context;
+  if (takenParams === undefined) return;
+  if (incoming !== undefined) takeParams(incoming as IncomingMessage, takenParams);
+  const { raw } = c.req;
+  const url = otherParams(raw.url, takenParams);
+  if (url === raw.url) return;
+  const { method, headers, body, signal } = raw;
+  c.req.raw = new Request(url, { method, headers, signal, ...(body !== null && { body, duplex: 'half' }) });
+  contexts.set(c.req.raw, context);
 }
 
 /** Those that are named are replaced; one without a value is taken away. */

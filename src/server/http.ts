@@ -7,6 +7,7 @@ import { type HeadedResponse, releaseEventStream } from './event-stream.js';
 import type { Passage } from './gate.js';
 import { type ReportingResponse, reportInHead } from './orca/http.js';
 import { type Refusal, refusalReply } from './refusal.js';
+import { takeFromPath, takeParams } from './taken-params.js';
 import { carrierOf } from './tls/carrier.js';
 import { type InboundView, viewOf } from './view.js';
 import { changeFields, replacing } from './xds/header-changes.js';
@@ -82,7 +83,12 @@ export function enter<R>(
 
 /** What the gates want of the response of a request that has passed them. */
 export function letIn(request: InboundRequest, response: InboundResponse, context: InboundContext): void {
-  const { replyHeaders, requestHeaders } = context;
+  const { replyHeaders, requestHeaders, takenParams } = context;
+  if (takenParams !== undefined) {
+    const node = request as IncomingMessage | Http2ServerRequest;
+    takeParams(node, takenParams);
+    if ('stream' in node) takeFromPath(node.headers, node.rawHeaders, takenParams);
+  }
   if (requestHeaders !== undefined) {
     context.requestHeaders = undefined;
     const changes = replacing(requestHeaders);

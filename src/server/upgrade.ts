@@ -4,6 +4,7 @@ import { withAmbient } from '../core/ambient.js';
 import type { Passage } from './gate.js';
 import { Inbound, type InboundOptions } from './inbound.js';
 import { refuseOn } from './socket-answer.js';
+import { takeParams } from './taken-params.js';
 import { Http1View } from './view.js';
 import { replacing } from './xds/header-changes.js';
 import { changeRequest } from './xds/http1-headers.js';
@@ -40,6 +41,7 @@ export function meshUpgrade<Q extends IncomingMessage>(
       }
       inbound.withdrawn(context);
       if (context.requestHeaders !== undefined) changeRequest(request, replacing(context.requestHeaders));
+      if (context.takenParams !== undefined) takeParams(request, context.takenParams);
       withAmbient(context, () => listener(request, socket, head));
     };
     socket.once('close', () => context.callerGone());

@@ -9,6 +9,8 @@ import { carrierOf, sourceOf } from './tls/carrier.js';
 
 /** A request that came in, as routes and policies see it. */
 export interface InboundView extends RequestView {
+  /** Path and query; whoever takes something out of the query, for those who come after, does so here. */
+  path: string;
   /** Of its verified token; where routes match by claims, whoever chooses one says them. */
   claims?: RequestView['claims'];
   /** IP address at the other end of the connection; undefined where it is not known. */
@@ -28,7 +30,7 @@ export class Http1View implements InboundView {
   readonly scheme: Scheme = 'http';
   readonly method: string;
   readonly host: string;
-  readonly path: string;
+  path: string;
   readonly raw: object;
   #headers: HeaderFields | undefined;
 
@@ -78,7 +80,7 @@ export class Http2View implements InboundView {
   readonly scheme: Scheme = 'http';
   readonly method: string;
   readonly host: string;
-  readonly path: string;
+  path: string;
   #headers: HeaderFields | undefined;
 
   constructor(
@@ -117,7 +119,7 @@ export class WebView implements InboundView {
   readonly scheme: Scheme;
   readonly method: string;
   readonly host: string;
-  readonly path: string;
+  path: string;
   readonly peer = undefined;
   readonly raw: object;
   #headers: HeaderFields | undefined;

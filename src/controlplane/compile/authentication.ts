@@ -47,7 +47,7 @@ export class JwtFilters {
   /** What is valid, and surely not as meant. */
   advise(references: References, keyFileFault: (path: string) => string | undefined = () => undefined): void {
     for (const policy of this.policies) {
-      policy.spec.jwt?.forEach(({ fromParams, forwardOriginalToken, jwksFile }, index) => {
+      policy.spec.jwt?.forEach(({ jwksFile }, index) => {
         const fault = jwksFile === undefined ? undefined : keyFileFault(jwksFile);
         if (fault !== undefined)
           references.report(
@@ -56,10 +56,6 @@ export class JwtFilters {
             `has no keys, read from this folder, and servers refuse all tokens without them: ${fault}`,
             { expected: 'a file with a JWKS' },
           );
-        if (fromParams === undefined || forwardOriginalToken) return;
-        const message =
-          'tokens in the query are not taken out of it, so that the application sees them: have them come in a header or a cookie, or say forwardOriginalToken: true';
-        references.report(policy, ['spec', 'jwt', index, 'fromParams'], message);
       });
     }
   }

@@ -8,7 +8,7 @@ import type { VerifiedToken } from './verifier.js';
 
 /**
  * What the application is to see: claims in their headers, the payload in its own, and no token where it is not to be forwarded. An empty list takes a header away:
- * those that are handed on are, whatever a client has put there. Of tokens in the query nothing can be taken away here; `headers` are the request's, for its cookies.
+ * those that are handed on are, whatever a client has put there. Tokens in the query are no matter of headers (`otherParams`); `headers` are the request's, for its cookies.
  */
 export function changesFor(
   providers: readonly JwtProvider[],

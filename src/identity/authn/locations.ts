@@ -43,6 +43,20 @@ function params(path: string, names: readonly string[]): string[] {
   return names.flatMap((name) => query.getAll(name));
 }
 
+/** A path without these parameters of its query, as it came otherwise; without the query where none is left. */
+export function otherParams(path: string, names: readonly string[]): string {
+  const start = path.indexOf('?');
+  if (start < 0) return path;
+  const end = path.indexOf('#', start);
+  const query = path.slice(start + 1, end < 0 ? undefined : end);
+  const kept = query
+    .split('&')
+    .filter((pair) => ![...new URLSearchParams(pair).keys()].some((name) => names.includes(name)));
+  const left = kept.join('&');
+  if (left === query) return path;
+  return `${path.slice(0, start)}${left === '' ? '' : `?${left}`}${end < 0 ? '' : path.slice(end)}`;
+}
+
 function cookies(field: string | string[] | undefined, names: readonly string[]): string[] {
   return pairsOf(field).flatMap((pair) => {
     if (!isOneOf(pair, names)) return [];

@@ -5,6 +5,7 @@ import { type InboundContext, inboundContext } from '../context.js';
 import { goOn, pass } from '../gate.js';
 import { answer, letIn } from '../http.js';
 import { endWith, refuseOn } from '../socket-answer.js';
+import { takeParams } from '../taken-params.js';
 import type { Requester } from '../tls/with-peer.js';
 import { Http1View } from '../view.js';
 import type { Refuse, Serve } from './chain-routes.js';
@@ -117,6 +118,7 @@ export class Http1Connection {
       // A tunnel stays open for as long as it likes: it has no place that others wait for, and teaches nothing.
       for (const gate of gates) gate.withdrawn?.(context);
       if (context.requestHeaders !== undefined) changeRequest(request, replacing(context.requestHeaders));
+      if (context.takenParams !== undefined) takeParams(request, context.takenParams);
       requester.caller = context.caller;
       take();
     });

@@ -10,6 +10,7 @@ import type { Protocol } from '../../core/call.js';
 import { type InboundContext, inboundContext } from '../context.js';
 import { goOn, pass } from '../gate.js';
 import { Http2Drain } from '../http2-drain.js';
+import { takeFromPath } from '../taken-params.js';
 import { carryPeer } from '../tls/carrier.js';
 import { type Requester, withPeer } from '../tls/with-peer.js';
 import { grpcRefusalHeaders, type Refusal, refusalReply } from '../refusal.js';
@@ -158,6 +159,7 @@ export class Http2Face implements Face {
       requester.caller = context.caller;
       letIn(stream, context);
       if (context.requestHeaders !== undefined) changeFields(headers, raw, replacing(context.requestHeaders));
+      if (context.takenParams !== undefined) takeFromPath(headers, raw, context.takenParams);
       routed();
     });
   }

@@ -80,18 +80,6 @@ describe('what is valid and surely not as meant is warned of', () => {
     const fault = requestPolicyYaml('FaultPolicy', 'f', 'kind: Service, name: d', 'side: server, reset: {}');
     expect(warned(serviceYaml('d', 'dns: "db.example.com:1"') + fault)).toEqual(['FaultPolicy/f spec.side']);
   });
-
-  test('tokens in the query that the application is not to see, which nobody takes out of it', () => {
-    const policy = (more: string): string => `---
-apiVersion: inmesh.dev/v1alpha1
-kind: AuthenticationPolicy
-metadata: { name: users }
-spec: { jwt: [{ issuer: i, jwks: '{"keys":[]}', ${more} }] }
-`;
-    expect(warned(A + policy('fromParams: [t]'))).toEqual(['AuthenticationPolicy/users spec.jwt[0].fromParams']);
-    expect(warned(A + policy('fromParams: [t], forwardOriginalToken: true'))).toEqual([]);
-    expect(warned(A + policy('fromCookies: [t]'))).toEqual([]);
-  });
 });
 
 describe('policies of servers for rules that match by claims', () => {
