@@ -26,7 +26,8 @@ export async function run(args: readonly string[], io: Io): Promise<ExitCode> {
   }
 }
 
-function describe(io: Io, done: (code: ExitCode) => void): Command {
+/** All commands and their flags; `done` is told how the one that ran has ended. */
+export function describe(io: Io, done: (code: ExitCode) => void): Command {
   const program = new Command('inmesh')
     .description('A service mesh inside the process: its control plane, its proxy and its tools.')
     .version(VERSION)

@@ -51,10 +51,13 @@ export interface ControlPlaneOptions {
   readonly admin?: string;
   /** Default: silent. */
   readonly logger?: Logger;
+  /** For tests. Default: the system's. */
   readonly clock?: Clock;
+  /** Where its metrics and events go, as those of a mesh do. Default: nowhere. */
   readonly meter?: Meter;
   /** How changes in a row become one push. Default: 100 ms of quiet, 10 s at most. */
   readonly debounce?: Partial<DebounceOptions>;
+  /** Of what is served over ADS, and to how many. */
   readonly limits?: Partial<AdsServerLimits>;
 }
 

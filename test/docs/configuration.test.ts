@@ -7,6 +7,7 @@ import { LATER_KINDS } from '../../src/controlplane/yaml/kinds.js';
 import { LISTENER } from '../../src/core/resources.js';
 import { compileYaml, httpRouteYaml, listenersOf, routesOf, serviceYaml } from '../support/mesh-yaml.js';
 import { fieldsMarkdown, MARKED, SUBJECTS } from './support/fields.js';
+import { OPTION_TABLES } from './support/options.js';
 import { DOCS, pathOf, readDoc, sections, table } from './support/markdown.js';
 import { constantOf, filesBelow, membersOf } from './support/sources.js';
 
@@ -40,6 +41,13 @@ test.each([...SUBJECTS])(
   'the fields of %s are those of its schema (npx tsx test/docs/support/write-tables.ts)',
   (subject) => {
     expect(MARKED(subject).exec(doc)?.[2]).toBe(fieldsMarkdown(subject));
+  },
+);
+
+test.each(Object.entries(OPTION_TABLES))(
+  'the options of %s are those that it has (npx tsx test/docs/support/write-tables.ts)',
+  (subject, generated) => {
+    expect(MARKED(subject).exec(doc)?.[2]).toBe(generated());
   },
 );
 

@@ -36,6 +36,7 @@ export interface CaServerOptions extends Omit<AuthorityOptions, 'directory' | 'c
    * authority.
    */
   readonly attestors?: readonly Attestor[];
+  /** Of requests that wait for their certificate. */
   readonly queue?: Partial<SigningQueueOptions>;
 }
 

@@ -25,7 +25,9 @@ export interface AuthorityOptions {
   readonly maxLeafMs?: number;
   /** How long a new root is trusted before it signs, in milliseconds. Default 1 h. */
   readonly distributeMs?: number;
+  /** Lifetime of a root, in milliseconds, 1 s to 20 years. Default 10 years. */
   readonly rootMs?: number;
+  /** Lifetime of an intermediate, in milliseconds, 1 s to 10 years; at half of it there is a new one. Default 1 year. */
   readonly intermediateMs?: number;
   readonly clock?: Clock;
   readonly logger?: Logger;
