@@ -1,5 +1,7 @@
 import { access } from 'node:fs/promises';
 import { FlagsError, type KubernetesFlags, kubernetesOf, type SignerFlags, signerOf } from './ca-flags.js';
+import { systemClock } from '../core/clock.js';
+import { systemRandom } from '../core/random.js';
 import { EXIT, type ExitCode, type Io, type LogLevelName, messageOf, type OutputFormat, withPort } from './io.js';
 
 export interface ControlPlaneCommandOptions extends KubernetesFlags, SignerFlags {
@@ -13,6 +15,8 @@ export interface ControlPlaneCommandOptions extends KubernetesFlags, SignerFlags
   readonly caListen?: string;
   readonly trustDomain?: string;
   readonly tls?: 'off' | 'permissive' | 'strict';
+  /** False: `--no-xds-identity-check`. */
+  readonly xdsIdentityCheck?: boolean;
   readonly logLevel: LogLevelName;
   readonly output: OutputFormat;
 }
@@ -59,13 +63,22 @@ export async function controlplane(options: ControlPlaneCommandOptions, io: Io):
       return EXIT.failed;
     }
   }
-  const { startControlPlane } = await import('../controlplane/index.js');
+  const [{ startControlPlane }, { createObservability }] = await Promise.all([
+    import('../controlplane/index.js'),
+    import('../observability/observability.js'),
+  ]);
   const logger = io.logger(options.logLevel);
+  const observability = createObservability({
+    ...{ service: 'control-plane', clock: systemClock, random: systemRandom, logger, tracing: 'off' },
+  });
   const running = await startControlPlane({
     listen,
     logger,
+    meter: observability.meter,
+    metrics: () => observability.prometheus(),
     ...(config && { config }),
     ...(directory !== undefined && { ca, ...(tls !== undefined && { tls }) }),
+    ...(options.xdsIdentityCheck === false && { xdsIdentityCheck: false }),
     ...(rateLimits && { rateLimits, ...(redis !== undefined && { rateLimitRedis: redis }) }),
     ...(admin === undefined ? {} : { admin }),
   });
@@ -97,6 +110,7 @@ export async function controlplane(options: ControlPlaneCommandOptions, io: Io):
   }
   await stopped;
   await running.close();
+  await observability.close();
   return EXIT.ok;
 }
 

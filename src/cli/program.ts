@@ -67,7 +67,8 @@ export function describe(io: Io, done: (code: ExitCode) => void): Command {
         '--tls <mode>',
         'of xDS, with --ca: strict asks for certificates of the mesh, permissive, which is the default, takes clear text as well',
       ).choices(['off', 'permissive', 'strict']),
-    );
+    )
+    .option('--no-xds-identity-check', 'serve clients whose node says that it is another than its certificate');
   signerFlags(kubernetesFlags(controlplane))
     .addOption(logLevel())
     .addOption(output())

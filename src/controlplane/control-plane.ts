@@ -45,6 +45,11 @@ export interface ControlPlaneOptions {
    * clear text. Default: `permissive` with `ca`, else `off`.
    */
   readonly tls?: 'off' | 'permissive' | 'strict';
+  /**
+   * Whether a client with a certificate must be who its node says: `NAMESPACE` and `SERVICE_ACCOUNT` in the node's metadata, where they are said, are those of its SPIFFE ID (istiod's
+   * `PILOT_ENABLE_XDS_IDENTITY_CHECK`). Default true.
+   */
+  readonly xdsIdentityCheck?: boolean;
   /** Where ADS is served: `host:port`, port 0 takes a free one. Default `127.0.0.1:18000`. */
   readonly listen?: string;
   /** Where the admin pages are served over HTTP: `host:port`. Default: nowhere. */
@@ -55,6 +60,8 @@ export interface ControlPlaneOptions {
   readonly clock?: Clock;
   /** Where its metrics and events go, as those of a mesh do. Default: nowhere. */
   readonly meter?: Meter;
+  /** What the meter has counted, as Prometheus text, for `/metrics` of the admin pages. Default: there is no such page. */
+  readonly metrics?: () => string;
   /** How changes in a row become one push. Default: 100 ms of quiet, 10 s at most. */
   readonly debounce?: Partial<DebounceOptions>;
   /** Of what is served over ADS, and to how many. */
@@ -103,11 +110,13 @@ const OPTIONS = [
   'rateLimitRedis',
   'ca',
   'tls',
+  'xdsIdentityCheck',
   'listen',
   'admin',
   'logger',
   'clock',
   'meter',
+  'metrics',
   'debounce',
   'limits',
 ];
@@ -126,6 +135,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const tls = tlsOf(options);
   if (!['off', 'permissive', 'strict'].includes(tls))
     throw new DecodeError('options.tls', `must be off, permissive or strict, got ${shown(tls)}`);
+  if (!['boolean', 'undefined'].includes(typeof options.xdsIdentityCheck))
+    throw new DecodeError('options.xdsIdentityCheck', `must be true or false, got ${shown(options.xdsIdentityCheck)}`);
   if (tls !== 'off' && options.ca === undefined)
     throw new TypeError('startControlPlane: tls needs a certificate: give ca');
   const listen = parseListenAddress(options.listen ?? DEFAULT_LISTEN, 'options.listen');
@@ -161,8 +172,8 @@ async function openCa(ca: true | CaServerOptions, options: ControlPlaneOptions, 
   const { CaServer, DEFAULT_CA_LISTEN, parseCaOptions } = await import('./ca/server.js');
   const given = parseCaOptions(ca, 'options.ca');
   const listen = parseListenAddress(given.listen ?? DEFAULT_CA_LISTEN, 'options.ca.listen');
-  const { clock = systemClock, logger = silentLogger } = options;
-  return { listen, server: await CaServer.open(given, listen, { clock, random: systemRandom, logger, codec }) };
+  const { clock = systemClock, logger = silentLogger, meter = noMeter } = options;
+  return { listen, server: await CaServer.open(given, listen, { clock, random: systemRandom, logger, meter, codec }) };
 }
 
 class RunningControlPlane implements ControlPlane {
@@ -197,7 +208,10 @@ class RunningControlPlane implements ControlPlane {
       if (limits !== undefined) server.addService(limits.definition, limits.implementation);
     };
     const port = opened === undefined || tls === 'off' ? undefined : securePort(opened.server, tls, common);
-    this.#ads = new AdsServer({ ...common, codec, identifier: 'inmesh', limits, addServices, port });
+    this.#ads = new AdsServer({
+      ...{ ...common, codec, identifier: 'inmesh', limits, addServices, port },
+      checkNodes: options.xdsIdentityCheck,
+    });
     this.#lastGood = new LastGood({
       ...common,
       meter,
@@ -270,6 +284,7 @@ class RunningControlPlane implements ControlPlane {
       status: () => this.status(),
       snapshot: () => this.#ads.snapshot,
       sessions: () => this.#ads.sessions,
+      metrics: this.options.metrics,
     };
     this.#admin = new AdminServer({ listen, source, clock: this.#clock, logger: this.#logger });
     this.adminPort = await this.#admin.listen();

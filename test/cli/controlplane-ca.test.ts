@@ -8,6 +8,7 @@ import { systemClock } from '../../src/core/clock.js';
 import { silentLogger } from '../../src/core/log.js';
 import { systemRandom } from '../../src/core/random.js';
 import { caIdentity } from '../../src/identity/sources/ca.js';
+import { meshClient } from '../../src/index.js';
 import { PkiServer, vaultAnswer } from '../controlplane/ca/pki-server.js';
 import { runCommand } from '../support/cli.js';
 
@@ -48,8 +49,9 @@ async function start(...flags: string[]) {
     return ended;
   });
   const first = await Promise.race([out, ended]);
-  if (typeof first === 'number') return { code: first, err, address: '' };
-  return { code: undefined, err, address: (JSON.parse(first) as { readonly ca: string }).ca };
+  if (typeof first === 'number') return { code: first, err, address: '', xds: '', admin: '' };
+  const { ca: address, xds, admin } = JSON.parse(first) as Readonly<Record<'ca' | 'xds' | 'admin', string>>;
+  return { code: undefined, err, address, xds, admin };
 }
 
 const ca = (): string => join(folder, 'ca');
@@ -90,6 +92,17 @@ test('service accounts of a cluster have certificates, where its issuer and keys
       .sign(privateKey);
   expect(await joined(address, await token('mesh'))).toBe(ID);
   await expect(joined(address, await token('inmesh'))).rejects.toThrow(/service account token is not good/);
+});
+
+test('what the authority does is on the admin page /metrics', async () => {
+  const { address, admin } = await withCa('--admin', '127.0.0.1:0');
+  const { out } = await runCommand(['ca', 'token', 'create', ID, '--dir', ca()]);
+  await joined(address, out.trim());
+  await expect(joined(address, 'nonsense')).rejects.toThrow(/no kind/);
+  const text = await (await fetch(`${admin}/metrics`)).text();
+  expect(text).toContain('mesh_ca_certificates_issued{mesh_ca_attestor="join-token"} 1');
+  expect(text).toContain('mesh_ca_certificates_refused{mesh_ca_attestor="none",mesh_ca_reason="unauthenticated"} 1');
+  expect(text).toMatch(/^mesh_ca_root_expiration_timestamp_seconds \d{10}/m);
 });
 
 describe('somebody else signs', () => {
@@ -162,4 +175,27 @@ test('no flag takes the token of Vault itself: arguments are seen by all who are
     code: 2,
     err: expect.stringMatching(/unknown option '--vault-token'/),
   });
+});
+
+test('who says that he is another than his certificate is served with --no-xds-identity-check, and not without it', async () => {
+  const config = join(folder, 'mesh.yaml');
+  writeFileSync(config, 'apiVersion: v1\nkind: Service\nmetadata: { name: a }\nspec: { endpoints: ["127.0.0.1:1"] }\n');
+  const served = async (...flags: string[]): Promise<string> => {
+    const { address, xds } = await withCa('--config', config, '--tls', 'strict', ...flags);
+    const joinToken = (await runCommand(['ca', 'token', 'create', ID, '--dir', ca()])).out.trim();
+    const mesh = meshClient({
+      xds: {
+        node: { metadata: { SERVICE_ACCOUNT: 'payments' } },
+        xds_servers: [{ server_uri: xds, channel_creds: [{ type: 'inmesh_identity' }] }],
+      },
+      ...{ identity: { ca: { address, joinToken, spiffeId: ID } }, logger: silentLogger },
+    });
+    closing.push(() => mesh.close());
+    return mesh.ready('a').then(
+      () => 'served',
+      (error: Error) => error.message,
+    );
+  };
+  expect(await served()).toMatch(/SERVICE_ACCOUNT "payments", and its certificate is that of spiffe:.*\/sa\/cart/);
+  expect(await served('--no-xds-identity-check')).toBe('served');
 });

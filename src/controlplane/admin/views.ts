@@ -12,11 +12,13 @@ const iso = (wallMs: number | undefined): string | undefined =>
 
 /** One client for `/clients`. */
 export function clientView(session: Session) {
-  const { node, peer, connectedAt, stream } = session;
+  const { node, principal, peer, connectedAt, stream } = session;
   return {
     node: node.id,
     cluster: node.cluster,
     userAgent: node.userAgent,
+    /** SPIFFE ID of its certificate: what it is, whatever it says. */
+    principal,
     peer,
     connectedAt: iso(connectedAt),
     /** Has accepted everything of the newest configuration that it asked for. */

@@ -25,6 +25,8 @@ export interface AdsServerOptions {
   readonly logger: Logger;
   readonly identifier: string;
   readonly limits?: Partial<AdsServerLimits>;
+  /** Clients with a certificate must be who their node says (`nodeProblem`). Default true. */
+  readonly checkNodes?: boolean | undefined;
   /** Adds what else is served on the same port. */
   readonly addServices?: ((server: Server) => void) | undefined;
   /** The port, in place of one in clear text: given what takes its connections. */
@@ -136,9 +138,10 @@ export class AdsServer {
       call.emit('error', { code: this.#closing ? UNAVAILABLE : RESOURCE_EXHAUSTED, details });
       return;
     }
-    const { clock, logger, identifier } = this.#options;
+    const { clock, logger, identifier, checkNodes: checkNode = true } = this.#options;
     const { maxNames, holdMs, warmingMs } = this.#limits;
-    const options = { clock, logger, identifier, only, maxNames, holdMs, warmingMs };
+    const principal = this.#port?.peerAt(call.getPeer())?.spiffeId;
+    const options = { clock, logger, identifier, only, maxNames, holdMs, warmingMs, principal, checkNode };
     const onClosed = (): void => {
       this.#sessions.delete(session);
       this.#behind.delete(session);

@@ -6,6 +6,7 @@ import { shortType } from '../snapshot/consistency.js';
 import type { Snapshot } from '../snapshot/snapshot.js';
 import type { Wanted } from '../subscription/subscribe.js';
 import { ClientStream, type StreamResponse } from './client-stream.js';
+import { nodeProblem } from './node-identity.js';
 import { type NodeInfo, nodeInfo, UNKNOWN_NODE } from './node-info.js';
 import type { ReadRequest, Wording } from './wire.js';
 
@@ -20,11 +21,16 @@ export interface SessionOptions {
   readonly maxNames: number;
   readonly holdMs: number;
   readonly warmingMs: number;
+  /** SPIFFE ID of the certificate that the client showed; undefined: none. */
+  readonly principal: string | undefined;
+  /** The node must be who the certificate says that it is. */
+  readonly checkNode: boolean;
   readonly onClosed: () => void;
 }
 
 /** google.rpc.Code, as far as we use it. */
 const INVALID_ARGUMENT = 3;
+const PERMISSION_DENIED = 7;
 const RESOURCE_EXHAUSTED = 8;
 const INTERNAL = 13;
 
@@ -62,6 +68,10 @@ export class Session {
     for (const event of ['cancelled', 'error', 'close'] as const) call.on(event, () => this.#closedBy(event));
   }
 
+  get principal(): string | undefined {
+    return this.#options.principal;
+  }
+
   get node(): NodeInfo {
     return this.#node;
   }
@@ -79,7 +89,7 @@ export class Session {
 
   #request({ node, typeUrl, ...request }: ReadRequest): void {
     const { logger, clock } = this.#options;
-    if (node !== undefined && this.#node === UNKNOWN_NODE) this.#introduce(nodeInfo(node));
+    if (node !== undefined && this.#node === UNKNOWN_NODE && !this.#introduce(nodeInfo(node))) return;
     const type = this.#type(typeUrl);
     if (type === undefined || this.#isTooMuch(namesIn(request.wanted))) return;
     const outcome = this.stream.request(type, request, clock.wallTime());
@@ -120,14 +130,23 @@ export class Session {
     return true;
   }
 
-  #introduce(node: NodeInfo): void {
+  /** False: it may not be who it says, and was refused. */
+  #introduce(node: NodeInfo): boolean {
+    const { principal, checkNode } = this.#options;
     this.#node = node;
+    const problem = checkNode && principal !== undefined ? nodeProblem(node, principal) : undefined;
+    if (problem !== undefined) {
+      this.#refuse(PERMISSION_DENIED, problem);
+      return false;
+    }
     this.#options.logger.info('client connected', {
       node: node.id,
       cluster: node.cluster,
       userAgent: node.userAgent,
       peer: this.peer,
+      ...(principal !== undefined && { principal }),
     });
+    return true;
   }
 
   #sent({ type, version, nonce, resources }: StreamResponse): void {

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { Debounce } from '../../../src/controlplane/server/debounce.js';
 import { isLoopback, parseListenAddress } from '../../../src/controlplane/server/listen-address.js';
+import { nodeProblem } from '../../../src/controlplane/server/node-identity.js';
 import { nodeInfo } from '../../../src/controlplane/server/node-info.js';
+import { structOf } from '../../../src/xds/bootstrap/struct.js';
 import { FakeClock } from '../../support/fake-clock.js';
 
 describe('a debounce of 100 ms, 10 s at most', () => {
@@ -78,16 +80,50 @@ describe('what a client says of itself', () => {
       id: 'a',
       cluster: 'b',
       userAgent: 'gRPC C-core/1.62.0',
+      namespace: '',
+      serviceAccount: '',
     });
     const build = { version: { major_number: 1, minor_number: 31 } };
     expect(nodeInfo({ user_agent_name: 'envoy', user_agent_build_version: build }).userAgent).toBe('envoy/1.31.0');
   });
 
   it('is cut short, and anything that is not text is left out', () => {
-    expect(nodeInfo({ id: 'x'.repeat(1_000), cluster: 7 })).toEqual({
+    const metadata = structOf({ NAMESPACE: 7, SERVICE_ACCOUNT: { string_value: 'web' } }, 'metadata');
+    expect(nodeInfo({ id: 'x'.repeat(1_000), cluster: 7, metadata })).toEqual({
       id: 'x'.repeat(256),
       cluster: '',
       userAgent: '',
+      namespace: '',
+      serviceAccount: '',
     });
+  });
+});
+
+describe('whether a client may be who it says', () => {
+  const of = (NAMESPACE?: string, SERVICE_ACCOUNT?: string) =>
+    nodeInfo({ id: 'n', cluster: 'anything', metadata: structOf({ NAMESPACE, SERVICE_ACCOUNT }, 'metadata') });
+  const WEB = 'spiffe://cluster.local/ns/prod/sa/web';
+
+  it.each([
+    ['says nothing', of(), WEB],
+    ['says both', of('prod', 'web'), WEB],
+    ['says one of them', of('prod'), WEB],
+    ['says the other', of(undefined, 'web'), WEB],
+    ['says nothing and has a SPIFFE ID of another form', of(), 'spiffe://cluster.local/web'],
+  ])('one that %s as its certificate does', (_, node, spiffeId) => {
+    expect(nodeProblem(node, spiffeId)).toBeUndefined();
+  });
+
+  it.each([
+    ['another namespace', of('default', 'web'), WEB],
+    ['another account', of('prod', 'payments'), WEB],
+    ['a part of it', of('prod', 'we'), WEB],
+    ['more than it', of('prod', 'web/x'), WEB],
+    ['what a SPIFFE ID of another form does not say', of('prod'), 'spiffe://cluster.local/web'],
+    ['what is further down in it', of('prod', 'web'), 'spiffe://cluster.local/x/ns/prod/sa/web'],
+  ])('one that says %s may not, and both are named', (_, node, spiffeId) => {
+    const problem = nodeProblem(node, spiffeId);
+    expect(problem).toContain(spiffeId);
+    expect(problem).toContain(`NAMESPACE "${node.namespace}"`);
   });
 });

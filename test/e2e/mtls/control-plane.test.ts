@@ -39,7 +39,8 @@ afterEach(async () => {
 });
 
 /** Any identity will do for the connection, when the bootstrap asks for it. */
-const under = (port: number) => ({
+const under = (port: number, node: object = {}) => ({
+  node,
   xds_servers: [{ server_uri: `127.0.0.1:${port}`, channel_creds: [{ type: 'inmesh_identity' }] }],
 });
 
@@ -50,10 +51,16 @@ async function issued(spiffeId: string): Promise<IdentityState> {
   return { identity: { spiffeId, certificates, privateKey, notBefore, notAfter }, trust: authority.trust };
 }
 
-function open(port: number, state: IdentityState) {
+function open(port: number, state: IdentityState, node?: object) {
   const source = memoryIdentity(state);
   const random = { next: () => 0, int: () => 0 };
-  const mesh = meshClient({ xds: under(port), identity: { source }, service: 'shop', logger: silentLogger, random });
+  const mesh = meshClient({
+    xds: under(port, node),
+    identity: { source },
+    service: 'shop',
+    logger: silentLogger,
+    random,
+  });
   meshes.push(mesh);
   return { mesh, source };
 }
@@ -95,3 +102,33 @@ test('a control plane that another authority vouches for is not spoken to, and t
     .catch((error: Error) => error.cause);
   expect(String(failed)).toMatch(/self.signed|not trusted|trust|issuer/i);
 });
+
+test('a client whose node says that it is another than its certificate is refused, and both are named; so that it is served one takes back the one or the other', async () => {
+  const payments = { metadata: { NAMESPACE: 'default', SERVICE_ACCOUNT: 'payments' } };
+  const known = (mesh: Mesh): Promise<string> =>
+    mesh.ready('reviews').then(
+      () => 'served',
+      (error: Error) => error.message,
+    );
+  const refused = await known(open(plane.port, await issued(SHOP), payments).mesh);
+  expect(refused).toMatch(
+    /gRPC status 7: node "shop~.*" says in its metadata that it is of NAMESPACE "default" and SERVICE_ACCOUNT "payments", and its certificate is that of spiffe:.*\/sa\/shop/,
+  );
+  const shop = { metadata: { NAMESPACE: 'default', SERVICE_ACCOUNT: 'shop' }, cluster: 'payments' };
+  expect(await known(open(plane.port, await issued(SHOP), shop).mesh)).toBe('served');
+  const ca = { directory: join(folder, 'ca'), listen: '127.0.0.1:0' };
+  const options = { config: join(folder, 'mesh.yaml'), listen: '127.0.0.1:0', ca };
+  const unchecked = await startControlPlane({ ...options, tls: 'strict', xdsIdentityCheck: false });
+  expect(await known(open(unchecked.port, await issued(SHOP), payments).mesh)).toBe('served');
+  await unchecked.close();
+  // In clear text there is nothing to compare with.
+  const clear = await startControlPlane({ ...options, tls: 'permissive' });
+  const xds = {
+    node: payments,
+    xds_servers: [{ server_uri: `127.0.0.1:${clear.port}`, channel_creds: [{ type: 'insecure' }] }],
+  };
+  const mesh = meshClient({ xds, service: 'shop', logger: silentLogger });
+  meshes.push(mesh);
+  expect(await known(mesh)).toBe('served');
+  await clear.close();
+}, 60_000);
