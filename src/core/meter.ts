@@ -127,6 +127,16 @@ export type MeshEvent =
       readonly expiresInMs: number;
       readonly detail: string;
     }
+  /** The certificate authority has certified a workload. `attestor`: by whom it was found out who it is. `notAfter`: wall-clock milliseconds. */
+  | {
+      readonly kind: 'ca:issued';
+      readonly attestor: string;
+      readonly spiffeId: string;
+      readonly serial: string;
+      readonly notAfter: number;
+    }
+  /** The certificate authority has refused a request. `attestor`: `none` where nobody knew what was shown. */
+  | { readonly kind: 'ca:refused'; readonly attestor: string; readonly reason: string }
   /** An active check (`http`, `grpc`, `tcp`) or the health watch (`watch`) has changed its mind of an endpoint. */
   | {
       readonly kind: 'health:changed';

@@ -40,6 +40,8 @@ const KINDS: Readonly<Record<MeshEvent['kind'], true>> = {
   'identity:rotate': true,
   'identity:failed': true,
   'identity:expiring': true,
+  'ca:issued': true,
+  'ca:refused': true,
   'health:changed': true,
 };
 const EVENT_KINDS = Object.keys(KINDS) as MeshEvent['kind'][];

@@ -83,6 +83,8 @@ test('everything that happens is published on diagnostics channels', () => {
     expiresInMs: 1,
     detail: 'no',
   });
+  mesh.meter.event({ kind: 'ca:issued', attestor: 'mtls', spiffeId: 's', serial: '1', notAfter: 1 });
+  mesh.meter.event({ kind: 'ca:refused', attestor: 'none', reason: 'unauthenticated' });
   mesh.meter.event({ kind: 'health:changed', cluster: 'c', endpoint: 'e', by: 'http', healthy: false });
   expect(heard).toEqual([...CHANNELS]);
   for (const name of CHANNELS) unsubscribe(name, listen);

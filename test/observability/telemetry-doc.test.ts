@@ -4,6 +4,7 @@ import { WRR_GAUGES } from '../../src/client/balancer/wrr-gauges.js';
 import { HEALTH_CHECK_GAUGES } from '../../src/client/health/counts.js';
 import { EJECTIONS_ACTIVE, EJECTIONS_ENFORCED, EJECTIONS_UNENFORCED } from '../../src/client/outlier/counts.js';
 import { CLUSTER_GAUGES } from '../../src/client/endpoints/gauges.js';
+import { CA_GAUGES } from '../../src/controlplane/ca/metrics.js';
 import { ConfigUnavailableError } from '../../src/core/errors.js';
 import { CHANNELS } from '../../src/observability/events.js';
 import { ACCESS_LOG_KEYS } from '../../src/observability/log/entry.js';
@@ -45,6 +46,12 @@ describe('metrics', () => {
         .map(([name]) => name)
         .sort(),
     ).toEqual(offered.sort());
+  });
+
+  test('the gauges of the certificate authority are as documented, and none is missing on either side', () => {
+    expect(tableRows(doc, 'Gauges of the certificate authority').map(([name]) => name)).toEqual(
+      Object.values(CA_GAUGES),
+    );
   });
 
   test('the gauges of faults are as documented', () => {

@@ -14,6 +14,8 @@ export interface AdminSource {
   status(): object;
   snapshot(): Snapshot | undefined;
   sessions(): Iterable<Session>;
+  /** Prometheus text. Undefined: nobody counts. */
+  readonly metrics?: (() => string) | undefined;
 }
 
 export interface AdminServerOptions {
@@ -44,9 +46,18 @@ const pagesOf = (source: AdminSource): Readonly<Record<string, Page>> => ({
     about: 'connected xDS clients: what they asked for, accepted and refused',
     serve: (response) => sendJson(response, 200, { clients: Array.from(source.sessions(), clientView) }),
   },
+  ...(source.metrics !== undefined && { '/metrics': metricsPage(source.metrics) }),
   '/config_dump': {
     about: 'the resources that are served; ?type=Cluster and ?name= narrow it down',
     serve: (response, url) => sendConfigDump(source, url, response),
+  },
+});
+
+const metricsPage = (metrics: () => string): Page => ({
+  about: 'all metrics as Prometheus text',
+  serve: (response) => {
+    head(response, 200, 'text/plain; version=0.0.4; charset=utf-8');
+    response.end(metrics());
   },
 });
 

@@ -93,6 +93,11 @@ export class CertificateAuthority {
     return this.#folder.state;
   }
 
+  /** Times that something could not be recorded, and so was not done. */
+  get recordFailures(): number {
+    return this.#folder.recordFailures;
+  }
+
   get news(): AuthorityNews {
     const { state } = this.#folder;
     if (this.#news?.state !== state) {

@@ -5,6 +5,7 @@ import type { Clock } from '../../core/clock.js';
 import { DecodeError, knownKeys, record, shown, string } from '../../core/decode.js';
 import type { IdentitySource } from '../../core/identity.js';
 import type { Logger } from '../../core/log.js';
+import { type Meter, noMeter } from '../../core/meter.js';
 import type { Random } from '../../core/random.js';
 import type { Codec } from '../../xds/wire/index.js';
 import type { ListenAddress } from '../server/listen-address.js';
@@ -16,6 +17,7 @@ import { kubernetesAttestor, type KubernetesOptions } from './attestation/kubern
 import { mtlsAttestor } from './attestation/mtls.js';
 import { CertificateAuthority } from './authority.js';
 import { authorityIdentity } from './authority-identity.js';
+import { CaMetrics } from './metrics.js';
 import type { Signer } from './signer.js';
 import { Certifier } from './service/certify.js';
 import { DEFAULT_QUEUE, SigningQueue, type SigningQueueOptions } from './service/queue.js';
@@ -47,6 +49,7 @@ interface Env {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  readonly meter?: Meter;
   /** With it, whom to believe and who was revoked are served on the same port (SDS). */
   readonly codec?: Codec;
 }
@@ -70,6 +73,7 @@ export class CaServer {
   readonly tokens: JoinTokens;
   readonly #queue: SigningQueue;
   readonly #certifier: Certifier;
+  readonly #metrics: CaMetrics;
   readonly #signer: Signer | undefined;
   #server: Server | undefined;
   #port: TlsPort | undefined;
@@ -94,7 +98,9 @@ export class CaServer {
       ...(options.attestors ?? []),
       ...(options.kubernetes === undefined ? [] : [kubernetesAttestor(options.kubernetes, domain, { clock, logger })]),
     ];
-    this.#certifier = new Certifier({ authority, attestors, queue: this.#queue, clock, logger });
+    this.#metrics = new CaMetrics(env.meter ?? noMeter, authority, this.#queue, clock);
+    const metrics = this.#metrics;
+    this.#certifier = new Certifier({ authority, attestors, queue: this.#queue, metrics, clock, logger });
   }
 
   /** Opens the authority. `listen` serves it. */
@@ -164,6 +170,7 @@ export class CaServer {
           });
         });
       this.#port?.destroy();
+      this.#metrics.close();
       await this.identity.close();
       await this.authority.close();
     })();

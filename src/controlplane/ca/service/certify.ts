@@ -10,6 +10,7 @@ import type { CertificateAuthority } from '../authority.js';
 import { MAX_CSR_BYTES } from '../constants.js';
 import { CaError, SignerError } from '../errors.js';
 import { checkCsr } from '../x509/csr.js';
+import type { CaMetrics } from '../metrics.js';
 import type { SigningQueue } from './queue.js';
 
 export interface CertifierOptions {
@@ -17,8 +18,17 @@ export interface CertifierOptions {
   /** Asked in this order; the first that knows the kind of evidence decides. */
   readonly attestors: readonly Attestor[];
   readonly queue: SigningQueue;
+  /** Default: nobody counts. */
+  readonly metrics?: CaMetrics;
   readonly clock: Clock;
   readonly logger: Logger;
+}
+
+/** What is known by now of whoever asks. Written as it is found out. */
+interface Who {
+  /** Name of who knows his kind of evidence. */
+  attestor: string | undefined;
+  attested: Attested | undefined;
 }
 
 /** What is between a request and the authority: who asks, whether it is his turn, and what he may be called. */
@@ -38,25 +48,28 @@ export class Certifier {
   /** `address`: of the caller, without its port. Rejects with a CaError. */
   async certify(request: CertificateRequest, evidence: Evidence, address: string): Promise<CertificateResponse> {
     const waitMs = this.#guesses.waitFor(address);
-    let attested: Attested | undefined;
+    const who: Who = { attestor: undefined, attested: undefined };
     try {
-      attested = await this.#attest(evidence, address, waitMs);
+      const known = await this.#attest(who, evidence, address, waitMs);
       if (request.csr.length > MAX_CSR_BYTES)
         throw new CaError('bad_request', `a CSR has ${MAX_CSR_BYTES} bytes at most`);
-      const known = attested;
-      return await this.#options.queue.run(known.spiffeId ?? known.by, () => this.#issue(request, known));
+      return await this.#options.queue.run(known.spiffeId ?? known.by, () => this.#issue(request, known, who));
     } catch (error) {
-      if (error instanceof CaError) await this.#refused(error, attested, address);
+      if (error instanceof CaError) await this.#refused(error, who, address);
       throw error;
     }
   }
 
   /** `waitMs`: for how long an address is not asked for what may be guessed. What cannot is let in then as well: many share an address, and one of them may try a stale token. */
-  async #attest(evidence: Evidence, address: string, waitMs: number): Promise<Attested> {
+  async #attest(who: Who, evidence: Evidence, address: string, waitMs: number): Promise<Attested> {
     const { attestors } = this.#options;
     const asked = waitMs > 0 ? attestors.filter(({ unguessable }) => unguessable) : attestors;
     const found = await attest(asked, evidence, this.#options);
-    if ('attested' in found) return found.attested;
+    who.attestor = found.by?.name;
+    if ('attested' in found) {
+      who.attested = found.attested;
+      return found.attested;
+    }
     const { by, refusal } = found;
     if (by === undefined && waitMs > 0)
       throw new CaError('too_many', 'too many requests of this address were refused', waitMs);
@@ -66,8 +79,12 @@ export class Certifier {
   }
 
   /** The names of a CSR are wishes: its SPIFFE ID must be one that attestation allows, and other names are not given. */
-  async #issue({ csr: pem, validitySeconds }: CertificateRequest, attested: Attested): Promise<CertificateResponse> {
-    const { authority } = this.#options;
+  async #issue(
+    { csr: pem, validitySeconds }: CertificateRequest,
+    attested: Attested,
+    { attestor = '' }: Who,
+  ): Promise<CertificateResponse> {
+    const { authority, metrics } = this.#options;
     const csr = checkCsr(pem);
     if (csr.uris.length > 1) throw new CaError('bad_request', 'the CSR asks for several URIs: an SVID has exactly one');
     const spiffeId = csr.uris[0] ?? attested.spiffeId;
@@ -79,7 +96,7 @@ export class Certifier {
     if (!attested.allows(spiffeId))
       throw new CaError('forbidden', 'the identity that the CSR asks for is not the one that was attested');
     await attested.checkKey?.(spiffeId, csr.publicKey);
-    const { certificates } = await authority
+    const { certificates, serial, notAfter } = await authority
       .issue({
         spiffeId,
         publicKey: csr.publicKey,
@@ -92,6 +109,7 @@ export class Certifier {
       })
       .catch((error: unknown) => this.#signerFailed(error));
     this.#signerTrouble.over();
+    metrics?.issued(attestor, spiffeId, serial, notAfter);
     const root = authority.signingRoot;
     return { chain: root === undefined ? certificates : [...certificates, root] };
   }
@@ -108,16 +126,18 @@ export class Certifier {
   /** Whoever is turned away because there is no room has done nothing wrong. */
   async #refused(
     { reason, message: detail, cause }: CaError,
-    attested: Attested | undefined,
+    { attestor, attested }: Who,
     address: string,
   ): Promise<void> {
+    this.#options.metrics?.refused(attestor, reason);
     if (reason === 'too_many' || reason === 'unavailable') return;
     const omitted = attested === undefined ? this.#strangers.next() : 0;
     if (omitted === undefined) return;
     const { authority, logger } = this.#options;
     const event = { address, reason, detail, by: attested?.by, ...(omitted > 0 && { omitted }) };
     // Why exactly is for us alone: it may say how far a forger got.
-    logger.warn('a certificate was refused', { ...event, ...(cause !== undefined && { cause: String(cause) }) });
+    const why = reason === 'unauthenticated' && cause !== undefined ? { cause: String(cause) } : {};
+    logger.warn('a certificate was refused', { ...event, ...why });
     await authority
       .refused(event)
       .catch((problem: unknown) =>

@@ -14,6 +14,8 @@ export interface SigningQueueOptions {
 export const DEFAULT_QUEUE: SigningQueueOptions = { maxWaiting: 20_000, maxPerCaller: 2_000, batch: 64 };
 
 interface Job {
+  /** Since when it waits, monotonic milliseconds. */
+  readonly since: number;
   run(): Promise<void>;
   reject(error: Error): void;
 }
@@ -31,6 +33,8 @@ const ASSUMED_RATE = 200;
 export class SigningQueue {
   readonly #callers = new Map<string, Job[]>();
   #waiting = 0;
+  #served = 0;
+  #waitedMs = 0;
   #scheduled = false;
   #closed = false;
   #rate = ASSUMED_RATE;
@@ -45,6 +49,23 @@ export class SigningQueue {
     return this.#waiting;
   }
 
+  /** Requests that had their turn. */
+  get served(): number {
+    return this.#served;
+  }
+
+  /** How long these waited for it, together. */
+  get waitedMs(): number {
+    return this.#waitedMs;
+  }
+
+  /** How long whoever waits longest has waited; 0: nobody does. */
+  longestWaitMs(now: number): number {
+    let first = now;
+    for (const [job] of this.#callers.values()) if (job !== undefined) first = Math.min(first, job.since);
+    return now - first;
+  }
+
   /** Runs `work` when it is the caller's turn. */
   run<T>(caller: string, work: () => Promise<T>): Promise<T> {
     const { maxWaiting, maxPerCaller } = this.options;
@@ -57,7 +78,7 @@ export class SigningQueue {
       return Promise.reject(new CaError('too_many', `${what} wait to be signed: try again later`, retryAfterMs));
     }
     return new Promise<T>((resolve, reject) => {
-      line.push({ run: () => work().then(resolve, reject), reject });
+      line.push({ since: this.clock.now(), run: () => work().then(resolve, reject), reject });
       // A caller who is new stands behind the others.
       this.#callers.set(caller, line);
       this.#waiting++;
@@ -108,6 +129,8 @@ export class SigningQueue {
       if (line.length > 0) this.#callers.set(caller, line);
       if (job === undefined) continue;
       this.#waiting--;
+      this.#served++;
+      this.#waitedMs += this.clock.now() - job.since;
       return job;
     }
     return undefined;

@@ -32,6 +32,7 @@ export class CaFolder {
   #cancelLook: (() => void) | undefined;
   #reading = Promise.resolve();
   #closed = false;
+  #failures = 0;
 
   constructor(
     readonly directory: string,
@@ -48,6 +49,11 @@ export class CaFolder {
   get state(): CaState {
     if (this.#state === undefined) throw new CaError('state', `${this.directory} has not been opened`);
     return this.#state;
+  }
+
+  /** Times that what was to be recorded could not be: a disk is full, or gone. */
+  get recordFailures(): number {
+    return this.#failures;
   }
 
   async open(): Promise<void> {
@@ -71,8 +77,13 @@ export class CaFolder {
       });
       if (issued.length > 0 || events.length > 0 || after !== before) await held();
       // In this order: nothing is valid that was not recorded.
-      if (issued.length > 0) await this.issuedLog.append(issued, now);
-      if (events.length > 0) await this.#auditLog.append(events, now);
+      try {
+        if (issued.length > 0) await this.issuedLog.append(issued, now);
+        if (events.length > 0) await this.#auditLog.append(events, now);
+      } catch (error) {
+        this.#failures++;
+        throw error;
+      }
       if (after === undefined) return;
       const changed = after !== before;
       const next = changed ? { ...after, revision: (before?.revision ?? 0) + 1 } : after;
