@@ -4,6 +4,7 @@ import { WRR_GAUGES } from '../../src/client/balancer/wrr-gauges.js';
 import { HEALTH_CHECK_GAUGES } from '../../src/client/health/counts.js';
 import { EJECTIONS_ACTIVE, EJECTIONS_ENFORCED, EJECTIONS_UNENFORCED } from '../../src/client/outlier/counts.js';
 import { CLUSTER_GAUGES } from '../../src/client/endpoints/gauges.js';
+import { SECURITY_GAUGE } from '../../src/client/endpoints/security-gauge.js';
 import { CA_GAUGES } from '../../src/controlplane/ca/metrics.js';
 import { ConfigUnavailableError } from '../../src/core/errors.js';
 import { CHANNELS } from '../../src/observability/events.js';
@@ -31,6 +32,10 @@ describe('metrics', () => {
 
   test('the gauges of a cluster are as documented, and none is missing on either side', () => {
     expect(tableRows(doc, 'Gauges of a cluster').map(([name]) => name)).toEqual(Object.keys(CLUSTER_GAUGES));
+  });
+
+  test('the gauge of who talks to whom is as documented', () => {
+    expect(tableRows(doc, 'Who talks to whom').map(([name]) => name)).toEqual([SECURITY_GAUGE]);
   });
 
   test('the gauges of balancing and health are as documented, and none is missing on either side', () => {

@@ -5,6 +5,7 @@ import { Aggregate } from './aggregate.js';
 import { AggregateShare } from './aggregate-share.js';
 import { Cluster } from './cluster.js';
 import { offerGauges } from './gauges.js';
+import { offerSecurity } from './security-gauge.js';
 import { UnderWay } from './under-way.js';
 
 /** How often it is looked whether the last call is done with a cluster that no target names any more, in milliseconds. */
@@ -145,7 +146,11 @@ export class ClusterRegistry {
 
   #add(config: ClusterConfig, users: number): Entry {
     const cluster = new Cluster(config, this.env, this.#underWay);
-    const entry = { cluster, stopGauges: offerGauges(cluster, this.env.meter), users, stopLingering: undefined };
+    const stops = [offerGauges(cluster, this.env.meter), offerSecurity(cluster, this.env)];
+    const stopGauges = (): void => {
+      for (const stop of stops) stop();
+    };
+    const entry = { cluster, stopGauges, users, stopLingering: undefined };
     this.#clusters.set(identity(config), entry);
     return entry;
   }

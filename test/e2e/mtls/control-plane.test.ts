@@ -84,6 +84,10 @@ test('a certificate that is replaced has a new connection to a strict control pl
   await new Promise<void>((resolve) => between.listen(port, '127.0.0.1', resolve));
   const { mesh, source } = open(port, await issued(SHOP));
   expect((await askReviews(mesh)).spiffeId).toBe(SHOP);
+  const labels = `source_principal="${SHOP}",destination_principal="spiffe://cluster.local/ns/default/sa/reviews",connection_security_policy="mutual_tls"`;
+  expect(mesh.prometheus()).toMatch(
+    new RegExp(`^mesh_cluster_security\\{mesh_cluster="[^"]*reviews[^"]*",${labels}\\} 1$`, 'm'),
+  );
   const first = await connections.take();
   const closed = new Promise((resolve) => first.once('close', resolve));
   source.set(await issued(SHOP));
