@@ -7,6 +7,7 @@ import { type InboundContext, inboundContext } from '../server/context.js';
 import { downstreamOf, peerAddress } from '../server/downstream.js';
 import type { Passage } from '../server/gate.js';
 import type { ServerParts } from '../server/parts.js';
+import { canPeek, peekBody } from '../server/peek-body.js';
 import { grpcRefusalMetadata, type Refusal as ServerRefusal } from '../server/refusal.js';
 import { sourceOf } from '../server/tls/carrier.js';
 import type { InboundView } from '../server/view.js';
@@ -49,6 +50,7 @@ export class ProxyPolicies {
       headers,
       peer: peerAddress(socket),
       raw,
+      peek: canPeek(raw) ? (maxBytes) => peekBody(raw, headers, maxBytes) : undefined,
       source: sourceOf(socket),
       downstream: downstreamOf(socket, head.version === '2.0' ? 'HTTP/2' : `HTTP/${head.version}`),
     };
@@ -85,8 +87,11 @@ export function requestHeaders({ requestHeaders: changes }: InboundContext, head
 export function addReplyHeaders(context: InboundContext | undefined, headers: HeaderFields): void {
   const more = context?.replyHeaders;
   if (more === undefined) return;
-  for (const name in more)
+  for (const name in more) {
+    // The route of the call may have said the same already, and to browsers two values are none.
+    if (name.startsWith('access-control-')) delete headers[name];
     for (const value of [more[name] as string | string[]].flat()) appendHeader(headers, name, value);
+  }
 }
 
 /** A refusal of a server, as one of the proxy's. */

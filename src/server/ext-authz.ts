@@ -11,7 +11,7 @@ import type { InboundContext } from './context.js';
 import type { Gate, Passage } from './gate.js';
 import { lastAsking } from './last-asking.js';
 import { NO_OUTBOUND } from './outbound.js';
-import { canPeek, type PeekedBody, peekBody } from './peek-body.js';
+import type { PeekedBody } from './peek-body.js';
 import type { PolicyEnv } from './policies.js';
 import { NOBODY_WAITS, type Refusal } from './refusal.js';
 import type { SecurityPolicy } from './security.js';
@@ -76,10 +76,11 @@ class ExtAuthzGate implements Gate {
     const { share, denyOthers, body } = this.config;
     if (share < 1 && this.env.random.next() >= share) return denyOthers ? NOT_ASKED : undefined;
     if (body === undefined) return this.#ask(context, view, undefined);
-    // Of gRPC and HTTP/2. That it was not asked is no failure of the service's, which could let anybody in.
-    if (!canPeek(view.raw)) return body.partial ? this.#ask(context, view, UNSEEN) : NOT_SHOWN;
-    return peekBody(view.raw, body.maxBytes).then((peeked) =>
-      peeked.partial && !body.partial ? TOO_LARGE : this.#ask(context, view, peeked),
+    // That it was not asked is no failure of the service's, which could let anybody in.
+    const peeking = view.peek?.(body.maxBytes);
+    if (peeking === undefined) return body.partial ? this.#ask(context, view, UNSEEN) : NOT_SHOWN;
+    return peeking.then((peeked) =>
+      context.isLost ? NOBODY_WAITS : peeked.partial && !body.partial ? TOO_LARGE : this.#ask(context, view, peeked),
     );
   }
 

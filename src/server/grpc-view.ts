@@ -3,6 +3,8 @@ import type { Protocol, Scheme } from '../core/call.js';
 import { type HeaderFields, headerFields } from '../core/headers.js';
 import type { Source } from '../routing/request.js';
 import { type Peer, peerAddress } from './downstream.js';
+import type { PeekedBody } from './peek-body.js';
+import { grpcPeek } from './peek-grpc.js';
 import { sourceOf } from './tls/carrier.js';
 import type { InboundView } from './view.js';
 
@@ -18,8 +20,14 @@ export class GrpcView implements InboundView {
     readonly host: string,
     private readonly metadata: Metadata,
     private readonly from: Peer,
-    private readonly connection?: object,
+    private readonly connection: object | undefined,
+    private readonly call: object,
   ) {}
+
+  /** Undefined: nobody can. */
+  get peek(): ((maxBytes: number) => Promise<PeekedBody>) | undefined {
+    return grpcPeek(this.call);
+  }
 
   get source(): Source | undefined {
     return sourceOf(this.connection);

@@ -65,7 +65,7 @@ export function meshServerInterceptor(options?: InboundOptions): ServerIntercept
             received = metadata;
             const ends = call.getConnectionInfo();
             const connection = grpcSocket(ends);
-            const view = (): GrpcView => new GrpcView(method.path, call.getHost(), metadata, ends, connection);
+            const view = (): GrpcView => new GrpcView(method.path, call.getHost(), metadata, ends, connection, call);
             const deadline = monotonic(call.getDeadline(), inbound.clock);
             context = inbound.context(textFields(metadata), 'grpc', view, deadline);
             context.connection = connection;

@@ -1,10 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 import type { Http2ServerRequest, IncomingHttpHeaders } from 'node:http2';
 import type { Socket } from 'node:net';
+import type { Readable } from 'node:stream';
 import type { Downstream, Protocol, Scheme } from '../core/call.js';
 import { type HeaderFields, headerFields } from '../core/headers.js';
 import type { RequestView, Source } from '../routing/request.js';
 import { downstreamOf, peerAddress } from './downstream.js';
+import { type PeekedBody, peekBody, peekRequest } from './peek-body.js';
 import { carrierOf, sourceOf } from './tls/carrier.js';
 
 /** A request that came in, as routes and policies see it. */
@@ -17,6 +19,8 @@ export interface InboundView extends RequestView {
   readonly peer: string | undefined;
   /** The request as its server has it; the same object for all who look at the request. */
   readonly raw: object;
+  /** Looks at the start of its body, which stays for the handler. Absent: nobody can. */
+  readonly peek?: ((maxBytes: number) => Promise<PeekedBody>) | undefined;
   /** It has more than one Host field, of which each reader may believe another one. Absent: no. */
   readonly severalHosts?: boolean;
 }
@@ -62,6 +66,10 @@ export class Http1View implements InboundView {
     return this.#headers;
   }
 
+  peek(maxBytes: number): Promise<PeekedBody> {
+    return peekBody(this.request, this.headers, maxBytes);
+  }
+
   /** Node keeps the first one in `headers` and lets the request through. */
   get severalHosts(): boolean {
     const { rawHeaders } = this.request;
@@ -76,6 +84,7 @@ export class Http1View implements InboundView {
 
 /** A node:http2 request. */
 export class Http2View implements InboundView {
+  readonly raw: object;
   readonly protocol: Protocol;
   readonly scheme: Scheme = 'http';
   readonly method: string;
@@ -85,10 +94,11 @@ export class Http2View implements InboundView {
 
   constructor(
     private readonly received: IncomingHttpHeaders,
-    private readonly socket?: Socket,
-    /** Node's stream and its request have these headers in common. */
-    readonly raw: object = received,
+    private readonly socket: Socket | undefined,
+    private readonly body: Readable,
   ) {
+    // Node's stream and its request have these headers in common.
+    this.raw = received;
     this.protocol = isGrpc(received['content-type']) ? 'grpc' : 'http';
     this.method = received[':method'] ?? 'GET';
     this.host = received[':authority'] ?? received.host ?? '';
@@ -110,6 +120,10 @@ export class Http2View implements InboundView {
   get headers(): HeaderFields {
     this.#headers ??= regular(this.received);
     return this.#headers;
+  }
+
+  peek(maxBytes: number): Promise<PeekedBody> {
+    return peekBody(this.body, this.headers, maxBytes);
   }
 }
 
@@ -137,12 +151,16 @@ export class WebView implements InboundView {
     this.#headers ??= headerFields(Object.fromEntries(this.request.headers));
     return this.#headers;
   }
+
+  peek(maxBytes: number): Promise<PeekedBody> {
+    return peekRequest(this.request, maxBytes);
+  }
 }
 
 /** A request of node:http or of node:http2's interface that is like it. */
 export const viewOf = (request: Request1 | Http2ServerRequest): InboundView =>
   'stream' in request
-    ? new Http2View(request.headers, carrierOf(request) as Socket | undefined)
+    ? new Http2View(request.headers, carrierOf(request) as Socket | undefined, request)
     : new Http1View(request);
 
 /**

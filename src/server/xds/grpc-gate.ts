@@ -57,7 +57,7 @@ export function routing(connections: GrpcConnections): ServerInterceptor {
             const { socket } = connection;
             const calledBy = new Requester(peerOf(socket));
             requester = calledBy;
-            const view = new GrpcView(method.path, call.getHost(), metadata, socket, socket);
+            const view = new GrpcView(method.path, call.getHost(), metadata, socket, socket, call);
             const decision = connection.routes.decide(view);
             if (decision.kind === 'refuse') return unavailable(call, decision.message);
             const { maxDurationMs } = connection.routes;

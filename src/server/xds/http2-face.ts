@@ -123,7 +123,7 @@ export class Http2Face implements Face {
     const connection =
       stream.session === undefined ? undefined : this.#sessions.get(stream.session as ServerHttp2Session);
     if (connection === undefined) return true;
-    const view = new Http2View(headers, stream.session?.socket as Socket | undefined);
+    const view = new Http2View(headers, stream.session?.socket as Socket | undefined, stream);
     const { routes } = connection;
     const decision = routes.decide(view);
     if (decision.kind === 'refuse') {

@@ -12,12 +12,7 @@ import {
   resource,
   subdomain,
 } from './fields.js';
-
-const targetRef = v.strictObject({
-  group: about(v.optional(v.literal('', 'must be "" for a Service'), ''), 'Group of the target; empty for a Service.'),
-  kind: about(v.optional(v.literal('Service', 'must be "Service"'), 'Service'), 'Kind of the target: Service.'),
-  name: about(subdomain, 'Name of a Service in the namespace of the policy.'),
-});
+import { serviceTarget } from './policy-target.js';
 
 const service = v.strictObject({
   name: about(subdomain, 'Name of the Service that is asked.'),
@@ -58,7 +53,7 @@ const body = v.strictObject({
 
 const spec = v.strictObject({
   targetRefs: about(
-    v.optional(listOf(targetRef, 1, 16)),
+    v.optional(listOf(serviceTarget, 1, 16)),
     'Services whose requests are asked about. Default: all of the mesh, but for the one that is asked.',
   ),
   service: about(service, 'Who is asked.'),
@@ -81,7 +76,7 @@ const spec = v.strictObject({
   ),
   includeRequestBody: about(
     v.optional(body),
-    'It is shown the body. Default: it is not. On node:http, Express, Fastify and the proxy; where a body cannot be shown it is as if it did not answer.',
+    'It is shown the body; of gRPC messages as they are on the wire, with their prefixes: say asBytes. Requests wait until so much has come, or all of it. Default: it is not.',
   ),
 });
 

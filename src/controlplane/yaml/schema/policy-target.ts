@@ -1,6 +1,14 @@
 import * as v from 'valibot';
 import { about, label, listOf, oneOf, subdomain } from './fields.js';
 
+/** A Service that a policy is for. */
+export const serviceTarget = v.strictObject({
+  group: about(v.optional(v.literal('', 'must be "" for a Service'), ''), 'Group of the target; empty for a Service.'),
+  kind: about(v.optional(v.literal('Service', 'must be "Service"'), 'Service'), 'Kind of the target: Service.'),
+  name: about(subdomain, 'Name of a Service in the namespace of the policy.'),
+});
+
+/** A Service, a route or rules of one that a policy is for. */
 export const policyTarget = v.strictObject({
   group: about(
     v.optional(v.string()),
