@@ -1,13 +1,8 @@
 import * as v from 'valibot';
-import { about, listOf, pattern, resource, subdomain } from './fields.js';
+import { about, listOf, pattern, resource } from './fields.js';
 import { jwt, jwtRequirement } from './jwt.js';
 import { mtlsMode } from './mtls.js';
-
-const targetRef = v.strictObject({
-  group: about(v.optional(v.literal('', 'must be "" for a Service'), ''), 'Group of the target; empty for a Service.'),
-  kind: about(v.optional(v.literal('Service', 'must be "Service"'), 'Service'), 'Kind of the target: Service.'),
-  name: about(subdomain, 'Name of a Service in the namespace of the policy.'),
-});
+import { serviceTarget } from './policy-target.js';
 
 const PORT = /^([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$/;
 
@@ -23,7 +18,10 @@ const mtls = v.strictObject({
 });
 
 const spec = v.strictObject({
-  targetRefs: about(v.optional(listOf(targetRef, 1, 16)), 'Services that the policy is for. Default: the whole mesh.'),
+  targetRefs: about(
+    v.optional(listOf(serviceTarget, 1, 16)),
+    'Services that the policy is for. Default: the whole mesh.',
+  ),
   mtls: about(v.optional(mtls), 'How servers know the workload that calls (Istio `PeerAuthentication`).'),
   jwt,
   jwtRequirement,

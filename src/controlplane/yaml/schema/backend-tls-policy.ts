@@ -1,10 +1,9 @@
 import * as v from 'valibot';
-import { about, hostname, ignored, label, listOf, oneOf, resource, subdomain, text } from './fields.js';
+import { about, hostname, ignored, label, listOf, oneOf, resource, text } from './fields.js';
+import { serviceTarget } from './policy-target.js';
 
 const targetRef = v.strictObject({
-  group: about(v.optional(v.literal('', 'must be "" for a Service'), ''), 'Group of the target; empty for a Service.'),
-  kind: about(v.optional(v.literal('Service', 'must be "Service"'), 'Service'), 'Kind of the target: Service.'),
-  name: about(subdomain, 'Name of a Service in the namespace of the policy.'),
+  ...serviceTarget.entries,
   sectionName: about(v.optional(label), 'Name of one port of the Service. Default: each that no other policy names.'),
 });
 
