@@ -4,7 +4,7 @@ import { Call } from '../core/call.js';
 import { failedHead, grpcStatusOf } from '../core/classify.js';
 import type { MeshError } from '../core/errors.js';
 import { peerOf } from '../core/identity.js';
-import { endToEndHeaders, type HeaderFields } from '../core/headers.js';
+import { endToEndHeaders, type HeaderFields, headerFields } from '../core/headers.js';
 import { PRIORITY_HEADER } from '../core/mesh-headers.js';
 import { localReply, type Reply } from '../core/reply.js';
 import { defaultReserveMs } from '../resilience/deadline/reserve.js';
@@ -88,6 +88,8 @@ export abstract class Exchange implements BodySink {
     const go = (refusal: ServerRefusal | undefined): void => {
       if (this.#over) return policies.withdrawn(context);
       if (refusal?.reset === true) return this.#cut();
+      if (refusal?.isAnswer === true)
+        return this.#answer(localReply(refusal.status, headerFields(refusal.headers)), head.method);
       if (refusal !== undefined) return this.refuse(proxyRefusal(refusal));
       const path = context.view?.path ?? accepted.path;
       const passed = { ...accepted, path, scheme, headers: requestHeaders(context, headers) };

@@ -16,6 +16,8 @@ export interface Refusal {
   readonly headers?: HeaderFields | undefined;
   /** In place of a body that says why; over HTTP. Absent: that one. */
   readonly body?: Uint8Array | undefined;
+  /** It is an answer, and no refusal, as to a browser's preflight: `status` and `headers` are all that is said. Absent: it is one. */
+  readonly isAnswer?: boolean | undefined;
   /** There is no answer: the connection is cut, or the stream reset. Not for gRPC servers, whose calls end with the status. */
   readonly reset?: boolean | undefined;
 }
@@ -73,6 +75,16 @@ export const UNDECIDED: Refusal = {
   message: 'a policy of this server failed',
 };
 
+/** The answer to a browser that asks whether it may ask; its headers say so. What it is called nobody is told. */
+export const PREFLIGHT: Refusal = {
+  status: 200,
+  grpcStatus: 0,
+  code: 'PREFLIGHT',
+  flag: 'NR',
+  message: 'the answer to a preflight of a browser',
+  isAnswer: true,
+};
+
 /** The answer over HTTP: like one of the proxy's own, and `mesh-error` tells it from one of the handler's. */
 export function refusalReply(refusal: Refusal): {
   readonly status: number;
@@ -80,6 +92,8 @@ export function refusalReply(refusal: Refusal): {
   readonly body: string | Uint8Array;
 } {
   const { status, code, flag, message, retryAfterMs } = refusal;
+  if (refusal.isAnswer === true)
+    return { status, headers: headerFields({ ...refusal.headers, 'content-length': '0' }), body: '' };
   const body = refusal.body ?? `${JSON.stringify({ code, origin: 'mesh', message })}\n`;
   const headers = headerFields(refusal.headers);
   if (refusal.body === undefined) headers['content-type'] = 'application/json';

@@ -1,12 +1,13 @@
 import type { Protocol } from '../core/call.js';
 import type { Meter } from '../core/meter.js';
 import type { FilterChain, ServerListener } from '../core/model/server.js';
+import { headerFields } from '../core/headers.js';
 import { NoServerConfigError, type ServerConfig } from '../core/server-config.js';
 import type { InboundContext } from './context.js';
 import { alreadyEnforced, callers, type Policies } from './enforced.js';
 import { type Gate, type Passage, pass } from './gate.js';
 import type { ServerParts } from './parts.js';
-import { MTLS_REQUIRED, POLICIES_UNKNOWN, SEVERAL_HOSTS } from './refusal.js';
+import { MTLS_REQUIRED, POLICIES_UNKNOWN, PREFLIGHT, SEVERAL_HOSTS } from './refusal.js';
 import { type ChainOf, serviceChains } from './service-chains.js';
 import { isEncrypted } from './tls/carrier.js';
 import { ServerPolicies } from './policies.js';
@@ -21,7 +22,7 @@ interface Held extends Policies {
 
 /**
  * The policies that the configuration has for a service's own servers (the Listener `inmesh.dev/inbound/<service>`), for middleware: limits and faults by
- * route, and adaptive concurrency. What else the listener says, of connections or of headers, is for servers that it configures (mesh.serve).
+ * route, what browsers are told (CORS), and adaptive concurrency. What else the listener says, of connections or of headers, is for servers that it configures (mesh.serve).
  */
 export class ServicePolicies {
   readonly #policies: ServerPolicies;
@@ -87,10 +88,19 @@ export class ServicePolicies {
     const decision = routes.decide(view);
     if (decision.kind === 'refuse' && decision.reason === 'several-hosts') return SEVERAL_HOSTS;
     // Who has no route here is not turned away, as middleware is in front of all that the application does; who may come in is asked all the same.
-    const gates = decision.kind === 'serve' ? decision.gates : unrouted;
-    if (gates === undefined || gates.length === 0) return undefined;
+    const gates = (decision.kind === 'serve' ? decision.gates : unrouted) ?? [];
     this.#met.set(context, gates);
-    return pass(gates, context, protocol);
+    const browser = decision.kind === 'serve' && protocol === 'http' ? decision.cors?.(view) : undefined;
+    if (browser === undefined) return pass(gates, context, protocol);
+    const { headers } = browser;
+    // Before anybody is asked who it is: browsers say nothing of that in a preflight.
+    if (browser.kind === 'preflight') return { ...PREFLIGHT, headers };
+    context.replyHeaders = Object.assign(context.replyHeaders ?? headerFields(), headers);
+    // Pages read refusals, too (Envoy's filter adds its fields to local replies).
+    const readable = (refusal: Passage): Passage =>
+      refusal && { ...refusal, headers: Object.assign(headerFields(refusal.headers), headers) };
+    const passage = pass(gates, context, protocol);
+    return passage instanceof Promise ? passage.then(readable) : readable(passage);
   }
 
   /** Whether requests are not served whatever happens: then they are not, either, once nobody knows the policies any more. */
@@ -133,7 +143,7 @@ export class ServicePolicies {
     this.#asks =
       this.#connection !== 'any' ||
       securesOthers ||
-      [...held.values()].some(({ routes: { gated, usable } }) => gated || !usable);
+      [...held.values()].some(({ routes: { gated, answersBrowsers, usable } }) => gated || answersBrowsers || !usable);
     this.#secures = this.#connection !== 'any' || securesOthers || this.#securesRoutes;
   }
 

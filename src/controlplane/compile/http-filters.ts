@@ -7,7 +7,7 @@ import { any, duration } from './proto.js';
 import { LIMITS, optional } from './request-filters.js';
 
 /** Names of the filters in listeners, by which routes speak to them. */
-const CORS = 'envoy.filters.http.cors';
+export const CORS = 'envoy.filters.http.cors';
 const SESSION = 'envoy.filters.http.stateful_session';
 const STATEFUL_SESSION = 'envoy.extensions.filters.http.stateful_session.v3';
 

@@ -1,10 +1,12 @@
 import { INBOUND_PREFIX, type Resource } from '../../core/resources.js';
+import type { CorsSpec } from '../yaml/schema/cors.js';
 import type { MtlsMode } from '../yaml/schema/mtls.js';
 import type { JwtFilters } from './authentication.js';
 import type { AuthorizationFilters } from './authorization.js';
 import type { Candidate } from './candidates.js';
 import type { ExternalAuthorization } from './external-authorization.js';
-import { listenerFilters } from './http-filters.js';
+import { CORS, filterOverrides, listenerFilters } from './http-filters.js';
+import type { RouteDocument } from './parents.js';
 import { any } from './proto.js';
 import type { RequestFilters } from './request-filters.js';
 import { conditions, type RoutePolicies } from './route-policies.js';
@@ -15,7 +17,7 @@ import { downstreamTls } from './tls-context.js';
 const EVERYTHING = { match: { prefix: '/' } };
 
 /**
- * What a server does to requests for one port of the Service that it is, where policies with `side: server` meet them: the matches of the port's routes, in
+ * What a server does to requests for one port of the Service that it is, where policies with `side: server` meet them, or routes with CORS: the matches of the port's routes, in
  * their order, and after them all others. The requests are its own to answer (`non_forwarding_action`, gRFC A36). Undefined: no policy meets any, and `always` is false.
  */
 export function inboundRoutes(
@@ -30,7 +32,7 @@ export function inboundRoutes(
   const authz = authorization.filters(service, rules);
   const routes = rules.flatMap(({ route, rule, matches }) => {
     const asked = conditions(routePolicies.get(route)?.get(rule));
-    const overrides = perFilter({
+    const overrides = filterOverrides(corsOf(route, rule), undefined, {
       ...authorization.overrides(service, { route, rule }, rules),
       ...filters.overrides('server', service, { route, rule }),
     });
@@ -42,7 +44,7 @@ export function inboundRoutes(
       ...overrides,
     }));
   });
-  const rest = perFilter(filters.overrides('server', service));
+  const rest = filterOverrides(undefined, undefined, filters.overrides('server', service));
   const all = [...routes, { name: 'default', ...EVERYTHING, non_forwarding_action: {}, ...rest }];
   const speaks = all.some((route) => 'typed_per_filter_config' in route);
   const security = [...jwt.filters(service), ...authz, ...external.filters(service)];
@@ -62,25 +64,33 @@ export interface Inbound {
   readonly security: readonly Resource[];
 }
 
-const perFilter = (overrides: Resource): Resource =>
-  Object.keys(overrides).length === 0 ? {} : { typed_per_filter_config: overrides };
+/** What browsers are told, by the rule or by its only backend. Whoever asks a server itself has met no caller's route that would have told him. */
+function corsOf(route: RouteDocument, index: number): CorsSpec | undefined {
+  if (route.kind !== 'HTTPRoute') return undefined;
+  const { filters = [], backendRefs = [] } = route.spec.rules[index] ?? {};
+  const [first, ...others] = backendRefs;
+  const all = others.length === 0 ? [...filters, ...(first?.filters ?? [])] : filters;
+  return all.find(({ cors }) => cors !== undefined)?.cors;
+}
 
 /**
  * `inmesh.dev/inbound/<form>`: a server's listener (gRFC A36) for each form of the Service's name and port that callers may use, so that a server finds it by
  * whatever name it has for itself. The address is where the Service's `targetPort` says; one listens where it likes, and goes by the name. Its routes are inline.
  *
  * Its only filter chain is the default one, plaintext for any connection, where mTLS is disabled. Else there is one for TLS, and beside it with `permissive` one for
- * plaintext, with the same routes; with `strict` plaintext has none, and is refused. Absent where no policy has `side: server` and mTLS is disabled.
+ * plaintext, with the same routes; with `strict` plaintext has none, and is refused. Absent where no policy has `side: server`, no route CORS, and mTLS is disabled.
  */
 export function inboundListener(form: string, port: MeshPort, inbound: Inbound, mode: MtlsMode): Resource {
   const { routes, security } = inbound;
   const name = port.resourceName;
+  const filters = listenerFilters(routes);
   const manager = any('envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager', {
     stat_prefix: name,
     route_config: { name, virtual_hosts: [{ name, domains: ['*'], routes }] },
     http_filters: [
+      ...filters.filter(({ name }) => name === CORS), // first: a preflight says nothing of who asks
       ...security, // before all that counts and delays: who may not come in is not counted
-      ...listenerFilters(routes),
+      ...filters.filter(({ name }) => name !== CORS),
       { name: 'envoy.filters.http.router', typed_config: any('envoy.extensions.filters.http.router.v3.Router') },
     ],
   });

@@ -78,6 +78,7 @@ export class ChainRoutes {
   #hosts: VirtualHosts<Host> = NO_HOSTS;
   #problems: readonly string[] = [];
   #gated = false;
+  #answersBrowsers = false;
   /** Whether any route matches by what a token says. */
   #byClaims = false;
 
@@ -107,6 +108,11 @@ export class ChainRoutes {
     return this.#gated;
   }
 
+  /** Whether any route tells browsers what their pages may do. */
+  get answersBrowsers(): boolean {
+    return this.#answersBrowsers;
+  }
+
   /** Milliseconds that a request may take; undefined: no limit of the server's own. Envoy: 0 turns the limit off. */
   get maxDurationMs(): number | undefined {
     return this.chain.maxStreamDurationMs || undefined;
@@ -119,6 +125,7 @@ export class ChainRoutes {
     if (config === undefined || config === this.#config) return;
     this.#config = config;
     this.#gated = false;
+    this.#answersBrowsers = false;
     if (config instanceof Error) {
       this.#hosts = NO_HOSTS;
       this.#problems = [`chain "${this.chain.name}": ${config.message}`];
@@ -170,6 +177,7 @@ export class ChainRoutes {
     const { env } = this;
     const gates = this.policies.gates(this.chain, route);
     if (gates !== undefined) this.#gated = true;
+    if (cors !== undefined) this.#answersBrowsers = true;
     return {
       kind: 'serve',
       requestHeaders: compileChanges(requestHeaders, env),

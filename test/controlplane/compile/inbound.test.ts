@@ -40,6 +40,30 @@ describe('listeners for the servers of a Service', () => {
     );
   });
 
+  test('are there for a route with CORS, which comes before who may come in', () => {
+    const cors = 'filters: [{ type: CORS, cors: { allowOrigins: ["https://x"] } }]';
+    const route = (rule: string): string => A + httpRouteYaml('h', 'name: a, sectionName: web', `[{ ${rule} }]`);
+    expect(inbound(route('backendRefs: [{ name: a }]'))).toEqual([]);
+    expect(inbound(route(`${cors}, backendRefs: [{ name: a }]`))).toContain('inmesh.dev/inbound/a');
+    const routesFor = (rule: string) => listenerOf(route(rule), 'a').routes.map((found) => found.cors?.allowOrigin);
+    const x = [{ kind: 'exact', value: 'https://x', ignoreCase: false }];
+    expect(routesFor(`${cors}, backendRefs: [{ name: a }]`)).toEqual([x, undefined]);
+    // As for callers: what a backend says is for the rule where it is the only one.
+    expect(routesFor(`backendRefs: [{ name: a, ${cors} }]`)).toEqual([x, undefined]);
+    const denied = `---
+apiVersion: inmesh.dev/v1alpha1
+kind: AuthorizationPolicy
+metadata: { name: p }
+spec: { targetRefs: [{ kind: Service, name: a }], action: DENY, rules: [{ to: [{ paths: [/x] }] }] }
+`;
+    const resource = compileYaml(route(`${cors}, backendRefs: [{ name: a }]`) + denied).resources[LISTENER];
+    const names = JSON.stringify(resource.get('inmesh.dev/inbound/a')).match(
+      /"name":"[^"]*(?:cors|authorization)[^"]*"/g,
+    );
+    expect(names?.[0]).toContain('cors');
+    expect(names?.some((name) => name.includes('authorization'))).toBe(true);
+  });
+
   test('have the target port, and one chain for every connection', () => {
     const text = A + limits('p', 'kind: Service, name: a', 'server');
     expect(listenerOf(text, 'a').listener).toMatchObject({
