@@ -12,7 +12,7 @@ import { signed, signsElsewhere } from './signing.js';
 import type { AuditEvent } from './store/audit.js';
 import { CaFolder, type Turn } from './store/folder.js';
 import type { IssuedRecord } from './store/issued.js';
-import { type CaState, isRevokedIn, type Revoked } from './store/state.js';
+import { type CaState, isRevokedIn, keepingEnded, keptFrom, type Revoked } from './store/state.js';
 import { activeOf, beginRotation, nextStep, type Upkeep, upkept, withCrls } from './upkeep.js';
 import { backdated } from './x509/certificates.js';
 import type { RevocationReason } from './x509/crl.js';
@@ -112,6 +112,13 @@ export class CertificateAuthority {
     return this.#news.news;
   }
 
+  /** Certificates that ended no earlier may be renewed still, wall-clock milliseconds; infinite: none that has ended. What ended before it was allowed may have been revoked, and nobody knows. */
+  get endedFrom(): number {
+    const { clock, renewalAfterExpiryMs } = this.#settings;
+    if (renewalAfterExpiryMs === 0) return Number.POSITIVE_INFINITY;
+    return Math.max(clock.wallTime() - renewalAfterExpiryMs, this.state.endedKept?.since ?? Number.POSITIVE_INFINITY);
+  }
+
   /** The root that what is issued now ends in, PEM. Undefined: a plug-in signs, and has not told yet. */
   get signingRoot(): string | undefined {
     const { roots } = this.#folder.state;
@@ -199,7 +206,7 @@ export class CertificateAuthority {
       // It would look done, and nobody would heed it.
       if (state.active === undefined && signer === undefined) throw signsElsewhere(this.directory);
       const now = clock.wallTime();
-      named = await namedBy(what, reason, state, this.#folder.issuedLog.records(now), now);
+      named = await namedBy(what, reason, state, this.#folder.issuedLog.records(keptFrom(state, now)), now);
       const { added } = named;
       if (added.length === 0) return state;
       for (const { serial, spiffeId } of added) turn.audit({ event: 'revoke', serial, spiffeId, reason });
@@ -241,7 +248,8 @@ export class CertificateAuthority {
     await this.#folder.open();
     await this.#folder.change(async (state, turn) => {
       const tools = this.#tools(turn);
-      return upkept(await openedState(state, this.#settings, tools), tools);
+      const opened = await openedState(state, this.#settings, tools);
+      return upkept(keepingEnded(opened, this.#settings.renewalAfterExpiryMs, tools.now), tools);
     });
     this.#folder.watch();
     await this.#caretaker.start();

@@ -94,7 +94,11 @@ export class CaServer {
     const domain = (): string => authority.trustDomain;
     const attestors = [
       this.tokens.attestor(),
-      mtlsAttestor(domain, (serial) => authority.isRevoked(serial)),
+      mtlsAttestor(
+        domain,
+        (serial) => authority.isRevoked(serial),
+        () => clock.wallTime(),
+      ),
       ...(options.attestors ?? []),
       ...(options.kubernetes === undefined ? [] : [kubernetesAttestor(options.kubernetes, domain, { clock, logger })]),
     ];
@@ -135,7 +139,8 @@ export class CaServer {
     const injector = server.createConnectionInjector(grpc.ServerCredentials.createInsecure());
     const accept = (connection: Parameters<typeof injector.injectConnection>[0]): void =>
       injector.injectConnection(connection);
-    const port = new TlsPort({ mode: 'joining', identity: this.identity, accept, clock, random, logger });
+    const endedFrom = (): number => this.authority.endedFrom;
+    const port = new TlsPort({ mode: 'joining', identity: this.identity, accept, clock, random, logger, endedFrom });
     const metadata = (entries: Readonly<Record<string, string>>): Metadata => {
       const made = new grpc.Metadata();
       for (const [name, value] of Object.entries(entries)) made.set(name, value);

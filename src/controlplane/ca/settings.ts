@@ -29,6 +29,11 @@ export interface AuthorityOptions {
   readonly rootMs?: number;
   /** Lifetime of an intermediate, in milliseconds, 1 s to 10 years; at half of it there is a new one. Default 1 year. */
   readonly intermediateMs?: number;
+  /**
+   * For how long a certificate that has ended may still be renewed, in milliseconds, 0 to 90 d (step-ca's `allowRenewalAfterExpiry`): for workloads that were up while the
+   * authority was away. Whoever has an old key can come back with it for so long. Only what ended after this was first set, and was not revoked; nothing else is had with it. Default 0: none.
+   */
+  readonly renewalAfterExpiryMs?: number;
   readonly clock?: Clock;
   readonly logger?: Logger;
 }
@@ -45,6 +50,7 @@ export interface AuthoritySettings {
   readonly distributeMs: number;
   readonly rootMs: number;
   readonly intermediateMs: number;
+  readonly renewalAfterExpiryMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -61,6 +67,7 @@ const OPTIONS = [
   'distributeMs',
   'rootMs',
   'intermediateMs',
+  'renewalAfterExpiryMs',
   'clock',
   'logger',
 ];
@@ -79,7 +86,7 @@ export function authoritySettings(options: AuthorityOptions, path = 'options'): 
     for (const key of ['certificate', 'key', 'roots'] as const) string(intermediate[key], `${place}.${key}`);
   }
   const duration = (
-    key: 'leafMs' | 'maxLeafMs' | 'distributeMs' | 'rootMs' | 'intermediateMs',
+    key: 'leafMs' | 'maxLeafMs' | 'distributeMs' | 'rootMs' | 'intermediateMs' | 'renewalAfterExpiryMs',
     otherwise: number,
     min: number,
     max: number,
@@ -97,6 +104,7 @@ export function authoritySettings(options: AuthorityOptions, path = 'options'): 
     distributeMs: duration('distributeMs', DISTRIBUTE_MS, 0, ROOT_MS),
     rootMs: duration('rootMs', ROOT_MS, MIN_LEAF_MS, 2 * ROOT_MS),
     intermediateMs: duration('intermediateMs', INTERMEDIATE_MS, MIN_LEAF_MS, ROOT_MS),
+    renewalAfterExpiryMs: duration('renewalAfterExpiryMs', 0, 0, MAX_LEAF_MS),
     clock: options.clock ?? systemClock,
     logger: options.logger ?? silentLogger,
   };

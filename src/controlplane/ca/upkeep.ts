@@ -3,7 +3,7 @@ import { CRL_MS, INTERMEDIATE_RENEWAL, ROOT_RENEWAL } from './constants.js';
 import { CaError } from './errors.js';
 import type { AuditEvent } from './store/audit.js';
 import type { KeyFolder } from './store/keys.js';
-import type { CaState, StoredCrl, StoredIntermediate, StoredRoot } from './store/state.js';
+import { type CaState, keptFrom, type StoredCrl, type StoredIntermediate, type StoredRoot } from './store/state.js';
 import { type KeyAlgorithm, newKey } from './x509/algorithms.js';
 import { authorityCertificate, backdated, type Issuer } from './x509/certificates.js';
 import { revocationList } from './x509/crl.js';
@@ -136,7 +136,8 @@ function forgotten(state: CaState, now: number): CaState {
   const ended = new Set(
     state.intermediates.filter(({ id, notAfter }) => id !== state.active && notAfter < now).map(({ id }) => id),
   );
-  const revoked = state.revoked.filter(({ notAfter, issuer }) => notAfter >= now && !ended.has(issuer));
+  const from = keptFrom(state, now);
+  const revoked = state.revoked.filter(({ notAfter, issuer }) => notAfter >= from && !ended.has(issuer));
   if (ended.size === 0 && revoked.length === state.revoked.length) return state;
   return {
     ...state,

@@ -23,6 +23,8 @@ export interface TlsPortOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** With `joining` alone: who shows a certificate of the mesh that ended no earlier than this, wall-clock milliseconds, is let in, to renew it. */
+  readonly endedFrom?: () => number;
 }
 
 /** A connection that has not sent its first byte by then is closed; milliseconds. */
@@ -43,7 +45,8 @@ export class TlsPort {
     this.#options = options;
     const { clock, random, logger, identity, mode } = options;
     const providers = { get: (name: string) => (name === DEFAULT_PROVIDER ? identity : undefined) };
-    this.#factory = tlsFactory({ providers, clock, random, logger });
+    const ended = mode === 'joining' && options.endedFrom !== undefined ? { endedFrom: options.endedFrom } : {};
+    this.#factory = tlsFactory({ providers, clock, random, logger, ...ended });
     this.#tls = this.#factory.server({
       identity: DEFAULT_PROVIDER,
       roots: { kind: 'provider', instance: DEFAULT_PROVIDER },

@@ -12,6 +12,11 @@ export interface TlsFactoryOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /**
+   * Servers let clients in whose certificate has ended, if it ended no earlier than this, wall-clock milliseconds; all else of it must be good. For who renews certificates
+   * (src/controlplane/server/tls-port.ts). Absent: none is.
+   */
+  readonly endedFrom?: () => number;
 }
 
 /** A mesh's TLS. */

@@ -31,9 +31,10 @@ export class Generation {
     lists: readonly RevocationList[],
     times: () => readonly number[],
     unsigned?: (list: RevocationList) => void,
+    endedFrom?: () => number,
   ) {
     const { identity, trust } = parts;
-    this.verifier = typeof trust === 'object' ? new Verifier(trust, lists, times, unsigned) : undefined;
+    this.verifier = typeof trust === 'object' ? new Verifier(trust, lists, times, unsigned, endedFrom) : undefined;
     this.context = createSecureContext({
       minVersion: MIN_VERSION,
       sessionIdContext: SESSION_CONTEXT,

@@ -18,6 +18,8 @@ export interface MaterialEnv {
   readonly logger: Logger;
   /** Wall-clock milliseconds that it may be (`SteadyTime`). */
   readonly times: () => readonly number[];
+  /** `TlsFactoryOptions`. */
+  readonly endedFrom?: () => number;
 }
 
 /** Which sources: provider instances by name. */
@@ -197,7 +199,8 @@ export class Material {
     let generation: Generation;
     try {
       const lists = this.#listsOf(parts.crls);
-      generation = new Generation(parts, lists, this.env.times, (list) => this.#unsigned(list));
+      const { times, endedFrom } = this.env;
+      generation = new Generation(parts, lists, times, (list) => this.#unsigned(list), endedFrom);
     } catch (error) {
       const what = before === undefined ? 'there is none to go by' : 'what was known before stands';
       this.env.logger.error(`certificate or trust cannot be used: ${what}`, {

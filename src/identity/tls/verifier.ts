@@ -50,6 +50,8 @@ export class Verifier {
     crls: readonly RevocationList[],
     private readonly times: () => readonly number[],
     unsigned?: (list: RevocationList) => void,
+    /** Leaves of clients that ended no earlier are let in, wall-clock milliseconds. */
+    private readonly endedFrom?: () => number,
   ) {
     this.#anchors =
       trust.kind === 'roots'
@@ -65,7 +67,7 @@ export class Verifier {
     const known = this.#peers.get(key);
     if (shown.openssl !== undefined && !isAboutTime(shown.openssl)) throw this.#refusal(role, shown, shown.openssl);
     if (known !== undefined && known.chain.length - 2 <= (maxDepth ?? Number.POSITIVE_INFINITY)) {
-      this.#checkTime(known);
+      this.#checkTime(role, known);
       return known;
     }
     const leaf = read(der);
@@ -80,7 +82,7 @@ export class Verifier {
   /** The peer of a session that is taken up again, which shows nothing. */
   resumed(role: Role, verified: Verified): Verified {
     const known = this.again(role, verified);
-    this.#checkTime(known);
+    this.#checkTime(role, known);
     return known;
   }
 
@@ -105,7 +107,8 @@ export class Verifier {
       role,
       alone: how.alone,
       maxDepth: how.maxDepth,
-      invalidity: (certificate: Certificate) => (how.ignoreTime === true ? undefined : invalidity(certificate, times)),
+      invalidity: (certificate: Certificate) =>
+        how.ignoreTime === true ? undefined : this.#invalidity(role, certificate, leaf, times),
     };
     const chain = this.#path(leaf, (anchors) => findPath(leaf, intermediates, anchors, rules));
     for (const [depth, { certificate }] of chain.slice(0, -1).entries()) {
@@ -165,10 +168,24 @@ export class Verifier {
     this.#seen = [link, ...this.#seen].slice(0, MAX_SHOWN);
   }
 
-  #checkTime({ chain }: Verified): void {
+  #invalidity(
+    role: Role,
+    certificate: Certificate,
+    leaf: Link,
+    times: readonly number[],
+  ): ReturnType<typeof invalidity> {
+    const reason = invalidity(certificate, times);
+    const taken =
+      role === 'client' &&
+      certificate === leaf.certificate &&
+      certificate.notAfter >= (this.endedFrom?.() ?? Number.POSITIVE_INFINITY);
+    return reason === 'expired' && taken ? undefined : reason;
+  }
+
+  #checkTime(role: Role, { chain }: Verified): void {
     const times = this.times();
     for (const { certificate } of chain) {
-      const reason = invalidity(certificate, times);
+      const reason = this.#invalidity(role, certificate, chain[0] as Link, times);
       if (reason === undefined) continue;
       const until = new Date(reason === 'expired' ? certificate.notAfter : certificate.notBefore).toISOString();
       throw new TlsPeerError(reason, `${reason === 'expired' ? 'valid until' : 'not valid before'} ${until}`);

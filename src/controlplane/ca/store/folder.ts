@@ -8,7 +8,7 @@ import { privateDirectory, readIfThere, writeAtomically } from './files.js';
 import { type IssuedRecord, IssuedLog } from './issued.js';
 import { KeyFolder } from './keys.js';
 import { locked } from './lock.js';
-import { type CaState, isRevokedIn, parseState, STATE_FILE } from './state.js';
+import { type CaState, isRevokedIn, keptFrom, parseState, STATE_FILE } from './state.js';
 
 /** How often the state is looked at where the system tells of no changes, in milliseconds: a revocation is to be known everywhere within a second. */
 const LOOK_MS = 500;
@@ -78,7 +78,7 @@ export class CaFolder {
       if (issued.length > 0 || events.length > 0 || after !== before) await held();
       // In this order: nothing is valid that was not recorded.
       try {
-        if (issued.length > 0) await this.issuedLog.append(issued, now);
+        if (issued.length > 0) await this.issuedLog.append(issued, keptFrom(before, now));
         if (events.length > 0) await this.#auditLog.append(events, now);
       } catch (error) {
         this.#failures++;

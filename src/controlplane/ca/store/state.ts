@@ -67,6 +67,25 @@ export interface CaState {
   readonly crlNumber: number;
   /** Lists of the plug-in that signs, PEM, as it gave them last: all who share the folder hear of them, and they are known while it is away. */
   readonly signerCrls?: readonly string[];
+  readonly endedKept?: EndedKept;
+}
+
+/** Since when revocations and records outlast their certificates, wall-clock milliseconds, and by how much: what has ended may be renewed, and so be revoked. */
+export interface EndedKept {
+  readonly since: number;
+  readonly ms: number;
+}
+
+/** Revocations and records of certificates that ended before it are of no use to anybody. */
+export const keptFrom = (state: CaState | undefined, now: number): number => now - (state?.endedKept?.ms ?? 0);
+
+/** The state with what has ended kept for so long at least; never for less again, as other processes may share the folder. */
+export function keepingEnded(state: CaState, ms: number, now: number): CaState {
+  const { endedKept } = state;
+  if (ms <= (endedKept?.ms ?? 0)) return state;
+  // What ended before was forgotten.
+  const since = endedKept === undefined ? now : Math.max(endedKept.since, now - endedKept.ms);
+  return { ...state, endedKept: { since, ms } };
 }
 
 const serials = new WeakMap<CaState, ReadonlySet<string>>();
