@@ -33,7 +33,10 @@ export function workloadApiIdentity(options: WorkloadApiSourceOptions): Identity
     },
     failed: (error, final) =>
       watchers.failed(
-        new IdentityError(`${api.name}: ${error.message}${final ? '; it is not asked again' : ''}`, { cause: error }),
+        new IdentityError(`${api.name}: ${error.message}${final ? '; it is not asked again' : ''}`, {
+          cause: error,
+          reason: final ? 'refused' : 'unavailable',
+        }),
       ),
   });
   return sourceOf(watchers, () => api.close());

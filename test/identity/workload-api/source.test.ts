@@ -198,7 +198,10 @@ describe('the SPIFFE Workload API as a source of identity', () => {
     server.say('FetchX509SVID', { code: 3, details: 'security header missing from request' });
     const clock = new FakeClock();
     const { troubles } = watched({ clock });
-    expect((await troubles.take()).message).toMatch(/security header missing.*not asked again/);
+    expect(await troubles.take()).toMatchObject({
+      reason: 'refused',
+      message: expect.stringMatching(/security header missing.*not asked again/),
+    });
     expect(clock.pending).toBe(0);
   });
 
