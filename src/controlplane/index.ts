@@ -15,10 +15,10 @@ export { type CompileResult, compileText, formatProblem, loadConfig, type Proble
 export {
   type ControlPlane,
   type ControlPlaneCa,
-  type ControlPlaneOptions,
   type ControlPlaneStatus,
   startControlPlane,
 } from './control-plane.js';
+export type { ControlPlaneOptions } from './options.js';
 export { type RateLimitServer, type RateLimitServerOptions, rateLimitServer } from './ratelimit/index.js';
 export type { RateLimitsStatus } from './ratelimit/rate-limits.js';
 export type { DebounceOptions } from './server/debounce.js';

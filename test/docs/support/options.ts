@@ -124,5 +124,5 @@ const markdown = (heading: string, rows: readonly Row[]): string =>
 /** Generated tables of docs/configuration.md, by what their markers call them. */
 export const OPTION_TABLES: Readonly<Record<string, () => string>> = {
   'inmesh controlplane': () => markdown('flag', flagRows('controlplane')),
-  startControlPlane: () => markdown('option', optionRows('src/controlplane/control-plane.ts', 'ControlPlaneOptions')),
+  startControlPlane: () => markdown('option', optionRows('src/controlplane/options.ts', 'ControlPlaneOptions')),
 };
