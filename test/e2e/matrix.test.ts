@@ -2,7 +2,8 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { Backend } from './support/backend.js';
 import { CARRIERS, type Carrier, openCarrier } from './support/carriers.js';
 import { Opened, startLoad, WAIT } from './robustness/support.js';
-import { FACES, type Face, isGrpc, openFace } from './support/faces.js';
+import { FACES, isGrpc } from './support/echo.js';
+import { type Face, openFace } from './support/faces.js';
 
 /*
  * The same scenarios for every face that an application can use and for every way in which configuration can come. What differs is the protocol; what

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { openAsker } from '../fallback-paths/asking.js';
 import { Backend } from '../support/backend.js';
 import { CARRIERS, openCarrier } from '../support/carriers.js';
-import { FACES, isGrpc } from '../support/faces.js';
+import { FACES, isGrpc } from '../support/echo.js';
 
 const combinations = CARRIERS.flatMap((carrier) => FACES.map((face) => ({ carrier, face })));
 const WAIT = { timeout: 10_000, interval: 20 };

@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { Backend } from '../support/backend.js';
 import { CARRIERS, openCarrier } from '../support/carriers.js';
-import { FACES, isGrpc, openFace } from '../support/faces.js';
+import { FACES, isGrpc } from '../support/echo.js';
+import { openFace } from '../support/faces.js';
 
 /*
  * Three backends, one of which is dead, and no retry policy that could hide it: gRPC never gives a call to an endpoint that it is not connected to, and

@@ -1,7 +1,8 @@
 import { afterEach, expect, test } from 'vitest';
 import { Backend } from '../support/backend.js';
 import { CARRIERS, openCarrier } from '../support/carriers.js';
-import { FACES, isGrpc, openFace } from '../support/faces.js';
+import { FACES, isGrpc } from '../support/echo.js';
+import { openFace } from '../support/faces.js';
 
 /* gRFC A61: an endpoint has addresses of both families, and is one endpoint, whichever of them works. */
 

@@ -3,7 +3,7 @@ import type { FallbackFunction } from '../../../src/index.js';
 import type { Backend } from '../support/backend.js';
 import { CARRIERS, openCarrier } from '../support/carriers.js';
 import { Opened } from '../robustness/support.js';
-import { FACES, isGrpc } from '../support/faces.js';
+import { FACES, isGrpc } from '../support/echo.js';
 import { openAsker, type Seen } from './asking.js';
 
 /*

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { requestPolicyYaml, serviceYaml } from '../../support/mesh-yaml.js';
 import { Backend } from '../support/backend.js';
 import { CARRIERS, openCarrier } from '../support/carriers.js';
-import { FACES, isGrpc } from '../support/faces.js';
+import { FACES, isGrpc } from '../support/echo.js';
 import { openAsker } from './asking.js';
 
 /* One FaultPolicy does the same to every face, embedded and from our own control plane over a real socket. */

@@ -15,7 +15,8 @@ import {
 } from '../../support/xds-resources.js';
 import { Opened } from '../robustness/support.js';
 import type { Backend } from '../support/backend.js';
-import { type FaceName, openFace } from '../support/faces.js';
+import type { FaceName } from '../support/echo.js';
+import { openFace } from '../support/faces.js';
 
 /*
  * Two control planes know a host of the same name (gRFC A47): that of the top level, and that of the authority `east`. An application says

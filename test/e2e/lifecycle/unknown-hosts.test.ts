@@ -2,7 +2,8 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { startControlPlane } from '../../../src/controlplane/index.js';
 import { type Mesh, type MeshOptions, meshClient } from '../../../src/index.js';
 import { serviceYaml } from '../../support/mesh-yaml.js';
-import { isGrpc, openFace } from '../support/faces.js';
+import { isGrpc } from '../support/echo.js';
+import { openFace } from '../support/faces.js';
 import { collectingLogger, Opened, WAIT } from '../robustness/support.js';
 
 /* Hosts that the configuration does not know: through DNS to where they are, or refused, as one has decided. */

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { openAsker } from '../fallback-paths/asking.js';
 import { Backend } from '../support/backend.js';
 import { CARRIERS, openCarrier } from '../support/carriers.js';
-import { FACES, isGrpc } from '../support/faces.js';
+import { FACES, isGrpc } from '../support/echo.js';
 
 /* RateLimitPolicy and QuotaPolicy as YAML: embedded and from our own control plane over a real socket, where callers see to them. */
 

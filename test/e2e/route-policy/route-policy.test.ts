@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { openAsker } from '../fallback-paths/asking.js';
 import { Backend } from '../support/backend.js';
 import { CARRIERS, openCarrier } from '../support/carriers.js';
-import { FACES, isGrpc } from '../support/faces.js';
+import { FACES, isGrpc } from '../support/echo.js';
 
 /* What the Gateway API has no field for, as YAML: embedded and from our own control plane over a real socket. */
 

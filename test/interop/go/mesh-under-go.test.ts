@@ -4,7 +4,8 @@ import { silentLogger } from '../../../src/core/log.js';
 import { type Mesh, meshClient } from '../../../src/index.js';
 import type { ApiType } from '../../../src/xds/bootstrap/index.js';
 import { Backend } from '../../e2e/support/backend.js';
-import { type FaceName, isGrpc, openFace } from '../../e2e/support/faces.js';
+import { type FaceName, isGrpc } from '../../e2e/support/echo.js';
+import { openFace } from '../../e2e/support/faces.js';
 import { GoPlane, missing } from './programs.js';
 
 /*
