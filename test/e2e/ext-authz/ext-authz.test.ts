@@ -32,27 +32,6 @@ describe.each(['grpc', 'http'])('a service over %s', (protocol) => {
     });
   });
 
-  describe('when it does not answer', () => {
-    const [node] = SERVED.filter(({ name }) => name === 'node:http');
-    const status = async (mood: ReturnType<Mood> | 'dead', spec: string): Promise<number | undefined> => {
-      const { mesh, service } = await meshWith(protocol, () => (mood === 'dead' ? 'allow' : mood), spec);
-      if (mood === 'dead') await service.close();
-      const server = await node?.start(mesh, 'reviews', opened);
-      return (await server?.ask())?.status;
-    };
-
-    for (const mood of ['slow', 'broken', 'dead'] as const) {
-      test(`because it is ${mood}, requests are denied, with the status that is configured`, async () => {
-        expect(await status(mood, '')).toBe(403);
-        expect(await status(mood, 'statusOnError: 503')).toBe(503);
-      });
-
-      test(`because it is ${mood}, requests pass where that is declared`, async () => {
-        expect(await status(mood, 'onFailure: allow')).toBe(200);
-      });
-    }
-  });
-
   describe('that refuses everybody, where requests pass while it does not answer', () => {
     const SAYS: readonly Readonly<Record<string, string>>[] = [
       { 'grpc-timeout': '1u' },
