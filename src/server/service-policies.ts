@@ -89,8 +89,9 @@ export class ServicePolicies {
     if (decision.kind === 'refuse' && decision.reason === 'several-hosts') return SEVERAL_HOSTS;
     // Who has no route here is not turned away, as middleware is in front of all that the application does; who may come in is asked all the same.
     const gates = (decision.kind === 'serve' ? decision.gates : unrouted) ?? [];
-    this.#met.set(context, gates);
     const browser = decision.kind === 'serve' && protocol === 'http' ? decision.cors?.(view) : undefined;
+    if (gates.length === 0 && browser === undefined) return undefined;
+    this.#met.set(context, gates);
     if (browser === undefined) return pass(gates, context, protocol);
     const { headers } = browser;
     // Before anybody is asked who it is: browsers say nothing of that in a preflight.

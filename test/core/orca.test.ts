@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { headerFields } from '../../src/core/headers.js';
 import { backendMetrics } from '../../src/core/orca.js';
 import { MAX_METRICS } from '../../src/core/orca-report.js';
+import { NO_METRICS } from '../support/backend-metrics.js';
 
 const none = headerFields();
 const from = (value: string | string[], name = 'endpoint-load-metrics') =>
@@ -27,17 +28,6 @@ const entry = (field: number, key: string, value: number): number[] =>
   bytesField(field, [...text(1, key), ...double(2, value)]);
 const binary = (bytes: readonly number[]): string => Buffer.from(bytes).toString('base64');
 const bin = (...parts: number[][]) => from(binary(parts.flat()), 'endpoint-load-metrics-bin');
-
-const zero = {
-  cpuUtilization: 0,
-  memUtilization: 0,
-  applicationUtilization: 0,
-  rps: 0,
-  eps: 0,
-  utilization: {},
-  requestCost: {},
-  namedMetrics: {},
-};
 
 describe('A51: endpoint-load-metrics-bin', () => {
   test('holds an OrcaLoadReport', () => {
@@ -95,7 +85,7 @@ describe('A51: endpoint-load-metrics-bin', () => {
       entry(8, 'n', Number.NaN),
       entry(8, 'ok', 1),
     );
-    expect(plain(report)).toEqual({ ...zero, namedMetrics: { ok: 1 } });
+    expect(plain(report)).toEqual({ ...NO_METRICS, namedMetrics: { ok: 1 } });
   });
 
   test('that is malformed is none: cut off, of a wrong type, no UTF-8, no base64, field 0', () => {
@@ -122,7 +112,7 @@ describe('endpoint-load-metrics as Envoy has it', () => {
       'TEXT cpu_utilization:0.3, mem_utilization:0.8,rps_fractional:10.0,eps:1,named_metrics.queue: 4e2',
     );
     expect(plain(report)).toEqual({
-      ...zero,
+      ...NO_METRICS,
       cpuUtilization: 0.3,
       memUtilization: 0.8,
       rps: 10,
@@ -152,7 +142,7 @@ describe('endpoint-load-metrics as Envoy has it', () => {
       plain(
         from('JSON {"cpu_utilization":0.3,"memUtilization":"0.5","rpsFractional":7,"namedMetrics":{"q":1},"new":[]}'),
       ),
-    ).toEqual({ ...zero, cpuUtilization: 0.3, memUtilization: 0.5, rps: 7, namedMetrics: { q: 1 } });
+    ).toEqual({ ...NO_METRICS, cpuUtilization: 0.3, memUtilization: 0.5, rps: 7, namedMetrics: { q: 1 } });
     for (const bad of [
       '[]',
       'null',

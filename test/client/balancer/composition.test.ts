@@ -5,6 +5,7 @@ import type { Endpoint } from '../../../src/client/endpoints/endpoint.js';
 import { type BalancerConfig, DEFAULT_WEIGHTED_ROUND_ROBIN } from '../../../src/core/model/balancer.js';
 import type { EndpointConfig } from '../../../src/core/model/endpoint.js';
 import { balancing } from '../../support/balancing.js';
+import { NO_METRICS } from '../../support/backend-metrics.js';
 
 const policy: fc.Arbitrary<BalancerConfig> = fc.constantFrom<BalancerConfig[]>(
   { kind: 'round_robin' },
@@ -107,7 +108,7 @@ test('whatever is combined: only endpoints of the update, only those with the la
               if (found) expect(picked.config.labels['version']).toBe(step.version);
               picked.inflight++;
               picked.onReport?.(
-                { ...REPORT, cpuUtilization: 0.1 + picked.inflight / 10, rps: 10 * picked.inflight },
+                { ...NO_METRICS, cpuUtilization: 0.1 + picked.inflight / 10, rps: 10 * picked.inflight },
                 clock.now(),
               );
               // In a subset there may be no other; elsewhere there is one as long as not all have been tried.
@@ -125,14 +126,3 @@ test('whatever is combined: only endpoints of the update, only those with the la
     { numRuns: 1_000 },
   );
 });
-
-const REPORT = {
-  cpuUtilization: 0,
-  memUtilization: 0,
-  applicationUtilization: 0,
-  rps: 0,
-  eps: 0,
-  utilization: {},
-  requestCost: {},
-  namedMetrics: {},
-};

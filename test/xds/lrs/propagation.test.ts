@@ -3,22 +3,12 @@ import { expect, test } from 'vitest';
 import type { BackendMetrics } from '../../../src/core/orca.js';
 import { MAX_METRICS, MetricSums } from '../../../src/xds/lrs/metric-sums.js';
 import { Propagation } from '../../../src/xds/lrs/propagation.js';
-
-const NONE: BackendMetrics = {
-  cpuUtilization: 0,
-  memUtilization: 0,
-  applicationUtilization: 0,
-  rps: 0,
-  eps: 0,
-  utilization: {},
-  requestCost: {},
-  namedMetrics: {},
-};
+import { NO_METRICS } from '../../support/backend-metrics.js';
 
 function sums(names: readonly string[], ...replies: Partial<BackendMetrics>[]): Record<string, [number, number]> {
   const propagation = new Propagation(names);
   const collected = new MetricSums();
-  for (const reply of replies) propagation.record({ ...NONE, ...reply }, collected);
+  for (const reply of replies) propagation.record({ ...NO_METRICS, ...reply }, collected);
   return Object.fromEntries([...collected.take()].map(([name, { requests, total }]) => [name, [requests, total]]));
 }
 
