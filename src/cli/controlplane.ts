@@ -14,6 +14,8 @@ export interface ControlPlaneCommandOptions extends KubernetesFlags, SignerFlags
   readonly ca?: string | true;
   readonly caListen?: string;
   readonly trustDomain?: string;
+  /** Seconds. */
+  readonly caRenewalAfterExpiry?: number;
   readonly tls?: 'off' | 'permissive' | 'strict';
   /** False: `--no-xds-identity-check`. */
   readonly xdsIdentityCheck?: boolean;
@@ -27,15 +29,16 @@ export interface ControlPlaneCommandOptions extends KubernetesFlags, SignerFlags
  */
 export async function controlplane(options: ControlPlaneCommandOptions, io: Io): Promise<ExitCode> {
   const { config, rateLimits, redis, listen, admin } = options;
-  const { ca: directory, caListen, trustDomain, tls } = options;
+  const { ca: directory, caListen, trustDomain, tls, caRenewalAfterExpiry: renewal } = options;
   if (config === undefined && rateLimits === undefined && directory === undefined) {
     io.err(
       'there is nothing to serve: give --config, --rate-limits, --ca or several of them (--help lists the options)\n',
     );
     return EXIT.usage;
   }
-  if (directory === undefined && (caListen !== undefined || trustDomain !== undefined || (tls ?? 'off') !== 'off')) {
-    io.err('--ca-listen, --trust-domain and --tls need a certificate authority: give --ca\n');
+  const ofCa = [caListen, trustDomain, renewal, tls === 'off' ? undefined : tls];
+  if (directory === undefined && ofCa.some((flag) => flag !== undefined)) {
+    io.err('--ca-…, --trust-domain and --tls need a certificate authority: give --ca\n');
     return EXIT.usage;
   }
   let attesting: Awaited<ReturnType<typeof attestingAndSigning>>;
@@ -51,6 +54,7 @@ export async function controlplane(options: ControlPlaneCommandOptions, io: Io):
     ...(typeof directory === 'string' && { directory }),
     ...(caListen !== undefined && { listen: caListen }),
     ...(trustDomain !== undefined && { trustDomain }),
+    ...(renewal !== undefined && { renewalAfterExpiryMs: renewal * 1_000 }),
   };
   for (const [flag, paths] of [
     ['--config', config],
@@ -81,6 +85,9 @@ export async function controlplane(options: ControlPlaneCommandOptions, io: Io):
     ...(options.xdsIdentityCheck === false && { xdsIdentityCheck: false }),
     ...(rateLimits && { rateLimits, ...(redis !== undefined && { rateLimitRedis: redis }) }),
     ...(admin === undefined ? {} : { admin }),
+  }).catch(async (error: unknown) => {
+    await observability.close();
+    throw error;
   });
   const stopped = io.stopped();
   const { ready, refused, rateLimits: limits } = running.status();

@@ -64,6 +64,12 @@ export function describe(io: Io, done: (code: ExitCode) => void): Command {
     .option('--trust-domain <name>', 'of the certificate authority; default: cluster.local')
     .addOption(
       new Option(
+        '--ca-renewal-after-expiry <seconds>',
+        'certificates that have ended may be renewed for so long; an old key is as good for so long; default: 0',
+      ).argParser(whole(7_776_000)),
+    )
+    .addOption(
+      new Option(
         '--tls <mode>',
         'of xDS, with --ca: strict asks for certificates of the mesh, permissive, which is the default, takes clear text as well',
       ).choices(['off', 'permissive', 'strict']),

@@ -165,6 +165,16 @@ test.each([
   expect(await withCa(...flags)).toMatchObject({ code: 2, err: expect.stringMatching(problem) });
 });
 
+test('how long certificates that have ended may be renewed is said in seconds, and of an authority', async () => {
+  await withCa('--ca-renewal-after-expiry', '3600');
+  expect(JSON.parse(readFileSync(join(ca(), 'state.json'), 'utf8'))).toMatchObject({ endedKept: { ms: 3_600_000 } });
+  expect(await start('--rate-limits', folder, '--ca-renewal-after-expiry', '3600')).toMatchObject({ code: 2 });
+  expect(await withCa('--ca-renewal-after-expiry', '7776001')).toMatchObject({
+    code: 2,
+    err: expect.stringMatching(/whole number from 0 to 7776000/),
+  });
+});
+
 test('a signer without an authority is refused', async () => {
   const flags = ['--rate-limits', folder, '--signer', 'sign', '--signer-roots', 'roots.pem'];
   expect(await start(...flags)).toMatchObject({ code: 2, err: expect.stringMatching(/give --ca/) });
