@@ -2,7 +2,13 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { CertificateAuthority } from '../../../src/controlplane/ca/authority.js';
 import type { Signer } from '../../../src/controlplane/ca/signer.js';
 import { verifyAudit } from '../../../src/controlplane/ca/store/audit-verify.js';
-import { authorities, breath, request } from './support.js';
+import { CaServer } from '../../../src/controlplane/ca/server.js';
+import { silentLogger } from '../../../src/core/log.js';
+import { seededRandom } from '../../../src/core/random.js';
+import { caIdentity } from '../../../src/identity/sources/ca.js';
+import { FakeClock } from '../../support/fake-clock.js';
+import { Mailbox } from '../../support/mailbox.js';
+import { authorities, breath, ID, request } from './support.js';
 
 const { open, folder, closeAll, clock } = authorities();
 afterEach(closeAll);
@@ -121,6 +127,46 @@ describe('while the signer is away', () => {
     const signer = { ...signerOver(await open()), roots: down };
     await expect(open({ signer })).rejects.toThrow(/signer is down/);
   });
+});
+
+test('a server closes in five seconds although the signer does not answer, and tells the workload nothing of it', async () => {
+  const clock = new FakeClock(0, Date.now());
+  const near = authorities(clock);
+  const behind = await near.open();
+  const asked = new Mailbox<void>();
+  const gone = new Mailbox<void>();
+  const signer: Signer = {
+    ...signerOver(behind),
+    async sign(request) {
+      if (request.spiffeId !== ID) return signerOver(behind).sign(request);
+      asked.put();
+      await gone.take();
+      throw new Error('the key is in the safe of the third floor');
+    },
+    close: async () => gone.put(),
+  };
+  const listen = { host: '127.0.0.1', port: 0 };
+  const env = { clock, random: seededRandom(1), logger: silentLogger };
+  const server = await CaServer.open({ directory: near.folder(), signer }, listen, env);
+  const port = await server.listen(listen);
+  const { token } = await server.tokens.create(ID);
+  const source = caIdentity({ ...env, address: `127.0.0.1:${port}`, spiffeId: ID, token: async () => token });
+  const told = new Promise<string>((resolve) =>
+    source.watch({ changed() {}, failed: ({ message }) => resolve(message) }),
+  );
+  await asked.take();
+  let closed = false;
+  const closing = server.close().then(() => {
+    closed = true;
+  });
+  await clock.advance(4_999);
+  await breath();
+  expect(closed).toBe(false);
+  await clock.advance(1);
+  expect(await told).not.toContain('safe');
+  await closing;
+  await source.close();
+  await near.closeAll();
 });
 
 test('the first line of the records says which signer signs', async () => {
