@@ -105,7 +105,8 @@ export function compile(documents: readonly Document[], options: CompileOptions 
   ];
   const grants = new Grants(of('ReferenceGrant'));
   const unreadable = options.unreadable ?? new Set();
-  const references = new References({ services, grants, unreadable, warnings }, problems);
+  const registered = new Set(entries.map(({ namespace, name }) => `${namespace}/${name}`));
+  const references = new References({ services, grants, unreadable, registered, warnings }, problems);
   const ownPolicies = policiesByService(of('TrafficPolicy'), references);
   const otherPolicies = policiesByService(of('XBackendTrafficPolicy'), references);
   const policies = effectivePolicies(ownPolicies, otherPolicies, references);

@@ -14,6 +14,8 @@ export interface Known {
   readonly grants: Grants;
   /** A reference to one of these is not a second mistake. */
   readonly unreadable: Unreadable;
+  /** `namespace/name` of what is registered and called where its name leads: no policy can be for it. Default: none. */
+  readonly registered?: Pick<ReadonlySet<string>, 'has'>;
   /** Where references are told that are not permitted. */
   readonly warnings: Problems;
 }
@@ -90,6 +92,11 @@ export class References {
     const names = this.known.services.filter((other) => other.namespace === namespace).map((other) => other.name);
     const near = nearest(name, names);
     const where = namespace === 'default' ? '' : ` in namespace "${namespace}"`;
+    if (this.known.registered?.has(`${namespace}/${name}`)) {
+      const message = `ServiceEntry "${name}" has "resolution: NONE", by which its hosts are called where their names lead, with default policies: write "resolution: DNS", or STATIC`;
+      this.report(document, path, message, { expected: 'resolution: DNS, STATIC' });
+      return undefined;
+    }
     const hint = near === undefined ? `known: ${names.slice(0, 20).join(', ') || 'none'}` : `did you mean "${near}"?`;
     this.report(document, path, `there is no Service "${name}"${where}; ${hint}`, {
       expected: 'the name of a Service',
