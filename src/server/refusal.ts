@@ -51,7 +51,7 @@ export const MTLS_REQUIRED: Refusal = {
 /** For a request with more than one Host field, of which nobody can say which its handler believes (RFC 9112 section 3.2). */
 export const SEVERAL_HOSTS: Refusal = {
   status: 400,
-  grpcStatus: 3,
+  grpcStatus: 13,
   code: 'BAD_REQUEST',
   flag: 'DPE',
   message: 'the request has several Host fields: send one',
@@ -78,7 +78,8 @@ export const UNDECIDED: Refusal = {
 /** The answer to a browser that asks whether it may ask; its headers say so. What it is called nobody is told. */
 export const PREFLIGHT: Refusal = {
   status: 200,
-  grpcStatus: 0,
+  // Browsers ask so over HTTP only.
+  grpcStatus: 12,
   code: 'PREFLIGHT',
   flag: 'NR',
   message: 'the answer to a preflight of a browser',
