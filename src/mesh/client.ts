@@ -8,6 +8,7 @@ import { jsonLogger, type Logger } from '../core/log.js';
 import { systemRandom } from '../core/random.js';
 import { createObservability } from '../observability/observability.js';
 import type { EmbeddedOptions } from './embedded.js';
+import { withEnvironment } from './environment.js';
 import { federating } from './federation.js';
 import { MeshIdentity } from './identity.js';
 import { identityEnvironment, workloadApiOf } from './identity-option.js';
@@ -26,11 +27,17 @@ const DEFAULT_CONFIG = 'mesh.yaml';
 /**
  * The mesh of this process. Returns at once: calls wait for the first configuration within their own deadline, and `ready()` tells when it is there.
  *
- * Where configuration comes from, in this order: `services`, `config` or `xds`; a gRPC xDS bootstrap (GRPC_XDS_BOOTSTRAP, GRPC_XDS_BOOTSTRAP_CONFIG;
- * gRFC A27); `./mesh.yaml`; else there is none, and hosts are found by DNS with the default policies. Throws DecodeError when the options cannot be meant.
+ * Where configuration comes from, in this order: `services`, `config` or `xds`; INMESH_CONFIG or INMESH_XDS; a gRPC xDS bootstrap (GRPC_XDS_BOOTSTRAP,
+ * GRPC_XDS_BOOTSTRAP_CONFIG; gRFC A27); `./mesh.yaml`; else there is none, and hosts are found by DNS with the default policies. Throws DecodeError when options or
+ * environment cannot be meant.
  */
 export function meshClient(options: MeshOptions = {}): Mesh {
-  const { clock = systemClock, random = systemRandom, resolve = systemResolver, ...o } = checkOptions(options);
+  const {
+    clock = systemClock,
+    random = systemRandom,
+    resolve = systemResolver,
+    ...o
+  } = withEnvironment(checkOptions(options), process.env);
   const logger = o.logger ?? defaultLogger();
   const named = o.service ?? process.env['INMESH_SERVICE'];
   const service = named ?? basename(process.argv[1] ?? 'node');

@@ -38,10 +38,11 @@ import { Endings } from './endings.js';
 import { HashLoader } from './hash-source.js';
 import type { MeshIdentity, WorkloadIdentity } from './identity.js';
 import { meshLimits } from './limits.js';
+import { noConfig } from './no-config.js';
 import { meshOutbound } from './outbound.js';
 import { createScope, type Scope } from './scope.js';
 import { keepingServices } from './server-clusters.js';
-import { serversOf } from './servers.js';
+import { noMode, serversOf } from './servers.js';
 import type { MeshSource } from './source.js';
 
 /** What an application holds: every face of the mesh, on one pipeline. */
@@ -83,7 +84,7 @@ export interface Mesh extends Scope {
   serve(server: ServableServer, options: ServeOptions): Promise<Serving>;
   /**
    * Puts mutual TLS in front of a server that the application listens with: of node:http, node:https or node:http2, with whatever framework on top. Strict, permissive
-   * or disabled, as the configuration says for the service; `mode` wins over it. Resolves when connections are taken so: await it before the server listens.
+   * or disabled, as the configuration says for the service; `mode` wins over it, and must be said where nothing is configured. Resolves when connections are taken so: await it before the server listens.
    * A Server of grpc-js is not bound; the mesh listens in its place: `mesh.secure(server, { address: '0.0.0.0:50051' })`.
    */
   secure(server: SecurableServer | GrpcServer, options?: SecureOptions): Promise<SecuredServer>;
@@ -171,6 +172,7 @@ export function createMesh(given: MeshParts): Mesh {
       (call) => destinations.service(call),
       (call) => destinations.beside(call),
     ),
+    to: (address) => destinations.to(address),
     onClose: endings.add,
   };
   const servings = new Set<Serving>();
@@ -242,6 +244,7 @@ export function createMesh(given: MeshParts): Mesh {
     },
     secure: async (server, options = {}) => {
       if (closing !== undefined) throw new MeshClosedError();
+      if (source === noConfig && options.mode === undefined) throw noMode(options.service ?? localCluster);
       const { secureAny } = await import('../server/tls/secure.js');
       return secureAny(server, options, servers, observability.meter);
     },

@@ -11,7 +11,7 @@ import { checkFederation, type FederatesWith } from './federation.js';
 import { checkIdentity, type IdentityOption } from './identity-option.js';
 import { REDIS_URL_VARIABLE, type RedisOption, redisTargets } from '../resilience/ratelimit/redis/options.js';
 
-/** Options of `meshClient`. At most one of `services`, `config` and `xds`. */
+/** Options of `meshClient`. At most one of `services`, `config` and `xds`; without any, what the environment says (INMESH_CONFIG, INMESH_XDS). */
 export interface MeshOptions {
   /** This workload's own name, for logs, metrics and the control plane. Default: INMESH_SERVICE, else the program's file name. */
   readonly service?: string;
@@ -182,19 +182,17 @@ function checkPeer(value: unknown): void {
     throw new DecodeError('options.peer', `must be whole numbers, got ${shown(peer)}`);
 }
 
-function checkXds(xds: unknown): void {
+/** Throws DecodeError. */
+export function checkXds(xds: unknown, path = 'options.xds'): void {
   if (xds === undefined) return;
   if (typeof xds === 'object' && xds !== null) {
-    record(xds, 'options.xds');
+    record(xds, path);
     return;
   }
   const port = typeof xds === 'string' ? /^[^\s/]+:(\d+)$/.exec(xds)?.[1] : undefined;
   const range = port === undefined || (Number(port) >= 1 && Number(port) <= MAX_PORT) ? '' : PORT_RANGE;
   if (port === undefined || range !== '')
-    throw new DecodeError(
-      'options.xds',
-      `must be host:port or a gRPC bootstrap as an object, got ${shown(xds)}${range}`,
-    );
+    throw new DecodeError(path, `must be host:port or a gRPC bootstrap as an object, got ${shown(xds)}${range}`);
 }
 
 function oneOf(value: unknown, path: string, allowed: readonly string[]): void {
