@@ -86,13 +86,22 @@ export type MeshEvent =
   /** The same, for who keeps a record (gRFC A59). `filter`: name of the filter; `matchedRule`: of the policy. */
   | {
       readonly kind: 'authz:audit';
+      /** Path without query, as it was judged; of gRPC the method. */
       readonly rpcMethod: string;
+      /** HTTP method. */
+      readonly method: string;
+      /** IP address of the client, as far as proxies in front are trusted; '' where it is not known. */
+      readonly sourceAddress: string;
       readonly principal: string;
+      /** Of the request's `traceparent`; '' for none. */
+      readonly traceId: string;
       readonly filter: string;
       readonly matchedRule: string;
       readonly authorized: boolean;
       readonly shadow: boolean;
     }
+  /** A request was refused for its token. `reason`: what was wrong with it (src/identity/authn/failure.ts). */
+  | { readonly kind: 'authn:refused'; readonly protocol: 'http' | 'grpc'; readonly reason: string }
   | { readonly kind: 'mirror'; readonly cluster: string }
   | {
       readonly kind: 'mirror:dropped';

@@ -32,6 +32,7 @@ const KINDS: Readonly<Record<MeshEvent['kind'], true>> = {
   'experiment:stopped': true,
   authz: true,
   'authz:audit': true,
+  'authn:refused': true,
   mirror: true,
   'mirror:dropped': true,
   'circuit:open': true,

@@ -2,6 +2,7 @@ import type { Protocol } from '../core/call.js';
 import { outsideOfCalls } from '../core/context.js';
 import { headerFields } from '../core/headers.js';
 import type { Logger } from '../core/log.js';
+import type { Meter } from '../core/meter.js';
 import type { JwtAuthentication, JwtRequirement } from '../core/model/authentication.js';
 import type { RouteConfiguration } from '../core/model/route.js';
 import type { FilterChain } from '../core/model/server.js';
@@ -30,7 +31,7 @@ import type { SecurityPolicy } from './security.js';
 const shared = new WeakMap<Outbound, Authenticators>();
 
 /** Who the user is: tokens (JWT) are verified as the routes say, and their claims are at hand from there on. */
-export function authentication({ clock, random, logger, outbound = NO_OUTBOUND }: PolicyEnv): SecurityPolicy {
+export function authentication({ clock, random, logger, meter, outbound = NO_OUTBOUND }: PolicyEnv): SecurityPolicy {
   let authenticators = shared.get(outbound);
   if (authenticators === undefined) {
     authenticators = new Authenticators({
@@ -45,7 +46,7 @@ export function authentication({ clock, random, logger, outbound = NO_OUTBOUND }
   const gateOf = (configured: JwtAuthentication): AuthenticationGate => {
     let gate = gates.get(configured);
     if (gate === undefined) {
-      gate = new AuthenticationGate(configured, of, { random, logger });
+      gate = new AuthenticationGate(configured, of, { random, logger, meter });
       gates.set(configured, gate);
     }
     return gate;
@@ -110,7 +111,7 @@ class AuthenticationGate implements Gate {
   constructor(
     private readonly configured: JwtAuthentication,
     private readonly authenticators: Authenticators,
-    private readonly env: { readonly random: Random; readonly logger: Logger },
+    private readonly env: { readonly random: Random; readonly logger: Logger; readonly meter: Meter },
   ) {
     const rules = configured.rules.map(({ match, requirement }) => ({ match, value: { requirement } }));
     this.#rules = new RouteTable(rules, { random: env.random });
@@ -138,6 +139,7 @@ class AuthenticationGate implements Gate {
 
   #decided(found: Authentication, context: InboundContext, protocol: Protocol): Passage {
     if (!isFailure(found)) return this.#done(context, found);
+    this.env.meter.event({ kind: 'authn:refused', protocol, reason: found.problem });
     this.env.logger.debug('a request is refused for its token', { ...found, path: context.view?.path.split('?')[0] });
     return refusalFor(found, protocol);
   }
@@ -189,7 +191,7 @@ const isPreflight = ({ method, headers }: Pick<NonNullable<InboundContext['view'
  * RFC 6750 section 3: 401 with a challenge, which says nothing more where no token was sent, and `invalid_token` where one will not do. A wrong audience is 403, as in Envoy.
  * No more than that is told: what was wrong is in our log.
  */
-function refusalFor({ problem }: TokenFailure, protocol: Protocol): Refusal {
+export function refusalFor({ problem }: TokenFailure, protocol: Protocol): Refusal {
   if (problem === 'keys_unavailable') return UNAVAILABLE;
   const forbidden = problem === 'audience';
   const error =

@@ -1,7 +1,7 @@
 import type { Clock } from '../core/clock.js';
 import type { Logger } from '../core/log.js';
 import type { Meter } from '../core/meter.js';
-import { auditEvent, stdoutLine } from '../identity/authz/audit.js';
+import { type AuditEvent, auditEvent, stdoutLine } from '../identity/authz/audit.js';
 import type { AuthzRequest } from '../identity/authz/request.js';
 import type { RuleDecision } from '../identity/authz/rules.js';
 
@@ -16,7 +16,10 @@ interface AuditEnv {
   readonly stdout?: ((line: string) => void) | undefined;
 }
 
-/** Where decisions are told that somebody wants to hear of (gRFC A59): the channel `mesh:authz:audit`, the mesh's logger, standard output. */
+/**
+ * Where decisions are told that somebody wants to hear of (gRFC A59): the channel `mesh:authz:audit`, the mesh's logger, standard output. The logger is told at `warn`:
+ * nobody gets these lines without asking for them, and who asks has them without another logger than the mesh's own.
+ */
 export class AuditTrail {
   readonly #stdout: (line: string) => void;
   #second = Number.NaN;
@@ -34,8 +37,12 @@ export class AuditTrail {
     if (!this.#mayWrite()) return;
     for (const logger of decision.audit) {
       if (logger === 'stdout') this.#stdout(stdoutLine(event, this.env.clock.wallTime()));
-      else this.env.logger.info('authorization', this.#fields({ ...event, shadow: decision.shadow }));
+      else this.#log(event, decision.shadow);
     }
+  }
+
+  #log({ rpcMethod: path, method, ...event }: AuditEvent, shadow: boolean): void {
+    this.env.logger.warn('authorization', this.#fields({ method, path, ...event, shadow }));
   }
 
   /** A request that no policy could judge. */

@@ -62,12 +62,16 @@ test('everything that happens is published on diagnostics channels', () => {
   mesh.meter.event({
     kind: 'authz:audit',
     rpcMethod: '/7',
+    method: 'GET',
+    sourceAddress: '10.0.0.7',
     principal: 's',
+    traceId: '',
     filter: 'f',
     matchedRule: 'r',
     authorized: false,
     shadow: false,
   });
+  mesh.meter.event({ kind: 'authn:refused', protocol: 'http', reason: 'expired' });
   mesh.meter.event({ kind: 'mirror', cluster: 'c' });
   mesh.meter.event({ kind: 'mirror:dropped', cluster: 'c', reason: 'overflow' });
   mesh.meter.event({ kind: 'circuit:open', cluster: 'c', limit: 'max_requests' });

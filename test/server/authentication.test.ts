@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { systemClock } from '../../src/core/clock.js';
 import { headerFields } from '../../src/core/headers.js';
 import { silentLogger } from '../../src/core/log.js';
-import { noMeter } from '../../src/core/meter.js';
+import { type Meter, noMeter } from '../../src/core/meter.js';
 import type { JwtAuthentication } from '../../src/core/model/authentication.js';
 import { MATCHES_ALL } from '../../src/core/model/match.js';
 import type { Route } from '../../src/core/model/route.js';
@@ -11,6 +11,7 @@ import { systemRandom } from '../../src/core/random.js';
 import { authentication } from '../../src/server/authentication.js';
 import { inboundContext } from '../../src/server/context.js';
 import type { InboundView } from '../../src/server/view.js';
+import { HeardMeter } from '../support/served-over-ads.js';
 
 const ADMIN: JwtAuthentication = {
   providers: [],
@@ -24,11 +25,11 @@ const ADMIN: JwtAuthentication = {
   bypassPreflight: false,
 };
 
-const status = async (path: string): Promise<number | undefined> => {
+const status = async (path: string, meter: Meter = noMeter): Promise<number | undefined> => {
   const policy = authentication({
     clock: systemClock,
     random: systemRandom,
-    meter: noMeter,
+    meter,
     logger: silentLogger,
     limits: undefined,
   });
@@ -53,4 +54,11 @@ test('where tokens are asked for by path, a path that can be read in two ways ge
     '/%252fadmin',
   ])
     expect([path, await status(path)]).toEqual([path, 400]);
+});
+
+test('requests that are refused for their token are counted, by what was wrong with it', async () => {
+  const meter = new HeardMeter();
+  expect(await status('/admin', meter)).toBe(401);
+  expect(await status('/public', meter)).toBeUndefined();
+  expect(meter.events).toEqual([{ kind: 'authn:refused', protocol: 'http', reason: 'missing' }]);
 });

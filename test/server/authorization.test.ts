@@ -16,7 +16,12 @@ const denied: RuleDecision = {
   shadow: false,
   audit: ['stdout', 'logger'],
 };
-const request = authzRequest({ path: '/a' });
+const request = authzRequest({
+  method: 'POST',
+  path: '/a',
+  clientAddress: '10.0.0.7',
+  headers: { traceparent: ['00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'] },
+});
 
 describe('the audit trail', () => {
   let lines: string[];
@@ -29,11 +34,11 @@ describe('the audit trail', () => {
     logged = [];
     clock = new FakeClock();
     meter = new HeardMeter();
-    const logger = { ...silentLogger, info: (message: string, fields: unknown) => void logged.push([message, fields]) };
+    const logger = { ...silentLogger, warn: (message: string, fields: unknown) => void logged.push([message, fields]) };
     trail = new AuditTrail({ clock, meter, logger, stdout: (line) => void lines.push(line) });
   });
 
-  test('writes gRPC’s line (gRFC A59), a line of the mesh’s logger, and an event', () => {
+  test('writes gRPC’s line (gRFC A59), an event, and a line that the mesh’s own logger prints: who did what from where, in which trace', () => {
     trail.tell(denied, request);
     const at = new Date(clock.wallTime()).toISOString();
     expect(lines.map((line) => JSON.parse(line))).toEqual([
@@ -50,13 +55,17 @@ describe('the audit trail', () => {
     ]);
     const event = {
       rpcMethod: '/a',
+      method: 'POST',
+      sourceAddress: '10.0.0.7',
       principal: '',
+      traceId: '0af7651916cd43dd8448eb211c80319c',
       filter: 'deny',
       matchedRule: 'p',
       authorized: false,
       shadow: false,
     };
-    expect(logged).toEqual([['authorization', event]]);
+    const { rpcMethod: path, ...said } = event;
+    expect(logged).toEqual([['authorization', { path, ...said }]]);
     expect(meter.events).toEqual([{ kind: 'authz:audit', ...event }]);
   });
 

@@ -23,7 +23,10 @@ const FOREIGN: Readonly<Record<string, Foreign>> = {
     here: 'rate limits are a RateLimitPolicy, faults a FaultPolicy; filters themselves are read over xDS only',
   },
   Telemetry: { owner: NETWORKING, here: 'metrics, traces and logs are options of meshClient' },
-  AuthorizationPolicy: { owner: NETWORKING },
+  AuthorizationPolicy: {
+    owner: NETWORKING,
+    here: 'the same is here with "apiVersion: inmesh.dev/v1alpha1", and CUSTOM is an ExternalAuthorizationPolicy',
+  },
   PeerAuthentication: { owner: NETWORKING, here: 'its mtls is that of an AuthenticationPolicy, or of the MeshConfig' },
   RequestAuthentication: { owner: NETWORKING, here: 'its jwtRules are the jwt of an AuthenticationPolicy' },
   Sidecar: { owner: NETWORKING },
@@ -33,7 +36,10 @@ const FOREIGN: Readonly<Record<string, Foreign>> = {
     here: "its rateLimit is a RateLimitPolicy, its faultInjection a FaultPolicy, its retry and timeout are an HTTPRoute's, the rest is a TrafficPolicy",
   },
   ClientTrafficPolicy: { owner: GATEWAY },
-  SecurityPolicy: { owner: GATEWAY },
+  SecurityPolicy: {
+    owner: GATEWAY,
+    here: 'its jwt is that of an AuthenticationPolicy, its authorization an AuthorizationPolicy, its extAuth an ExternalAuthorizationPolicy, its cors a filter of an HTTPRoute',
+  },
   EnvoyExtensionPolicy: { owner: GATEWAY },
   EnvoyPatchPolicy: { owner: GATEWAY },
   ServiceProfile: {

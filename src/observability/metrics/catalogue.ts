@@ -144,6 +144,12 @@ export const AUTHZ_DENY = instrument(
   '{request}',
   'Requests that authorization denied, by policy; those of a dry run went on all the same.',
 );
+export const AUTHN_REFUSED = instrument(
+  'mesh.authn.refused',
+  'counter',
+  '{request}',
+  'Requests that servers refused for the token of an end user, by what was wrong with it.',
+);
 export const TLS_REFUSED = instrument(
   'mesh.tls.refused',
   'counter',

@@ -55,6 +55,7 @@ export class Registry implements Meter {
   readonly experimentsStopped;
   readonly authzAllow;
   readonly authzDeny;
+  readonly authnRefused;
   readonly limitRefused;
   readonly limitQueued;
   readonly limitStoreMoves;
@@ -101,6 +102,7 @@ export class Registry implements Meter {
     this.experimentsStopped = counterTable(pool, ['mesh.fault.policy', 'mesh.experiment.reason']);
     this.authzAllow = counterTable(pool, ['mesh.authz.policy', 'mesh.authz.shadow']);
     this.authzDeny = counterTable(pool, ['mesh.authz.policy', 'mesh.authz.shadow']);
+    this.authnRefused = counterTable(pool, ['mesh.protocol', 'mesh.authn.reason']);
     this.limitRefused = counterTable(pool, [
       'mesh.limit.rule',
       'mesh.protocol',
@@ -204,6 +206,9 @@ export class Registry implements Meter {
           undefined,
           undefined,
         ).value++;
+        break;
+      case 'authn:refused':
+        this.authnRefused.find(event.protocol, event.reason, undefined, undefined).value++;
         break;
       case 'limit:refused':
         this.limitRefused.find(event.rule, event.protocol, String(event.shadow), event.reason).value++;

@@ -110,6 +110,6 @@ export const authorizationDefaults = v.strictObject({
   ),
   audit: about(
     v.optional(oneOf(['none', 'denied', 'allowed', 'all']), 'none'),
-    'Which decisions are told to the logger and the channel `mesh:authz:audit` (gRFC A59). Default none.',
+    'Which decisions are told to the logger (at `warn`) and the channel `mesh:authz:audit` (gRFC A59). Default none.',
   ),
 });

@@ -35,7 +35,7 @@ const jwtRule = v.strictObject({
   fromCookies: about(v.optional(listOf(text(1, 256), 1, 8)), 'Cookies that tokens come in.'),
   forwardOriginalToken: about(
     v.optional(v.boolean(), false),
-    'The application sees the header or cookie that the token came in. Default false (Istio). Tokens in parameters stay (Envoy takes them away).',
+    'The application sees the header, cookie or parameter that the token came in. Default false (Istio).',
   ),
   outputPayloadToHeader: about(
     v.optional(headerName),
