@@ -1,13 +1,10 @@
-import type { JwtAuthentication, JwtRequirement } from '../core/model/authentication.js';
 import type { AuthzCondition, RbacFilter } from '../core/model/authorization.js';
 import type { ExtAuthz } from '../core/model/ext-authz.js';
 import type { FilterChain } from '../core/model/server.js';
-import type { Random } from '../core/random.js';
 import type { AuthzEnv } from '../identity/authz/conditions.js';
 import { type Explanation, explainDecision } from '../identity/authz/explain.js';
 import { pathFault } from '../identity/authz/path.js';
 import type { AuthzRequest } from '../identity/authz/request.js';
-import { RouteTable } from '../routing/table/table.js';
 
 /** One thing that a server asks of a request, in the order in which it does. */
 export interface Step {
@@ -25,72 +22,6 @@ export function mtlsStep(chains: readonly FilterChain[], { peerIdentity }: Authz
   return secured.every(({ tls }) => tls?.requireClientCertificate)
     ? step('mTLS', 'refuses', 'mTLS is strict, and the caller shows no certificate (--principal)')
     : undefined;
-}
-
-/** Tokens. Claims that are given are those of a token that is verified. */
-export function tokenStep(
-  asked: readonly JwtAuthentication[],
-  request: AuthzRequest,
-  random: Random,
-): Step | undefined {
-  for (const configured of asked) {
-    const { rules, bypassPreflight } = configured;
-    const { headers } = request;
-    if (
-      bypassPreflight &&
-      request.method === 'OPTIONS' &&
-      headers['origin'] &&
-      headers['access-control-request-method']
-    )
-      continue;
-    const byPath = rules.some(({ match: { path } }) => path.kind === 'regex' || !['', '/'].includes(path.value));
-    const fault = byPath ? pathFault(request.path) : undefined;
-    if (fault !== undefined)
-      return step('JWT', 'refuses', `what is asked goes by the path, which is refused: ${fault}`);
-    const table = rules.map(({ match, requirement }) => ({ match, value: { requirement } }));
-    const requirement = new RouteTable(table, { random }).find(request)?.requirement;
-    if (requirement === undefined || isMet(requirement, configured, request.claims)) continue;
-    const wanted = providersOf(requirement, configured).join(', ');
-    return request.claims === undefined
-      ? step('JWT', 'refuses', `a token is required: ${wanted}`)
-      : step('JWT', 'refuses', `a token of another issuer is required: ${wanted}`);
-  }
-  if (asked.length === 0) return undefined;
-  return step(
-    'JWT',
-    'passes',
-    request.claims === undefined ? 'no token is required' : 'the claims are taken for those of a verified token',
-  );
-}
-
-function isMet(requirement: JwtRequirement, of: JwtAuthentication, claims: AuthzRequest['claims']): boolean {
-  switch (requirement.kind) {
-    case 'provider': {
-      const issuer = of.providers.find(({ name }) => name === requirement.provider)?.issuer;
-      return claims !== undefined && (issuer === undefined || (claims['iss'] ?? issuer) === issuer);
-    }
-    case 'any':
-      return requirement.of.some((one) => isMet(one, of, claims));
-    case 'all':
-      return requirement.of.every((one) => isMet(one, of, claims));
-    case 'allow_missing_or_failed':
-      return true;
-    case 'allow_missing':
-      return (
-        claims === undefined ||
-        of.providers.some(({ issuer }) => issuer === undefined || (claims['iss'] ?? issuer) === issuer)
-      );
-  }
-}
-
-function providersOf(requirement: JwtRequirement, of: JwtAuthentication): string[] {
-  if (requirement.kind === 'any' || requirement.kind === 'all')
-    return requirement.of.flatMap((one) => providersOf(one, of));
-  const named = requirement.kind === 'provider' ? [requirement.provider] : of.providers.map(({ name }) => name);
-  return named.map((name) => {
-    const issuer = of.providers.find((provider) => provider.name === name)?.issuer;
-    return issuer === undefined ? name : `${name} (${issuer})`;
-  });
 }
 
 /** What is asked of another service. */

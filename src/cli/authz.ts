@@ -41,19 +41,20 @@ export async function explain(options: ExplainOptions, io: Io): Promise<ExitCode
 
 /** Step by step, as a server does (`AUTHENTICATION`, then `ADMISSION`). */
 async function explainAt(chains: readonly FilterChain[], options: Described): Promise<Explained> {
-  const [steps, path, { VirtualHosts }, { RouteTable }, { systemRandom: random }, { authorityFault }] =
+  const [steps, { askTokens }, path, { VirtualHosts }, { RouteTable }, { systemRandom: random }, { authorityFault }] =
     await Promise.all([
       import('./authz-steps.js'),
+      import('./authz-tokens.js'),
       import('../identity/authz/path.js'),
       import('../routing/virtual-host.js'),
       import('../routing/table/table.js'),
       import('../core/random.js'),
       import('../server/authorization-request.js'),
     ]);
-  const request = requestOf(options, path.judgedPath(options.path) ?? options.path);
+  const sent = requestOf(options, path.judgedPath(options.path) ?? options.path);
   const secured = chains.find(({ tls }) => tls !== undefined);
   const plain = chains.find(({ tls }) => tls === undefined);
-  const chain = request.peerIdentity === undefined ? (plain ?? secured) : (secured ?? plain);
+  const chain = sent.peerIdentity === undefined ? (plain ?? secured) : (secured ?? plain);
   const source = chain?.routes.kind === 'inline' ? chain.routes.config : undefined;
   const hosts = (source?.virtualHosts ?? []).map(({ domains, routes }) => ({
     domains,
@@ -62,10 +63,19 @@ async function explainAt(chains: readonly FilterChain[], options: Described): Pr
       { random },
     ),
   }));
-  const route = new VirtualHosts(hosts, source?.ignorePort ?? false).find(request.host)?.routes.find(request);
-  const of = chain && (route ?? elsewhere(chain));
+  const routes = new VirtualHosts(hosts, source?.ignorePort ?? false).find(sent.host)?.routes;
   const at = options.at === undefined ? undefined : Date.parse(options.at);
-  const wallTime = at === undefined ? (await import('../core/clock.js')).systemClock.wallTime : () => at;
+  const { systemClock } = await import('../core/clock.js');
+  const wallTime = at === undefined ? systemClock.wallTime : () => at;
+  // Servers ask for tokens what the route without claims says, and choose the route again by what is in them.
+  const unclaimed = routes?.find({ ...sent, claims: undefined }) ?? (chain && elsewhere(chain));
+  const tokens = await askTokens(unclaimed?.authentication ?? [], sent, {
+    clock: { ...systemClock, wallTime },
+    random,
+  });
+  const { request } = tokens;
+  const route = routes?.find(request);
+  const of = chain && (route ?? elsewhere(chain));
   const { authorization } = of ?? {};
   const asked = authorization !== undefined && (authorization.filters.length > 0 || authorization.judgesPath);
   const unread = asked && authorization.judgesPath ? path.pathFault(options.path) : undefined;
@@ -75,7 +85,7 @@ async function explainAt(chains: readonly FilterChain[], options: Described): Pr
   const what = unread === undefined ? 'authority' : 'path';
   const taken = [
     steps.mtlsStep(chains, request),
-    steps.tokenStep(of?.authentication ?? [], request, random),
+    tokens.step,
     fault === undefined
       ? undefined
       : steps.step('path and authority', 'refuses', `the ${what} is refused before any policy is asked: ${fault}`),
@@ -105,10 +115,12 @@ interface Explained extends Explanation {
 type Described = Omit<ExplainOptions, 'config' | 'output' | 'principal'> & { readonly principal: string | undefined };
 
 function requestOf(options: Described, judgedPath: string): AuthzRequest {
-  const headers = Object.create(null) as Record<string, string>;
+  const headers = Object.create(null) as Record<string, string | string[]>;
   for (const header of options.header) {
     const at = header.indexOf(':');
-    headers[header.slice(0, at).trim().toLowerCase()] = header.slice(at + 1).trim();
+    const name = header.slice(0, at).trim().toLowerCase();
+    const value = header.slice(at + 1).trim();
+    headers[name] = name in headers ? [headers[name] ?? [], value].flat() : value;
   }
   return {
     method: options.grpc ? 'POST' : options.method,

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runCommand } from '../support/cli.js';
+import { jwks, signToken, testKey } from '../support/jwt.js';
 import { serviceYaml } from '../support/mesh-yaml.js';
 
 const of = (kind: string, name: string, service: string, spec: string): string => `---
@@ -12,8 +13,13 @@ metadata: { name: ${name} }
 spec: { targetRefs: [{ kind: Service, name: ${service} }], ${spec} }
 `;
 
+const KEY = testKey('EdDSA');
+const issuer = (name: string, keys: string): string =>
+  of('AuthenticationPolicy', name, name, `jwt: [{ issuer: "https://id.example", audiences: [shop], ${keys} }]`) +
+  of('AuthorizationPolicy', name, name, 'rules: [{ when: [{ key: "request.auth.claims[role]", values: [admin] }] }]');
+
 const CONFIG = [
-  ...['strict', 'users', 'asked', 'ports', 'groups'].map((name) => serviceYaml(name)),
+  ...['strict', 'users', 'asked', 'ports', 'groups', 'inline', 'file', 'remote'].map((name) => serviceYaml(name)),
   serviceYaml('judge'),
   of('AuthenticationPolicy', 'strict', 'strict', 'mtls: { mode: strict }'),
   of(
@@ -30,6 +36,8 @@ const CONFIG = [
     'groups',
     'rules: [{ when: [{ key: "request.auth.claims[groups]", values: [admin] }] }]',
   ),
+  issuer('inline', `jwks: '${jwks(KEY)}'`),
+  issuer('remote', 'jwksUri: "https://id.example/keys"'),
 ].join('');
 
 let folder: string;
@@ -37,7 +45,8 @@ let file: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'inmesh-authz-steps-'));
   file = join(folder, 'mesh.yaml');
-  writeFileSync(file, CONFIG);
+  writeFileSync(join(folder, 'keys.json'), jwks(KEY));
+  writeFileSync(file, CONFIG + issuer('file', `jwksFile: ${join(folder, 'keys.json')}`));
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -62,6 +71,40 @@ test('a request without the token that is required is refused; one that has it i
   expect(await first('users')).toMatch(/^DENIED: a token is required: .*\(https:\/\/id\.example\)$/);
   expect(await first('users', '--claim', 'iss=https://other.example')).toMatch(/^DENIED: .*https:\/\/id\.example/);
   expect(await first('users', '--claim', 'iss=https://id.example', '--claim', 'sub=eve')).toMatch(/^ALLOWED/);
+});
+
+/* What a server would find out of the token in a header. */
+const AT = '2026-11-20T10:00:00Z';
+const bearer = (claims: object, key = KEY): string[] => {
+  const token = signToken(key, { iss: 'https://id.example', aud: 'shop', exp: Date.parse(AT) / 1_000 + 60, ...claims });
+  return ['--at', AT, '--header', `Authorization: Bearer ${token}`];
+};
+
+test.each(['inline', 'file'])('a token of a header is verified by keys that are at hand: %s', async (service) => {
+  const { out } = await explain(service, ...bearer({ sub: 'ada', role: 'admin' }));
+  expect(out).toMatch(/^ALLOWED: /);
+  expect(out).toContain('JWT: passes: the token is verified: issuer "https://id.example", subject "ada"');
+  expect(await first(service, ...bearer({ role: 'clerk' }))).toMatch(/^DENIED: no policy allows it/);
+});
+
+test('a token that is not good is refused with the status that servers say', async () => {
+  const garbage = ['--header', 'authorization: Bearer garbage'];
+  expect(await first('inline', ...garbage)).toMatch(/^DENIED: the token is refused with 401: malformed: /);
+  expect(await first('remote', ...garbage)).toMatch(/^DENIED: the token is refused with 401: malformed: /);
+  const other = testKey('EdDSA');
+  expect(await first('inline', ...bearer({}, other))).toMatch(/^DENIED: .* with 401: signature: /);
+  expect(await first('inline', ...bearer({ aud: 'else' }))).toMatch(/^DENIED: .* with 403: audience: /);
+  expect(await first('inline', ...bearer({ exp: 1 }))).toMatch(/^DENIED: .* with 401: expired: /);
+  const several = [...bearer({}), ...bearer({ sub: 'eve' }).slice(2)];
+  expect(await first('inline', ...several)).toMatch(/^DENIED: .* with 400: several: /);
+});
+
+test('a token whose keys are at a URL may be good or not: that depends, unless something else is against it', async () => {
+  expect(await first('remote', ...bearer({ role: 'admin' }))).toMatch(
+    /^DEPENDS: on keys that are not at hand \(https:\/\/id\.example\/keys\)/,
+  );
+  expect(await first('remote', ...bearer({ role: 'clerk' }))).toMatch(/^DENIED: no policy allows it/);
+  expect(await first('remote', ...bearer({ exp: 1 }))).toMatch(/^DENIED: .*expired/);
 });
 
 test('what another service decides is no answer of ours', async () => {

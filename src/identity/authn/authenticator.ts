@@ -10,7 +10,7 @@ export type Authentication = readonly VerifiedToken[] | TokenFailure;
 type Pending<T> = T | Promise<T>;
 
 /** Verifier of a provider by its name. */
-export type Verifiers = ReadonlyMap<string, Verifier>;
+export type Verifiers = ReadonlyMap<string, Pick<Verifier, 'provider' | 'verify'>>;
 
 /**
  * Decides whether a request brings what is asked of it (Envoy `JwtRequirement`). At once wherever its tokens are known; else a promise, which never rejects.
