@@ -116,13 +116,32 @@ export function describe(io: Io, done: (code: ExitCode) => void): Command {
     )
     .option('--trust-priority', 'believe inmesh-priority of requests: all clients are services of the mesh')
     .addOption(
-      new Option('--mtls <mode>', "mutual TLS towards clients, under the mesh's identity; default: plain text").choices(
-        ['strict', 'permissive'],
-      ),
+      new Option(
+        '--mtls <mode>',
+        "mutual TLS towards clients, under the mesh's identity; default: plain text, with --app as configured",
+      ).choices(['strict', 'permissive']),
     )
     .option(
       '--policies <service>',
       'hold requests to what the configuration says for servers of this service: tokens, authorization, limits; default: none',
+    )
+    .addOption(
+      new Option(
+        '--app <host:port>',
+        'the program of --policies that the proxy stands in front of: all that is let in goes there, and nowhere else',
+      )
+        .argParser(hostPort)
+        .conflicts('gateway'),
+    )
+    .addOption(
+      new Option('--app-protocol <protocol>', 'what the program speaks besides gRPC; default: http1').choices([
+        'http1',
+        'http2',
+      ]),
+    )
+    .option(
+      '--gateway',
+      'with --policies: let requests in for other hosts, too, which go there under the identity of the proxy',
     )
     .addOption(
       new Option(
@@ -178,6 +197,11 @@ export function describe(io: Io, done: (code: ExitCode) => void): Command {
     .command('analyze')
     .description('compile configuration and print every mistake as file:line:column path: message')
     .argument('<paths...>', 'YAML files, and folders of them')
+    .addOption(
+      new Option('--failure-threshold <level>', 'exit with 1 from this level on: warn fails for warnings, too')
+        .choices(['warn', 'error'])
+        .default('error'),
+    )
     .addOption(output())
     .action(async (paths: string[], options: AnalyzeOptions) => {
       const { analyze } = await import('./analyze.js');

@@ -12,6 +12,10 @@ export interface ProxyCommandOptions {
   readonly mtls?: 'strict' | 'permissive';
   /** Service whose policies hold for requests. */
   readonly policies?: string;
+  /** `host:port` of the program behind. */
+  readonly app?: string;
+  readonly appProtocol?: 'http1' | 'http2';
+  readonly gateway?: boolean;
   readonly trustedHops?: number;
   /** Milliseconds. */
   readonly reserve?: number;
@@ -33,7 +37,14 @@ export interface ProxyCommandOptions {
  * configuration within their own deadline. A configuration that can never come ends it.
  */
 export async function proxy(options: ProxyCommandOptions, io: Io): Promise<ExitCode> {
-  const { config, xds, service, unknownHosts, accessLog, listen } = options;
+  const { config, xds, unknownHosts, accessLog, listen, app } = options;
+  // In front of a program the proxy is its service: one name says both.
+  const service = options.service ?? (app === undefined ? undefined : options.policies);
+  const policies = options.policies ?? (app === undefined ? undefined : service);
+  if (app !== undefined && policies === undefined) {
+    io.err("error: option '--app <host:port>' needs '--policies <service>': what is the program called in the mesh?\n");
+    return EXIT.usage;
+  }
   const [{ meshClient }, { startProxy }] = await Promise.all([import('../index.js'), import('../proxy/index.js')]);
   const logger = io.logger(options.logLevel);
   const mesh = meshClient({
@@ -53,13 +64,15 @@ export async function proxy(options: ProxyCommandOptions, io: Io): Promise<ExitC
       pages = await startProxyAdmin({ mesh, listen: options.admin, logger, ready: () => ready && !draining });
     }
     const running = await startProxy({
-      service: mesh.service,
+      ...(app === undefined
+        ? { service: mesh.service, gateway: options.gateway ?? false }
+        : { app: { address: app, protocol: options.appProtocol ?? 'http1' } }),
       listen,
       logger,
       trustPriority: options.trustPriority ?? false,
       trustedHops: options.trustedHops ?? 0,
       ...(options.mtls === undefined ? {} : { mtls: options.mtls }),
-      ...(options.policies === undefined ? {} : { policies: options.policies }),
+      ...(policies === undefined ? {} : { policies }),
       servers: mesh.servers,
       ...(options.reserve === undefined ? {} : { reserveMs: options.reserve }),
       shed: shedOptions(options),

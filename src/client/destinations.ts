@@ -9,6 +9,7 @@ import type { ClientEnv } from './env.js';
 import type { HoldingSource } from './holding-source.js';
 import { KeptClusters } from './kept-clusters.js';
 import { type PassthroughOptions, passthrough, splitAuthority } from './passthrough.js';
+import { type PinnedTo, pinned } from './pinned.js';
 import { callFilters } from './stack.js';
 
 /** Destinations kept at once; the one unused for longest makes room. A forward proxy meets hosts without end. */
@@ -27,6 +28,7 @@ export class Destinations {
    */
   readonly beside: Service;
   readonly #kept: KeptClusters;
+  readonly #pinned: Destination[] = [];
   #closed = false;
 
   constructor(
@@ -62,6 +64,15 @@ export class Destinations {
     return this.#closed ? () => {} : outsideOfCalls(() => this.#kept.keep(cluster));
   }
 
+  /** A service whose calls go to one address, whatever they name (`pinned`); as long as this lives. */
+  to(address: PinnedTo): Service {
+    const destination = outsideOfCalls(() => pinned(address, this.unknownHosts.resolve, this.clusters, this.env));
+    if (this.#closed) destination.close();
+    else this.#pinned.push(destination);
+    const hold = (call: Call): (() => void) => this.clusters.hold(call);
+    return stack(callFilters(this.env, hold), destination.service);
+  }
+
   list(): readonly Destination[] {
     return [...this.#destinations.values()];
   }
@@ -70,7 +81,7 @@ export class Destinations {
     this.#closed = true;
     // Before the destinations let go of them: a cluster that nobody uses any more waits for its calls.
     const closing = this.clusters.close();
-    for (const destination of this.#destinations.values()) destination.close();
+    for (const destination of [...this.#destinations.values(), ...this.#pinned]) destination.close();
     this.#destinations.clear();
     this.#kept.close();
     await closing;

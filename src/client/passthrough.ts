@@ -128,7 +128,8 @@ function targetFor(
   } satisfies TargetConfig);
 }
 
-function endpointAt(ip: string, port: number, hostname: string): EndpointConfig {
+/** The server of a host at one of its addresses. */
+export function endpointAt(ip: string, port: number, hostname: string): EndpointConfig {
   const address = { host: ip, port };
   return Object.freeze({
     key: addressKey(address),

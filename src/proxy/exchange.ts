@@ -18,7 +18,7 @@ import { clientGone, type InboundBody } from './inbound-body.js';
 import { addReplyHeaders, proxyRefusal, requestHeaders } from './policies.js';
 import type { ProxyEnv } from './options.js';
 import type { Refusal as ServerRefusal } from '../server/refusal.js';
-import { loopDetected, type Refusal, refusalOf } from './refusal.js';
+import { loopDetected, misdirected, type Refusal, refusalOf } from './refusal.js';
 import { type Accepted, accept, type RequestHead } from './request.js';
 
 /** What all requests of one proxy share. */
@@ -75,10 +75,12 @@ export abstract class Exchange implements BodySink {
     if ('status' in accepted) return this.refuse(accepted);
     const { authority, headers } = accepted;
     // `:scheme` of HTTP/2 is about the hop that ends here; whether there is TLS on the next one, the mesh knows.
-    const endsTls = env.mtls !== undefined && isEncrypted(socket);
+    const endsTls = env.front !== undefined && isEncrypted(socket);
     const scheme = endsTls && head.version === '2.0' ? 'http' : accepted.scheme;
     if (endsTls) headers['x-forwarded-proto'] ??= 'https';
-    if (passedBefore(headers, env.name)) return this.refuse(loopDetected(authority));
+    // What stands behind may well ask others that ask it again.
+    if (env.app === undefined && passedBefore(headers, env.name)) return this.refuse(loopDetected(authority));
+    if (!env.mayName(authority)) return this.refuse(misdirected(authority));
     if (!env.trustPriority) delete headers[PRIORITY_HEADER];
     signClientCert(headers, peerOf(socket));
     const { policies } = env;
@@ -115,7 +117,8 @@ export abstract class Exchange implements BodySink {
     const { method } = head;
     const call = new Call({
       protocol,
-      scheme,
+      // Plain text, whatever the client says of the scheme.
+      scheme: env.app === undefined ? scheme : 'http',
       authority,
       method,
       path,

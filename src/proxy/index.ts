@@ -4,7 +4,7 @@ import { Listener } from './listener.js';
 import { type ProxyOptions, proxyEnv } from './options.js';
 
 export type { ShedOptions } from '../server/shedding/options.js';
-export type { ProxyLimits, ProxyOptions } from './options.js';
+export type { AppOptions, ProxyLimits, ProxyOptions } from './options.js';
 
 /** A proxy that is listening. */
 export interface MeshProxy {
@@ -21,7 +21,8 @@ export interface MeshProxy {
 
 /**
  * Starts a forward and reverse proxy: every request of a client, HTTP/1.1, HTTP/2 with prior knowledge or gRPC, on one cleartext port, goes
- * into `service` like a call of the library. The destination is the request's own: the absolute form, Host or `:authority`.
+ * into `service` like a call of the library. The destination is the request's own: the absolute form, Host or `:authority`; with `app` it is the program that the proxy stands
+ * in front of, always.
  *
  * Resolves once it listens; rejects with a DecodeError for wrong options, or with the system's error when the port cannot be had.
  */

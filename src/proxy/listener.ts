@@ -8,9 +8,10 @@ import {
 } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
 import { Http2Drain } from '../server/http2-drain.js';
 import { carryPeer } from '../server/tls/carrier.js';
-import { Handshakes } from '../server/tls/handshakes.js';
+import type { SecureFront } from '../server/tls/front.js';
 import type { ExchangeEnv } from './exchange.js';
 import { rawRefusal, serveHttp1 } from './http1.js';
 import { whenIdle } from './idle.js';
@@ -25,6 +26,7 @@ import { sniff } from './sniff.js';
 export class Listener {
   readonly #http1: Server;
   readonly #http2: Http2Server;
+  readonly #front: SecureFront | undefined;
   /** Each with how to cut it off. */
   readonly #sockets = new Map<Socket, () => void>();
   readonly #bySocket = new WeakMap<Socket, Http2Drain>();
@@ -82,32 +84,24 @@ export class Listener {
     };
     const plain = (socket: Socket): void =>
       sniff(socket, env.clock, limits.headersTimeoutMs, (protocol) => serve(socket, protocol));
-    const handshakes = new Handshakes(env);
+    const front = env.front?.((socket, raw) => {
+      if (socket === raw) plain(raw);
+      else {
+        this.#sockets.set(raw, () => socket.destroy());
+        // A client that does not say what it speaks is asked by its first bytes.
+        const { alpnProtocol } = socket as TLSSocket;
+        if (alpnProtocol === false || alpnProtocol === null) plain(socket);
+        else serve(socket, alpnProtocol === 'h2' ? 'http2' : 'http1');
+      }
+      return () => this.#drain(socket);
+    });
+    this.#front = front;
     this.#http1.on('connection', (socket) => {
-      this.#sockets.set(socket, () => handshakes.cut(socket));
+      this.#sockets.set(socket, () => (front === undefined ? socket.destroy() : front.cut(socket)));
       socket.once('close', () => this.#sockets.delete(socket));
       socket.setNoDelay(true);
-      const { mtls } = env;
-      if (mtls === undefined) return plain(socket);
-      handshakes.look(socket, (transport) => {
-        if (transport === 'tls') {
-          let session: Socket | undefined;
-          handshakes.secure(socket, mtls.server, ['h2', 'http/1.1'], {
-            secured: (secure) => {
-              session = secure;
-              this.#sockets.set(socket, () => secure.destroy());
-              // A client that does not say what it speaks is asked by its first bytes.
-              if (secure.alpnProtocol === false || secure.alpnProtocol === null) plain(secure);
-              else serve(secure, secure.alpnProtocol === 'h2' ? 'http2' : 'http1');
-            },
-            drain: () => session && this.#drain(session),
-          });
-        } else if (mtls.strict) handshakes.refuse(socket, 'plaintext');
-        else {
-          handshakes.ready(socket);
-          plain(socket);
-        }
-      });
+      if (front === undefined) plain(socket);
+      else front.accept(socket, () => plain(socket));
     });
   }
 
@@ -135,7 +129,10 @@ export class Listener {
   close(force: boolean): Promise<void> {
     this.#closed ??= new Promise((resolve) => {
       // Closes idle HTTP/1.1 connections too; those in use get `Connection: close` with their answer.
-      this.#http1.close(() => resolve());
+      this.#http1.close(() => {
+        this.#front?.close();
+        resolve();
+      });
       for (const session of this.#sessions) session.begin();
     });
     if (force) for (const cut of [...this.#sockets.values()]) cut();

@@ -4,17 +4,30 @@ import { type Logger, silentLogger } from '../core/log.js';
 import { type Random, systemRandom } from '../core/random.js';
 import { type Meter, noMeter } from '../core/meter.js';
 import type { Service } from '../core/service.js';
-import type { TlsServer } from '../core/tls.js';
 import type { ServerParts } from '../server/parts.js';
-import { MESH_TLS } from '../server/tls/mesh-tls.js';
 import { hops } from '../server/remote-address.js';
 import type { ShedOptions } from '../server/shedding/options.js';
+import type { SecureFront, TakeConnection } from '../server/tls/front.js';
+import { listenAddress, namesOf } from './address.js';
+import { type PinnedApp, pinnedApp } from './app.js';
+import { frontOf } from './front.js';
 import { ProxyPolicies } from './policies.js';
 import { ProxyShedding } from './shedding.js';
 
 export interface ProxyOptions {
-  /** Where every request goes: `mesh.service`. */
-  readonly service: Service;
+  /** Where every request goes: `mesh.service`. Not with `app`. */
+  readonly service?: Service;
+  /**
+   * The program that this proxy stands in front of, `host:port`: every request that is let in goes there in plain text and nowhere else, whatever host it names, which the
+   * program is shown as it came. For `policies`, whose Service has this proxy's address for its endpoint. gRPC is HTTP/2, all else HTTP/1.1 unless `protocol` says http2.
+   * Needs `servers`. Default: none; a request goes to the host that it names.
+   */
+  readonly app?: string | AppOptions;
+  /**
+   * Whether a proxy that holds requests to the policies of one Service passes on those that name another host, under its own identity: a gateway. Default false, as whoever
+   * may come in could go wherever this proxy may.
+   */
+  readonly gateway?: boolean;
   /** `host:port` to listen on, IPv6 in brackets; port 0 takes a free one. */
   readonly listen: string;
   /** Default: silent. */
@@ -40,7 +53,8 @@ export interface ProxyOptions {
   /** Whether requests are refused that could not be answered in time, as the middleware of servers does it. Default: none is. */
   readonly shed?: boolean | ShedOptions;
   /**
-   * Mutual TLS towards clients, under the mesh's identity: `strict` takes nothing else, `permissive` plain text, too. Needs `servers`. Default: plain text only.
+   * Mutual TLS towards clients, under the mesh's identity: `strict` takes nothing else, `permissive` plain text, too. Needs `servers`. Default: plain text only; with `app`
+   * what the configuration says for the servers of `policies`.
    */
   readonly mtls?: 'strict' | 'permissive';
   /** What the mesh has for servers: `mesh.servers`. */
@@ -52,6 +66,13 @@ export interface ProxyOptions {
   readonly policies?: string;
   /** Where requests that were shed are counted: `mesh.meter`. Default: nowhere. */
   readonly meter?: Meter;
+}
+
+export interface AppOptions {
+  /** `host:port`. */
+  readonly address: string;
+  /** What is spoken to it where it is no gRPC. Default: `http1`. */
+  readonly protocol?: 'http1' | 'http2';
 }
 
 /** What one client, or all of them, may cost. */
@@ -105,8 +126,12 @@ export interface ProxyEnv {
   readonly trustPriority: boolean;
   readonly trustedHops: number;
   readonly reserveMs: number | undefined;
-  /** Undefined: plain text only. */
-  readonly mtls: { readonly server: TlsServer; readonly strict: boolean } | undefined;
+  /** Makes what connections come out of. Undefined: plain text only. */
+  readonly front: ((take: TakeConnection) => SecureFront) | undefined;
+  /** Where all requests go; undefined: where they say. */
+  readonly app: PinnedApp | undefined;
+  /** Whether a request that names this host may go there. */
+  readonly mayName: (authority: string) => boolean;
   readonly meter: Meter;
   /** Undefined: nobody is asked who he is. */
   readonly policies: ProxyPolicies | undefined;
@@ -116,6 +141,8 @@ export interface ProxyEnv {
 
 const KEYS = [
   'service',
+  'app',
+  'gateway',
   'listen',
   'logger',
   'clock',
@@ -138,25 +165,29 @@ const MAX_RESERVE_MS = 60_000;
 export function proxyEnv(options: ProxyOptions): ProxyEnv {
   const o = record(options, 'startProxy(options)');
   knownKeys(o, 'options', KEYS);
-  if (typeof options.service !== 'function') {
-    throw new DecodeError('options.service', `must be a service such as mesh.service, got ${shown(options.service)}`);
-  }
+  const listen = listenAddress(options.listen, 'options.listen');
+  const app = pinnedApp(options, listen);
+  const service = app?.service ?? options.service;
+  if (typeof service !== 'function')
+    throw new DecodeError('options.service', `must be a service such as mesh.service, got ${shown(service)}`);
   const given = record(options.limits ?? {}, 'options.limits');
   knownKeys(given, 'options.limits', Object.keys(BOUNDS));
   const limits: ProxyLimits = { ...DEFAULT_LIMITS, ...options.limits };
   for (const name of Object.keys(BOUNDS) as (keyof ProxyLimits)[]) {
     number(limits[name], `options.limits.${name}`, ...BOUNDS[name]);
   }
-  const { trustPriority = false } = options;
-  if (typeof trustPriority !== 'boolean') {
-    throw new DecodeError('options.trustPriority', `must be true or false, got ${shown(trustPriority)}`);
-  }
+  const { trustPriority = false, gateway = false } = options;
+  for (const [name, value] of Object.entries({ trustPriority, gateway }))
+    if (typeof value !== 'boolean')
+      throw new DecodeError(`options.${name}`, `must be true or false, got ${shown(value)}`);
   const trustedHops = hops(options.trustedHops, 'options.trustedHops');
   const { reserveMs, shed = false, clock = systemClock } = options;
   if (reserveMs !== undefined) number(reserveMs, 'options.reserveMs', 0, MAX_RESERVE_MS);
   return {
-    service: options.service,
-    ...listenAddress(options.listen, 'options.listen'),
+    service,
+    app,
+    mayName: app !== undefined || gateway || options.policies === undefined ? () => true : namesOf(options.policies),
+    ...listen,
     logger: options.logger ?? silentLogger,
     clock,
     random: options.random ?? systemRandom,
@@ -164,7 +195,7 @@ export function proxyEnv(options: ProxyOptions): ProxyEnv {
     trustPriority,
     trustedHops,
     reserveMs,
-    mtls: mtlsOf(options),
+    front: frontOf(options, clock),
     policies: policiesOf(options, { clock, trustedHops }),
     meter: options.meter ?? noMeter,
     shedding: shed === false ? undefined : new ProxyShedding(shed === true ? {} : shed, clock, options.meter),
@@ -183,23 +214,4 @@ function policiesOf(
       'needs options.servers and options.meter: give mesh.servers and mesh.meter',
     );
   return new ProxyPolicies(policies, { servers, meter }, options);
-}
-
-function mtlsOf({ mtls, servers }: ProxyOptions): ProxyEnv['mtls'] {
-  if (mtls === undefined) return undefined;
-  if (mtls !== 'strict' && mtls !== 'permissive')
-    throw new DecodeError('options.mtls', `must be strict or permissive, got ${shown(mtls)}`);
-  if (servers === undefined)
-    throw new DecodeError('options.mtls', 'needs options.servers: give mesh.servers, whose identity it is');
-  return { server: servers.tls.server(MESH_TLS), strict: mtls === 'strict' };
-}
-
-/** `127.0.0.1:15001`, `[::1]:0`, `localhost:8080` as host and port. */
-export function listenAddress(value: unknown, path: string): { host: string; port: number } {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:/[\]]+)):(\d+)$/.exec(string(value, path));
-  const port = Number(match?.[3]);
-  const range = port > 65_535 ? ', whose port is not from 0 to 65535' : '';
-  if (match === null || range !== '')
-    throw new DecodeError(path, `must be host:port, as 127.0.0.1:15001, got ${shown(value)}${range}`);
-  return { host: (match[1] ?? match[2]) as string, port };
 }

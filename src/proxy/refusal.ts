@@ -69,7 +69,18 @@ export const loopDetected = (authority: string): Refusal => ({
   code: 'LOOP_DETECTED',
   origin: 'mesh',
   flag: 'NR',
-  message: `"${authority}" leads back to this proxy: add a Service for it, or point the request at another host`,
+  message: `"${authority}" leads back to this proxy: name the program that it stands in front of (--app, option app), add a Service for the host, or point the request at another one`,
+});
+
+/** RFC 9110 section 15.5.20: nobody has made this proxy one for that host. */
+export const misdirected = (authority: string): Refusal => ({
+  status: 421,
+  // What nobody serves here: as 404 (http-grpc-status-mapping.md).
+  grpcStatus: 12,
+  code: 'MISDIRECTED',
+  origin: 'mesh',
+  flag: 'NR',
+  message: `this proxy stands for another service than "${authority}": name the program behind it (--app, option app), or let it pass requests on to other hosts under its own identity (--gateway, option gateway)`,
 });
 
 /** What the service rejected with. Anything but a MeshError is a bug, and says nothing of itself to a client. */

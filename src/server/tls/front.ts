@@ -18,8 +18,8 @@ export interface FrontOptions {
   readonly alpn: readonly string[];
 }
 
-/** Takes a connection that may have requests now. Returns how to end its requests, for one under TLS whose certificates are replaced. */
-export type TakeConnection = (socket: Socket) => () => void;
+/** Takes a connection that may have requests now; `raw` is the one below it, or itself. Returns how to end its requests, for one under TLS whose certificates are replaced. */
+export type TakeConnection = (socket: Socket, raw: Socket) => () => void;
 
 /** What stands before a server that the configuration does not serve itself: connections come out of it as its mode asks, or not at all. */
 export class SecureFront {
@@ -32,7 +32,7 @@ export class SecureFront {
 
   constructor(
     private readonly options: FrontOptions,
-    parts: ServerParts,
+    parts: Pick<ServerParts, 'clock' | 'logger' | 'tls' | 'watch'>,
     meter: Meter,
     private readonly take: TakeConnection,
   ) {
@@ -64,13 +64,18 @@ export class SecureFront {
     });
   }
 
+  /** Ends a connection that has not come out yet, or the plain one that has. */
+  cut(socket: Socket): void {
+    this.#handshakes.cut(socket);
+  }
+
   /** No more is heard of the configuration; who waits for it is cut off in time. */
   close(): void {
     this.#stop();
     this.#waiting.clear();
   }
 
-  #become({ filterChains, defaultFilterChain }: ServerListener, parts: ServerParts): void {
+  #become({ filterChains, defaultFilterChain }: ServerListener, parts: Pick<ServerParts, 'tls'>): void {
     const chains = defaultFilterChain === undefined ? filterChains : [...filterChains, defaultFilterChain];
     const tls = chains.find((chain) => chain.tls !== undefined)?.tls;
     if (tls !== undefined) this.#tls = parts.tls.server(tls);
@@ -94,13 +99,13 @@ export class SecureFront {
       let drain: (() => void) | undefined;
       this.#handshakes.secure(socket, this.#tls, this.options.alpn, {
         secured: (secure) => {
-          drain = this.take(secure);
+          drain = this.take(secure, socket);
         },
         drain: () => drain?.(),
       });
     } else if (this.mode === 'permissive') {
       this.#handshakes.ready(socket);
-      this.take(socket);
+      this.take(socket, socket);
     } else this.#handshakes.refuse(socket, 'plaintext');
   }
 }

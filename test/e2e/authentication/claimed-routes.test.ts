@@ -90,7 +90,14 @@ test('a proxy with the policies of the service does the same', async () => {
   const { mesh, close } = await openCarrier('embedded', CONFIG + behind);
   opened.push(close);
   const { service, servers, meter } = mesh;
-  const proxy = await startProxy({ service, servers, meter, policies: 'reviews', listen: '127.0.0.1:0' });
+  const proxy = await startProxy({
+    service,
+    servers,
+    meter,
+    policies: 'reviews',
+    gateway: true,
+    listen: '127.0.0.1:0',
+  });
   opened.push(() => proxy.close({ graceMs: 0 }));
   const ask = async (headers: Record<string, string>): Promise<number | undefined> => {
     const asked = get(proxy.url, { headers: { host: 'localhost', ...headers }, agent: false });

@@ -138,7 +138,7 @@ describe.each(CARRIERS)('%s, a proxy', (carrier) => {
     const { mesh, close } = await openCarrier(carrier, yaml(main, beta));
     opened.push(close);
     const { service, servers, meter } = mesh;
-    const proxy = await startProxy({ service, servers, meter, policies: 'edge', listen: '127.0.0.1:0' });
+    const proxy = await startProxy({ service, servers, meter, policies: 'edge', gateway: true, listen: '127.0.0.1:0' });
     opened.push(() => proxy.close({ graceMs: 0 }));
     const ask = face(proxy.url);
     const bearer = (claims: object): Record<string, string> => ({ authorization: `Bearer ${token(claims)}` });
@@ -193,7 +193,7 @@ spec: { targetRefs: [{ name: edge }], service: { name: authz }, protocol: grpc, 
     );
     opened.push(close);
     const { service, servers, meter } = mesh;
-    const proxy = await startProxy({ service, servers, meter, policies: 'edge', listen: '127.0.0.1:0' });
+    const proxy = await startProxy({ service, servers, meter, policies: 'edge', gateway: true, listen: '127.0.0.1:0' });
     opened.push(() => proxy.close({ graceMs: 0 }));
     const ask = face(proxy.url);
     const served = await ask({ 'x-user': 'root' }, '/a?b=c', 'hello');

@@ -190,7 +190,14 @@ test('what is behind the proxy sees the query without the token', async () => {
   const { mesh, close } = await openCarrier('embedded', config() + behind);
   opened.push(close);
   const { service, servers, meter } = mesh;
-  const proxy = await startProxy({ service, servers, meter, policies: 'reviews', listen: '127.0.0.1:0' });
+  const proxy = await startProxy({
+    service,
+    servers,
+    meter,
+    policies: 'reviews',
+    gateway: true,
+    listen: '127.0.0.1:0',
+  });
   opened.push(() => proxy.close({ graceMs: 0 }));
   const asked = get(`${proxy.url}${path('access_token')}`, { headers: { host: 'localhost' }, agent: false });
   const [reply] = (await once(asked, 'response')) as [IncomingMessage];

@@ -60,7 +60,7 @@ const proxied = (version: keyof typeof statusOf): ServedKind => ({
   grpc: false,
   async start({ service, servers, meter }: Mesh, policies, _, handled = () => {}) {
     behind.handled = handled;
-    const proxy = await startProxy({ service, servers, meter, policies, listen: '127.0.0.1:0' });
+    const proxy = await startProxy({ service, servers, meter, policies, gateway: true, listen: '127.0.0.1:0' });
     opened.push(() => proxy.close({ graceMs: 0 }));
     return asking(version, Number(new URL(proxy.url).port));
   },
