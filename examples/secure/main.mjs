@@ -60,7 +60,7 @@ const shop = await workload('shop');
 const reports = await workload('reports');
 const ask = async (mesh, init) => {
   const response = await mesh.fetch('http://accounts/7', init);
-  return `${response.status} ${await response.text()}`;
+  return `${response.status} ${response.ok ? await response.text() : (await response.json()).message}`;
 };
 console.log('the shop reads:', await ask(shop));
 console.log('the shop writes:', await ask(shop, { method: 'POST' }));

@@ -27,6 +27,7 @@ export function describeAuthz(program: Command, io: Io, done: (code: ExitCode) =
     .option('--claim <name=value>', 'claim of a verified token; may be repeated', collected, [])
     .option('--grpc', 'it is a gRPC call')
     .addOption(new Option('--at <time>', 'when, as 2026-03-29T01:30:00Z; default: now').argParser(instant))
+    .option('--exit-code', 'exit with 3 for DENIED and 4 for DEPENDS; default: 0 for whatever was found')
     .addOption(output())
     .action(async (options: ExplainOptions) => {
       const { explain } = await import('./authz.js');

@@ -20,10 +20,12 @@ export interface ExplainOptions {
   readonly claim: readonly string[];
   readonly grpc?: true;
   readonly at?: string;
+  /** The exit code says what was found. */
+  readonly exitCode?: true;
   readonly output: OutputFormat;
 }
 
-/** Says whether servers of a service let a described request in, and which policy and rule decides. Fails when the configuration does not compile, or knows no such service. */
+/** Says whether servers of a service let a described request in, and which policy and rule decides. Fails when the configuration does not compile, or knows no such service; whether it was let in is in the exit code only where that is asked for. */
 export async function explain(options: ExplainOptions, io: Io): Promise<ExitCode> {
   if (isIP(options.source) === 0) {
     io.err(`inmesh: --source must be an IP address, not "${options.source}"\n`);
@@ -36,7 +38,8 @@ export async function explain(options: ExplainOptions, io: Io): Promise<ExitCode
   if (options.output === 'json')
     io.out(`${JSON.stringify({ service: options.service, ...explained }, undefined, 2)}\n`);
   else io.out(asText(explained));
-  return EXIT.ok;
+  if (options.exitCode !== true || explained.allowed) return EXIT.ok;
+  return explained.dependsOn.length > 0 ? EXIT.depends : EXIT.denied;
 }
 
 /** Step by step, as a server does (`AUTHENTICATION`, then `ADMISSION`). */

@@ -15,8 +15,8 @@ export interface Io {
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 export type LogLevelName = (typeof LOG_LEVELS)[number];
 
-/** Exit codes; stable, for scripts. */
-export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
+/** Exit codes; stable, for scripts. `denied`, `depends`: what `authz explain --exit-code` says. */
+export const EXIT = { ok: 0, failed: 1, usage: 2, denied: 3, depends: 4 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 export type OutputFormat = 'text' | 'json';

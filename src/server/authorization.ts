@@ -15,20 +15,17 @@ import type { PolicyEnv } from './policies.js';
 import { NOBODY_WAITS, type Refusal } from './refusal.js';
 import type { SecurityPolicy } from './security.js';
 
-/** What Envoy's filter answers. */
-const MESSAGE = 'RBAC: access denied';
-
 const DENIED: Refusal = {
   status: 403,
   grpcStatus: 7,
   code: 'ACCESS_DENIED',
   flag: 'MZ',
-  message: MESSAGE,
-  body: Buffer.from(MESSAGE),
+  // Envoy's words.
+  message: 'RBAC: access denied',
 };
 
 /** A request of which it is not certain what its handler would make. 400, as from Envoy (`path_with_escaped_slashes_action`, `normalize_path`). */
-const AMBIGUOUS: Refusal = { ...DENIED, status: 400, message: 'RBAC: path or authority is ambiguous', body: undefined };
+const AMBIGUOUS: Refusal = { ...DENIED, status: 400, message: 'RBAC: path or authority is ambiguous' };
 
 /** Whether requests may be served by whom they come from (Envoy's RBAC filters, gRFC A41). One per server. */
 export class Authorization implements SecurityPolicy {

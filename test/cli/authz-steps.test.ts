@@ -117,6 +117,7 @@ test('a rule about ports, of a request without one, is no answer either', async 
   expect(await first('ports')).toBe('DEPENDS: on the port that the server listens on (--port)');
   expect(await first('ports', '--port', '9090')).toMatch(/^DENIED/);
   expect(await first('ports', '--port', '8080')).toMatch(/^ALLOWED/);
+  expect((await explain('ports', '--exit-code')).code).toBe(4);
   const json = JSON.parse((await explain('ports', '-o', 'json')).out) as { allowed: boolean; dependsOn: string[] };
   expect(json).toMatchObject({ allowed: false, dependsOn: ['on the port that the server listens on (--port)'] });
 });

@@ -98,6 +98,14 @@ test('explains a path that is refused before any policy is asked', async () => {
   expect(out).toMatch(/^DENIED: the path is refused before any policy is asked: not-canonical/);
 });
 
+test('the exit code says what was found where that is asked for, and otherwise only whether anything was', async () => {
+  const denied = ['--path', '/reviews/secret'];
+  const allowed = [...ORDERS, '--path', '/reviews/1'];
+  expect((await explain(...denied)).code).toBe(0);
+  expect((await explain(...denied, '--exit-code')).code).toBe(3);
+  expect((await explain(...allowed, '--exit-code')).code).toBe(0);
+});
+
 test('fails for a service that is not there', async () => {
   const { code, err } = await explain('--service', 'nobody');
   expect([code, err]).toEqual([1, 'inmesh: no Service "nobody" in this configuration\n']);

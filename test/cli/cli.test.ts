@@ -82,6 +82,7 @@ describe('arguments', () => {
     [['proxy', '--trusted-hops', '17'], 2],
     [['proxy', '--reserve', '1.5'], 2],
     [['analyze', '-o', 'xml', 'x'], 2],
+    [['analyze', '--failure-threshold', 'info', 'x'], 2],
   ])('%j ends with exit code %i', async (args, code) => {
     const command = start(...args);
     expect(await command.code).toBe(code);
@@ -120,7 +121,7 @@ describe('inmesh analyze', () => {
     expect(command.printed).toEqual({ out: '', err: '0 problems, 0 warnings\n' });
   });
 
-  test('prints warnings with their places, and does not fail for them', async () => {
+  test('prints warnings with their places, and fails for them only where that is asked for', async () => {
     const rules = '[{ backendRefs: [{ name: ratings, namespace: prod }] }]';
     const path = file('warning.yaml', service('127.0.0.1:1') + httpRouteYaml('r', 'name: reviews', rules));
     const command = start('analyze', path);
@@ -132,6 +133,7 @@ describe('inmesh analyze', () => {
     );
     expect(line).toContain('write a ReferenceGrant in namespace "prod"');
     expect(command.printed.err).toBe('0 problems, 1 warning\n');
+    expect(await start('analyze', '--failure-threshold', 'warn', path).code).toBe(1);
   });
 
   test('prints JSON for programs', async () => {

@@ -41,6 +41,23 @@ test('every response flag has a row, and every row is a flag', () => {
   expect(tableRows(doc, 'Response flags').map(([flag]) => flag)).toEqual(flags);
 });
 
+test('every code that servers and the proxy answer with, and no error has, has a row, and every row is one', async () => {
+  const files = (await readdir(new URL('src/', root), { recursive: true })).filter((name) =>
+    /^(server|proxy)\/.*\.ts$/.test(name),
+  );
+  const texts = await Promise.all(files.map((name) => readFile(new URL(`src/${name}`, root), 'utf8')));
+  const codes = texts.flatMap((text) =>
+    [...text.matchAll(/(?:code: |downstream\(\s*\d+,\s*|BAD_REQUEST = )'([A-Z][A-Z0-9_]+)'/g)].map(([, code]) => code),
+  );
+  // The answer to a browser's preflight is no refusal, and names no code.
+  const own = [...new Set(codes)].filter((code) => code !== 'PREFLIGHT' && !ERROR_CODES.includes(code as never));
+  expect(
+    tableRows(doc, 'Refusals of a server')
+      .map(([code]) => code)
+      .sort(),
+  ).toEqual(own.sort());
+});
+
 test('origin, reached, flag and statuses of every error class are as the table says', async () => {
   const table = new Map(tableRows(doc, 'Codes').map((row) => [row[0], row.slice(2, 7)]));
   const classes = await errorClasses();

@@ -103,6 +103,8 @@ async function call(mesh: Mesh, callee: Service): Promise<string> {
   return reply.status === 200 ? text : `${reply.status}: ${text}`;
 }
 
+const REFUSAL = '{"code":"ACCESS_DENIED","origin":"mesh","message":"RBAC: access denied"}\n';
+
 test('exactly the declared edges work, and who is not of the mesh does not get in', async () => {
   const { meshes, addresses } = await start('mtls: strict, ');
   for (const [caller, mesh] of meshes) {
@@ -110,7 +112,7 @@ test('exactly the declared edges work, and who is not of the mesh does not get i
       const declared = EDGES.some(([from, to]) => from === caller && to === callee);
       const denied = (GRPC as readonly string[]).includes(callee)
         ? 'PERMISSION_DENIED: RBAC: access denied'
-        : '403: RBAC: access denied';
+        : `403: ${REFUSAL}`;
       expect([caller, callee, await call(mesh, callee)]).toEqual([caller, callee, declared ? 'ok' : denied]);
     }
   }
@@ -120,7 +122,7 @@ test('exactly the declared edges work, and who is not of the mesh does not get i
 
 test('without mutual TLS nobody is anybody: callers of the mesh are refused like all others', async () => {
   const { meshes, addresses } = await start('');
-  expect(await call(meshes.get('frontend') as Mesh, 'details')).toBe('403: RBAC: access denied');
+  expect(await call(meshes.get('frontend') as Mesh, 'details')).toBe(`403: ${REFUSAL}`);
   const reply = await fetch(`http://${addressKey(addresses.get('details') as Address)}/`);
-  expect([reply.status, await reply.text()]).toEqual([403, 'RBAC: access denied']);
+  expect([reply.status, await reply.text()]).toEqual([403, REFUSAL]);
 }, 60_000);
