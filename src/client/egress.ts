@@ -50,6 +50,13 @@ export class EgressPolicy {
     return this.config.default === 'allow' || this.registers(to) || this.#allow.some((rule) => named(rule, to));
   }
 
+  /** Whether it is allowed for any address: for what the configuration had, and has no more, whatever addresses that led to. */
+  mayAlwaysLeave(to: EgressDestination): boolean {
+    if (this.#deny.some((rule) => named(rule, to))) return false;
+    if (this.config.default === 'allow' || this.registers(to)) return true;
+    return this.#allow.some((rule) => rule.networks === undefined && named(rule, to));
+  }
+
   /** `known`: the configuration of the mesh has it. An address that is none is one that no range contains. */
   allows(to: EgressDestination, address: string, known: boolean): boolean {
     const ip = parseIp(address);

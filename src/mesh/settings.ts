@@ -1,4 +1,5 @@
 import type { EgressHolder } from '../client/egress.js';
+import { splitAuthority } from '../client/passthrough.js';
 import { ConfigUnavailableError } from '../core/errors.js';
 import type { Logger } from '../core/log.js';
 import { type ClientSettings, NO_SETTINGS } from '../core/model/settings.js';
@@ -34,4 +35,14 @@ export function watchSettings(
     stop();
     release();
   };
+}
+
+const SCHEMES = ['http', 'https'] as const;
+
+/**
+ * Whether a destination that the configuration has no more may be gone on with, as gRFC A88 has it: not where calls may leave only for what the configuration has. Then
+ * whoever calls it already is refused, as somebody would be who calls it first.
+ */
+export function outlives({ policy }: EgressHolder, listener: string): boolean {
+  return policy === undefined || SCHEMES.every((scheme) => policy.mayAlwaysLeave(splitAuthority(listener, scheme)));
 }

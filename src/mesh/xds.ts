@@ -21,7 +21,7 @@ import { watchServers } from '../xds/servers/index.js';
 import type { CacheLease } from '../xds/resource-cache.js';
 import { xdsConfigSource } from '../xds/source.js';
 import type { MeshIdentity } from './identity.js';
-import { watchSettings } from './settings.js';
+import { outlives, watchSettings } from './settings.js';
 import type { MeshSource } from './source.js';
 
 export interface AdsSourceOptions {
@@ -62,8 +62,10 @@ export async function adsSource(options: AdsSourceOptions): Promise<MeshSource> 
     random,
     logger,
     meter,
+    outlives: (listener) => outlives(egress, listener),
     transport: grpcTransport({ clock, random, logger, identityTls: identity.clientOf }),
   });
+  const stopEgress = egress.onChange(() => clients.reconsiderDeleted());
   const stopIdentity = secured ? identity.onChange(() => clients.resetBackoff()) : undefined;
   const reporter = new LoadReporter({ connections: clients.connections, bootstrap, clock, random, logger });
   const cache = (target: string): CacheLease => clients.lease(target);
@@ -83,6 +85,7 @@ export async function adsSource(options: AdsSourceOptions): Promise<MeshSource> 
     close: async () => {
       stopSettings?.();
       stopIdentity?.();
+      stopEgress();
       await reporter.close();
       await clients.close();
     },

@@ -44,6 +44,8 @@ export class CacheEntry {
   #reason: FailureReason | undefined;
   #refused: { readonly version: string; readonly raw: Uint8Array | undefined } | undefined;
   #failedAt = 0;
+  /** The server says that there is no such resource any more, and the value stands all the same (A88). */
+  #deleted: Trouble | undefined;
   /** The server cannot be reached. Set beside whatever else is known to be wrong; reset when the server is heard again. */
   #contactError: Error | undefined;
 
@@ -53,6 +55,8 @@ export class CacheEntry {
     readonly name: string,
     readonly authority: string | undefined,
     private readonly arrivals: Arrivals,
+    /** Whether its value may go on to be used when the server has deleted it. */
+    private readonly outlives: () => boolean = () => true,
   ) {}
 
   get arrival(): Arrival | undefined {
@@ -88,6 +92,7 @@ export class CacheEntry {
     this.#error = undefined;
     this.#reason = undefined;
     this.#refused = undefined;
+    this.#deleted = undefined;
     this.#settle('ACKED', now);
     if (changed || recovered) this.#tell((watcher) => watcher.changed(arrival.value));
     return changed;
@@ -95,7 +100,7 @@ export class CacheEntry {
 
   /**
    * Something is wrong with the resource itself (gRFC A88, data error): "we will ignore all data errors by default", unless the server
-   * feature says to `drop`.
+   * feature says to `drop`, or it may not be gone on with.
    */
   dataError(trouble: Trouble, now: number): void {
     const before = this.#current;
@@ -103,14 +108,21 @@ export class CacheEntry {
     this.#failedAt = now;
     this.#refused = trouble.refused;
     const hadValue = this.#arrival !== undefined;
-    if (trouble.drop) this.#forget();
+    const isDeleted = trouble.reason === 'does-not-exist';
+    if (trouble.drop || (isDeleted && !this.outlives())) this.#forget();
     const hasValue = this.#arrival !== undefined;
     const isKnown = before?.message === trouble.error.message && hadValue === hasValue;
     const isSame = isKnown && (hasValue || this.#reason === trouble.reason);
     this.#error = trouble.error;
     this.#reason = hasValue ? undefined : trouble.reason;
+    this.#deleted = hasValue && isDeleted ? trouble : undefined;
     // "each is sent once", however often it is met.
     if (!isSame) this.#tell((watcher) => this.#tellTrouble(watcher));
+  }
+
+  /** What `outlives` says may be another than when the server deleted it. */
+  reconsiderDeleted(now: number): void {
+    if (this.#deleted !== undefined && !this.outlives()) this.dataError(this.#deleted, now);
   }
 
   /** The server cannot be reached. What is known stands: a value, and also that something does not exist or is not valid. */

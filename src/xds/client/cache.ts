@@ -1,5 +1,11 @@
 import type { Logger } from '../../core/log.js';
-import { type DumpedResource, RESOURCE_TYPES, type ResourceType, type ResourceWatcher } from '../../core/resources.js';
+import {
+  type DumpedResource,
+  LISTENER,
+  RESOURCE_TYPES,
+  type ResourceType,
+  type ResourceWatcher,
+} from '../../core/resources.js';
 import { Arrivals } from './arrivals.js';
 import { CacheEntry } from './cache-entry.js';
 
@@ -10,7 +16,11 @@ export class Cache {
   /** Entries that came or lost their last watcher since `settle`. */
   readonly #unsettled = new Set<CacheEntry>();
 
-  constructor(private readonly logger: Logger) {
+  /** `outlives`: that of `XdsClientOptions`. */
+  constructor(
+    private readonly logger: Logger,
+    private readonly outlives: (listener: string) => boolean = () => true,
+  ) {
     this.#entries = new Map(RESOURCE_TYPES.map((type) => [type, new Map()]));
   }
 
@@ -19,7 +29,8 @@ export class Cache {
     const entries = this.#of(type);
     let entry = entries.get(name);
     if (entry === undefined) {
-      entry = new CacheEntry(type, name, authority, this.arrivals);
+      const outlives = (): boolean => type !== LISTENER || this.outlives(name);
+      entry = new CacheEntry(type, name, authority, this.arrivals, outlives);
       entries.set(name, entry);
       this.#unsettled.add(entry);
     }

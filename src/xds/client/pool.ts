@@ -63,6 +63,11 @@ export class XdsClientPool {
     for (const { client } of this.#clients.values()) client.resetBackoff();
   }
 
+  /** `XdsClient.reconsiderDeleted` */
+  reconsiderDeleted(): void {
+    for (const { client } of this.#clients.values()) client.reconsiderDeleted();
+  }
+
   /** Of each client, by its scope. */
   dump(): readonly ResourcesDump[] {
     return [...this.#clients.values()].map(({ client }) => client.dump());

@@ -2,7 +2,7 @@ import type { Clock } from '../../core/clock.js';
 import { MeshClosedError } from '../../core/errors.js';
 import type { Logger } from '../../core/log.js';
 import type { Random } from '../../core/random.js';
-import type { ResourcesDump, ResourceType, ResourceWatcher } from '../../core/resources.js';
+import { LISTENER, type ResourcesDump, type ResourceType, type ResourceWatcher } from '../../core/resources.js';
 import type { Bootstrap } from '../bootstrap/bootstrap.js';
 import type { ResourceCache } from '../resource-cache.js';
 import { Authority } from './authority.js';
@@ -33,6 +33,11 @@ export interface XdsClientOptions {
   readonly transport?: TransportFactory;
   /** Connections that are shared with others, which `transport` made. Default: its own. */
   readonly connections?: ServerConnections;
+  /**
+   * Whether a destination, by the name of its Listener, goes on to be called when the control plane has deleted it ("we will ignore all data errors by default",
+   * gRFC A88). Absent: all do. `reconsiderDeleted` when it would say otherwise of those that have.
+   */
+  readonly outlives?: ((listener: string) => boolean) | undefined;
 }
 
 /** An authority in use, and the end of what is measured of it. */
@@ -62,10 +67,10 @@ export class XdsClient implements ResourceCache {
   #closed = false;
 
   constructor(private readonly options: XdsClientOptions) {
-    const { bootstrap, clock, logger, transport = grpcTransport(options) } = options;
+    const { bootstrap, clock, logger, outlives, transport = grpcTransport(options) } = options;
     this.connections = options.connections ?? new BootstrapConnections(bootstrap, transport);
     this.#meter = guardedMeter(options.meter, logger);
-    this.#cache = new Cache(logger);
+    this.#cache = new Cache(logger, outlives);
     this.#updates = new Updates(this.#cache, { nodeId: String(bootstrap.node['id']), clock });
     const parts = {
       ...options,
@@ -82,6 +87,11 @@ export class XdsClient implements ResourceCache {
   ready(): Promise<void> {
     if (!this.#closed && !this.#ready.isSettled) this.#authority(undefined)?.connect();
     return this.#ready.promise;
+  }
+
+  /** What was deleted, and may not be gone on with any more, goes. */
+  reconsiderDeleted(): void {
+    for (const entry of this.#cache.all(LISTENER)) entry.reconsiderDeleted(this.options.clock.wallTime());
   }
 
   watch(type: ResourceType, name: string, watcher: ResourceWatcher): () => void {
