@@ -1,6 +1,7 @@
 import { DecodeError, knownKeys, number, shown, whole } from './decode.js';
 import { type FallbackFunction, type FallbackReply, readFallbackReply } from './fallback.js';
 import type { HedgeConfig, RetryCondition, RetryConfig } from './model/route.js';
+import { isResponse } from './platform.js';
 
 /** Of one call, in place of what its route says; what is left out is the route's, else the default. */
 export interface RetryOptions {
@@ -182,7 +183,7 @@ function readHedge(given: unknown, path: string): CallPolicy['hedge'] {
 function readFallback(given: unknown, path: string): CallChoices['fallback'] {
   if (given === undefined || given === false) return undefined;
   if (typeof given === 'function') return given as FallbackFunction;
-  if (given instanceof Response)
+  if (isResponse(given))
     throw new DecodeError(
       path,
       'a Response can be read once: give a function that makes one, or { status, headers, body }',

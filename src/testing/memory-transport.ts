@@ -1,6 +1,7 @@
 import { collect } from '../core/body.js';
 import type { Call } from '../core/call.js';
 import { MeshClosedError, MeshError, RequestBodyError } from '../core/errors.js';
+import { isResponse } from '../core/platform.js';
 import type { Reply } from '../core/reply.js';
 import type { Transport, TransportFactory } from '../core/transport.js';
 import { mockReply, replyOf } from './reply.js';
@@ -84,7 +85,7 @@ async function serve(
   seen(info);
   try {
     const result = await handler(request, info);
-    return result instanceof Response ? replyOf(result) : result;
+    return isResponse(result) ? replyOf(result) : result;
   } catch (error) {
     if (error instanceof MeshError) throw error;
     return mockReply({ status: 500, headers: { 'content-type': 'text/plain' }, body: String(error) });

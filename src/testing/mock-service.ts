@@ -1,4 +1,5 @@
 import type { Call } from '../core/call.js';
+import { isResponse } from '../core/platform.js';
 import type { Reply } from '../core/reply.js';
 import type { Service } from '../core/service.js';
 import { replyOf } from './reply.js';
@@ -31,7 +32,7 @@ export function mockService(steps: readonly MockStep[]): MockService {
     }
     if (step instanceof Error) throw step;
     const result = typeof step === 'function' ? await step(call) : step;
-    return result instanceof Response ? replyOf(result) : result;
+    return isResponse(result) ? replyOf(result) : result;
   };
   return Object.assign(service, { calls });
 }

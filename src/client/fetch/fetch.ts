@@ -1,6 +1,7 @@
 import { type Body, BytesBody, collect } from '../../core/body.js';
 import { Call } from '../../core/call.js';
 import { copyHeaders } from '../../core/headers.js';
+import { isRequest } from '../../core/platform.js';
 import type { Reply } from '../../core/reply.js';
 import type { Service } from '../../core/service.js';
 import { formatXdsTarget } from '../../core/xds-target.js';
@@ -42,7 +43,7 @@ export function createFetch(service: Service, env: FetchEnv = {}): MeshFetch {
         void loadResponse();
       }
       if (init?.dispatcher !== undefined) return platformFetch(input, init);
-      if (!(input instanceof Request)) return start(readRequest(input, init), input, init);
+      if (!isRequest(input)) return start(readRequest(input, init), input, init);
       if (!isHttp(input.url)) return platformFetch(input, init);
       if (init === undefined && (input.bodyUsed || input.body?.locked === true)) {
         throw new TypeError('Cannot construct a Request with a Request object that has already been used.');

@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import { type Body, BytesBody, StreamBody } from '../../core/body.js';
 import type { HeaderFields } from '../../core/headers.js';
+import { platformClass } from '../../core/platform.js';
 import { toHeaders } from './headers.js';
 import { type Convert, readAll, toArrayBuffer, toBytes, toJson, toText } from './read.js';
 import { toWebStream } from './web-stream.js';
@@ -18,7 +19,8 @@ export interface ResponseInfo {
  * The platform's Response as a base whose members are all overridden here. Typed loosely, since TypeScript does not let methods
  * override what undici's types call properties; `implements Response` below checks the result.
  */
-const Base = Response as unknown as new (body: null, init: { status: number }) => object;
+const PlatformResponse = platformClass(Response);
+const Base = PlatformResponse as unknown as new (body: null, init: { status: number }) => object;
 
 /**
  * The Response that fetch returns: `instanceof Response`, but headers and stream are made when somebody asks for them. `text`,
@@ -129,7 +131,8 @@ export class MeshResponse extends Base implements Response {
   /** For what only the platform can make; rejects when the body was read before. */
   #wrapped(): Promise<Response> {
     if (this.#used) return Promise.reject(new TypeError('Body is unusable: Body has already been read'));
-    if (this.#body === null) return Promise.resolve(new Response(null, { headers: contentTypeOf(this.#info.fields) }));
+    if (this.#body === null)
+      return Promise.resolve(new PlatformResponse(null, { headers: contentTypeOf(this.#info.fields) }));
     return Promise.resolve(this.#materialised());
   }
 
@@ -137,7 +140,7 @@ export class MeshResponse extends Base implements Response {
     if (this.#platform === undefined) {
       if (this.#claim !== undefined) this.#claim.taken = true;
       const stream = toWebStream(this.#used ? new BytesBody(NOTHING) : (this.#body as Body));
-      this.#platform = new Response(stream as unknown as null, { headers: contentTypeOf(this.#info.fields) });
+      this.#platform = new PlatformResponse(stream as unknown as null, { headers: contentTypeOf(this.#info.fields) });
       // A body that was read directly shows as a stream that somebody holds, as the platform's does.
       if (this.#used) stream.getReader();
     }

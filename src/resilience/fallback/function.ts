@@ -10,6 +10,7 @@ import {
 import { DecodeError, shown } from '../../core/decode.js';
 import { copyHeaders, headerFields } from '../../core/headers.js';
 import type { Logger } from '../../core/log.js';
+import { isResponse } from '../../core/platform.js';
 import type { Reply } from '../../core/reply.js';
 import type { Failure } from './failure.js';
 import { grpcReply, messageOf } from './grpc-reply.js';
@@ -135,7 +136,7 @@ const requestOf = (call: Call, { reason, error }: Failure): FallbackRequest => {
 };
 
 async function replyFrom(call: Call, answered: Response | FallbackReply): Promise<Reply> {
-  if (!(answered instanceof Response)) return replyAs(call, readFallbackReply(answered, 'the answer'));
+  if (!isResponse(answered)) return replyAs(call, readFallbackReply(answered, 'the answer'));
   if (call.protocol === 'grpc')
     throw new DecodeError('the answer', 'a Response answers over HTTP: give { body, grpcStatus }');
   const headers: Record<string, string | readonly string[]> = Object.fromEntries(answered.headers);
