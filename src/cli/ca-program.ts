@@ -1,5 +1,7 @@
 import { Argument, type Command, InvalidArgumentError, Option } from 'commander';
+import { MAX_LEAF_MS, MAX_TOKEN_MS, MIN_LEAF_MS } from '../controlplane/ca/constants.js';
 import { REVOCATION_REASONS, type RevocationReason } from '../controlplane/ca/x509/crl.js';
+import { DURATION_PATTERN, formatDuration, parseDuration } from '../controlplane/yaml/duration.js';
 import type { CaCommandOptions } from './ca.js';
 import { FlagsError, signerFlags } from './ca-flags.js';
 import { EXIT, type ExitCode, type Io } from './io.js';
@@ -37,7 +39,9 @@ export function describeCa(program: Command, io: Io, done: (code: ExitCode) => v
     }
   };
   const ttl = (): Option =>
-    new Option('--ttl <seconds>', 'lifetime; default: that of the authority').argParser(wholeSeconds);
+    new Option('--ttl <duration>', 'lifetime, as 24h: 2160h at most; default: that of the authority').argParser(
+      lifetime(MAX_LEAF_MS),
+    );
 
   signerFlags(add(ca, 'issue', 'a certificate for whoever cannot ask for one himself'))
     .argument('<spiffe-id>', 'spiffe://<trust domain>/ns/<namespace>/sa/<service>')
@@ -61,8 +65,8 @@ export function describeCa(program: Command, io: Io, done: (code: ExitCode) => v
       run(options, ({ caRevoke }, given) => caRevoke(what, { ...given, reason: options.reason }, io)),
     );
   add(ca, 'rotate-root', 'begin to replace the root; the further steps come by themselves')
-    .option('--next', 'take the next step now')
-    .option('--force', 'with --next: drop the old root although certificates under it are in use')
+    .option('--next', 'take the next step now; fails where that would cut workloads off')
+    .option('--force', 'with --next: drop the old root although certificates are under it; nobody takes them any more')
     .action((options) => run(options, ({ caRotateRoot }, given) => caRotateRoot(given, io)));
   add(ca, 'bundle', 'the roots, in PEM').action((options) =>
     run(options, ({ caBundle }, given) => caBundle(given, io)),
@@ -71,7 +75,11 @@ export function describeCa(program: Command, io: Io, done: (code: ExitCode) => v
   const token = ca.command('token').description('join tokens: each lets one workload have its first certificate');
   add(token, 'create', 'make one; it is shown this once')
     .argument('<spiffe-id>', 'whose it is; …/* for whatever is below')
-    .addOption(new Option('--ttl <seconds>', 'how long it is good; default: 3600').argParser(wholeSeconds))
+    .addOption(
+      new Option('--ttl <duration>', 'how long it is good, as 30m: 720h at most; default: 1h').argParser(
+        lifetime(MAX_TOKEN_MS),
+      ),
+    )
     .action((id: string, options) => run(options, ({ caTokenCreate }, given) => caTokenCreate(id, given, io)));
   add(token, 'list', 'those that have not ended').action((options) =>
     run(options, ({ caTokenList }, given) => caTokenList(given, io)),
@@ -86,9 +94,16 @@ export function describeCa(program: Command, io: Io, done: (code: ExitCode) => v
     .action((_: string | undefined, options) => run(options, ({ caAuditVerify }, given) => caAuditVerify(given, io)));
 }
 
-function wholeSeconds(value: string): number {
-  const parsed = Number(value);
-  if (!/^\d{1,9}$/.test(value) || parsed < 1)
-    throw new InvalidArgumentError('It must be a whole number of seconds, from 1.');
-  return parsed;
-}
+/** Milliseconds of a duration as YAML has them; a number alone is seconds. What is over the most is refused: nobody is to hear later that it was cut. */
+const lifetime =
+  (maxMs: number) =>
+  (value: string): number => {
+    const parsed = /^\d{1,9}$/.test(value) ? Number(value) * 1_000 : durationOf(value);
+    if (parsed === undefined || parsed < MIN_LEAF_MS)
+      throw new InvalidArgumentError('It must be a duration from 1s, as 30m or 24h, or a number of seconds.');
+    if (parsed > maxMs) throw new InvalidArgumentError(`It must be ${formatDuration(maxMs)} at most.`);
+    return parsed;
+  };
+
+const durationOf = (value: string): number | undefined =>
+  DURATION_PATTERN.test(value) ? parseDuration(value) : undefined;

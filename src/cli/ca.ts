@@ -21,9 +21,6 @@ export interface CaCommandOptions {
   readonly output: OutputFormat;
 }
 
-/** Milliseconds of a lifetime that was given in seconds; undefined: the authority's own. */
-const lifetimeOf = (seconds: number | undefined): number | undefined =>
-  seconds === undefined ? undefined : seconds * 1_000;
 const time = (at: number): string => new Date(at).toISOString();
 
 /** Opens what is there: a command that is mistaken in the folder is not to make another authority. `flags`: of who signs in its place; without, nothing is signed for one that has no keys. */
@@ -52,6 +49,7 @@ async function withAuthority<T>(
 export interface IssueOptions extends CaCommandOptions, SignerFlags {
   readonly csr?: string;
   readonly out?: string;
+  /** Milliseconds. */
   readonly ttl?: number;
   readonly dns?: readonly string[];
   readonly ip?: readonly string[];
@@ -75,7 +73,7 @@ export async function caIssue(spiffeId: string, options: IssueOptions, io: Io): 
       csr: csr?.pem ?? (made && certificateRequest(made.privateKey, { spiffeId, dns })),
       dns,
       ips,
-      lifetimeMs: lifetimeOf(ttl),
+      lifetimeMs: ttl,
       by: 'cli',
     });
     const files = out === undefined ? {} : { certificate: `${out}.pem`, ...(made && { key: `${out}.key` }) };
@@ -174,7 +172,7 @@ export async function caTokenCreate(
   io: Io,
 ): Promise<ExitCode> {
   return withAuthority(options.directory, async (ca) => {
-    const made = await new JoinTokens(ca, systemClock).create(spiffeId, lifetimeOf(options.ttl));
+    const made = await new JoinTokens(ca, systemClock).create(spiffeId, options.ttl);
     if (options.output === 'json')
       io.out(`${JSON.stringify({ id: made.id, token: made.token, spiffeId, expiresAt: time(made.expiresAt) })}\n`);
     else io.out(`${made.token}\n`);

@@ -35,6 +35,7 @@ async function transcript(...more: string[]): Promise<string> {
   await ca('revoke', 'spiffe://cluster.local/ns/default/sa/nobody');
   await ca('list');
   await ca('bundle');
+  await ca('issue', `${ID}-2`, '--out', join(folder, 'web-2'), '--ttl', '10m');
   await ca('rotate-root');
   await ca('rotate-root');
   await ca('bundle');

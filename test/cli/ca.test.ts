@@ -69,6 +69,19 @@ test('makes, lists and removes join tokens', async () => {
   expect(await ca('token', 'remove', made.raw.slice(0, 12))).toMatchObject({ code: 1 });
 });
 
+test('a lifetime is a duration, and one that nobody would be given is refused with the most that there is', async () => {
+  const made = JSON.parse((await ca('token', 'create', ID, '--ttl', '90m', '-o', 'json')).raw) as { expiresAt: string };
+  expect(Math.round((Date.parse(made.expiresAt) - Date.now()) / 60_000)).toBe(90);
+  expect(await ca('token', 'create', ID, '--ttl', '721h')).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('It must be 720h at most.'),
+  });
+  const issue = (ttl: string) => ca('issue', ID, '--out', join(folder, 'long'), '--ttl', ttl);
+  expect(await issue('99999999')).toMatchObject({ code: 2, err: expect.stringContaining('It must be 2160h at most.') });
+  expect(await issue('1d')).toMatchObject({ code: 2, err: expect.stringContaining('as 30m or 24h') });
+  expect(await issue('2160h')).toMatchObject({ code: 0 });
+});
+
 test('verifies the audit log, and finds what was tampered with', async () => {
   await ca('issue', ID, '--out', join(folder, 'web'));
   expect(await ca('audit', 'verify')).toMatchObject({ code: 0, out: '2 lines in order, head 2:<hash>\n' });

@@ -6,6 +6,7 @@ import { MIN_LEAF_MS } from './constants.js';
 import { CaError } from './errors.js';
 import { Journal } from './journal.js';
 import { openedState } from './opening.js';
+import { stillNeeded, stillUnder } from './retiring.js';
 import { type Named, namedBy, tellerOf } from './revoking.js';
 import { type AuthorityOptions, type AuthoritySettings, authoritySettings } from './settings.js';
 import { signed, signsElsewhere } from './signing.js';
@@ -221,14 +222,18 @@ export class CertificateAuthority {
     return named.added;
   }
 
-  /** Begins to rotate the root; the other steps come by themselves (docs: identity). `next`: takes the next step now. */
+  /**
+   * Begins to rotate the root; the other steps come by themselves (docs: identity). `next`: takes the next step now; rejects where that would have certificates refused
+   * that have not ended, unless `force` says so.
+   */
   async rotateRoot(step: 'begin' | 'next' = 'begin', force = false): Promise<CaState['rotation']> {
     this.#mustBeOpen();
     await this.#folder.change(async (state, turn) => {
       if (state === undefined) return state;
       const tools = this.#tools(turn);
-      const next = step === 'begin' ? await beginRotation(state, tools) : await nextStep(state, tools, force);
-      return upkept(next, tools);
+      if (step === 'begin') return upkept(await beginRotation(state, tools), tools);
+      const goes = force || (await this.#nobodyNeedsOldRoot(state));
+      return upkept(await nextStep(state, tools, goes), tools);
     });
     return this.state.rotation;
   }
@@ -273,6 +278,16 @@ export class CertificateAuthority {
         return last;
       },
     };
+  }
+
+  /** Rejects where somebody does. */
+  async #nobodyNeedsOldRoot({ rotation, intermediates }: CaState): Promise<boolean> {
+    if (rotation?.step !== 'retire') return false;
+    const old = new Set(intermediates.filter(({ root }) => root !== rotation.newRoot).map(({ id }) => id));
+    const records = this.#folder.issuedLog.records(this.#settings.clock.wallTime());
+    const under = await stillUnder(old, records, (serial) => this.isRevoked(serial));
+    if (under.certificates > 0) throw stillNeeded(under);
+    return true;
   }
 
   #changed(): void {

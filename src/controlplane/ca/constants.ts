@@ -10,6 +10,9 @@ export const MAX_LEAF_MS = 90 * DAY_MS;
 /** None lives shorter: it would be renewed without end. */
 export const MIN_LEAF_MS = 1_000;
 
+/** No join token is good for longer: it lies about until it is used. */
+export const MAX_TOKEN_MS = 30 * DAY_MS;
+
 /** Lifetime of the root that the authority makes for itself: ten years, as Istio's self-signed one. */
 export const ROOT_MS = 3_650 * DAY_MS;
 

@@ -85,7 +85,7 @@ export async function beginRotation(state: CaState, upkeep: Upkeep): Promise<CaS
   if (state.rotation !== undefined)
     throw new CaError(
       'state',
-      `the root is being rotated already (${state.rotation.step}): wait, or force the next step`,
+      `the root is being rotated already (${state.rotation.step}): wait, or take the next step (rotate-root --next)`,
     );
   const active = activeOf(state);
   if (active === undefined || !rootOf(state, active.root).own)

@@ -80,8 +80,8 @@ describe('rotation of the root', () => {
     await ca.rotateRoot('next');
     expect(rootOf((await ca.issue(request())).certificates, ca.news.roots)).toBe(1);
     expect(ca.news.roots).toHaveLength(2);
-    // Too early: it stays.
-    await ca.rotateRoot('next');
+    // Too early: it stays, and who asks hears of whom it would cut off.
+    await expect(ca.rotateRoot('next')).rejects.toThrow(/^2 certificates are .* Each of their workloads has one under/);
     expect(ca.news.roots).toHaveLength(2);
     expect(ca.state.rotation?.until).toBeGreaterThanOrEqual(old.notAfter);
     await clock.advance(2 * DAY);
@@ -100,6 +100,22 @@ describe('rotation of the root', () => {
     await clock.advance(2 * 3_600_000);
     const again = await open({ directory });
     expect(again.state.rotation?.step).toBe('retire');
+  });
+
+  test('the old root goes before its time only where that is said, or nobody needs it', async () => {
+    const ca = await open();
+    const { serial, spiffeId } = await ca.issue(request());
+    await ca.rotateRoot();
+    await ca.rotateRoot('next');
+    await expect(ca.rotateRoot('next')).rejects.toThrow(`1 workload has none under the new root yet (${spiffeId})`);
+    expect(ca.news.roots).toHaveLength(2);
+    await ca.revoke(serial);
+    expect(await ca.rotateRoot('next')).toBeUndefined();
+    await ca.issue(request());
+    await ca.rotateRoot();
+    await ca.rotateRoot('next');
+    expect(await ca.rotateRoot('next', true)).toBeUndefined();
+    expect(ca.news.roots).toHaveLength(1);
   });
 
   test('a second one waits for the first', async () => {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Clock } from '../../../core/clock.js';
 import { parseSpiffeId, parseWorkloadId } from '../../../identity/spiffe-id.js';
 import type { CertificateAuthority } from '../authority.js';
+import { MAX_TOKEN_MS } from '../constants.js';
 import { CaError } from '../errors.js';
 import type { Attestor } from './attestor.js';
 import { type StoredToken, TokenFile } from './token-file.js';
@@ -15,7 +16,6 @@ const MAX_TOKENS = 10_000;
 const UNDER_WAY_MS = 1_000;
 /** Milliseconds. */
 export const DEFAULT_TOKEN_MS = 3_600_000;
-export const MAX_TOKEN_MS = 30 * 86_400_000;
 
 /**
  * For so long a token that was used is good once more for the very key that it was used for, in milliseconds: a connection that was cut when the certificate had been
