@@ -20,6 +20,9 @@ export const SECRET = `${TYPE_PREFIX}envoy.extensions.transport_sockets.tls.v3.S
  */
 export const INBOUND_PREFIX = 'inmesh.dev/inbound/';
 
+/** Listener of servers whose name is no Service's: what is said for the whole mesh. There is none where that asks nothing. */
+export const MESH_INBOUND = `${INBOUND_PREFIX}*`;
+
 /** Name of a listener that is none: what the configuration says to every client of ours, in its `metadata`. Served to those who ask for it by name. */
 export const SETTINGS_LISTENER = 'inmesh.dev/settings';
 

@@ -11,6 +11,8 @@ export interface ServerConfig {
   readonly listener: ServerListener;
   /** By name, or by `key` where the source has one. */
   readonly routes: ReadonlyMap<string, RouteConfiguration | MeshError>;
+  /** The server goes by the name of a service, and there is no such: what says so. Absent: there is, or nobody knows. */
+  readonly noService?: string | undefined;
 }
 
 /** What a server is told of its configuration: three callbacks for three meanings, as `ConfigWatcher` (config-source.ts) has them. */
@@ -25,9 +27,15 @@ export interface ServerConfigWatcher {
 
 /**
  * A server by the address that it listens on (gRFC A36), or by a name of the service that it is, wherever it listens: the Listener `inmesh.dev/inbound/<name>`,
- * which holds the policies for requests that come in. There may be none of that name: then it is one that asks nothing of them.
+ * which holds the policies for requests that come in. There may be none of that name: then it is the one for the whole mesh, or one that asks nothing of them.
  */
-export type ServerKey = Address | { readonly service: string };
+export type ServerKey =
+  | Address
+  | {
+      readonly service: string;
+      /** False: nobody has said that the server is of it, but that the process is. Default true. */
+      readonly named?: boolean;
+    };
 
 /** Watches the configuration of a server until the result is called. May call back before it returns. */
 export type WatchServer = (server: ServerKey, watcher: ServerConfigWatcher) => () => void;

@@ -58,7 +58,7 @@ export class Configured implements Gate {
         this.#first = undefined;
         resolve();
       };
-      const known = (any: boolean | 'never' | undefined): void => {
+      const known = (any: boolean | 'never' | 'no-service' | undefined): void => {
         if (any === false && !this.#heard) this.#tellNone();
         this.#heard ||= any !== undefined;
         if (any === undefined) return;
@@ -71,7 +71,9 @@ export class Configured implements Gate {
       };
       const cancel = parts.clock.after(FIRST_POLICIES_MS, late, { background: true });
       void import('./service-policies.js').then(({ ServicePolicies }) => {
-        if (!this.#closed) this.#policies = new ServicePolicies(service, parts, meter, known);
+        if (!this.#closed) {
+          this.#policies = new ServicePolicies({ service, named: this.#named }, parts, meter, known);
+        }
       });
       parts.onClose(() => {
         this.#closed = true;
@@ -98,7 +100,7 @@ export class Configured implements Gate {
     return this.#policies?.refusal(context, protocol);
   }
 
-  /** A name that is mistyped has no policies either. */
+  /** A name that is mistyped has no policies either; where the control plane says that it is, that is told already. */
   #tellNone(): void {
     const { service } = this;
     const { logger } = this.parts;

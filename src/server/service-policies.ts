@@ -40,21 +40,22 @@ export class ServicePolicies {
   /** What a connection must be: any will do, TLS, or TLS with a client's certificate. */
   #connection: 'any' | 'tls' | 'mutual' = 'any';
 
-  /** `known` runs with every word about the service: whether there are policies for it; undefined: nobody can tell; `never`: nor ever will. */
+  /** `named` as in `ServerKey`. `known` runs with every word about the service: whether there are policies for it; undefined: nobody can tell; `never`: nor ever will; `no-service`: there are none, and no such
+   * service. */
   constructor(
-    service: string,
+    { service, named }: { readonly service: string; readonly named: boolean },
     private readonly parts: ServerParts,
     meter: Meter,
-    known: (any: boolean | 'never' | undefined) => void,
+    known: (any: boolean | 'never' | 'no-service' | undefined) => void,
   ) {
     const { clock, random, limits, logger, outbound } = parts;
     this.#policies = new ServerPolicies({ clock, random, limits, meter, logger, outbound });
     this.#stop = parts.watch(
-      { service },
+      { service, ...(!named && { named }) },
       {
         changed: (config) => {
           this.#take(config);
-          known(this.#asks);
+          known(this.#asks || config.noService === undefined ? this.#asks : 'no-service');
         },
         // The last good ones stay.
         failed: (error) => {

@@ -15,6 +15,7 @@ import {
   ROUTE,
 } from '../core/resources.js';
 import type { ResourceCache } from './resource-cache.js';
+import { noService } from '../core/no-service.js';
 import { runToEnd, type Steps } from '../core/steps.js';
 import { OWN, type ResourceOrigin } from './origin.js';
 import { type DecoderContext, type Decoders, decodersFor } from './resources/decoders.js';
@@ -97,7 +98,7 @@ export class ResourceStore implements ResourceCache {
       this.#watchers.set(key, watchers);
     }
     watchers.add(watcher);
-    if (this.#loaded) tell(watcher, type, name, this.#entries[type].get(name));
+    if (this.#loaded) tell(watcher, type, name, this.#entries);
     const joined = watchers;
     return () => {
       joined.delete(watcher);
@@ -117,8 +118,7 @@ export class ResourceStore implements ResourceCache {
   #notify(type: ResourceType, name: string): void {
     const watchers = this.#watchers.get(watchKey(type, name));
     if (watchers === undefined) return;
-    for (const watcher of [...watchers])
-      if (watchers.has(watcher)) tell(watcher, type, name, this.#entries[type].get(name));
+    for (const watcher of [...watchers]) if (watchers.has(watcher)) tell(watcher, type, name, this.#entries);
   }
 
   /** What was watched before the first update, and turns out not to exist. */
@@ -181,9 +181,12 @@ function dumped(type: ResourceType, name: string, entry: Entry | undefined, load
   return { ...base, state: 'NACKED', updatedAt, raw: entry.good, error: refused };
 }
 
-function tell(watcher: ResourceWatcher, type: ResourceType, name: string, entry: Entry | undefined): void {
+function tell(watcher: ResourceWatcher, type: ResourceType, name: string, entries: Entries): void {
+  const entry = entries[type].get(name);
   if (entry === undefined) {
-    watcher.failed(new Error(`${type.slice(type.lastIndexOf('.') + 1)} "${name}" does not exist`), 'does-not-exist');
+    const why = type === LISTENER ? noService(name, entries[LISTENER]) : undefined;
+    const what = `${type.slice(type.lastIndexOf('.') + 1)} "${name}" does not exist`;
+    watcher.failed(new Error(why === undefined ? what : `${what}: ${why}`), 'does-not-exist');
   } else if (entry.error === undefined) watcher.changed(entry.value);
   else if (entry.value === undefined) watcher.failed(entry.error, 'invalid');
   else {

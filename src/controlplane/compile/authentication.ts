@@ -65,9 +65,9 @@ export class JwtFilters {
     return (this.#own.get(service) ?? this.#mesh) !== undefined;
   }
 
-  /** For `http_filters` of the servers of a Service, before all others. */
-  filters(service: MeshService): Resource[] {
-    const policy = this.#own.get(service) ?? this.#mesh;
+  /** For `http_filters` of the servers of a Service, before all others. Undefined: of those that are no Service's. */
+  filters(service: MeshService | undefined): Resource[] {
+    const policy = (service && this.#own.get(service)) ?? this.#mesh;
     if (policy?.spec.jwt === undefined) return [];
     const { namespace, name, spec } = policy;
     const rules = (spec.jwt ?? []).map((rule, i) => ({ provider: `${namespace}/${name}/${i}`, rule }));

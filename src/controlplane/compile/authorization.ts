@@ -57,8 +57,8 @@ export class AuthorizationFilters {
     }
   }
 
-  /** `http_filters` for the servers of a Service; empty: nobody is asked anything. `routes`: rules of routes that requests to it may match. */
-  filters(service: MeshService, routes: readonly RuleRef[]): Resource[] {
+  /** `http_filters` for the servers of a Service; empty: nobody is asked anything. `routes`: rules of routes that requests to it may match. Undefined: of servers that are no Service's. */
+  filters(service: MeshService | undefined, routes: readonly RuleRef[]): Resource[] {
     return GROUPS.flatMap((group) => {
       const said = this.#say(group.action, this.#policies(service, undefined));
       const speaks = routes.some((at) => this.#differs(service, at));
@@ -87,17 +87,17 @@ export class AuthorizationFilters {
     return overrides;
   }
 
-  #differs(service: MeshService, at: RuleRef): boolean {
+  #differs(service: MeshService | undefined, at: RuleRef): boolean {
     return this.#policies(service, at).length > this.#policies(service, undefined).length;
   }
 
   /** Those of the route, of the Service, and of the mesh. */
-  #policies(service: MeshService, at: RuleRef | undefined): readonly Policy[] {
-    return [...policiesOf(this.#attached, service, at), ...this.#everywhere];
+  #policies(service: MeshService | undefined, at: RuleRef | undefined): readonly Policy[] {
+    return service === undefined ? this.#everywhere : [...policiesOf(this.#attached, service, at), ...this.#everywhere];
   }
 
   /** Whether the filter has to be ours: with any policy that it could get, as a route speaks to it in its own language. */
-  #isOwn(action: Action, service: MeshService, routes: readonly RuleRef[]): boolean {
+  #isOwn(action: Action, service: MeshService | undefined, routes: readonly RuleRef[]): boolean {
     const all = [undefined, ...routes].flatMap((at) => this.#policies(service, at));
     return all.some((policy) => policy.spec.action === action && this.#rules.get(policy)?.some(({ own }) => own));
   }

@@ -2,6 +2,7 @@ import {
   CLUSTER,
   ENDPOINT,
   LISTENER,
+  MESH_INBOUND,
   type Resource,
   type ResourceSet,
   ROUTE,
@@ -29,7 +30,7 @@ import { Grants } from './grants.js';
 import { listenerFilters } from './http-filters.js';
 import { JwtFilters } from './authentication.js';
 import { ExternalAuthorization } from './external-authorization.js';
-import { inboundListener, inboundRoutes } from './inbound.js';
+import { inboundListener, inboundRoutes, meshInbound } from './inbound.js';
 import { apiListener } from './listener.js';
 import { checkEntries, entryServices } from './service-entries.js';
 import { MtlsModes } from './mtls-modes.js';
@@ -150,6 +151,7 @@ export function compile(documents: readonly Document[], options: CompileOptions 
   const listeners = new Map<string, Resource>();
   const routes = new Map<string, Resource>();
   const tables = new Map<MeshPort, readonly Resource[]>();
+  const forAll = meshInbound({ authorization, ...guards }, modes.mesh);
   let mtls = false;
   for (const service of services) {
     for (const port of service.ports) {
@@ -173,7 +175,7 @@ export function compile(documents: readonly Document[], options: CompileOptions 
         routePolicies,
         filters,
         { authorization, ...guards },
-        mode !== 'disabled',
+        mode !== 'disabled' || forAll !== undefined,
       );
       if (inbound === undefined) continue;
       for (const form of forms) {
@@ -187,6 +189,7 @@ export function compile(documents: readonly Document[], options: CompileOptions 
   if (problems.list.length > 0) return refused(problems.list, settings);
   const forClients = settingsListener(settings);
   if (forClients !== undefined) listeners.set(SETTINGS_LISTENER, forClients);
+  if (forAll !== undefined) listeners.set(MESH_INBOUND, forAll);
   advise(ownPolicies, attachments, tables, of('RoutePolicy'), references.into(warnings));
   filters.advise(references.into(warnings));
   guards.jwt.advise(references.into(warnings), options.keyFileFault);

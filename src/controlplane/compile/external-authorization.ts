@@ -35,10 +35,12 @@ export class ExternalAuthorization {
     }
   }
 
-  /** For `http_filters` of the servers of a Service, after those that need no one to be asked. The service that is asked is not asked about itself. */
-  filters(service: MeshService): Resource[] {
-    const own = this.#of.get(service) ?? [];
-    const others = this.#everywhere.filter((policy) => this.#asked.get(policy)?.service !== service);
+  /** For `http_filters` of the servers of a Service, after those that need no one to be asked. The service that is asked is not asked about itself. Undefined: of those that are no Service's. */
+  filters(service: MeshService | undefined): Resource[] {
+    const own = (service && this.#of.get(service)) ?? [];
+    const others = this.#everywhere.filter(
+      (policy) => service === undefined || this.#asked.get(policy)?.service !== service,
+    );
     return [...new Set([...own, ...others])].map((policy) => this.#filter(policy));
   }
 

@@ -1,4 +1,4 @@
-import { INBOUND_PREFIX, type Resource } from '../../core/resources.js';
+import { INBOUND_PREFIX, MESH_INBOUND, type Resource } from '../../core/resources.js';
 import type { CorsSpec } from '../yaml/schema/cors.js';
 import type { MtlsMode } from '../yaml/schema/mtls.js';
 import type { JwtFilters } from './authentication.js';
@@ -8,6 +8,7 @@ import type { ExternalAuthorization } from './external-authorization.js';
 import { CORS, filterOverrides, listenerFilters } from './http-filters.js';
 import type { RouteDocument } from './parents.js';
 import { any } from './proto.js';
+import { DEFAULT_PORT } from './mesh-endpoint.js';
 import type { RequestFilters } from './request-filters.js';
 import { conditions, type RoutePolicies } from './route-policies.js';
 import { nameOf } from './routes.js';
@@ -51,6 +52,19 @@ export function inboundRoutes(
   return always || speaks || security.length > 0 ? { routes: all, security } : undefined;
 }
 
+/**
+ * `inmesh.dev/inbound/*`: what a server is held to whose name is no Service's, because it is misspelt or the Service was deleted: the mode of mutual TLS and the policies of
+ * the whole mesh, and no more. Undefined: those ask nothing. Where it is there every Service has listeners of its own, so that one which asks for less is not held to it.
+ */
+export function meshInbound({ jwt, authorization, external }: Security, mode: MtlsMode): Resource | undefined {
+  const security = [...jwt.filters(undefined), ...authorization.filters(undefined, []), ...external.filters(undefined)];
+  if (mode === 'disabled' && security.length === 0) return undefined;
+  const routes = [{ name: 'default', ...EVERYTHING, non_forwarding_action: {} }];
+  return inboundListener(ANY, { resourceName: ANY, targetPort: DEFAULT_PORT }, { routes, security }, mode);
+}
+
+const ANY = MESH_INBOUND.slice(INBOUND_PREFIX.length);
+
 /** What says who may come in, in the order in which requests meet it. */
 export interface Security {
   readonly jwt: JwtFilters;
@@ -63,6 +77,9 @@ export interface Inbound {
   readonly routes: readonly Resource[];
   readonly security: readonly Resource[];
 }
+
+/** Of a port: what the listener has of it. */
+type InboundPort = Pick<MeshPort, 'resourceName' | 'targetPort'>;
 
 /** What browsers are told, by the rule or by its only backend. Whoever asks a server itself has met no caller's route that would have told him. */
 function corsOf(route: RouteDocument, index: number): CorsSpec | undefined {
@@ -78,9 +95,9 @@ function corsOf(route: RouteDocument, index: number): CorsSpec | undefined {
  * whatever name it has for itself. The address is where the Service's `targetPort` says; one listens where it likes, and goes by the name. Its routes are inline.
  *
  * Its only filter chain is the default one, plaintext for any connection, where mTLS is disabled. Else there is one for TLS, and beside it with `permissive` one for
- * plaintext, with the same routes; with `strict` plaintext has none, and is refused. Absent where no policy has `side: server`, no route CORS, and mTLS is disabled.
+ * plaintext, with the same routes; with `strict` plaintext has none, and is refused. Absent where no policy has `side: server`, no route CORS, mTLS is disabled, and nothing is asked mesh-wide.
  */
-export function inboundListener(form: string, port: MeshPort, inbound: Inbound, mode: MtlsMode): Resource {
+export function inboundListener(form: string, port: InboundPort, inbound: Inbound, mode: MtlsMode): Resource {
   const { routes, security } = inbound;
   const name = port.resourceName;
   const filters = listenerFilters(routes);

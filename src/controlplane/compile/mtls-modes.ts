@@ -17,7 +17,8 @@ interface Own {
  * said twice is reported, for who reads the first of the two must not be wrong.
  */
 export class MtlsModes {
-  readonly #mesh: MtlsMode;
+  /** Of servers that are no Service's, too. */
+  readonly mesh: MtlsMode;
   readonly #own = new Map<MeshService, Own>();
 
   constructor(
@@ -41,13 +42,13 @@ export class MtlsModes {
         if (service !== undefined) this.#take(policy, mtls, service);
       });
     }
-    this.#mesh = mesh ?? 'disabled';
+    this.mesh = mesh ?? 'disabled';
   }
 
   of(service: MeshService, port: MeshPort): MtlsMode {
     const own = this.#own.get(service);
     // A server that has a name of its own is outside of the mesh, unless somebody says that it is not.
-    const others = port.dnsName === undefined && !port.tls ? this.#mesh : 'disabled';
+    const others = port.dnsName === undefined && !port.tls ? this.mesh : 'disabled';
     return own?.ports.get(port.number) ?? own?.mode ?? others;
   }
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../core/clock.js';
 import { CLUSTER, ENDPOINT, LISTENER, RESOURCE_TYPES, ROUTE, type ResourceType } from '../../core/resources.js';
+import { noService } from '../../core/no-service.js';
 import { endpointsOf } from '../snapshot/references.js';
 import type { Snapshot, SnapshotResource } from '../snapshot/snapshot.js';
 import { changesBetween } from '../subscription/changes.js';
@@ -22,6 +23,8 @@ export interface StreamResponse {
   readonly resources: readonly SnapshotResource[];
   /** Names that do not exist, and were not yet said not to. */
   readonly absent: readonly string[];
+  /** Of those among them that servers go by and that are no Service's: `noService`. */
+  readonly noService: ReadonlyMap<string, string>;
 }
 
 export interface ClientStreamOptions {
@@ -158,7 +161,9 @@ export class ClientStream {
     subscription.responded(difference, { nonce, version, resources: resources.map(({ name }) => name), sentAt });
     if (type === CLUSTER) this.#clustersSent(subscription, difference);
     if (type === ENDPOINT) this.#warming.warmed(difference.changed);
-    this.#options.send({ type, version, nonce, resources, absent });
+    const listeners = type === LISTENER ? this.#target?.types[LISTENER].resources : undefined;
+    const noService = listeners === undefined ? NONE : withoutService(absent, listeners);
+    this.#options.send({ type, version, nonce, resources, absent, noService });
   }
 
   /**
@@ -235,4 +240,21 @@ export class ClientStream {
     this.#cancelTimer?.();
     this.#cancelTimer = clock.after(at - clock.now(), () => this.#advance(), { background: true });
   }
+}
+
+const NONE: ReadonlyMap<string, string> = new Map();
+/** Of one response: a client is one server, or a few. */
+const MAX_EXPLAINED = 10;
+
+function withoutService(
+  absent: readonly string[],
+  listeners: ReadonlyMap<string, unknown>,
+): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  for (const name of absent) {
+    if (found.size === MAX_EXPLAINED) break;
+    const said = noService(name, listeners);
+    if (said !== undefined) found.set(name, said);
+  }
+  return found;
 }

@@ -28,14 +28,14 @@ const NOT_FOUND = 5;
 export const stateOfTheWorld: Wording<DiscoveryRequest, DiscoveryResponse> = {
   incremental: false,
   read: (request) => ({ ...common(request), wanted: { names: request.resource_names ?? [] } }),
-  write: ({ type, version, nonce, resources, absent }, identifier) => ({
+  write: ({ type, version, nonce, resources, absent, noService }, identifier) => ({
     version_info: version,
     type_url: type,
     nonce,
     resources: resources.map(({ bytes }) => ({ type_url: type, value: bytes })),
     control_plane: { identifier },
     // Spares clients that know gRFC A88 the 15 s for which all others wait before they believe it.
-    ...(absent.length > 0 ? { resource_errors: absent.map((name) => notFound(type, name)) } : {}),
+    ...(absent.length > 0 ? { resource_errors: absent.map((name) => notFound(type, name, noService)) } : {}),
   }),
 };
 
@@ -49,7 +49,7 @@ export const incremental: Wording<DeltaDiscoveryRequest, DeltaDiscoveryResponse>
       versions: request.initial_resource_versions ?? {},
     },
   }),
-  write: ({ type, version, nonce, resources, absent }, identifier) => ({
+  write: ({ type, version, nonce, resources, absent, noService }, identifier) => ({
     system_version_info: version,
     type_url: type,
     nonce,
@@ -60,6 +60,10 @@ export const incremental: Wording<DeltaDiscoveryRequest, DeltaDiscoveryResponse>
     })),
     removed_resources: absent,
     control_plane: { identifier },
+    // For the names that only inmesh asks for, so that its servers can say what is the matter.
+    ...(noService.size > 0
+      ? { resource_errors: [...noService.keys()].map((name) => notFound(type, name, noService)) }
+      : {}),
   }),
 };
 
@@ -68,7 +72,7 @@ function common({ node, type_url, response_nonce, error_detail }: DiscoveryReque
   return { node, typeUrl: type_url ?? '', nonce: response_nonce ?? '', error };
 }
 
-const notFound = (type: ResourceType, name: string): ResourceError => ({
-  resource_name: { name },
-  error_detail: { code: NOT_FOUND, message: `${shortType(type)} "${name}" does not exist in the configuration` },
-});
+function notFound(type: ResourceType, name: string, noService: StreamResponse['noService']): ResourceError {
+  const message = noService.get(name) ?? `${shortType(type)} "${name}" does not exist in the configuration`;
+  return { resource_name: { name }, error_detail: { code: NOT_FOUND, message } };
+}

@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/clock.js';
-import { isOwnListener, type ResourceType } from '../../core/resources.js';
+import { isOwnListener, MESH_INBOUND, type ResourceType } from '../../core/resources.js';
 import type { Steps } from '../../core/steps.js';
 import type { ServerFeatures } from '../bootstrap/bootstrap.js';
 import type { ResourceError } from '../wire/messages.js';
@@ -53,9 +53,9 @@ const RECEIVED_ERROR: Kind = { state: 'RECEIVED_ERROR', reason: 'invalid' };
 
 /**
  * Where there are no policies for a service's own servers, those let everybody in. So a control plane has to say that there are none; that it says nothing, as one
- * that hangs does, is no word about them.
+ * that hangs does, is no word about them. What is for the whole mesh counts only where it has said so of the service's own; of a name that is not theirs other control planes say nothing.
  */
-const needsWord = ({ name }: CacheEntry): boolean => isOwnListener(name);
+const needsWord = ({ name }: CacheEntry): boolean => isOwnListener(name) && name !== MESH_INBOUND;
 
 export interface UpdatesOptions {
   /** `node.id`, for whoever reads the server's log. */
@@ -161,17 +161,22 @@ export class Updates {
 
   *#applyAbsences(type: ResourceType, unpacked: Unpacked, absences: Absences, source: Source): Steps<void> {
     const reported = new Set<string>();
+    const reasons = new Map(absences.removed.map((name) => [name, '']));
     for (const { resource_name: resource, error_detail: status } of absences.errors) {
-      for (const entry of this.#named(type, resource?.name ?? '', source)) {
-        reported.add(entry.name);
-        this.#received(entry, source, status?.code ?? 0, status?.message || 'no message');
-      }
+      const name = resource?.name ?? '';
+      // Of our own control plane: a removal, which may be older than the request that names it anew, with its reason.
+      if (isOwnListener(name) && reasons.has(name)) reasons.set(name, status?.message ?? '');
+      else
+        for (const entry of this.#named(type, name, source)) {
+          reported.add(entry.name);
+          this.#received(entry, source, status?.code ?? 0, status?.message || 'no message');
+        }
       yield;
     }
-    for (const given of absences.removed) {
+    for (const [given, reason] of reasons) {
       for (const entry of this.#named(type, given, source)) {
         // In delta the word is explicit, for every type: also of what the client has never seen.
-        if (!reported.has(entry.name)) this.#gone(entry, source);
+        if (!reported.has(entry.name)) this.#gone(entry, source, reason);
       }
       yield;
     }
@@ -211,20 +216,20 @@ export class Updates {
     if (entry.arrival !== undefined || (needsWord(entry) && entry.state === 'TIMEOUT')) this.#gone(entry, source);
   }
 
-  #gone(entry: CacheEntry, source: Source): void {
+  #gone(entry: CacheEntry, source: Source, reason = ''): void {
     const until = source.doubtfulUntil(entry);
-    if (until === undefined) this.#deleted(entry, source);
+    if (until === undefined) this.#deleted(entry, source, reason);
     else if (entry.stopTimer === undefined) {
       // The response may be older than the request that names it anew: gone only if no other comes that has it.
-      this.#await(entry, until - this.options.clock.now(), () => this.#deleted(entry, source));
+      this.#await(entry, until - this.options.clock.now(), () => this.#deleted(entry, source, reason));
     }
   }
 
-  #deleted(entry: CacheEntry, source: Source): void {
+  #deleted(entry: CacheEntry, source: Source, reason: string): void {
     const problem =
       entry.arrival === undefined ? 'does not exist, says the control plane' : 'was deleted by the control plane';
     // A data error like any other: of A53's feature A88 says that "gRPC will ignore that server feature".
-    this.#dataError(entry, source, problem, DOES_NOT_EXIST);
+    this.#dataError(entry, source, reason === '' ? problem : `${problem}: ${reason}`, DOES_NOT_EXIST);
   }
 
   #dataError(
@@ -267,7 +272,7 @@ export class Updates {
       if (leftMs > 0) entry.stopExpiry = clock.after(leftMs, expire, { background: true });
       // The very purpose of a TTL is that the value does not outlive it.
       else {
-        const kind = needsWord(entry) ? TIMEOUT : DOES_NOT_EXIST;
+        const kind = isOwnListener(entry.name) ? TIMEOUT : DOES_NOT_EXIST;
         this.#trouble(entry, `its time to live of ${ttlMs} ms has passed`, kind, true);
       }
     };

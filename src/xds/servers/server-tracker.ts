@@ -4,18 +4,22 @@ import { type Address, addressKey } from '../../core/model/endpoint.js';
 import { MATCHES_ALL } from '../../core/model/match.js';
 import type { RouteConfiguration } from '../../core/model/route.js';
 import type { ServerListener } from '../../core/model/server.js';
+import { noServiceIn } from '../../core/no-service.js';
 import { LISTENER } from '../../core/resources.js';
 import type { ServerConfig, ServerConfigWatcher } from '../../core/server-config.js';
 import { Slot, type SlotOwner, type Trouble } from '../dependencies/slot.js';
 import type { ResourceCache } from '../resource-cache.js';
+import type { Models } from '../resources/decoders.js';
 import { retain } from '../resources/share.js';
 import type { FilteredSource } from '../resources/server-filter-chain.js';
 import { FilteredRoutes } from './filtered-routes.js';
 import { RouteSlots } from './route-slots.js';
 
 export interface ServerTrackerOptions {
-  /** What the server listens on; undefined: that is no matter, and where there is no such Listener, `open` serves. */
+  /** What the server listens on; undefined: that is no matter, and where there is no such Listener, `fallback` serves. */
   readonly address: Address | undefined;
+  /** Name of the Listener that serves in its place; where there is neither, `open` does. Undefined: there is none. */
+  readonly fallback?: string | undefined;
   /** Name of the Listener to ask for: the bootstrap's `server_listener_resource_name_template`. */
   readonly listenerName: string;
   readonly cache: ResourceCache;
@@ -36,6 +40,8 @@ export class ServerTracker {
     },
   };
   readonly #lds: Slot<typeof LISTENER>;
+  /** Watched from the start, so that its word is there when the other's goes. */
+  readonly #fallback: Slot<typeof LISTENER>;
   readonly #rds: RouteSlots;
   readonly #filtered = new FilteredRoutes();
   /** The listener that serves. */
@@ -45,7 +51,7 @@ export class ServerTracker {
   #next: ServerListener | undefined;
   #published: ServerConfig | undefined;
   /** What serves where there is no Listener, once it has. */
-  #opened: ServerConfig | undefined;
+  #opened: ServerListener | undefined;
   /** What was told last when it was not a configuration of a Listener: nothing is told twice. */
   #told: string | undefined;
   #scheduled = false;
@@ -56,18 +62,27 @@ export class ServerTracker {
     private readonly out: ServerConfigWatcher,
   ) {
     this.#lds = new Slot(options.cache, LISTENER, this.#owner);
+    this.#fallback = new Slot(options.cache, LISTENER, {
+      ...this.#owner,
+      ambient: (error) => {
+        if (this.#lds.value === undefined) this.#owner.ambient(error);
+      },
+    });
     this.#rds = new RouteSlots(options.cache, this.#owner);
   }
 
   /** Begins to watch; tells what can be told at once before it returns. */
   start(): void {
-    this.#lds.point(this.options.listenerName);
+    const { listenerName, fallback } = this.options;
+    this.#lds.point(listenerName);
+    if (fallback !== undefined) this.#fallback.point(fallback);
     this.#evaluate();
   }
 
   close(): void {
     this.#closed = true;
     this.#lds.close();
+    this.#fallback.close();
     this.#rds.close();
   }
 
@@ -82,15 +97,26 @@ export class ServerTracker {
 
   #evaluate(): void {
     const { value, trouble } = this.#lds;
-    if (trouble !== undefined) {
-      if (this.options.address === undefined && trouble.reason === 'does-not-exist') this.#open();
-      else this.#fail(trouble);
-      return;
-    }
-    if (value === undefined) return;
+    const { listenerName, address } = this.options;
+    if (trouble?.reason === 'does-not-exist' && address === undefined)
+      this.#fallBack(noServiceIn(trouble.error.message));
+    else if (trouble !== undefined) this.#fail(trouble, listenerName);
+    else if (value !== undefined) this.#serve(value, listenerName);
+  }
+
+  /** There is no Listener of that name. What stood before stands until it is known what there is in its place. */
+  #fallBack(noService: string | undefined): void {
+    const { fallback } = this.options;
+    const { value, trouble } = this.#fallback;
+    if (fallback === undefined || trouble?.reason === 'does-not-exist') this.#open(noService);
+    else if (trouble !== undefined) this.#fail(trouble, fallback);
+    else if (value !== undefined) this.#serve(value, fallback, noService);
+  }
+
+  #serve(value: Models[typeof LISTENER], name: string, noService?: string): void {
     const problem = value.kind === 'server' ? this.#addressProblem(value.listener) : CLIENT_LISTENER;
     if (problem !== undefined || value.kind !== 'server') {
-      this.#fail({ error: new Error(problem), reason: 'invalid' });
+      this.#fail({ error: new Error(problem), reason: 'invalid' }, name);
       return;
     }
     const listener = this.#recognised(value.listener);
@@ -99,7 +125,7 @@ export class ServerTracker {
     if (this.#rds.settled(names)) this.#active = listener;
     const active = this.#active;
     this.#rds.keep(active === undefined ? names : new Set([...names, ...routeNames(active)]));
-    if (active !== undefined) this.#publish(active);
+    if (active !== undefined) this.#publish(active, noService);
   }
 
   /** One that is as the serving one is the serving one, also when there was another in between: no connection has to go. */
@@ -119,7 +145,7 @@ export class ServerTracker {
     return `its address ${addressKey(address)} is not the one that the server listens on, ${addressKey(own)}`;
   }
 
-  #publish(listener: ServerListener): void {
+  #publish(listener: ServerListener, noService: string | undefined): void {
     const routes = new Map<string, RouteConfiguration | MeshError>();
     for (const source of rdsSources(listener)) {
       const known = this.#rds.known(source.name);
@@ -127,19 +153,20 @@ export class ServerTracker {
     }
     this.#filtered.keep(routes);
     const last = this.#published;
-    if (last !== undefined && last.listener === listener && sameEntries(last.routes, routes)) return;
+    if (last?.listener === listener && last.noService === noService && sameEntries(last.routes, routes)) return;
     this.#told = undefined;
-    this.#published = Object.freeze({ listener, routes });
+    this.#published = Object.freeze({ listener, routes, ...(noService !== undefined && { noService }) });
     this.out.changed(this.#published);
   }
 
   /** Nothing is asked of requests. */
-  #open(): void {
+  #open(noService: string | undefined): void {
     this.#forget();
-    if (this.#told === OPEN) return;
-    this.#told = OPEN;
-    this.#opened ??= { listener: openListener(this.options.listenerName), routes: NO_ROUTES };
-    this.out.changed(this.#opened);
+    const told = `${OPEN}${noService ?? ''}`;
+    if (this.#told === told) return;
+    this.#told = told;
+    this.#opened ??= openListener(this.options.listenerName);
+    this.out.changed({ listener: this.#opened, routes: NO_ROUTES, ...(noService !== undefined && { noService }) });
   }
 
   #forget(): void {
@@ -149,9 +176,9 @@ export class ServerTracker {
     this.#published = undefined;
   }
 
-  #fail({ error, reason }: Trouble): void {
+  #fail({ error, reason }: Trouble, listener: string): void {
     this.#forget();
-    const told = this.#unavailable(`listener "${this.options.listenerName}" cannot be used (${reason})`, error);
+    const told = this.#unavailable(`listener "${listener}" cannot be used (${reason})`, error);
     if (told.message === this.#told) return;
     this.#told = told.message;
     this.out.failed(told);

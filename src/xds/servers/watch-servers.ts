@@ -1,8 +1,8 @@
 import type { Logger } from '../../core/log.js';
-import { addressKey } from '../../core/model/endpoint.js';
+import { type Address, addressKey } from '../../core/model/endpoint.js';
 import { ConfigUnavailableError } from '../../core/errors.js';
-import { INBOUND_PREFIX } from '../../core/resources.js';
-import type { WatchServer } from '../../core/server-config.js';
+import { INBOUND_PREFIX, MESH_INBOUND } from '../../core/resources.js';
+import type { ServerConfig, ServerKey, WatchServer } from '../../core/server-config.js';
 import { type Caches, leases, SERVERS } from '../resource-cache.js';
 import { ServerTracker } from './server-tracker.js';
 
@@ -17,6 +17,7 @@ export interface WatchServersOptions {
 /** Watches the configuration of servers, one watch for each call, until its result is called. */
 export function watchServers({ cache: caches, listenerName, logger }: WatchServersOptions): WatchServer {
   const lease = leases(caches);
+  const missing = new Missing(logger);
   return (server, watcher) => {
     const address = 'service' in server ? undefined : server;
     const name = 'service' in server ? `${INBOUND_PREFIX}${server.service}` : listenerName(addressKey(server));
@@ -27,9 +28,12 @@ export function watchServers({ cache: caches, listenerName, logger }: WatchServe
     }
     const { cache, release } = lease(SERVERS);
     const tracker = new ServerTracker(
-      { address, listenerName: name, cache },
+      { address, listenerName: name, cache, fallback: address === undefined ? MESH_INBOUND : undefined },
       {
-        changed: (config) => guarded(logger, () => watcher.changed(config)),
+        changed: (config) => {
+          if ('service' in server) missing.look(server, config);
+          guarded(logger, () => watcher.changed(config));
+        },
         failed: (error) => guarded(logger, () => watcher.failed(error)),
         ambient: (error) => guarded(logger, () => watcher.ambient(error)),
       },
@@ -40,6 +44,27 @@ export function watchServers({ cache: caches, listenerName, logger }: WatchServe
       release();
     };
   };
+}
+
+/** Tells of services that servers go by and that are not there: once, and again when one goes that was there. */
+class Missing {
+  readonly #told = new Set<string>();
+
+  constructor(private readonly logger: Logger) {}
+
+  look({ service, named }: Exclude<ServerKey, Address>, { listener, noService }: ServerConfig): void {
+    const isHeld = listener.name === MESH_INBOUND;
+    if (!isHeld && noService === undefined) {
+      this.#told.delete(service);
+      return;
+    }
+    if (this.#told.has(service)) return;
+    this.#told.add(service);
+    // A process that calls others has a name, too, and need not be a Service.
+    const say = isHeld || named !== false ? this.logger.warn : this.logger.info;
+    const itsServers = isHeld ? 'are held to what is said for the whole mesh' : 'are asked nothing';
+    say.call(this.logger, noService ?? `no Service "${service}"`, { service, itsServers });
+  }
 }
 
 const NO_TEMPLATE =

@@ -129,10 +129,13 @@ describe('mutual TLS', () => {
       authYaml('p', `${A}, mtls: { mode: permissive, ports: { "81": disabled } }`);
     expect([chains(text, 'a:80'), chains(text, 'a:81'), chains(text, 'b'), chains(text, 'c')]).toEqual([
       PERMISSIVE,
-      undefined,
+      ['any connection'],
       STRICT,
-      undefined,
+      ['any connection'],
     ]);
+    // What a server has whose name is none of theirs.
+    expect(chains(text, '*')).toEqual(STRICT);
+    expect(chains(serviceYaml('c', `${ENDPOINTS}, mtls: strict`), '*')).toBeUndefined();
     expect([callers(text), callers(text, 'c.default:80')]).toEqual([undefined, undefined]);
   });
 
