@@ -13,6 +13,7 @@ const OWN_PROCESS = [
   'test/resilience/breaker/breaker.test.ts',
   'test/resilience/ratelimit/redis/not-installed.test.ts',
   'test/server/answered.test.ts',
+  'test/server/tls/grpc-ends.test.ts',
   'test/xds/client/{exit,failures}.test.ts',
 ];
 

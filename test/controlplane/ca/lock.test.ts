@@ -57,12 +57,15 @@ test('a holder that shows no life for half a minute loses it; it is told before 
     await held();
   });
   await breath();
+  let isTaken = false;
   const next = locked(asOther(file), clock, async (held) => {
+    isTaken = true;
     await second.passed;
     await held();
     return 'done';
   });
-  await wait(clock, 40_000);
+  while (!isTaken) await wait(clock, 1_000);
+  expect(clock.now()).toBeGreaterThan(30_000);
   first.open();
   await expect(lost).rejects.toThrow(/another process took over/);
   expect(await readFile(file, 'utf8')).toMatch(new RegExp(`^${process.pid} `));
