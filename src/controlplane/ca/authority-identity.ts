@@ -34,7 +34,7 @@ interface Own {
 
 /**
  * An identity that whoever holds the authority gives to itself: its own key, never written down, under the authority's signature. Trust and lists are the
- * authority's, at once when they change; a certificate that was revoked, or whose signer is gone, is replaced at once as well.
+ * authority's, at once when they change; a certificate that was revoked, or whose signer or root is going, is replaced at once as well.
  */
 export function authorityIdentity(authority: CertificateAuthority, options: AuthorityIdentityOptions): IdentitySource {
   const { clock, random, logger, spiffeId, dns, ips, lifetimeMs, by } = options;
@@ -87,7 +87,9 @@ export function authorityIdentity(authority: CertificateAuthority, options: Auth
     if (own === undefined || own.identity !== identity) return;
     const { issuer, serial } = own;
     const signed = issuer === 'signer' || authority.state.intermediates.some(({ id }) => id === issuer);
-    if (!signed || authority.isRevoked(serial)) renewal.now();
+    // The control plane's own is renewed in its time: join tokens that were made before name the root that it shows.
+    const isRetired = !withRoot && signed && issuer !== 'signer' && !authority.signsUnderRootOf(issuer);
+    if (!signed || isRetired || authority.isRevoked(serial)) renewal.now();
   });
   renewal.start();
   return sourceOf(watchers, () => {

@@ -6,7 +6,7 @@ import { MIN_LEAF_MS } from './constants.js';
 import { CaError } from './errors.js';
 import { Journal } from './journal.js';
 import { openedState } from './opening.js';
-import { stillNeeded, stillUnder } from './retiring.js';
+import { mustBeFree } from './retiring.js';
 import { type Named, namedBy, tellerOf } from './revoking.js';
 import { type AuthorityOptions, type AuthoritySettings, authoritySettings } from './settings.js';
 import { signed, signsElsewhere } from './signing.js';
@@ -127,6 +127,12 @@ export class CertificateAuthority {
     return (roots.find(({ id }) => id === active?.root) ?? roots[0])?.certificate;
   }
 
+  /** Whether what an intermediate signed ends in the root that what is issued now ends in; false while the root is being replaced, of those under the old one. */
+  signsUnderRootOf(intermediate: string): boolean {
+    const { state } = this;
+    return state.intermediates.find(({ id }) => id === intermediate)?.root === activeOf(state)?.root;
+  }
+
   get trust(): Trust {
     return { kind: 'spiffe', bundles: new Map([[this.trustDomain, this.news.roots]]) };
   }
@@ -232,8 +238,8 @@ export class CertificateAuthority {
       if (state === undefined) return state;
       const tools = this.#tools(turn);
       if (step === 'begin') return upkept(await beginRotation(state, tools), tools);
-      const goes = force || (await this.#nobodyNeedsOldRoot(state));
-      return upkept(await nextStep(state, tools, goes), tools);
+      if (!force) await mustBeFree(state, this.#folder.issuedLog.records(tools.now));
+      return upkept(await nextStep(state, tools, true), tools);
     });
     return this.state.rotation;
   }
@@ -278,16 +284,6 @@ export class CertificateAuthority {
         return last;
       },
     };
-  }
-
-  /** Rejects where somebody does. */
-  async #nobodyNeedsOldRoot({ rotation, intermediates }: CaState): Promise<boolean> {
-    if (rotation?.step !== 'retire') return false;
-    const old = new Set(intermediates.filter(({ root }) => root !== rotation.newRoot).map(({ id }) => id));
-    const records = this.#folder.issuedLog.records(this.#settings.clock.wallTime());
-    const under = await stillUnder(old, records, (serial) => this.isRevoked(serial));
-    if (under.certificates > 0) throw stillNeeded(under);
-    return true;
   }
 
   #changed(): void {

@@ -1,8 +1,9 @@
-import type { PeerCertificate } from 'node:tls';
+import { type PeerCertificate, checkServerIdentity as checkNames } from 'node:tls';
 import type { Clock } from '../../core/clock.js';
 import { TlsPeerError } from '../../core/tls.js';
-import { readCertificates } from '../certificate.js';
+import { readCertificate, readCertificates } from '../certificate.js';
 import { readableCrls, type RevocationList } from '../crl.js';
+import { workloadOf } from '../svid.js';
 import { SteadyTime } from '../tls/steady-time.js';
 import { type Role, Verifier } from '../tls/verifier.js';
 
@@ -21,6 +22,21 @@ export function serverChain(leaf: PeerCertificate): ServerChain {
     last = next;
   }
   return [leaf.raw, ...above];
+}
+
+/** Why a certificate whose chain is good is not the CA's: it has not the DNS name, or without one not the SPIFFE ID `serverId`. Undefined: it is. */
+export function nameProblem(
+  peer: PeerCertificate,
+  serverName: string | undefined,
+  serverId: string,
+): Error | undefined {
+  if (serverName !== undefined) return checkNames(serverName, peer);
+  try {
+    const { id } = workloadOf(readCertificate(peer.raw));
+    return id === serverId ? undefined : new Error(`the CA's server is ${id}, not ${serverId}`);
+  } catch (error) {
+    return error as Error;
+  }
 }
 
 interface Shown {

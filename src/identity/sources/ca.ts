@@ -1,21 +1,22 @@
 import type { KeyObject } from 'node:crypto';
-import { type PeerCertificate, checkServerIdentity as checkNames } from 'node:tls';
+import type { PeerCertificate } from 'node:tls';
 import type { ChannelCredentials } from '@grpc/grpc-js';
 import type { Clock } from '../../core/clock.js';
 import type { IdentitySource, IdentityState, Secret, SecretWatch, Trust, X509Identity } from '../../core/identity.js';
 import type { Random } from '../../core/random.js';
-import { fingerprint, readCertificate, readCertificates } from '../certificate.js';
+import { fingerprint, readCertificates } from '../certificate.js';
 import { certificateRequest, type KeyAlgorithm, newPrivateKey } from '../csr.js';
 import { CERTIFICATE, readPem, writePem } from '../pem.js';
 import { Renewal, RENEWAL_TIMEOUT_MS } from '../renewal.js';
 import { type Grpc, RpcConnection } from '../rpc/connection.js';
 import { parseWorkloadId } from '../spiffe-id.js';
-import { readIdentity, workloadOf } from '../svid.js';
+import { readIdentity } from '../svid.js';
 import { sourceOf, Watchers } from '../watchers.js';
 import { CREATE_CERTIFICATE, readCertificateResponse, writeCertificateRequest } from './ca-protocol.js';
 import { caTrouble, NothingToShow, REVOKED } from './ca-refusal.js';
-import { CaRevocations, type ServerChain, serverChain } from './ca-server.js';
+import { CaRevocations, nameProblem, type ServerChain, serverChain } from './ca-server.js';
 import { readJoinToken } from './join-token.js';
+import { NewerRoot } from './newer-root.js';
 import { hostAndPort, pinnedRoot } from './pinned-root.js';
 import { SDS_TRUST } from './sds.js';
 
@@ -61,6 +62,7 @@ class CaIdentity {
   readonly source: IdentitySource;
   readonly #watchers: Watchers;
   readonly #renewal: Renewal;
+  readonly #newerRoot: NewerRoot;
   readonly #serverId: string;
   readonly #requests: RpcConnection;
   readonly #discovery: RpcConnection;
@@ -116,8 +118,10 @@ class CaIdentity {
       renewed: (identity) => this.#renewed(identity),
       failed: (error) => this.#failed(error),
     });
+    this.#newerRoot = new NewerRoot(options, () => this.#renewal.now());
     this.source = sourceOf(this.#watchers, () => {
       this.#renewal.close();
+      this.#newerRoot.close();
       this.#stopDiscovery?.();
       this.#requests.close();
       this.#discovery.close();
@@ -206,6 +210,7 @@ class CaIdentity {
         this.#revocations.replace(secret.crls);
         this.#tell();
         this.#checkOwn();
+        this.#newerRoot.heard(this.#chainRoot, this.#roots(), this.#identity);
         const server = this.#discoveryServer;
         if (server !== undefined && this.#revocations.problemOf(server, this.#roots()) !== undefined)
           queueMicrotask(() => this.#discoverAnew());
@@ -273,7 +278,8 @@ class CaIdentity {
     const roots = this.#roots();
     const checkServerIdentity = (_host: string, peer: PeerCertificate): Error | undefined => {
       const chain = serverChain(peer);
-      const problem = this.#nameProblem(peer) ?? this.#revocations.problemOf(chain, roots);
+      const problem =
+        nameProblem(peer, this.options.serverName, this.#serverId) ?? this.#revocations.problemOf(chain, roots);
       if (problem === undefined) believed(chain);
       return problem;
     };
@@ -283,17 +289,5 @@ class CaIdentity {
     return library.credentials.createSsl(pem, key, Buffer.from(identity.certificates.join('')), {
       checkServerIdentity,
     });
-  }
-
-  /** Its chain is good. Undefined: so is its name. */
-  #nameProblem(peer: PeerCertificate): Error | undefined {
-    const { serverName } = this.options;
-    if (serverName !== undefined) return checkNames(serverName, peer);
-    try {
-      const { id } = workloadOf(readCertificate(peer.raw));
-      return id === this.#serverId ? undefined : new Error(`the CA's server is ${id}, not ${this.#serverId}`);
-    } catch (error) {
-      return error as Error;
-    }
   }
 }

@@ -256,6 +256,24 @@ describe('an embedded authority', () => {
     await ca.revoke(before.identity?.spiffeId as string);
     await differing(3);
   });
+
+  test('renews when a new root signs, and is not cut off when the old one goes', async () => {
+    const directory = join(folder(), 'ca');
+    const source = embedded(directory, 'a');
+    await first(source);
+    const ca = await open({ directory });
+    await ca.rotateRoot();
+    await ca.rotateRoot('next');
+    const root = new X509Certificate(ca.signingRoot as string);
+    const isUnderNewRoot = (): boolean =>
+      new X509Certificate(source.current?.identity?.certificates[1] as string).verify(root.publicKey);
+    for (let i = 0; i < 500 && !isUnderNewRoot(); i++) {
+      await breath();
+      await clock.advance(10);
+    }
+    expect(isUnderNewRoot()).toBe(true);
+    await expect(ca.rotateRoot('next')).rejects.toThrow(/Each of their workloads has one under the new root/);
+  });
 });
 
 describe('the signing queue', () => {

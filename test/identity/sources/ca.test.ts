@@ -414,6 +414,34 @@ describe('a CA', () => {
     expect(names).toEqual(['ROOTCA', 'stopped']);
   });
 
+  test('that has a newer root is asked again soon, after each piece of news, until it signs under that', async () => {
+    let watcher: SecretWatcher | undefined;
+    const { told, until } = joined({
+      secrets: () => (_, it) => {
+        watcher = it;
+        return () => {};
+      },
+    });
+    await until(() => told.states.length > 0);
+    const newer = testCa({ notBefore: Date.now(), name: 'Newer root' });
+    const bundles = new Map([['cluster.local', [ca.ca.root, newer.root]]]);
+    const news = (): void => watcher?.changed({ kind: 'validation', trust: { kind: 'spiffe', bundles }, crls: [] });
+    news();
+    await until(() => ca.asked.length === 2, 1_000);
+    ca.answer = (publicKey) => [
+      ...newer.issue({ spiffeId: WEB, publicKey, notBefore: clock.wallTime(), notAfter: clock.wallTime() + HOUR })
+        .certificates,
+      newer.root,
+    ];
+    news();
+    await until(() => ca.asked.length === 3, 1_000);
+    await until(() => !clock.busy);
+    news();
+    for (let i = 0; i < 200; i++) await clock.step(1_000);
+    expect(ca.asked).toHaveLength(3);
+    expect(clock.wallTime() - Date.now()).toBeLessThan(HOUR / 2);
+  });
+
   test('a token that no header can carry is refused in words that do not show it, and the process goes on', async () => {
     for (const bad of ['abc.SECRET\u00e9', 'abc.SECRET\u0001', 'abc.SECRET\u{1f511}']) {
       const { told, until } = joined({ token: async () => bad, roots: [ca.ca.root] });
