@@ -30,6 +30,12 @@ const MESSAGES: Readonly<Record<'none' | 'kept', Readonly<Record<IdentityTrouble
   },
 };
 
+/** While no renewal is due it is not the certificate that anything is the matter with. */
+const NOT_HEARD =
+  'the source of the identity is not heard of; the certificate is good, and who is trusted or revoked is as it was';
+/** Until when none is due, as a share of the lifetime; sources begin at half of it, ± 1 %. */
+const NOT_DUE = 0.49;
+
 interface ObserveEnv {
   readonly clock: Clock;
   readonly logger: Logger;
@@ -53,6 +59,8 @@ class Observer {
   /** The last trouble; undefined: none since the last state. */
   #trouble: MeshError | undefined;
   readonly #lasting: LastingTrouble;
+  /** It was logged that the source is not heard of: that it is again, is logged at the same level. */
+  #isLost = false;
   #cancelTimer: (() => void) | undefined;
   readonly #ends: (() => void)[];
 
@@ -80,6 +88,9 @@ class Observer {
   #changed(identity: X509Identity | undefined): void {
     // Whoever is refused is told whom to trust all the same.
     if (this.#trouble === undefined || weightOf(this.#trouble) === 0) this.#lasting.over();
+    if (this.#isLost)
+      this.env.logger.warn('the source of the identity is heard of again', { source: this.source.name });
+    this.#isLost = false;
     this.#trouble = undefined;
     this.#known = true;
     // Only whom it trusts has changed.
@@ -108,10 +119,12 @@ class Observer {
     const kept = this.#known;
     meter.event({ kind: 'identity:failed', source, reason, kept, detail: error.message });
     if (!this.#lasting.isToTell(WEIGHT[reason])) return;
-    const message = MESSAGES[kept ? 'kept' : 'none'][reason];
+    const isGood = reason === 'unavailable' && this.#identity !== undefined && this.#used(this.#identity) < NOT_DUE;
+    const message = isGood ? NOT_HEARD : MESSAGES[kept ? 'kept' : 'none'][reason];
     const notAfter = this.#identity && new Date(this.#identity.notAfter).toISOString();
     const fields = { source, problem: error.message, ...(notAfter !== undefined && { notAfter }) };
-    if (reason === 'unavailable') logger.warn(message, fields);
+    this.#isLost = reason === 'unavailable';
+    if (this.#isLost) logger.warn(message, fields);
     else logger.error(message, fields);
   }
 
@@ -121,7 +134,7 @@ class Observer {
     if (identity === undefined) return;
     const { clock } = this.env;
     const lifetime = identity.notAfter - identity.notBefore;
-    const used = lifetime > 0 ? (clock.wallTime() - identity.notBefore) / lifetime : 1;
+    const used = this.#used(identity);
     const reached = EXPIRY_LEVELS.filter((level) => used >= level);
     if (reached.length > this.#told) this.#tell(identity, reached.at(-1) as number);
     this.#told = reached.length;
@@ -130,6 +143,11 @@ class Observer {
     if (next === undefined) return;
     const delay = Math.min((next - used) * lifetime, LOOK_MS);
     this.#cancelTimer = clock.after(delay, () => this.#look(), { background: true });
+  }
+
+  /** Share of its lifetime that has passed. */
+  #used({ notBefore, notAfter }: X509Identity): number {
+    return notAfter > notBefore ? (this.env.clock.wallTime() - notBefore) / (notAfter - notBefore) : 1;
   }
 
   #tell({ spiffeId, notAfter }: X509Identity, level: number): void {

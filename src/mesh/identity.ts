@@ -138,6 +138,13 @@ export class MeshIdentity implements CertificateProviders {
     return { spiffeId, notBefore, notAfter, source: source.name, problem: lasting(source.trouble)?.message };
   }
 
+  /** Why this workload can prove to nobody who it is, until somebody does something: its first certificate is refused, or the one that it has was revoked. */
+  get refusal(): IdentityError | undefined {
+    const source = this.#held.get(DEFAULT_PROVIDER);
+    const trouble = lasting(source?.trouble);
+    return source?.current?.identity === undefined || trouble?.reason === 'revoked' ? trouble : undefined;
+  }
+
   /** The workload's SPIFFE ID, while it has a certificate. */
   get principal(): string | undefined {
     return this.#held.get(DEFAULT_PROVIDER)?.current?.identity?.spiffeId;

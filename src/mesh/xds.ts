@@ -1,5 +1,7 @@
 import type { EgressHolder } from '../client/egress.js';
+import type { ConfigSource } from '../core/config-source.js';
 import type { DnsOptions } from '../core/dns.js';
+import { ConfigUnavailableError } from '../core/errors.js';
 import { DEFAULT_PROVIDER } from '../core/identity.js';
 import type { Meter } from '../core/meter.js';
 import type { Locality } from '../core/model/endpoint.js';
@@ -35,7 +37,7 @@ export interface AdsSourceOptions {
   readonly egress: EgressHolder;
   /** The control plane that is named by its address alone certifies this workload: it is talked to under that identity, and not in clear. */
   readonly certified: boolean;
-  readonly identity: Pick<MeshIdentity, 'want' | 'ready' | 'clientOf' | 'onChange'>;
+  readonly identity: Pick<MeshIdentity, 'want' | 'ready' | 'clientOf' | 'onChange' | 'refusal'>;
   readonly dns: DnsOptions;
   readonly meter: Meter;
 }
@@ -96,8 +98,23 @@ export async function adsSource(options: AdsSourceOptions): Promise<MeshSource> 
     logger,
   });
   const { certificateProviders } = bootstrap;
-  return { ...source, watchServer, certificateProviders, locality: localityOf(bootstrap) };
+  const watch = secured ? sayingWhoIsRefused(source, identity) : source.watch;
+  return { ...source, watch, watchServer, certificateProviders, locality: localityOf(bootstrap) };
 }
+
+/** The control plane is not asked by who cannot prove who he is: then it is not the configuration that is the matter. */
+const sayingWhoIsRefused =
+  (source: ConfigSource, identity: Pick<MeshIdentity, 'refusal'>): ConfigSource['watch'] =>
+  (authority, watcher) =>
+    source.watch(authority, {
+      changed: (config) => watcher.changed(config),
+      failed: (error) => {
+        const refusal = error instanceof ConfigUnavailableError ? identity.refusal : undefined;
+        watcher.failed(refusal ?? error);
+      },
+      ambient: (error) => watcher.ambient(error),
+      unknown: () => watcher.unknown(),
+    });
 
 function usesIdentity({ servers, authorities }: Bootstrap): boolean {
   const all = [servers, ...[...authorities.values()].map((authority) => authority.servers)].flat();

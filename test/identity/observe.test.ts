@@ -91,6 +91,22 @@ describe('what is told of certificates', () => {
     expect(logged).toHaveLength(2);
   });
 
+  test('is not one of renewal before that is due, and its end is logged as its beginning was', async () => {
+    const { clock, logged, source, give } = fixture();
+    give();
+    const away = new IdentityError('the control plane is away');
+    source.fail(away);
+    source.set({ identity: source.current?.identity, trust: ca.trust() });
+    source.set({ identity: source.current?.identity, trust: ca.trust() });
+    await clock.advance(0.6 * DAY);
+    source.fail(away);
+    expect(logged).toEqual([
+      'warn: the source of the identity is not heard of; the certificate is good, and who is trusted or revoked is as it was',
+      'warn: the source of the identity is heard of again',
+      'warn: identity cannot be renewed; what was known before stays in use',
+    ]);
+  });
+
   test('is said in words of its own where there is no identity yet, and where the one there is goes on', async () => {
     const { clock, events, logged, source, give } = fixture();
     source.fail(new IdentityError('the CA does not answer'));
@@ -106,7 +122,7 @@ describe('what is told of certificates', () => {
     expect(logged).toEqual([
       'warn: there is no identity yet: none can be had so far',
       'error: there is no identity: it is refused',
-      'warn: identity cannot be renewed; what was known before stays in use',
+      'warn: the source of the identity is not heard of; the certificate is good, and who is trusted or revoked is as it was',
       'error: a new certificate is refused; the one that there is stays in use until it ends',
       'error: the certificate of this workload was revoked: others refuse it, and it is not renewed',
     ]);

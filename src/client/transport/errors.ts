@@ -1,4 +1,4 @@
-import { MeshError, type Reached } from '../../core/errors.js';
+import { IdentityError, MeshError, type Reached } from '../../core/errors.js';
 
 /** The connection could not be made: refused, unreachable, timed out, or the TLS handshake failed. Nothing was sent. */
 export class ConnectError extends MeshError {
@@ -17,6 +17,12 @@ export class ConnectError extends MeshError {
     super(`cannot connect to ${endpoint}: ${detail}`, options);
   }
 }
+
+/** Why there is no connection. That this workload has no certificate to show, and will have none before somebody does something, is no matter of the network. */
+export const connectError = (endpoint: string, detail: string, cause: unknown): MeshError =>
+  cause instanceof IdentityError && cause.reason !== 'unavailable'
+    ? cause
+    : new ConnectError(endpoint, detail, cause === undefined ? undefined : { cause });
 
 /** The connection that carried the call ended before the call did. */
 export class ConnectionLostError extends MeshError {

@@ -45,3 +45,10 @@ export const REVOKED = 'it is on the revocation list of the CA';
 const joinAnew = (spiffeId: string): string =>
   `make a new join token where the authority is (inmesh ca token create ${spiffeId}), and give it to this workload: in the file of INMESH_JOIN_TOKEN_FILE, which is ` +
   'read at each attempt, or at its next start';
+
+/** What to set, by every way there is, as nobody knows here which one was meant. */
+export function noToken(spiffeId: string, joins: boolean): string {
+  const make = joins ? `make one where the authority is (inmesh ca token create ${spiffeId}), and ` : '';
+  const set = 'set INMESH_JOIN_TOKEN or INMESH_JOIN_TOKEN_FILE, or identity.ca.joinToken of meshClient';
+  return `there is no token to show, and no identity yet: ${make}${set}`;
+}

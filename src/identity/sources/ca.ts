@@ -13,7 +13,7 @@ import { parseWorkloadId } from '../spiffe-id.js';
 import { readIdentity } from '../svid.js';
 import { sourceOf, Watchers } from '../watchers.js';
 import { CREATE_CERTIFICATE, readCertificateResponse, writeCertificateRequest } from './ca-protocol.js';
-import { caTrouble, NothingToShow, REVOKED } from './ca-refusal.js';
+import { caTrouble, NothingToShow, noToken, REVOKED } from './ca-refusal.js';
 import { CaRevocations, nameProblem, type ServerChain, serverChain } from './ca-server.js';
 import { readJoinToken } from './join-token.js';
 import { NewerRoot } from './newer-root.js';
@@ -141,7 +141,7 @@ class CaIdentity {
     this.#doubted = false;
     const token = isToShow ? await this.#token(signal) : undefined;
     if (token === undefined && held === undefined)
-      throw new NothingToShow('there is no token to show, and no identity yet: set a join token');
+      throw new NothingToShow(noToken(spiffeId, options.serverName === undefined));
     if (token === undefined && isRevoked) throw new NothingToShow(REVOKED);
     this.#nameless = token !== undefined && (ended || isRevoked);
     if (this.#roots().length === 0) throw new NothingToShow('there is nothing to verify the CA with: set its roots');

@@ -3,6 +3,8 @@ import { fingerprint } from '../certificate.js';
 import { CERTIFICATE, writePem } from '../pem.js';
 import { NothingToShow } from './ca-refusal.js';
 
+/** How long a server may take to hang up, in milliseconds. */
+const LINGER_MS = 5_000;
 /** Certificates that a server may send. */
 const MAX_CHAIN = 16;
 
@@ -18,13 +20,15 @@ export function pinnedRoot(address: string, sha256: string, signal: AbortSignal)
     const aborted = (): void => ended(signal.reason as Error);
     const ended = (outcome: Error | string): void => {
       signal.removeEventListener('abort', aborted);
-      socket.destroy();
+      if (outcome instanceof Error) socket.destroy();
+      else hangUp(socket);
       if (typeof outcome === 'string') resolve(outcome);
       else reject(outcome);
     };
     if (signal.aborted) return aborted();
     signal.addEventListener('abort', aborted);
-    socket.once('error', (error) => ended(new Error(`${address}: ${error.message}`, { cause: error })));
+    // Stays: it may report once more while it goes.
+    socket.on('error', (error) => ended(new Error(`${address}: ${error.message}`, { cause: error })));
     socket.once('secureConnect', () => {
       const root = inChain(socket.getPeerCertificate(true), sha256);
       ended(
@@ -35,6 +39,12 @@ export function pinnedRoot(address: string, sha256: string, signal: AbortSignal)
       );
     });
   });
+}
+
+/** In order, so that the server does not take it for a handshake that was broken off. One that does not hang up in its turn does not keep the socket. */
+function hangUp(socket: TLSSocket): void {
+  socket.setTimeout(LINGER_MS, () => socket.destroy());
+  socket.resume().end().unref();
 }
 
 function inChain(leaf: DetailedPeerCertificate, sha256: string): string | undefined {

@@ -56,15 +56,16 @@ export class Handshake {
       this.#stopTimer = this.env.clock.after(timeoutMs, late, { background: true });
     }
     const generation = material.current;
-    const { impossible } = material;
+    // Who shows what everybody refuses hears of it when the request is under way, in TLS 1.3, and cannot tell then whether it was served.
+    const impossible = material.impossible ?? (this.side.peerRole === 'server' ? material.revoked : undefined);
     // Not before `secure` has returned: who is told may want to give up what it has not got yet.
-    if (impossible !== undefined) queueMicrotask(() => this.#fail(new Error(impossible)));
+    if (impossible !== undefined) queueMicrotask(() => this.#fail(impossible));
     else if (generation !== undefined) this.#open(generation);
     else {
       this.tcp.once('close', () => this.#fail(new Error('the connection was closed before the handshake')));
       this.#stopWaiting = material.wait({
         ready: (first) => this.#open(first),
-        failed: (problem) => this.#fail(new Error(problem)),
+        failed: (problem) => this.#fail(problem),
       });
     }
   }

@@ -75,6 +75,11 @@ export class Live {
     } else if (isOver(SKEW_MS)) this.#drain();
   }
 
+  /** The certificate that we are known by was taken back: the server refuses what comes next, so that nothing more is to be sent to it. */
+  disowned(): void {
+    if (this.connection.role === 'server') this.#drain();
+  }
+
   /** Nothing more is told. */
   cancel(): void {
     this.#over = true;

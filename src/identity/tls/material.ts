@@ -36,7 +36,7 @@ interface Watched {
   readonly source: IdentitySource | undefined;
   state: IdentityState | undefined;
   /** Told last, and not resolved since. */
-  trouble: string | undefined;
+  trouble: Error | undefined;
   /** Nothing comes of it, or not before somebody does something: it is closed, or refused. */
   over: boolean;
 }
@@ -44,7 +44,7 @@ interface Watched {
 /** A handshake that cannot begin. */
 interface Waiting {
   ready(generation: Generation): void;
-  failed(problem: string): void;
+  failed(problem: Error): void;
 }
 
 /**
@@ -81,12 +81,18 @@ export class Material {
   }
 
   /** Why there is none to wait for: an instance that is not configured, or whose source was closed before it said anything, or is refused. */
-  get impossible(): string | undefined {
+  get impossible(): Error | undefined {
     this.#watch();
     const unknown = this.#watched?.find(({ source }) => source === undefined);
-    if (unknown !== undefined) return `there is no certificate provider instance "${unknown.instance}"`;
+    if (unknown !== undefined) return new Error(`there is no certificate provider instance "${unknown.instance}"`);
     if (this.#generation !== undefined) return undefined;
     return this.#watched?.find((watched) => watched.over && !this.#has(watched))?.trouble;
+  }
+
+  /** The certificate that there is was taken back: nobody takes it any more. Undefined: that is not known of it. */
+  get revoked(): Error | undefined {
+    const own = this.#watched?.find(({ instance }) => instance === this.names.identity)?.trouble;
+    return own instanceof IdentityError && own.reason === 'revoked' ? own : undefined;
   }
 
   /** Calls once there is one, or turns out to be none to wait for. The result takes it back. */
@@ -156,15 +162,16 @@ export class Material {
           this.#renew();
         },
         failed: (error) => {
-          each.trouble = error.message;
+          each.trouble = error;
           each.over = error instanceof IdentityError && error.reason !== 'unavailable';
           this.#giveUp();
+          if (this.revoked !== undefined) for (const live of [...this.#live]) live.disowned();
         },
       });
       if (stop !== undefined) this.#stops.push(stop);
     } catch (error) {
       each.over = true;
-      each.trouble = (error as Error).message;
+      each.trouble = error as Error;
     }
   }
 
@@ -207,7 +214,7 @@ export class Material {
         sources: this.#sources,
         error: (error as Error).message,
       });
-      for (const each of watched) each.trouble = (error as Error).message;
+      for (const each of watched) each.trouble = error as Error;
       return;
     }
     this.#generation = generation;
@@ -246,4 +253,4 @@ export class Material {
 }
 
 const shown = ({ instance, source, trouble }: Watched): string =>
-  `the first certificate of ${source?.name ?? `"${instance}"`}${trouble === undefined ? '' : ` (${trouble})`}`;
+  `the first certificate of ${source?.name ?? `"${instance}"`}${trouble === undefined ? '' : ` (${trouble.message})`}`;

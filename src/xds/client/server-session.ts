@@ -66,6 +66,7 @@ export class ServerSession implements Source, StreamHost {
   /** The last connectivity error of each stream. Set by it, reset by the first response after it. */
   readonly #failures = new Map<DiscoveryStream, string>();
   readonly #outage: LastingTrouble;
+  #isToldAway = false;
   /** It was told that the server is connected, and not yet that it is not. */
   #isUp = false;
   #closed = false;
@@ -203,7 +204,9 @@ export class ServerSession implements Source, StreamHost {
       this.#outage.over();
     }
     const problem = 'the control plane cannot be reached; what is cached stays in use';
-    const log = this.#outage.isToTell() ? this.logger.warn : this.logger.debug;
+    const isToTell = this.#outage.isToTell();
+    this.#isToldAway ||= isToTell;
+    const log = isToTell ? this.logger.warn : this.logger.debug;
     log.call(this.logger, problem, { server: this.uri, details });
     this.#failures.set(stream, details);
     this.owner.failed(this, types, details);
@@ -221,6 +224,9 @@ export class ServerSession implements Source, StreamHost {
     const { type } = subscription;
     const stream = this.#stream(type);
     this.#failures.delete(stream);
+    // Who was told that it is away is told that it is not any more.
+    if (this.#isToldAway) this.logger.warn('the control plane is heard of again', { server: this.uri });
+    this.#isToldAway = false;
     const slices = new Slices(this.clock);
     const unpacking = unpack(delivery, {
       codec: this.codec,

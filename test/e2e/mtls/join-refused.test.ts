@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type ControlPlane, type ControlPlaneCa, startControlPlane } from '../../../src/controlplane/control-plane.js';
-import { ConfigUnavailableError, IdentityError } from '../../../src/core/errors.js';
+import { IdentityError } from '../../../src/core/errors.js';
 import { type Mesh, meshClient, type MeshOptions } from '../../../src/index.js';
 import { askReviews, type Services, services } from './pair.js';
 
@@ -66,7 +66,7 @@ test('what waits for an identity that is refused fails with the reason of the CA
   expect(ready).toBeInstanceOf(IdentityError);
   expect((ready as Error).message).toMatch(WHY);
   const called = await mesh.fetch('http://reviews/').catch((error: Error) => error.cause);
-  expect(called).toBeInstanceOf(ConfigUnavailableError);
+  expect(called).toMatchObject({ code: 'IDENTITY_UNAVAILABLE', reached: 'no' });
   expect((called as Error).message).toMatch(WHY);
   expect(mesh.identity()).toBeUndefined();
   const said = logged.filter(({ message }) => message.includes('identity'));
@@ -110,7 +110,7 @@ test('mutual TLS of an embedded configuration fails as fast, with the same reaso
     ca: { address: `127.0.0.1:${ca.port}`, joinToken: tokens.get(name) as string },
   }));
   const called = await mesh.fetch('http://reviews/').catch((error: Error) => error.cause);
-  expect((called as Error).message).toMatch(WHY);
+  expect(called).toMatchObject({ code: 'IDENTITY_UNAVAILABLE', reached: 'no', message: expect.stringMatching(WHY) });
 }, 40_000);
 
 test('a workload that is revoked says so once, in its log, in what it knows of itself and in its dump; and what it was cut off from is said once', async () => {
@@ -129,7 +129,12 @@ test('a workload that is revoked says so once, in its log, in what it knows of i
     spiffeId: id('shop'),
     problem: expect.stringMatching(/inmesh ca token create/),
   });
-  await expect(askReviews(own)).rejects.toThrow();
+  // Not that a connection was lost, of which nobody could say whether the request was served.
+  for (const once of [1, 2]) {
+    const cause = await own.fetch(`http://reviews/${once}`, { method: 'POST' }).catch((error: Error) => error.cause);
+    expect(cause).toMatchObject({ code: 'IDENTITY_UNAVAILABLE', reached: 'no', reason: 'revoked' });
+    expect((cause as Error).message).toMatch(/was revoked, and is not renewed.*inmesh ca token create/);
+  }
   // Attempts after the first one are for those who look for them.
   const outage = 'the control plane cannot be reached; what is cached stays in use';
   const said = (level: string, message: string): number =>

@@ -385,7 +385,9 @@ describe('a CA', () => {
   test('without a token, and without roots for a token that names none, the error says what to set', async () => {
     const none = joined({ token: undefined });
     await none.until(() => none.told.errors.length > 0);
-    expect(none.told.errors[0]?.message).toMatch(/set a join token/);
+    expect(none.told.errors[0]?.message).toMatch(
+      /inmesh ca token create spiffe:.*INMESH_JOIN_TOKEN or INMESH_JOIN_TOKEN_FILE, or identity\.ca\.joinToken/,
+    );
     const foreign = joined({ token: async () => 'kubernetes.token' });
     await foreign.until(() => foreign.told.errors.length > 0);
     expect(foreign.told.errors[0]?.message).toMatch(/set the roots/);

@@ -83,17 +83,19 @@ test('who waits for a first certificate is told at once that it is refused, and 
   expect(material.current).toBeUndefined();
   const told: string[] = [];
   const wait = () =>
-    material.wait({ ready: () => told.push('ready'), failed: (problem: string) => void told.push(problem) });
+    material.wait({ ready: () => told.push('ready'), failed: ({ message }: Error) => void told.push(message) });
   wait();
   source.fail(new IdentityError('the CA is away'));
   expect(told).toEqual([]);
   expect(material.impossible).toBeUndefined();
   source.fail(new IdentityError('the token is spent', { reason: 'refused' }));
   expect(told).toEqual(['the token is spent']);
-  expect(material.impossible).toBe('the token is spent');
+  expect(material.impossible?.message).toBe('the token is spent');
   source.set(stateOf(ca.issue(), ca));
   expect(material.impossible).toBeUndefined();
   expect(material.current).toBeDefined();
+  expect(material.revoked).toBeUndefined();
   source.fail(new IdentityError('revoked', { reason: 'revoked' }));
   expect(material.impossible).toBeUndefined();
+  expect(material.revoked?.message).toBe('revoked');
 });

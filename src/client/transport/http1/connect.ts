@@ -2,8 +2,9 @@ import { connect as connectTcp, type Socket, type TcpNetConnectOpts } from 'node
 import type { DuplexOptions } from 'node:stream';
 import type { Clock } from '../../../core/clock.js';
 import { type Address, addressKey } from '../../../core/model/endpoint.js';
+import type { MeshError } from '../../../core/errors.js';
 import type { TlsClient } from '../../../core/tls.js';
-import { ConnectError } from '../errors.js';
+import { connectError } from '../errors.js';
 import { Retirement, waiting } from '../retirement.js';
 
 /** "Connection Attempt Delay ... recommended value: 250 milliseconds" - RFC 8305 section 5. */
@@ -29,7 +30,7 @@ export interface Opened {
   readonly retirement: Retirement;
 }
 
-export type Connected = (error: ConnectError | undefined, opened: Opened | undefined) => void;
+export type Connected = (error: MeshError | undefined, opened: Opened | undefined) => void;
 
 /**
  * Makes one connection. An address that does not answer within 250 ms gets company by the next one, and one that fails is followed
@@ -121,7 +122,7 @@ class ConnectionAttempt {
 
   #fail(detail: string, cause?: unknown): void {
     if (this.#over) return;
-    const error = new ConnectError(this.options.endpoint, detail, cause === undefined ? undefined : { cause });
+    const error = connectError(this.options.endpoint, detail, cause);
     this.#finish();
     this.done(error, undefined);
   }

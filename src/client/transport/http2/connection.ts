@@ -10,7 +10,7 @@ import type { Clock } from '../../../core/clock.js';
 import type { MeshError } from '../../../core/errors.js';
 import type { TransportOptions } from '../../../core/transport.js';
 import { addressOrder } from '../address-order.js';
-import { ConnectionLostError, ConnectError, ProtocolError, StreamRefusedError } from '../errors.js';
+import { ConnectionLostError, ConnectError, connectError, ProtocolError, StreamRefusedError } from '../errors.js';
 import { callsPerConnection, limitLifetime } from '../lifetime.js';
 import { Retirement, waiting } from '../retirement.js';
 import type { ConnectionOwner } from './connection-owner.js';
@@ -80,7 +80,7 @@ export class Connection {
     this.#stopConnectTimer = this.#clock.after(options.connectTimeoutMs, () => this.#connectTimedOut());
     this.#giveUp = dial(addressOrder(options.endpoint.addresses), options.tls, options.clock, {
       connected: (socket) => this.#connected(socket),
-      failed: (cause, detail) => this.#failed(new ConnectError(this.endpoint, detail, { cause })),
+      failed: (cause, detail) => this.#failed(connectError(this.endpoint, detail, cause)),
       drain: () => this.#retirement.now(),
     });
   }
