@@ -9,6 +9,7 @@ import { systemClock } from '../../../src/core/clock.js';
 import {
   CLUSTER,
   ENDPOINT,
+  INBOUND_PREFIX,
   LISTENER,
   type ResourceSet,
   type ResourceType,
@@ -124,6 +125,20 @@ describe('subscriptions', () => {
     const cluster = client.next();
     publish(meshOf({ a: ['c1'], b: ['later'] }));
     expect(told(await cluster)).toEqual(['+later']);
+  });
+
+  it('who goes by the name of no Service is told so, with its nearest: a Service without policies for servers is there', async () => {
+    const { delta } = await serve(meshOf({ shop: ['c1'] }));
+    const client = delta();
+    client.ask(LISTENER, [`${INBOUND_PREFIX}shpo`, `${INBOUND_PREFIX}shop`, 'shpo']);
+    const response = await client.next();
+    expect(told(response).sort()).toEqual([`-${INBOUND_PREFIX}shop`, `-${INBOUND_PREFIX}shpo`, '-shpo']);
+    expect(response.resource_errors).toEqual([
+      {
+        resource_name: { name: `${INBOUND_PREFIX}shpo` },
+        error_detail: { code: status.NOT_FOUND, message: 'no Service "shpo": did you mean "shop"?' },
+      },
+    ]);
   });
 
   it('a change of subscription counts even in a message with a stale nonce', async () => {

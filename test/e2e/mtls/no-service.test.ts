@@ -3,12 +3,13 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import * as grpc from '@grpc/grpc-js';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type ControlPlane, startControlPlane } from '../../../src/controlplane/index.js';
 import { type Logger, silentLogger } from '../../../src/core/log.js';
 import { type Mesh, type MeshOptions, meshClient } from '../../../src/index.js';
 import { memoryIdentity } from '../../../src/identity/sources/memory.js';
-import { FRAMEWORKS } from '../../support/inbound-servers.js';
+import { EchoGrpc, FRAMEWORKS } from '../../support/inbound-servers.js';
 import { stateOf as identityStateOf } from '../../support/mtls.js';
 import { serviceYaml } from '../../support/mesh-yaml.js';
 import { testCa } from '../../support/pki.js';
@@ -176,6 +177,18 @@ describe.each(WAYS)('%s', (way) => {
     const jwt = policy('AuthenticationPolicy', `jwt: [{ issuer: x, jwks: '{"keys":[]}' }]`);
     const byToken = await start(way, 'shpo', SHOP + jwt);
     expect(await ask(await served(byToken.mesh, 'shpo'))).toBe(401);
+  });
+
+  test('gRPC: neither the interceptor nor mesh.secure lets in whom the mesh does not', async () => {
+    const { mesh } = await start(way, 'shpo', SHOP + meshConfig('mtls: strict, authorization: { default: deny }'));
+    let handled = 0;
+    const echo = await EchoGrpc.start(() => void handled++, { mesh, service: 'shpo' });
+    closing.push(() => echo.close());
+    await expect(echo.unary()).rejects.toMatchObject({ code: grpc.status.UNAUTHENTICATED });
+    const server = new grpc.Server();
+    closing.push(() => server.forceShutdown());
+    const { address } = await mesh.secure(server, { address: '127.0.0.1:0' });
+    expect([await ask(address?.port ?? 0), handled]).toEqual(['cut off', 0]);
   });
 
   test('where nothing is asked of the whole mesh they are told of all the same; a Service that asks for less than the mesh has what it asks for', async () => {

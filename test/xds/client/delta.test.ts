@@ -4,6 +4,7 @@ import { silentLogger } from '../../../src/core/log.js';
 import {
   CLUSTER,
   ENDPOINT,
+  INBOUND_PREFIX,
   LISTENER,
   RESOURCE_TYPES,
   type Resource,
@@ -225,6 +226,37 @@ describe('resources of delta', () => {
     for (let i = 0; i < 3; i++) await answer(stream, LISTENER, { resource_errors, removed_resources: ['l'] });
     expect(watcher.told).toEqual(['failed: does-not-exist']);
     expect(harness.client.dump().resources).toMatchObject([{ state: 'RECEIVED_ERROR' }]);
+  });
+
+  test('why a service’s own servers have no listener is told with its removal, and like it may be older than the request for it', async () => {
+    const name = `${INBOUND_PREFIX}shpo`;
+    const removal = {
+      resource_errors: [{ resource_name: { name }, error_detail: { code: 5, message: 'no Service "shpo"' } }],
+      removed_resources: [name],
+    };
+    const watcher = new Recorder();
+    const stop = harness.client.watch(LISTENER, name, watcher);
+    harness.client.watch(LISTENER, 'l', new Recorder());
+    const stream = await plane.nextStream();
+    await stream.next();
+    await answer(stream, LISTENER, removal);
+    expect(watcher.told).toEqual(['failed: does-not-exist']);
+    expect(harness.client.dump().resources[0]).toMatchObject({
+      state: 'DOES_NOT_EXIST',
+      error: { details: expect.stringContaining('says the control plane: no Service "shpo"') },
+    });
+    await answer(stream, LISTENER, { resources: [wrapped(LISTENER, name, '1')] });
+    expect(watcher.told).toEqual(['failed: does-not-exist', 'changed']);
+    // Left and asked for anew: the removal was sent before that was read.
+    stop();
+    await stream.next();
+    const again = new Recorder();
+    harness.client.watch(LISTENER, name, again);
+    await stream.next();
+    await answer(stream, LISTENER, removal);
+    expect(again.told).toEqual([]);
+    await answer(stream, LISTENER, { resources: [wrapped(LISTENER, name, '1')] });
+    expect(again.told).toEqual(['changed']);
   });
 
   test('after the server was out of reach its next response ends the trouble of what it need not send again (A88)', async () => {

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { INBOUND_PREFIX, LISTENER } from '../../../src/core/resources.js';
+import { INBOUND_PREFIX, LISTENER, MESH_INBOUND } from '../../../src/core/resources.js';
 import type { WrappedResource } from '../../../src/xds/wire/index.js';
 import { ScriptedXds, type XdsServerStream } from '../../support/scripted-xds.js';
 import { codec, type Harness, NO_FEATURES, packed, Recorder, start, until } from './harness.js';
@@ -84,6 +84,20 @@ describe.each([
     await harness.clock.advance(60_000);
     expect(watcher.told).toEqual(['changed', 'failed: unreachable']);
   });
+});
+
+test('those of the whole mesh are a name that other control planes have never heard of: silence about them is a no, but not about the service’s own', async () => {
+  plane = await ScriptedXds.start();
+  harness = start(plane.uri, { apiType: 'AGGREGATED_DELTA_GRPC' });
+  watcher = new Recorder();
+  const own = new Recorder();
+  harness.client.watch(LISTENER, MESH_INBOUND, watcher);
+  harness.client.watch(LISTENER, NAME, own);
+  stream = await plane.nextStream();
+  await stream.next();
+  await until(() => harness.clock.pending === 2);
+  await harness.clock.advance(15_000);
+  expect([watcher.told, own.told]).toEqual([['failed: does-not-exist'], ['failed: unreachable']]);
 });
 
 describe('a full set without them', () => {
