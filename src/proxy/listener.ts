@@ -18,6 +18,7 @@ import { whenIdle } from './idle.js';
 import { serveHttp2 } from './http2.js';
 import { badRequest, methodNotAllowed } from './refusal.js';
 import { sniff } from './sniff.js';
+import { serveUpgrade } from './upgrade.js';
 
 /**
  * One port for HTTP/1.1 and for HTTP/2 with prior knowledge. The `node:http` server owns the port, so that its timeouts and its
@@ -58,6 +59,11 @@ export class Listener {
     this.#http1.on('connect', (request, socket) => {
       answerAndEnd(socket, rawRefusal(methodNotAllowed(request.method as string), 'Method Not Allowed'));
     });
+    const { app } = env;
+    if (app !== undefined)
+      this.#http1.on('upgrade', (request: IncomingMessage, socket, head) =>
+        serveUpgrade(env, app, request, socket as Socket, head),
+      );
     this.#http1.on('clientError', (error: NodeJS.ErrnoException, socket) => onClientError(error, socket));
 
     this.#http2 = createHttp2Server({

@@ -54,7 +54,11 @@ export const upgradeRefused = (protocol: string): Refusal =>
         'BAD_REQUEST',
         'Upgrade: h2c is refused (RFC 9113 section 3.1): speak HTTP/2 with prior knowledge on this port',
       )
-    : downstream(501, 'UPGRADE_NOT_SUPPORTED', `Upgrade: ${protocol} is not supported by this proxy`);
+    : downstream(
+        501,
+        'UPGRADE_NOT_SUPPORTED',
+        `Upgrade: ${protocol} is not supported by this proxy: in front of a program (--app, option app) websocket is`,
+      );
 
 export const grpcNeedsHttp2: Refusal = downstream(
   505,
@@ -81,6 +85,16 @@ export const misdirected = (authority: string): Refusal => ({
   origin: 'mesh',
   flag: 'NR',
   message: `this proxy stands for another service than "${authority}": name the program behind it (--app, option app), or let it pass requests on to other hosts under its own identity (--gateway, option gateway)`,
+});
+
+/** The program that a proxy stands in front of does not answer a request for its connection. */
+export const programGone = (why: string): Refusal => ({
+  status: 503,
+  grpcStatus: 14,
+  code: 'CONNECT_FAILED',
+  origin: 'network',
+  flag: 'UF',
+  message: `the program behind this proxy does not answer: ${why}`,
 });
 
 /** What the service rejected with. Anything but a MeshError is a bug, and says nothing of itself to a client. */

@@ -49,8 +49,15 @@ export const CONSUMED = [
   'x-envoy-upstream-rq-timeout-ms',
 ];
 
-/** Whether a request may go on, as what; or why not. Strict where two parsers could read the same bytes differently (RFC 9112 section 11.2). */
-export function accept(head: RequestHead, maxHeaders: number): Accepted | Refusal {
+/**
+ * Whether a request may go on, as what; or why not. Strict where two parsers could read the same bytes differently (RFC 9112 section 11.2). `carries`: whether a connection
+ * may be used for that protocol; none, unless it is said.
+ */
+export function accept(
+  head: RequestHead,
+  maxHeaders: number,
+  carries: (protocol: string) => boolean = () => false,
+): Accepted | Refusal {
   if (head.raw.length / 2 > maxHeaders) return tooManyHeaders(maxHeaders);
   const fields = headerFieldsOf(head.raw);
   if (typeof fields === 'string') return badRequest(fields);
@@ -58,7 +65,7 @@ export function accept(head: RequestHead, maxHeaders: number): Accepted | Refusa
   const framing = framingProblem(head, fields);
   if (framing !== undefined) return badRequest(framing);
   const upgrade = headerValue(fields, 'upgrade');
-  if (upgrade !== undefined) return upgradeRefused(upgrade);
+  if (upgrade !== undefined && !carries(upgrade)) return upgradeRefused(upgrade);
 
   const target = readTarget(head, fields.host as string | undefined);
   if (typeof target === 'string') return badRequest(target);
