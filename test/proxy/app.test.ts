@@ -1,8 +1,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import http2 from 'node:http2';
 import * as grpc from '@grpc/grpc-js';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { type ProxyOptions, startProxy } from '../../src/proxy/index.js';
+import { runCommand } from '../support/cli.js';
 import { serviceYaml } from '../support/mesh-yaml.js';
 import { CARRIERS, openCarrier } from '../e2e/support/carriers.js';
 import { answerOf, Cleanup, get, listening, session } from './support.js';
@@ -33,7 +34,13 @@ async function meshOf(carrier: (typeof CARRIERS)[number], web: number) {
 async function proxyOf(mesh: Awaited<ReturnType<typeof meshOf>>, options: Omit<ProxyOptions, 'listen'>) {
   const { servers, meter } = mesh;
   const given: ProxyOptions = { servers, meter, policies: 'shop', listen: '127.0.0.1:0', ...options };
-  return cleanup.add(await startProxy(given), (it) => it.close({ graceMs: 0 }));
+  const proxy = cleanup.add(await startProxy(given), (it) => it.close({ graceMs: 0 }));
+  // On a machine that is busy, policies may be known later than requests wait for them.
+  await vi.waitFor(
+    async () => expect((await get(proxy.port, { headers: { host: 'shop' } })).text).not.toContain('are not known'),
+    10_000,
+  );
+  return proxy;
 }
 
 describe.each(CARRIERS)('%s, a proxy in front of a program', (carrier) => {
@@ -96,15 +103,15 @@ describe('a proxy in front of a program', () => {
   test('takes a request that has been here before: the program may ask others that ask it again', async () => {
     let again = true;
     const proxied = { port: 0 };
-    const server = createServer(async ({ headers }, response) => {
-      if (!again) return void response.end(`via ${String(headers.via).split(',').length}`);
+    const server = createServer(async ({ headers, url }, response) => {
+      if (!again || url !== '/again') return void response.end(`via ${String(headers.via).split(',').length}`);
       again = false;
       response.end((await get(proxied.port, { headers: { host: 'shop', via: String(headers.via) } })).text);
     });
     const { port } = await listening(cleanup, server);
     const proxy = await proxyOf(await meshOf('embedded', 1), { app: `127.0.0.1:${port}` });
     proxied.port = proxy.port;
-    expect((await get(proxy.port, { headers: { host: 'shop' } })).text).toBe('via 2');
+    expect((await get(proxy.port, { path: '/again', headers: { host: 'shop' } })).text).toBe('via 2');
   });
 
   test('says that the program does not listen, and serves once it does', async () => {
@@ -167,5 +174,17 @@ describe('a proxy that holds requests to the policies of a Service, and has no p
   test('is a gateway to all hosts where that is said', async () => {
     const proxy = await opened({ gateway: true });
     expect((await get(proxy.port, { headers: { host: 'web' } })).text).toBe('web 1.1 web / ');
+  });
+});
+
+describe('inmesh proxy --app', () => {
+  test.each([
+    [['--app', '127.0.0.1:1'], "needs '--policies <service>'"],
+    [['--app', '127.0.0.1:1', '--policies', 'shop', '--gateway'], "cannot be used with option '--gateway'"],
+    [['--app', 'nonsense', '--policies', 'shop'], 'It must be host:port'],
+  ])('%j is a wrong use of it, and says why', async (args, message) => {
+    const { code, err } = await runCommand(['proxy', ...args]);
+    expect(code).toBe(2);
+    expect(err).toContain(message);
   });
 });
