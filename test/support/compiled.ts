@@ -11,8 +11,8 @@ const made = new Map<string, Promise<string>>();
  * its modules one by one. The program must not look for files beside itself.
  */
 export function compiled(program: string): Promise<string> {
-  let path = made.get(program);
-  if (path === undefined) made.set(program, (path = compile(program)));
+  const path = made.get(program) ?? compile(program);
+  made.set(program, path);
   return path;
 }
 
