@@ -51,7 +51,7 @@ describe('every example runs to its end and shows what it says', () => {
       'somebody else reads: 403 RBAC: access denied',
       'no certificate: the connection is closed',
     ]);
-    expect(lines[4]).toMatch(/^the shop, revoked: (CONNECTION_LOST|CONNECT_FAILED)$/);
+    expect(lines[4]).toMatch(/^the shop, revoked: (IDENTITY_UNAVAILABLE|CONNECTION_LOST|CONNECT_FAILED)$/);
   });
 
   test('wrap-existing: undici and the platform fetch take the dispatcher', async () => {
