@@ -99,7 +99,7 @@ function headWithin(idle: boolean, env: DeadlineEnv, next: Service, call: Call):
     call.headBy = startedAt + DEFAULT_HEAD_TIMEOUT_MS;
     entry = deadlines.watch(call.headBy, () => expire(env, call, startedAt));
   };
-  let movedAt = clock.now();
+  let movedAt = Number.NaN;
   const moved = (): void => {
     movedAt = clock.now();
   };
@@ -115,6 +115,7 @@ function headWithin(idle: boolean, env: DeadlineEnv, next: Service, call: Call):
   if (body === undefined || body.replayable) wait();
   else {
     call.body = noticed(body, moved, wait);
+    moved();
     if (idle) watchUpload();
   }
   const stop = (): void => {
