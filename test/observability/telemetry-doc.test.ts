@@ -93,6 +93,9 @@ describe('metrics', () => {
     registry.event({ kind: 'limit:queued', rule: 'r', waitedMs: 1 });
     registry.event({ kind: 'limit:store-lost', store: 'redis:default' });
     registry.event({ kind: 'quota:used', plan: 'free', units: 1 });
+    registry.event({ kind: 'authz', decision: 'allow', policy: 'p', shadow: true });
+    registry.event({ kind: 'authz', decision: 'deny', policy: 'p', shadow: true });
+    registry.event({ kind: 'authn:refused', protocol: 'http', reason: 'expired' });
     registry.event({ kind: 'tls:refused', reason: 'plaintext' });
     registry.event({ kind: 'xds:update', type: 'Cluster', resources: 1 });
     registry.event({ kind: 'xds:nack', type: 'Cluster', detail: '' });

@@ -6,9 +6,10 @@ import { join } from 'node:path';
 import { type ControlPlane, startControlPlane } from '../../../src/controlplane/index.js';
 import type { Resource } from '../../../src/core/resources.js';
 import { compiled } from '../../support/compiled.js';
+import { ownPort } from '../../support/ports.js';
 import { type Hosts, resourcesFor } from './hosts.js';
 
-/** Where something listens that can be closed; a port of 0 takes a free one. */
+/** Where something listens that can be closed, and opened again in the same place. */
 export interface Listening {
   readonly port: number;
   close(): Promise<void> | void;
@@ -22,7 +23,8 @@ export interface Plane extends Listening {
   serve(hosts: Hosts, hcm?: Resource): void;
 }
 
-export async function plane(hosts: Hosts, port = 0, hcm: Resource = {}): Promise<Plane> {
+export async function plane(hosts: Hosts, at?: number, hcm: Resource = {}): Promise<Plane> {
+  const port = at ?? (await ownPort());
   const running: ControlPlane = await startControlPlane({
     resources: resourcesFor(hosts, hcm),
     listen: `127.0.0.1:${port}`,
@@ -39,7 +41,8 @@ export async function plane(hosts: Hosts, port = 0, hcm: Resource = {}): Promise
 }
 
 /** Our control plane, in a process of its own: `close` kills it. */
-export async function planeProcess(hosts: Hosts, port = 0): Promise<Listening & { serve(hosts: Hosts): void }> {
+export async function planeProcess(hosts: Hosts, at?: number): Promise<Listening & { serve(hosts: Hosts): void }> {
+  const port = at ?? (await ownPort());
   const program = await compiled(join(import.meta.dirname, 'plane.ts'));
   const child: ChildProcess = fork(program, [JSON.stringify(hosts), `127.0.0.1:${port}`], {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
@@ -56,15 +59,11 @@ export async function planeProcess(hosts: Hosts, port = 0): Promise<Listening & 
   };
 }
 
-/** A port that was free a moment ago: where something is dead from the start. */
-export async function deadPort(): Promise<number> {
-  const { port, close } = await listening(createTcp());
-  await close();
-  return port;
-}
+/** Where something is dead from the start. */
+export const deadPort = (): Promise<number> => ownPort();
 
 /** Takes connections, and never says a word. */
-export function blackHole(port = 0): Promise<Listening> {
+export function blackHole(port?: number): Promise<Listening> {
   return listening(createTcp(), port);
 }
 
@@ -83,7 +82,7 @@ export type Behaviour =
   /** Sends a message that is none. */
   | { readonly kind: 'noise' };
 
-export async function badPlane(behaviour: Behaviour, port = 0): Promise<BadPlane> {
+export async function badPlane(behaviour: Behaviour, port?: number): Promise<BadPlane> {
   let streams = 0;
   const server: Http2Server = createServer();
   server.on('stream', (stream) => {
@@ -111,7 +110,8 @@ function behave(stream: ServerHttp2Stream, behaviour: Behaviour): void {
 }
 
 /** Listens, and cuts every connection when it is closed. */
-async function listening(server: ReturnType<typeof createTcp> | Http2Server, port = 0): Promise<Listening> {
+async function listening(server: ReturnType<typeof createTcp> | Http2Server, at?: number): Promise<Listening> {
+  const port = at ?? (await ownPort());
   const connections = new Set<Socket | ServerHttp2Session>();
   const keep = (connection: Socket | ServerHttp2Session): void => {
     connections.add(connection);
