@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { pathOf } from './markdown.js';
+import { ownPort } from '../../support/ports.js';
 
 /** What a reader installs beside inmesh; taken from the checkout. */
 const PACKAGES = ['@grpc/grpc-js', '@grpc/proto-loader', 'express', 'fastify', 'undici'];
@@ -123,18 +123,9 @@ function collected(child: ChildProcess): () => { stdout: string; stderr: string 
   return () => texts;
 }
 
-/** Ports that were free just now: all held at once, so that they differ. */
+/** One after the other, so that they differ. */
 async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, () => {
-      const server = createServer();
-      return new Promise<typeof server>((resolve, reject) => {
-        server.once('error', reject);
-        server.listen(0, '127.0.0.1', () => resolve(server));
-      });
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  const ports: number[] = [];
+  while (ports.length < count) ports.push(await ownPort());
   return ports;
 }
