@@ -258,7 +258,7 @@ class CaIdentity {
       throw new NothingToShow(
         'the token does not say which CA it is for: set the roots that the CA is to be verified with',
       );
-    this.#pinned = await pinnedRoot(options.address, pin, signal);
+    this.#pinned = await pinnedRoot(options.address, pin, signal, options.clock);
     return token.text;
   }
 

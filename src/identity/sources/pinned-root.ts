@@ -1,4 +1,5 @@
 import { connect, type DetailedPeerCertificate, type TLSSocket } from 'node:tls';
+import type { Clock } from '../../core/clock.js';
 import { fingerprint } from '../certificate.js';
 import { CERTIFICATE, writePem } from '../pem.js';
 import { NothingToShow } from './ca-refusal.js';
@@ -12,7 +13,7 @@ const MAX_CHAIN = 16;
  * The certificate with this fingerprint out of what a TLS server sends, PEM. Nothing else of the connection is believed, and nothing is sent on it: who knows the
  * fingerprint of a root can be handed the root by anybody.
  */
-export function pinnedRoot(address: string, sha256: string, signal: AbortSignal): Promise<string> {
+export function pinnedRoot(address: string, sha256: string, signal: AbortSignal, clock: Clock): Promise<string> {
   return new Promise((resolve, reject) => {
     const { host, port } = hostAndPort(address);
     // Whether the chain is good is seen when it is used, with the root as the only one.
@@ -21,7 +22,7 @@ export function pinnedRoot(address: string, sha256: string, signal: AbortSignal)
     const ended = (outcome: Error | string): void => {
       signal.removeEventListener('abort', aborted);
       if (outcome instanceof Error) socket.destroy();
-      else hangUp(socket);
+      else hangUp(socket, clock);
       if (typeof outcome === 'string') resolve(outcome);
       else reject(outcome);
     };
@@ -42,8 +43,11 @@ export function pinnedRoot(address: string, sha256: string, signal: AbortSignal)
 }
 
 /** In order, so that the server does not take it for a handshake that was broken off. One that does not hang up in its turn does not keep the socket. */
-function hangUp(socket: TLSSocket): void {
-  socket.setTimeout(LINGER_MS, () => socket.destroy());
+function hangUp(socket: TLSSocket, clock: Clock): void {
+  socket.once(
+    'close',
+    clock.after(LINGER_MS, () => socket.destroy(), { background: true }),
+  );
   socket.resume().end().unref();
 }
 
